@@ -1,0 +1,3 @@
+//! The pcap-filter language.
+
+pub mod ast;

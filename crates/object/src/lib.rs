@@ -1,0 +1,1 @@
+//! Programs and maps as plain data: the same bytes on every machine, accepted by every executor.

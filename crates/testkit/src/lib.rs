@@ -1,0 +1,1 @@
+//! Packets, expressions and oracles for tests. Development only.
