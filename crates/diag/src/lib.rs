@@ -1,6 +1,24 @@
 //! Sources, spans and diagnostics.
 //!
-//! A [`Diagnostic`] says what is wrong, where (a [`Span`] into the source text) and what to do about it.
+//! A [`Diagnostic`] says what is wrong, where (a [`Span`] into the source text) and what to do about it;
+//! [`render`] draws it with the line and a caret.
+//!
+//! ```
+//! use skep_diag::{Diagnostic, Span, render};
+//!
+//! let error = Diagnostic::error(Span::new(5, 9), "unknown host 'nope'")
+//!     .with_label("not found")
+//!     .with_help("check the spelling");
+//! let text = render(&error, "filter", "host nope", false);
+//! assert!(text.starts_with("error: unknown host 'nope'"));
+//! ```
+//!
+//! Guarantees: rendering never panics, whatever the span and the text; its output holds no control characters but
+//! line ends (and colours, if asked for); and a long source text is cut around the span.
+
+mod render;
+
+pub use render::render;
 
 use std::ops::Range;
 

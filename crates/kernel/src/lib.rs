@@ -1,1 +1,54 @@
-//! skep-kernel
+//! The running kernel: load programs and maps, attach filters, ask for verdicts and for what is allowed.
+//!
+//! This is where plain data becomes alive. Values that own a descriptor ([`LoadedProgram`], [`LoadedMap`]) close it
+//! when they are dropped.
+//!
+//! ```
+//! use skep_isa::classic::{Insn, JmpOp, Size};
+//! use skep_kernel::Verdicts;
+//!
+//! // Keep packets that begin with 0x45: the kernel itself says what the filter does.
+//! let filter = [
+//!     Insn::ld_abs(Size::Byte, 0),
+//!     Insn::jump_k(JmpOp::Eq, 0x45, 0, 1),
+//!     Insn::ret_k(0xffff),
+//!     Insn::ret_k(0),
+//! ];
+//! let verdicts = Verdicts::classic(&filter)?;
+//! assert_eq!(verdicts.of(&[0x45, 0, 0, 20])?, Some(4));
+//! assert_eq!(verdicts.of(&[0x60, 0, 0, 0])?, None);
+//! # Ok::<(), skep_kernel::KernelError>(())
+//! ```
+//!
+//! Guarantees:
+//! - Every error says what was attempted, why it failed and what may help; none shows a bare number.
+//! - A refused program comes with the verifier's reason; its whole log is kept.
+//! - Buffers that the kernel reads or writes have the lengths it takes them to have: checked in one place.
+
+mod attach;
+mod errors;
+mod features;
+mod load;
+mod log;
+mod map;
+mod privileges;
+mod prog;
+mod sys;
+mod verdict;
+
+pub use attach::{attach_classic, attach_program, bpf_extensions, detach, lock_filter};
+pub use errors::KernelError;
+pub use features::{Capability, confinement, has_capability, possible_cpus, running_release, sysctl};
+pub use load::{LoadError, Loaded, load};
+pub use log::VerifierLog;
+pub use map::{LoadedMap, MapDefinition, Update};
+pub use privileges::{PrivilegeError, drop_privileges};
+pub use prog::{LoadedProgram, ProgramDefinition, ProgramInfo, TestRun};
+pub use verdict::{Verdicts, test_verdict, verdict_classic};
+
+/// Reports a test that cannot run here; fails it when `SKEP_REQUIRE_KERNEL` is 1.
+#[cfg(test)]
+pub(crate) fn skip(why: &str) {
+    println!("SKIPPED: {why}");
+    assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
+}

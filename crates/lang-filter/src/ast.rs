@@ -210,7 +210,14 @@ pub enum Primitive {
     /// `greater N`: `len >= N`
     Greater(u32),
     /// `byte I op V`
-    Byte { index: u32, op: ByteOp, value: u32 },
+    Byte {
+        /// Offset from the link header in bytes.
+        index: u32,
+        /// Comparison or mask.
+        op: ByteOp,
+        /// Second operand; may be larger than a byte, which then never holds for `=` and `>`.
+        value: u32,
+    },
     /// `inbound`
     Inbound,
     /// `outbound`
@@ -233,9 +240,14 @@ pub enum Primitive {
     Llc(Option<LlcType>),
     /// 802.11 `type T`: value already shifted into the frame control byte (`mgt` 0, `ctl` 4, `data` 8)
     WlanType(u32),
-    /// 802.11 `type T subtype S` or `subtype S`: value and mask as in the frame control byte
-    WlanTypeSubtype { value: u32, mask: u32 },
-    /// 802.11 `dir D`: 0 to 3
+    /// 802.11 `type T subtype S` or `subtype S`, as in the frame control byte
+    WlanTypeSubtype {
+        /// Type and subtype bits.
+        value: u32,
+        /// The bits that are compared.
+        mask: u32,
+    },
+    /// 802.11 `dir D`: 0 to 3 are directions; larger numbers may be written and never match.
     WlanDir(u32),
     /// pf: `ifname NAME`
     PfIfname(String),
@@ -292,7 +304,16 @@ pub enum Arith {
     /// `len`
     Len,
     /// `proto[offset:size]`; size is 1, 2 or 4.
-    Load { proto: Accessor, offset: Box<Arith>, size: u32, span: Span },
+    Load {
+        /// Whose header.
+        proto: Accessor,
+        /// Offset in that header in bytes.
+        offset: Box<Arith>,
+        /// 1, 2 or 4 bytes.
+        size: u32,
+        /// Place of the whole load.
+        span: Span,
+    },
     /// Two operands.
     Binary(skep_isa::classic::AluOp, Box<Arith>, Box<Arith>, Span),
     /// `-x`

@@ -1,1 +1,33 @@
 //! Programs and maps as plain data: the same bytes on every machine, accepted by every executor.
+//!
+//! A front end produces an [`Object`]; an executor (the kernel's loader, the virtual machine) turns it into
+//! something alive. Nothing here owns a file descriptor or asks the running machine anything.
+//!
+//! ```
+//! use skep_isa::ebpf::{Callee, Imm64, Op, Reg};
+//! use skep_isa::{MapType, ProgType};
+//! use skep_object::{MapSpec, Object, Program};
+//!
+//! let mut object = Object::new("GPL");
+//! let blocked = object.add_map(MapSpec::new("blocked", MapType::Hash, 4, 1, 1000));
+//! let mut insns = Vec::new();
+//! Op::LoadImm { dst: Reg::R1, value: blocked.load() }.emit(&mut insns);
+//! Op::mov_imm(Reg::R0, 0).emit(&mut insns);
+//! Op::Exit.emit(&mut insns);
+//! object.add_program(Program::new("filter", ProgType::SocketFilter, insns));
+//! assert_eq!(object.validate(), Ok(()));
+//! ```
+//!
+//! # Guarantees
+//! * [`Object::validate`] accepts an object only if every program decodes, keeps control inside itself and refers
+//!   only to maps that exist. Whether it is safe to run is decided by a verifier.
+//! * Map references in code are 64-bit immediate loads of kind `MapFd` or `MapFdValue` whose number is a
+//!   [`MapIdx`]; the executor puts its own handle there.
+
+mod map;
+mod object;
+mod program;
+
+pub use map::{MapFlags, MapIdx, MapSpec};
+pub use object::{Object, ObjectError};
+pub use program::Program;

@@ -33,6 +33,10 @@ const MSH: u16 = 0xa0;
 const SRC_X: u16 = 0x08;
 
 impl Insn {
+    /// Whether the instruction belongs to the class of jumps and is not the unconditional one, known or not.
+    pub(super) const fn is_conditional(&self) -> bool {
+        self.code & 0x07 == JMP && self.code & 0xf0 != 0
+    }
     const fn plain(code: u16, k: u32) -> Self {
         Self { code, jt: 0, jf: 0, k }
     }

@@ -1,0 +1,217 @@
+//! Program types and map types: numbers, names and the release they came with.
+
+use std::fmt;
+
+use crate::Release;
+
+/// Declares an enumeration of the kernel from rows of variant, number, name and release.
+macro_rules! kernel_enum {
+    ($(#[$meta:meta])* $name:ident {
+        $($(#[$doc:meta])* $variant:ident = $number:literal, $text:literal, $major:literal, $minor:literal;)+
+    }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u32)]
+        pub enum $name { $($(#[$doc])* $variant = $number,)+ }
+
+        impl $name {
+            /// Every type, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)+];
+
+            /// The number in `bpf(2)`.
+            pub const fn number(self) -> u32 {
+                self as u32
+            }
+
+            /// The type with this number.
+            pub const fn from_number(number: u32) -> Option<Self> {
+                match number { $($number => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// Its name: that of the constant in `linux/bpf.h`, in small letters and without prefix.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)+ }
+            }
+
+            /// The type with this name.
+            pub fn from_name(name: &str) -> Option<Self> {
+                match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// First release that has it.
+            pub const fn since(self) -> Release {
+                match self { $(Self::$variant => Release::new($major, $minor),)+ }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+// TABLE
+kernel_enum! {
+    /// Program types (`enum bpf_prog_type`).
+    ProgType {
+        /// Decides how much of a packet a socket receives.
+        SocketFilter = 1, "socket_filter", 3, 19;
+        /// Runs at a kernel or user function (kprobe, uprobe).
+        Kprobe = 2, "kprobe", 4, 1;
+        /// Classifies packets in traffic control.
+        SchedCls = 3, "sched_cls", 4, 1;
+        /// Acts on packets in traffic control.
+        SchedAct = 4, "sched_act", 4, 1;
+        /// Runs at a tracepoint with its formatted record.
+        Tracepoint = 5, "tracepoint", 4, 7;
+        /// Runs in the network driver before a packet buffer exists.
+        Xdp = 6, "xdp", 4, 8;
+        /// Runs when a performance counter overflows.
+        PerfEvent = 7, "perf_event", 4, 9;
+        /// Filters packets of a control group.
+        CgroupSkb = 8, "cgroup_skb", 4, 10;
+        /// Runs when a control group creates or releases a socket.
+        CgroupSock = 9, "cgroup_sock", 4, 10;
+        /// Runs on a route for incoming packets.
+        LwtIn = 10, "lwt_in", 4, 10;
+        /// Runs on a route for outgoing packets.
+        LwtOut = 11, "lwt_out", 4, 10;
+        /// Runs on a route before transmission.
+        LwtXmit = 12, "lwt_xmit", 4, 10;
+        /// Runs at events of TCP connections.
+        SockOps = 13, "sock_ops", 4, 13;
+        /// Parses and redirects streams in a socket map.
+        SkSkb = 14, "sk_skb", 4, 14;
+        /// Controls device access of a control group.
+        CgroupDevice = 15, "cgroup_device", 4, 15;
+        /// Decides about messages sent through a socket map.
+        SkMsg = 16, "sk_msg", 4, 17;
+        /// Runs at a tracepoint with its raw arguments.
+        RawTracepoint = 17, "raw_tracepoint", 4, 17;
+        /// Runs at bind, connect and the like of a control group.
+        CgroupSockAddr = 18, "cgroup_sock_addr", 4, 17;
+        /// Runs as an action of IPv6 segment routing.
+        LwtSeg6local = 19, "lwt_seg6local", 4, 18;
+        /// Decodes infrared signals.
+        LircMode2 = 20, "lirc_mode2", 4, 18;
+        /// Chooses a socket of a reuseport group.
+        SkReuseport = 21, "sk_reuseport", 4, 19;
+        /// Dissects flow keys of packets.
+        FlowDissector = 22, "flow_dissector", 4, 20;
+        /// Controls sysctl access of a control group.
+        CgroupSysctl = 23, "cgroup_sysctl", 5, 2;
+        /// Raw tracepoint whose buffer may be written.
+        RawTracepointWritable = 24, "raw_tracepoint_writable", 5, 2;
+        /// Runs at socket options of a control group.
+        CgroupSockopt = 25, "cgroup_sockopt", 5, 3;
+        /// Runs at entry or exit of functions, iterators and typed tracepoints.
+        Tracing = 26, "tracing", 5, 5;
+        /// Implements a function of a kernel operations table.
+        StructOps = 27, "struct_ops", 5, 6;
+        /// Replaces a function of another program.
+        Ext = 28, "ext", 5, 6;
+        /// Runs at a security hook.
+        Lsm = 29, "lsm", 5, 7;
+        /// Chooses the socket for a packet.
+        SkLookup = 30, "sk_lookup", 5, 9;
+        /// Runs when user space asks for it; may call bpf(2).
+        Syscall = 31, "syscall", 5, 14;
+        /// Runs at a netfilter hook.
+        Netfilter = 32, "netfilter", 6, 4;
+    }
+}
+
+// TABLE
+kernel_enum! {
+    /// Map types (`enum bpf_map_type`).
+    MapType {
+        /// Hash table.
+        Hash = 1, "hash", 3, 19;
+        /// Array of values, never deleted.
+        Array = 2, "array", 3, 19;
+        /// Programs for tail calls.
+        ProgArray = 3, "prog_array", 4, 2;
+        /// Performance event buffers and counters.
+        PerfEventArray = 4, "perf_event_array", 4, 3;
+        /// Hash table with a value per processor.
+        PercpuHash = 5, "percpu_hash", 4, 6;
+        /// Array with a value per processor.
+        PercpuArray = 6, "percpu_array", 4, 6;
+        /// Stack traces by number.
+        StackTrace = 7, "stack_trace", 4, 6;
+        /// References to control groups.
+        CgroupArray = 8, "cgroup_array", 4, 8;
+        /// Hash table that drops the least recently used entry.
+        LruHash = 9, "lru_hash", 4, 10;
+        /// The same with a value per processor.
+        LruPercpuHash = 10, "lru_percpu_hash", 4, 10;
+        /// Longest prefix match.
+        LpmTrie = 11, "lpm_trie", 4, 11;
+        /// Array of maps.
+        ArrayOfMaps = 12, "array_of_maps", 4, 12;
+        /// Hash table of maps.
+        HashOfMaps = 13, "hash_of_maps", 4, 12;
+        /// Network devices for redirection.
+        Devmap = 14, "devmap", 4, 14;
+        /// Sockets by index.
+        Sockmap = 15, "sockmap", 4, 14;
+        /// Processors for redirection.
+        Cpumap = 16, "cpumap", 4, 15;
+        /// AF_XDP sockets for redirection.
+        Xskmap = 17, "xskmap", 4, 18;
+        /// Sockets by key.
+        Sockhash = 18, "sockhash", 4, 18;
+        /// Values per control group and program.
+        CgroupStorage = 19, "cgroup_storage", 4, 19;
+        /// Sockets of a reuseport group.
+        ReuseportSockarray = 20, "reuseport_sockarray", 4, 19;
+        /// The same with a value per processor.
+        PercpuCgroupStorage = 21, "percpu_cgroup_storage", 4, 20;
+        /// First in, first out.
+        Queue = 22, "queue", 4, 20;
+        /// Last in, first out.
+        Stack = 23, "stack", 4, 20;
+        /// Values attached to sockets.
+        SkStorage = 24, "sk_storage", 5, 2;
+        /// Network devices by key.
+        DevmapHash = 25, "devmap_hash", 5, 4;
+        /// An operations table of the kernel.
+        StructOps = 26, "struct_ops", 5, 6;
+        /// Ring buffer to user space.
+        Ringbuf = 27, "ringbuf", 5, 8;
+        /// Values attached to inodes.
+        InodeStorage = 28, "inode_storage", 5, 10;
+        /// Values attached to tasks.
+        TaskStorage = 29, "task_storage", 5, 11;
+        /// Set with false positives.
+        BloomFilter = 30, "bloom_filter", 5, 16;
+        /// Ring buffer from user space.
+        UserRingbuf = 31, "user_ringbuf", 6, 1;
+        /// Values attached to control groups.
+        CgrpStorage = 32, "cgrp_storage", 6, 2;
+        /// Memory shared with user space.
+        Arena = 33, "arena", 6, 9;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_names_are_inverse() {
+        for &kind in ProgType::ALL {
+            assert_eq!(ProgType::from_number(kind.number()), Some(kind));
+            assert_eq!(ProgType::from_name(kind.name()), Some(kind));
+        }
+        for &kind in MapType::ALL {
+            assert_eq!(MapType::from_number(kind.number()), Some(kind));
+            assert_eq!(MapType::from_name(kind.name()), Some(kind));
+        }
+        assert_eq!(ProgType::from_number(0), None);
+        assert_eq!(MapType::from_number(34), None);
+        assert_eq!(MapType::LpmTrie.to_string(), "lpm_trie");
+    }
+}

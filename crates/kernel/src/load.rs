@@ -1,0 +1,149 @@
+//! From an [`Object`], which is plain data, to maps and programs in the kernel.
+
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd};
+
+use skep_isa::ebpf::{self, Imm64, Insn, Op};
+use skep_object::{MapIdx, MapSpec, Object, ObjectError, Program};
+
+use crate::errors::KernelError;
+use crate::map::{LoadedMap, MapDefinition};
+use crate::prog::{LoadedProgram, ProgramDefinition};
+
+/// Everything of one object, in the kernel. Dropping it frees what nothing else uses.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The maps, in the order of the object.
+    pub maps: Vec<LoadedMap>,
+    /// The programs, in the order of the object.
+    pub programs: Vec<LoadedProgram>,
+}
+
+impl Loaded {
+    /// The program with the given name.
+    pub fn program(&self, name: &str) -> Option<&LoadedProgram> {
+        self.programs.iter().find(|program| program.name() == name)
+    }
+
+    /// The map at a position of the object.
+    pub fn map(&self, map: MapIdx) -> Option<&LoadedMap> {
+        self.maps.get(map.index())
+    }
+}
+
+/// Why an object could not be loaded. Nothing of it stays in the kernel.
+#[derive(Debug)]
+pub enum LoadError {
+    /// The object is wrong in itself.
+    Object(ObjectError),
+    /// A map could not be created or filled.
+    Map {
+        /// Its name.
+        map: String,
+        /// The reason.
+        error: KernelError,
+    },
+    /// A program could not be loaded.
+    Program {
+        /// Its name.
+        program: String,
+        /// The reason, with the verifier's log if it refused.
+        error: KernelError,
+    },
+}
+
+impl fmt::Display for LoadError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Object(error) => error.fmt(f),
+            Self::Map { map, error } => write!(f, "map `{map}`: {error}"),
+            // The verifier's refusal names the program already.
+            Self::Program { error: error @ KernelError::Rejected { .. }, .. } => error.fmt(f),
+            Self::Program { program, error } => write!(f, "program `{program}`: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LoadError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Object(error) => Some(error),
+            Self::Map { error, .. } | Self::Program { error, .. } => Some(error),
+        }
+    }
+}
+
+/// Creates the maps of an object, fills them, puts their descriptors into the code and loads the programs.
+///
+/// # Errors
+/// The first part that fails; what was created before it is freed.
+pub fn load(object: &Object) -> Result<Loaded, LoadError> {
+    object.validate().map_err(LoadError::Object)?;
+    let maps = object
+        .maps
+        .iter()
+        .map(|spec| create(spec).map_err(|error| LoadError::Map { map: spec.name.clone(), error }))
+        .collect::<Result<Vec<_>, _>>()?;
+    let programs = object
+        .programs
+        .iter()
+        .map(|program| {
+            let insns = with_descriptors(program, &maps)?;
+            let definition = ProgramDefinition {
+                name: &program.name,
+                prog_type: program.prog_type,
+                insns: &insns,
+                license: &object.license,
+            };
+            LoadedProgram::load(&definition)
+                .map_err(|error| LoadError::Program { program: program.name.clone(), error })
+        })
+        .collect::<Result<Vec<_>, _>>()?;
+    Ok(Loaded { maps, programs })
+}
+
+fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
+    let map = LoadedMap::create(&MapDefinition {
+        name: &spec.name,
+        map_type: spec.map_type,
+        key_size: spec.key_size,
+        value_size: spec.value_size,
+        max_entries: spec.max_entries,
+        flags: spec.flags.0,
+    })?;
+    let declared = usize::try_from(spec.value_size).ok();
+    if declared == Some(map.value_size()) {
+        map.fill(&spec.contents)?;
+    } else {
+        // A per-CPU map starts with the same value on every processor, each in a slot of a multiple of 8 bytes.
+        let slot = spec.value_size.next_multiple_of(8) as usize;
+        let spread = |value: &[u8]| {
+            let mut padded = value.to_vec();
+            padded.resize(slot, 0);
+            padded.repeat(map.value_size() / slot.max(1))
+        };
+        let contents: Vec<_> = spec.contents.iter().map(|(key, value)| (key.clone(), spread(value))).collect();
+        map.fill(&contents)?;
+    }
+    Ok(map)
+}
+
+/// The code of a program with descriptors where it refers to maps by their position.
+fn with_descriptors(program: &Program, maps: &[LoadedMap]) -> Result<Vec<Insn>, LoadError> {
+    let mut insns = program.insns.clone();
+    let ops = ebpf::validate(&program.insns).map_err(|error| {
+        LoadError::Object(ObjectError::Code { program: program.name.clone(), error })
+    })?;
+    for (at, op) in ops {
+        let Op::LoadImm { value: Imm64::MapFd(number) | Imm64::MapFdValue { fd: number, .. }, .. } = op else {
+            continue;
+        };
+        let map = usize::try_from(number).ok().and_then(|number| maps.get(number));
+        let slot = usize::try_from(at.0).ok().and_then(|at| insns.get_mut(at));
+        // `Object::validate` has made sure of both.
+        if let (Some(map), Some(slot)) = (map, slot) {
+            slot.imm = map.as_fd().as_raw_fd();
+        }
+    }
+    Ok(insns)
+}

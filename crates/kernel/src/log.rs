@@ -1,0 +1,99 @@
+//! The verifier's log: kept in full, shown as a summary.
+
+use std::fmt;
+
+/// What the verifier wrote about a program it refused (or accepted, when asked to).
+///
+/// `Display` gives one line: the last one that says why, and how many others there are. [`text`](Self::text) gives
+/// everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct VerifierLog {
+    text: String,
+    truncated: bool,
+}
+
+impl VerifierLog {
+    /// A log out of the buffer that the kernel filled; everything from the first NUL byte on is dropped.
+    pub fn new(buffer: &[u8], truncated: bool) -> Self {
+        let end = buffer.iter().position(|&byte| byte == 0).unwrap_or(buffer.len());
+        Self { text: String::from_utf8_lossy(&buffer[..end]).into_owned(), truncated }
+    }
+
+    /// The whole text.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether the kernel said nothing.
+    pub fn is_empty(&self) -> bool {
+        self.lines().next().is_none()
+    }
+
+    /// Whether the log was longer than the largest buffer.
+    pub fn is_truncated(&self) -> bool {
+        self.truncated
+    }
+
+    /// The lines that are not blank.
+    fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.text.lines().map(str::trim).filter(|line| !line.is_empty())
+    }
+
+    /// The last line that gives a reason, and the number of other lines that are not blank.
+    pub fn summary(&self) -> Option<(&str, usize)> {
+        let total = self.lines().count();
+        let reason = self.lines().rev().find(|line| !is_statistics(line)).or_else(|| self.lines().next_back())?;
+        Some((reason, total - 1))
+    }
+}
+
+/// Whether the line is one of the figures that the verifier puts after the reason.
+fn is_statistics(line: &str) -> bool {
+    (line.starts_with("processed ") && line.contains(" insns "))
+        || line.starts_with("verification time ")
+        || line.starts_with("stack depth ")
+        || line.starts_with("max_states_per_insn ")
+        || line.starts_with("mark_precise: ")
+}
+
+impl fmt::Display for VerifierLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Some((reason, others)) = self.summary() else {
+            return f.write_str("the verifier gave no reason");
+        };
+        f.write_str(reason)?;
+        match others {
+            0 => Ok(()),
+            1 => f.write_str(" (1 line of the verifier's log omitted)"),
+            n => write!(f, " ({n} lines of the verifier's log omitted)"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(text: &str) -> String {
+        VerifierLog::new(text.as_bytes(), false).to_string()
+    }
+
+    #[test]
+    fn reason_is_found_above_the_figures() {
+        let log = "0: R1=ctx() R10=fp0\n0: (79) r0 = *(u64 *)(r1 +400)\ninvalid bpf_context access off=400 size=8\n\
+                   processed 1 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_states 0 mark_read 0\n";
+        assert_eq!(summary(log), "invalid bpf_context access off=400 size=8 (3 lines of the verifier's log omitted)");
+        assert_eq!(summary("last insn is not an exit or jmp\n"), "last insn is not an exit or jmp");
+    }
+
+    #[test]
+    fn odd_logs() {
+        assert_eq!(summary(""), "the verifier gave no reason");
+        assert_eq!(summary("\n \n"), "the verifier gave no reason");
+        assert!(VerifierLog::new(b"\n", false).is_empty());
+        // Figures alone are better than nothing.
+        assert_eq!(summary("processed 1 insns x"), "processed 1 insns x");
+        assert_eq!(VerifierLog::new(b"a\0b", true).text(), "a");
+        assert_eq!(VerifierLog::new(&[0xff, b'x'], false).text(), "\u{fffd}x");
+    }
+}

@@ -1,0 +1,306 @@
+//! Maps: create, read, write.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use skep_isa::{MapType, Release};
+
+use crate::errors::KernelError;
+use crate::features::{Capability, possible_cpus, running_release};
+use crate::sys::attr::{MapCreate, name_text, object_name};
+use crate::sys::bpf::{self, ElemSize};
+
+/// Capabilities of which one lets a process use maps and programs.
+const NEEDS_BPF: &[Capability] = &[Capability::Bpf, Capability::SysAdmin];
+
+/// Most pairs handed to the kernel in one batch; bounds the memory for their copies.
+const BATCH: usize = 4096;
+
+/// What a map is to be like: the arguments of `BPF_MAP_CREATE`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapDefinition<'a> {
+    /// Name shown by tools; cut to 15 bytes.
+    pub name: &'a str,
+    /// Type.
+    pub map_type: MapType,
+    /// Bytes in a key.
+    pub key_size: u32,
+    /// Bytes in a value (on each processor, for per-CPU maps).
+    pub value_size: u32,
+    /// Most entries.
+    pub max_entries: u32,
+    /// `BPF_F_*`
+    pub flags: u32,
+}
+
+/// Whether an update may create or must replace an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Update {
+    /// Create or replace (`BPF_ANY`).
+    #[default]
+    Any,
+    /// Only create (`BPF_NOEXIST`).
+    Create,
+    /// Only replace (`BPF_EXIST`).
+    Replace,
+}
+
+/// A map in the kernel. It lives as long as this value, a program that uses it or another descriptor.
+#[derive(Debug)]
+pub struct LoadedMap {
+    fd: OwnedFd,
+    name: String,
+    map_type: u32,
+    id: u32,
+    size: ElemSize,
+    max_entries: u32,
+}
+
+// TABLE
+/// Map types whose values the kernel hands out once per processor.
+const PER_CPU: [MapType; 4] =
+    [MapType::PercpuHash, MapType::PercpuArray, MapType::LruPercpuHash, MapType::PercpuCgroupStorage];
+
+impl LoadedMap {
+    /// Creates a map.
+    ///
+    /// # Errors
+    /// [`KernelError::NotPermitted`], [`KernelError::Invalid`] if type, sizes and flags do not fit together,
+    /// [`KernelError::System`] otherwise.
+    pub fn create(definition: &MapDefinition<'_>) -> Result<Self, KernelError> {
+        let attr = MapCreate {
+            map_type: definition.map_type.number(),
+            key_size: definition.key_size,
+            value_size: definition.value_size,
+            max_entries: definition.max_entries,
+            map_flags: definition.flags,
+            map_name: object_name(definition.name),
+            ..MapCreate::default()
+        };
+        let fd = bpf::map_create(attr).map_err(|errno| create_error(errno, definition))?;
+        Self::from_fd(fd)
+    }
+
+    /// Takes over a map that some other part of the program opened.
+    ///
+    /// # Errors
+    /// [`KernelError::System`] if `fd` is not a map or the kernel is older than 4.13.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
+        const ACTION: &str = "ask for the properties of a map";
+        let info = bpf::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
+        let value = if PER_CPU.iter().any(|kind| kind.number() == info.r#type) {
+            let cpus = possible_cpus().ok_or_else(|| KernelError::Invalid {
+                action: ACTION,
+                problem: "the number of processors is unknown; mount sysfs at /sys".to_owned(),
+            })?;
+            u64::from(info.value_size).next_multiple_of(8).saturating_mul(cpus.into())
+        } else {
+            info.value_size.into()
+        };
+        let bytes = |len: u64| usize::try_from(len).map_err(|_| KernelError::system(ACTION, libc::E2BIG));
+        Ok(Self {
+            fd,
+            name: name_text(&info.name),
+            map_type: info.r#type,
+            id: info.id,
+            size: ElemSize { key: bytes(info.key_size.into())?, value: bytes(value)? },
+            max_entries: info.max_entries,
+        })
+    }
+
+    /// The name that the kernel keeps, at most 15 bytes.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The type, `None` if it is newer than our table.
+    pub fn map_type(&self) -> Option<MapType> {
+        MapType::from_number(self.map_type)
+    }
+
+    /// The number under which `bpftool map show id` finds the map.
+    pub fn id(&self) -> u32 {
+        self.id
+    }
+
+    /// Bytes in a key.
+    pub fn key_size(&self) -> usize {
+        self.size.key
+    }
+
+    /// Bytes in a value as [`get`](Self::get) returns it and [`set`](Self::set) takes it. For per-CPU maps this
+    /// covers all possible processors, each rounded up to 8 bytes.
+    pub fn value_size(&self) -> usize {
+        self.size.value
+    }
+
+    /// Most entries.
+    pub fn max_entries(&self) -> u32 {
+        self.max_entries
+    }
+
+    /// The value for a key, `None` if there is none.
+    ///
+    /// # Errors
+    /// [`KernelError::Invalid`] if the key has the wrong length.
+    pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KernelError> {
+        self.check_key(key)?;
+        let mut value = vec![0; self.size.value];
+        match bpf::map_lookup(self.as_fd(), self.size, key, &mut value) {
+            Ok(()) => Ok(Some(value)),
+            Err(libc::ENOENT) => Ok(None),
+            Err(errno) => Err(self.access_error("read an entry of a map", errno)),
+        }
+    }
+
+    /// Stores a value.
+    ///
+    /// # Errors
+    /// [`KernelError::Invalid`] if a length is wrong, the map is full, or `update` forbids it.
+    pub fn set(&self, key: &[u8], value: &[u8], update: Update) -> Result<(), KernelError> {
+        self.check_key(key)?;
+        self.check_value(value)?;
+        let flags = match update {
+            Update::Any => 0,
+            Update::Create => 1,
+            Update::Replace => 2,
+        };
+        bpf::map_update(self.as_fd(), self.size, key, value, flags)
+            .map_err(|errno| self.access_error("store an entry in a map", errno))
+    }
+
+    /// Stores many pairs, in batches where the kernel can (Linux 5.6) and one at a time otherwise.
+    ///
+    /// Returns after the last one or the first failure; pairs before it are in the map then.
+    ///
+    /// # Errors
+    /// As for [`set`](Self::set).
+    pub fn fill(&self, pairs: &[(Vec<u8>, Vec<u8>)]) -> Result<(), KernelError> {
+        for (key, value) in pairs {
+            self.check_key(key)?;
+            self.check_value(value)?;
+        }
+        for chunk in pairs.chunks(BATCH) {
+            let mut done = 0;
+            if chunk.len() > 1 {
+                let keys: Vec<u8> = chunk.iter().flat_map(|pair| pair.0.iter().copied()).collect();
+                let values: Vec<u8> = chunk.iter().flat_map(|pair| pair.1.iter().copied()).collect();
+                let count = u32::try_from(chunk.len()).unwrap_or(0);
+                match bpf::map_update_batch(self.as_fd(), self.size, count, &keys, &values) {
+                    Ok(()) => done = chunk.len(),
+                    // Whatever stopped the batch, storing one at a time gets further or tells the reason.
+                    Err((_, stored)) => done = usize::try_from(stored).unwrap_or(0),
+                }
+            }
+            for (key, value) in chunk.iter().skip(done) {
+                self.set(key, value, Update::Any)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes an entry. `false` if there was none.
+    ///
+    /// # Errors
+    /// [`KernelError::Invalid`] if the key has the wrong length or entries of this kind of map cannot be removed.
+    pub fn remove(&self, key: &[u8]) -> Result<bool, KernelError> {
+        self.check_key(key)?;
+        match bpf::map_delete(self.as_fd(), self.size, key) {
+            Ok(()) => Ok(true),
+            Err(libc::ENOENT) => Ok(false),
+            Err(errno) => Err(self.access_error("remove an entry of a map", errno)),
+        }
+    }
+
+    /// All keys. Entries that come or go meanwhile may be missing or appear twice; the list ends in any case after
+    /// twice the size of the map.
+    ///
+    /// # Errors
+    /// [`KernelError::System`] if maps of this type have no order of keys.
+    pub fn keys(&self) -> Result<Vec<Vec<u8>>, KernelError> {
+        let mut keys: Vec<Vec<u8>> = Vec::new();
+        let mut next = vec![0; self.size.key];
+        let limit = usize::try_from(self.max_entries).unwrap_or(usize::MAX).saturating_mul(2);
+        while keys.len() < limit
+            && bpf::map_next_key(self.as_fd(), self.size, keys.last().map(Vec::as_slice), &mut next)
+                .map_err(|errno| self.access_error("list the keys of a map", errno))?
+        {
+            keys.push(next.clone());
+        }
+        Ok(keys)
+    }
+
+    fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
+        self.check_length("key", key.len(), self.size.key)
+    }
+
+    fn check_value(&self, value: &[u8]) -> Result<(), KernelError> {
+        self.check_length("value", value.len(), self.size.value)
+    }
+
+    fn check_length(&self, what: &str, given: usize, expected: usize) -> Result<(), KernelError> {
+        if given == expected {
+            return Ok(());
+        }
+        let name = &self.name;
+        Err(KernelError::Invalid {
+            action: "use a map",
+            problem: format!("a {what} of {given} bytes was given, map `{name}` has {what}s of {expected}"),
+        })
+    }
+
+    fn access_error(&self, action: &'static str, errno: i32) -> KernelError {
+        let name = &self.name;
+        let problem = match errno {
+            libc::E2BIG => format!("map `{name}` is full ({} entries) or has no such index", self.max_entries),
+            libc::EEXIST => format!("map `{name}` already has an entry with this key"),
+            libc::ENOENT => format!("map `{name}` has no entry with this key"),
+            libc::ENOSPC => format!("map `{name}` is full ({} entries)", self.max_entries),
+            libc::EINVAL => format!("map `{name}` does not allow this, or the key is not valid for its type"),
+            libc::EPERM => return KernelError::not_permitted(action, NEEDS_BPF),
+            errno => return KernelError::system(action, errno),
+        };
+        KernelError::Invalid { action, problem }
+    }
+}
+
+impl AsFd for LoadedMap {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+fn create_error(errno: i32, definition: &MapDefinition<'_>) -> KernelError {
+    const ACTION: &str = "create a map";
+    let MapDefinition { name, map_type, key_size, value_size, max_entries, flags } = definition;
+    match errno {
+        // Before Linux 5.11 memory of maps is charged to RLIMIT_MEMLOCK, and exceeding it also gives EPERM.
+        libc::EPERM if running_release().is_some_and(|release| release < Release::new(5, 11)) => {
+            let mut error = KernelError::not_permitted(ACTION, NEEDS_BPF);
+            if let KernelError::NotPermitted { remarks, .. } = &mut error {
+                remarks.push("the limit on locked memory may be too low: `ulimit -l unlimited`".to_owned());
+            }
+            error
+        }
+        libc::EPERM => KernelError::not_permitted(ACTION, NEEDS_BPF),
+        libc::EINVAL if running_release().is_some_and(|release| release < map_type.since()) => {
+            KernelError::Unsupported {
+                what: format!("maps of type {map_type}"),
+                since: Some(map_type.since()),
+                running: running_release(),
+            }
+        }
+        libc::EINVAL | libc::E2BIG => KernelError::Invalid {
+            action: ACTION,
+            problem: format!(
+                "the kernel does not accept a {map_type} map with keys of {key_size} bytes, values of {value_size} \
+                 bytes, {max_entries} entries and flags {flags:#x} for `{name}`"
+            ),
+        },
+        libc::ENOSYS => KernelError::Unsupported {
+            what: "bpf(2), which needs CONFIG_BPF_SYSCALL".to_owned(),
+            since: Some(Release::new(3, 18)),
+            running: running_release(),
+        },
+        errno => KernelError::system(ACTION, errno),
+    }
+}

@@ -1,0 +1,83 @@
+//! Maps as data: what to create and what to put in.
+
+use skep_isa::MapType;
+use skep_isa::ebpf::Imm64;
+
+/// Position of a map in [`Object::maps`](crate::Object::maps).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct MapIdx(pub u32);
+
+impl MapIdx {
+    /// Its position as an index into the vector.
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+
+    /// The operand of a 64-bit immediate load that yields the map.
+    pub const fn load(self) -> Imm64 {
+        Imm64::MapFd(self.0 as i32)
+    }
+
+    /// The operand of a 64-bit immediate load that yields the address `offset` bytes into the map's first value;
+    /// array maps only.
+    pub const fn load_value(self, offset: u32) -> Imm64 {
+        Imm64::MapFdValue { fd: self.0 as i32, offset }
+    }
+}
+
+/// Flags of map creation (`BPF_F_*` in `linux/bpf.h`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct MapFlags(pub u32);
+
+impl MapFlags {
+    /// Allocate entries when they are needed; required by prefix tries.
+    pub const NO_PREALLOC: Self = Self(1 << 0);
+    /// Programs may only read.
+    pub const READ_ONLY_FOR_PROGRAMS: Self = Self(1 << 7);
+    /// Programs may only write.
+    pub const WRITE_ONLY_FOR_PROGRAMS: Self = Self(1 << 8);
+
+    /// Both sets of flags.
+    pub const fn and(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether all flags of `other` are set.
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+/// A map to create, with its first contents.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MapSpec {
+    /// Name, at most 15 bytes reach the kernel.
+    pub name: String,
+    /// Type.
+    pub map_type: MapType,
+    /// Bytes of a key; 0 for types without keys.
+    pub key_size: u32,
+    /// Bytes of a value; 0 for types without values.
+    pub value_size: u32,
+    /// Most entries; bytes for ring buffers.
+    pub max_entries: u32,
+    /// Creation flags.
+    pub flags: MapFlags,
+    /// Pairs of key and value that the map holds before any program runs.
+    pub contents: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl MapSpec {
+    /// An empty map without flags.
+    pub fn new(name: &str, map_type: MapType, key_size: u32, value_size: u32, max_entries: u32) -> Self {
+        Self {
+            name: name.to_owned(),
+            map_type,
+            key_size,
+            value_size,
+            max_entries,
+            flags: MapFlags::default(),
+            contents: Vec::new(),
+        }
+    }
+}

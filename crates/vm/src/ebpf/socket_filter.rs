@@ -1,0 +1,136 @@
+//! Socket filters: 64-bit programs that look at a packet and say how many bytes to keep.
+
+use std::fmt;
+
+use skep_isa::ProgType;
+use skep_isa::ebpf::Insn;
+use skep_object::Object;
+
+use super::fault::Fault;
+use super::helpers::Helpers;
+use super::interpreter::{Input, Vm};
+use super::map::{Map, MapError};
+use super::program::LoadError;
+use crate::classic::Metadata;
+
+/// The context of a socket filter as bytes: `struct __sk_buff` of `linux/bpf.h`.
+#[derive(Debug, Clone, Copy)]
+pub struct SkBuff([u8; SkBuff::BYTES]);
+
+impl SkBuff {
+    /// Size of the structure.
+    pub const BYTES: usize = 192;
+
+    /// The context of a packet of `len` bytes (on the wire). Fields that a socket filter may not read are 0.
+    pub fn new(len: u32, meta: &Metadata) -> Self {
+        let mut context = Self([0; Self::BYTES]);
+        // Network byte order is what the kernel shows for the two EtherTypes.
+        let network = |ether_type: u16| u32::from(ether_type.to_be());
+        let ifindex = meta.ifindex.unwrap_or(0);
+        context.put(0, len);
+        context.put(4, u32::from(meta.packet_type & 7));
+        context.put(8, meta.mark);
+        context.put(12, meta.queue.into());
+        context.put(16, network(meta.protocol));
+        if let Some(tci) = meta.vlan_tci {
+            context.put(20, 1);
+            context.put(24, tci.into());
+            context.put(28, network(meta.vlan_tpid));
+        }
+        context.put(36, ifindex);
+        context.put(40, ifindex);
+        context.put(68, meta.rxhash);
+        context
+    }
+
+    fn put(&mut self, offset: usize, value: u32) {
+        self.0[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+}
+
+/// Why a filter of an object cannot run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ObjectError {
+    /// The object has no socket filter of this name.
+    NoSuchProgram(String),
+    /// A map cannot be made.
+    Map {
+        /// Its name.
+        name: String,
+        /// The reason.
+        error: MapError,
+    },
+    /// The program cannot be loaded.
+    Load(LoadError),
+}
+
+impl fmt::Display for ObjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchProgram(name) => write!(f, "the object has no socket filter with the name `{name}`"),
+            Self::Map { name, error } => write!(f, "map `{name}`: {error}"),
+            Self::Load(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for ObjectError {}
+
+/// A 64-bit socket filter with its maps.
+#[derive(Debug, Clone)]
+pub struct SocketFilter {
+    vm: Vm,
+}
+
+impl SocketFilter {
+    /// Loads a filter whose map references are indices into `maps`.
+    ///
+    /// # Errors
+    /// Those of [`Vm::new`].
+    pub fn new(insns: &[Insn], maps: Vec<Map>) -> Result<Self, LoadError> {
+        Ok(Self { vm: Vm::new(insns, Helpers::socket_filter(), maps)? })
+    }
+
+    /// Loads the socket filter called `name` with all maps of its object and their contents.
+    ///
+    /// # Errors
+    /// When there is no such filter, a map is impossible in user space, or the program does not load.
+    pub fn from_object(object: &Object, name: &str) -> Result<Self, ObjectError> {
+        let is_wanted = |program: &&skep_object::Program| program.name == name;
+        let program = object
+            .programs
+            .iter()
+            .filter(|program| program.prog_type == ProgType::SocketFilter)
+            .find(is_wanted)
+            .ok_or_else(|| ObjectError::NoSuchProgram(name.to_owned()))?;
+        let maps = object
+            .maps
+            .iter()
+            .map(|spec| Map::from_spec(spec).map_err(|error| ObjectError::Map { name: spec.name.clone(), error }))
+            .collect::<Result<_, _>>()?;
+        Self::new(&program.insns, maps).map_err(ObjectError::Load)
+    }
+
+    /// Runs the filter on the captured bytes of a packet that had `wire_len` bytes on the wire.
+    ///
+    /// The result is the number of bytes to keep, 0 to reject the packet; it may be larger than the packet.
+    ///
+    /// # Errors
+    /// The first instruction that does what it must not. The packet is neither accepted nor rejected then.
+    pub fn run(&mut self, packet: &[u8], wire_len: u32, meta: &Metadata) -> Result<u32, Fault> {
+        let mut context = SkBuff::new(wire_len, meta);
+        let kept = self.vm.run(Input { context: &mut context.0, packet, meta })?;
+        // The kernel's program runners return 32 bits.
+        Ok(kept as u32)
+    }
+
+    /// The machine that runs it, for its maps.
+    pub const fn vm(&self) -> &Vm {
+        &self.vm
+    }
+
+    /// The machine that runs it, to change the contents of its maps.
+    pub const fn vm_mut(&mut self) -> &mut Vm {
+        &mut self.vm
+    }
+}

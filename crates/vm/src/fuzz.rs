@@ -1,0 +1,10 @@
+//! Random tests as library functions: `cargo test` runs each for a second, a fuzzer without end.
+//!
+//! What lives here: the bodies, the generators that make programs out of bytes, and the slow reference interpreter of
+//! the classic machine. A body panics when an invariant is broken.
+
+mod bytes;
+mod classic;
+
+pub use bytes::Bytes;
+pub use classic::{classic, program as classic_program, reference};

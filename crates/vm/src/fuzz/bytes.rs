@@ -1,0 +1,64 @@
+//! A stream of choices taken from the fuzzer's bytes.
+
+/// Choices out of bytes; after the end every choice is zero.
+#[derive(Debug, Clone)]
+pub struct Bytes<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Bytes<'a> {
+    /// Choices out of `data`.
+    pub const fn new(data: &'a [u8]) -> Self {
+        Self { rest: data }
+    }
+
+    /// Whether all bytes were used.
+    pub const fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next byte.
+    pub fn u8(&mut self) -> u8 {
+        let Some((first, rest)) = self.rest.split_first() else { return 0 };
+        self.rest = rest;
+        *first
+    }
+
+    /// A number below `bound`, 0 for a bound of 0.
+    pub fn below(&mut self, bound: usize) -> usize {
+        let number = if bound <= 256 { usize::from(self.u8()) } else { self.u32() as usize };
+        number.checked_rem(bound).unwrap_or(0)
+    }
+
+    /// The next four bytes as a number.
+    pub fn u32(&mut self) -> u32 {
+        u32::from_le_bytes([self.u8(), self.u8(), self.u8(), self.u8()])
+    }
+
+    /// The next eight bytes as a number.
+    pub fn u64(&mut self) -> u64 {
+        u64::from(self.u32()) << 32 | u64::from(self.u32())
+    }
+
+    /// A 32-bit number that is often near a border where arithmetic goes wrong.
+    pub fn interesting(&mut self) -> u32 {
+        const BORDERS: [u32; 12] = [0, 1, 2, 31, 32, 0x7f, 0xff, 0x800, 0xffff, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff];
+        match self.u8() % 4 {
+            0 => u32::from(self.u8()),
+            1 | 2 => BORDERS[self.below(BORDERS.len())].wrapping_add(u32::from(self.u8() % 3)).wrapping_sub(1),
+            _ => self.u32(),
+        }
+    }
+
+    /// One of `choices`, which must not be empty.
+    pub fn pick<T: Copy>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len())]
+    }
+
+    /// Up to `most` of the bytes.
+    pub fn take(&mut self, most: usize) -> &'a [u8] {
+        let (taken, rest) = self.rest.split_at(most.min(self.rest.len()));
+        self.rest = rest;
+        taken
+    }
+}

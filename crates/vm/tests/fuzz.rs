@@ -1,0 +1,18 @@
+//! Every random test of the crate, a second each.
+
+use arbtest::arbitrary::Unstructured;
+use arbtest::arbtest;
+
+fn run(body: fn(&[u8])) {
+    arbtest(|u: &mut Unstructured<'_>| {
+        body(u.bytes(u.len())?);
+        Ok(())
+    })
+    .budget_ms(1_000)
+    .size_max(4_096);
+}
+
+#[test]
+fn classic_interpreter_agrees_with_the_reference() {
+    run(skep_vm::fuzz::classic);
+}
