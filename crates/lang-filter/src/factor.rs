@@ -15,6 +15,8 @@ use crate::value::{ValId, Values};
 
 /// Shortest list of plain tests that is gathered per value.
 const GATHER_TESTS: usize = 4;
+/// Shortest such list in which each value is loaded once, at the price of guards.
+const GATHER_GUARDED: usize = 8;
 /// Shortest list of compound alternatives that is gathered per value. In such a list, a packet that ends within the
 /// fields of a *later* alternative is not told from one that ends within those of an earlier one.
 const GATHER_COMPOUNDS: usize = 33;
@@ -143,12 +145,41 @@ impl Factor<'_> {
         let plain = run.iter().all(|a| a.cases.iter().all(|(_, rest)| *rest == Formulas::TRUE));
         let least = if plain { GATHER_TESTS } else { GATHER_COMPOUNDS };
         if run.len() >= least && run.iter().any(|a| a.value != run[0].value) {
-            self.gather(&run, out);
+            if plain && run.len() < GATHER_GUARDED {
+                self.gather_twice(&run, out);
+            } else {
+                self.gather(&run, out);
+            }
             return;
         }
         // Neighbours that test the same value.
         for group in run.chunk_by(|a, b| a.value == b.value) {
             out.push(self.merge(group));
+        }
+    }
+
+    /// For short lists of plain tests: each value's tests up to the first of the next value, then, backwards, the rest.
+    /// Nothing is evaluated earlier than it was, and once all are evaluated, order no longer matters.
+    fn gather_twice(&mut self, run: &[Alternative], out: &mut Vec<FId>) {
+        let mut order: Vec<ValId> = Vec::new();
+        let mut late: Vec<Vec<Alternative>> = Vec::new();
+        let mut early: Vec<Vec<Alternative>> = Vec::new();
+        for alternative in run {
+            match order.iter().position(|&v| v == alternative.value) {
+                Some(i) if i + 1 == order.len() => early[i].push(alternative.clone()),
+                Some(i) => late[i].push(alternative.clone()),
+                None => {
+                    order.push(alternative.value);
+                    early.push(vec![alternative.clone()]);
+                    late.push(Vec::new());
+                }
+            }
+        }
+        // All tests of the last value come at once.
+        let groups = early.iter().chain(late.iter().rev());
+        for group in groups.filter(|g| !g.is_empty()) {
+            let merged = self.merge(group);
+            out.push(merged);
         }
     }
 

@@ -67,6 +67,10 @@ pub(crate) fn capital_keyword(text: &str, span: Span) -> Option<Diagnostic> {
     Some(warning.with_help(format!("write `{lower}` for the keyword")))
 }
 
+/// What an arithmetic operand may be.
+pub(crate) const VALUES: &str =
+    "values are numbers, `len`, named constants such as `tcp-syn`, and loads such as `ip[8]`";
+
 /// Help for a name where an arithmetic operand is wanted.
 pub(crate) fn instead_of_value(name: &str) -> String {
     if let Some(spaced) = spaced(name) {
@@ -79,7 +83,7 @@ pub(crate) fn instead_of_value(name: &str) -> String {
     let constants = skep_proto::numbers::FILTER_CONSTANTS.iter().map(|row| row.name);
     match closest(name, constants.chain(["len", "length", "mark", "queue", "rxhash", "random"])) {
         Some(close) => format!("did you mean `{close}`?"),
-        None => "values are numbers, `len`, named constants such as `tcp-syn`, and loads such as `ip[8]`".to_owned(),
+        None => VALUES.to_owned(),
     }
 }
 
@@ -211,7 +215,8 @@ impl<'a> Site<'a> {
         let comparison = matches!(self.token(1).tok, Tok::Rel(_));
         let (field, value) = (name.to_ascii_lowercase(), self.value_after(1));
         let known = DISPLAY_FIELDS.iter().find(|row| row.0 == field);
-        if !comparison && !(known.is_some() && field.contains('.') && self.at == 0) {
+        let field_alone = known.is_some() && field.contains('.') && self.at == 0;
+        if !comparison && !field_alone {
             return None;
         }
         let error = Diagnostic::error(token.span, format!("`{}` is not a value that can be compared", shorten(name)));
@@ -304,6 +309,9 @@ impl<'a> Site<'a> {
                 let not = if self.text(0) == "!=" { "not " } else { "" };
                 format!("ids are not compared: write `{not}{head_text} {}`", shorten(self.value_after(0)))
             }
+            Tok::End | Tok::And | Tok::Or | Tok::Close if head.is_some() => {
+                format!("for example `{head_text} {}`", example(kind))
+            }
             Tok::Word(_) if head.is_some() => {
                 format!("`{text}` is a keyword; if it is meant as a name, write `{head_text} \\{text}`")
             }
@@ -319,7 +327,11 @@ impl<'a> Site<'a> {
         let (token, text) = (self.token(0), shorten(self.text(0)));
         let before_text = shorten(self.source.get(before.range()).unwrap_or(""));
         let last = self.at.checked_sub(1).and_then(|at| self.tokens.get(at)).map(|token| token.tok);
+        let behind_extensions = before_text.starts_with("ip6 chain ");
         Some(match token.tok {
+            Tok::Word(crate::lex::words::Word::Kind(Kind::Port)) if behind_extensions => {
+                "for a port behind extension headers write `ip6 chain tcp and tcp6[2:2] = 443`".to_owned()
+            }
             Tok::Name if matches!(text.to_ascii_lowercase().as_str(), "and" | "or") => {
                 format!("keywords are in lower case: `{}`", text.to_ascii_lowercase())
             }
@@ -345,6 +357,18 @@ impl<'a> Site<'a> {
             }
             _ => return None,
         })
+    }
+}
+
+/// An id of a kind, for messages.
+fn example(kind: Option<Kind>) -> &'static str {
+    match kind {
+        Some(Kind::Port) => "443",
+        Some(Kind::PortRange) => "6000-6010",
+        Some(Kind::Net) => "10.0.0.0/8",
+        Some(Kind::Proto | Kind::ProtoChain) => "\\tcp",
+        Some(Kind::Gateway) => "router",
+        Some(Kind::Default | Kind::Host) | None => "10.0.0.1",
     }
 }
 

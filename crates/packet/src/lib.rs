@@ -1,6 +1,6 @@
 //! Packets on the host side: capture files and what is in them.
 //!
-//! - [`file`] reads pcap and pcapng, plain or compressed with gzip, zstd or lz4, from disk or from a pipe;
+//! - [`file`](mod@file) reads pcap and pcapng, plain or compressed with gzip, zstd or lz4, from disk or from a pipe;
 //! - [`write`](mod@write) writes them, to one file or to a series.
 //!
 //! ```
@@ -29,6 +29,7 @@
 
 pub mod decode;
 pub mod file;
+pub mod ring;
 pub mod write;
 
 pub use file::{Direction, FileError, Packet, Reader, Timestamp};

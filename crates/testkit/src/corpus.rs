@@ -171,6 +171,15 @@ pub fn corpus() -> Vec<Entry> {
     FILES.iter().flat_map(|(file, text)| entries(file, text)).collect()
 }
 
+/// Expressions that tcpdump refuses for the named link types when it reads a recording, even without its optimiser.
+///
+/// # Panics
+/// Like [`corpus`].
+#[must_use]
+pub fn rejects() -> Vec<Entry> {
+    entries("rejects.txt", include_str!("../corpus/rejects.txt"))
+}
+
 /// The entries that make sense for one link type.
 #[must_use]
 pub fn corpus_for(link: LinkType) -> Vec<Entry> {

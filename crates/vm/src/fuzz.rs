@@ -5,6 +5,10 @@
 
 mod bytes;
 mod classic;
+mod ebpf;
+mod maps;
 
 pub use bytes::Bytes;
-pub use classic::{classic, program as classic_program, reference};
+pub use classic::{Special, classic, program as classic_program, reference, translation};
+pub use ebpf::{arithmetic, arithmetic_program, ebpf};
+pub use maps::{MapStep, map_steps, maps};

@@ -1,6 +1,7 @@
 //! User-space execution of BPF programs.
 //!
-//! [`classic`] runs the filters of `SO_ATTACH_FILTER` and tcpdump with the meaning that the Linux kernel gives them.
+//! [`classic`] runs the filters of `SO_ATTACH_FILTER` and tcpdump with the meaning that the Linux kernel gives them, at
+//! some hundred million instructions a second. [`ebpf`] runs 64-bit programs with maps and helpers.
 //!
 //! ```
 //! use skep_isa::classic::{Insn, JmpOp, Size};

@@ -1,8 +1,6 @@
 //! The meaning of every form of a classic instruction, and of its edges.
 
-use skep_isa::classic::{
-    ANCILLARY, AluOp, FORMS, Insn, JmpOp, Op, Rule, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size,
-};
+use skep_isa::classic::{ANCILLARY, AluOp, FORMS, Insn, JmpOp, Op, Rule, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size};
 use skep_vm::classic::{LoadError, MAX_INSNS, Metadata, Program};
 
 const PACKET: [u8; 20] = [
@@ -30,7 +28,7 @@ fn a_after(insns: &[Insn]) -> u32 {
     run(&[insns, &[Insn::ret_a()]].concat())
 }
 
-/// The result of a load at `k`; 0x5555 if the load ends the program.
+/// What a load puts into the accumulator; `None` if it ends the program.
 #[track_caller]
 fn load(insn: Insn, meta: &Metadata) -> Option<u32> {
     // The accumulator is inverted, so that a program ended with 0 is told from a loaded 0.
@@ -255,13 +253,8 @@ fn ancillary_words() {
     }
     // Random numbers differ from each other but not from run to run.
     let k = SKF_AD_OFF + 56;
-    let twice = [
-        Insn::ld_abs(Size::Word, k),
-        Insn::tax(),
-        Insn::ld_abs(Size::Word, k),
-        Insn::alu_x(AluOp::Xor),
-        Insn::ret_a(),
-    ];
+    let twice =
+        [Insn::ld_abs(Size::Word, k), Insn::tax(), Insn::ld_abs(Size::Word, k), Insn::alu_x(AluOp::Xor), Insn::ret_a()];
     assert_ne!(run_with(&twice, &meta), 0);
     assert_eq!(run_with(&twice, &meta), run_with(&twice, &meta));
 }
@@ -291,8 +284,7 @@ fn netlink_attributes() {
     ]
     .concat();
     let find = |offset: u32, a: u32, x: u32| {
-        let insns =
-            [Insn::ldx_imm(x), Insn::ld_imm(a), Insn::ld_abs(Size::Word, SKF_AD_OFF + offset), Insn::ret_a()];
+        let insns = [Insn::ldx_imm(x), Insn::ld_imm(a), Insn::ld_abs(Size::Word, SKF_AD_OFF + offset), Insn::ret_a()];
         Program::new(&insns).unwrap().run(&packet, 0, &Metadata::default())
     };
     assert_eq!(find(12, 4, 1), 4);

@@ -16,3 +16,23 @@ fn run(body: fn(&[u8])) {
 fn classic_interpreter_agrees_with_the_reference() {
     run(skep_vm::fuzz::classic);
 }
+
+#[test]
+fn translations_agree_with_their_originals() {
+    run(skep_vm::fuzz::translation);
+}
+
+#[test]
+fn computing_programs_follow_the_pure_semantics() {
+    run(skep_vm::fuzz::arithmetic);
+}
+
+#[test]
+fn arbitrary_programs_end() {
+    run(skep_vm::fuzz::ebpf);
+}
+
+#[test]
+fn maps_behave_like_lists() {
+    run(skep_vm::fuzz::maps);
+}

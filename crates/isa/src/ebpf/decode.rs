@@ -199,13 +199,11 @@ pub fn validate(insns: &[Insn]) -> Result<Vec<(InsnIdx, Op)>, DecodeError> {
     }
     for &(at, op) in &ops {
         let distance = match op {
-            Op::Call(Callee::Local(distance)) => Some((at, distance)),
-            // The kernel counts from the second slot here, as it does for the slot behind a call.
-            Op::LoadImm { value: Imm64::Func(distance), .. } => Some((at, distance)),
-            _ => op.jump_distance().map(|distance| (at, distance)),
+            Op::Call(Callee::Local(distance)) | Op::LoadImm { value: Imm64::Func(distance), .. } => Some(distance),
+            _ => op.jump_distance(),
         };
-        if let Some((from, distance)) = distance {
-            let error = match from.target(distance).and_then(|target| starts.get(target.index())) {
+        if let Some(distance) = distance {
+            let error = match at.target(distance).and_then(|target| starts.get(target.index())) {
                 None => InsnError::JumpOutside { distance },
                 Some(false) => InsnError::JumpIntoImmediate { distance },
                 Some(true) => continue,

@@ -4,15 +4,19 @@
 //! form. Running programs is the business of `skep-vm`, proving them safe that of a verifier.
 
 mod decode;
+#[doc(hidden)]
+pub mod fuzz;
 mod index;
 mod insn;
 mod op;
 mod ops;
 mod table;
+mod text;
 
 pub use decode::{DecodeError, Field, InsnError, decode_program, validate};
 pub use index::{ByteOff, InsnIdx};
 pub use insn::{Endian, Insn, from_bytes, to_bytes};
-pub use op::{Callee, Encoded, Imm64, Op};
+pub use op::{Callee, Encoded, Imm64, Op, encode_program};
 pub use ops::{AluOp, AtomicOp, JmpOp, Order, Reg, Size, Src, Width};
 pub use table::{Cpu, Group, ROWS, Row, Uses};
+pub use text::{AsmError, Notation, assemble, disassemble, line, numbered};

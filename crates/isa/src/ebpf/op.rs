@@ -248,6 +248,13 @@ const FETCH: i32 = 0x01;
 const LOAD_ACQUIRE: i32 = 0x100;
 const STORE_RELEASE: i32 = 0x110;
 
+/// The encoded program.
+pub fn encode_program(ops: impl IntoIterator<Item = Op>) -> Vec<Insn> {
+    let mut program = Vec::new();
+    ops.into_iter().for_each(|op| op.emit(&mut program));
+    program
+}
+
 /// One or two slots, as an instruction encodes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Encoded {

@@ -78,7 +78,7 @@ fn check_translation(program: &[Insn], translation: &super::Translation, cpu: Cp
 }
 
 /// Makes a valid program of arbitrary bytes: four bytes an instruction.
-fn program(data: &[u8]) -> Vec<Insn> {
+pub fn program(data: &[u8]) -> Vec<Insn> {
     let chunks = data.as_chunks::<4>().0;
     let len = chunks.len();
     let mut insns: Vec<Insn> = Vec::with_capacity(len + 1);

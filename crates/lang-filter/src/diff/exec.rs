@@ -5,35 +5,17 @@
 //! that meet are merged; where they bring different registers, a few versions are kept side by side before the
 //! registers themselves become choices.
 
-use skep_isa::classic::{AluOp, Insn, JmpOp, Op, SCRATCH_WORDS, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size};
+use skep_isa::classic::{AluOp, Insn, JmpOp, Op, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size};
 
 use super::bdd::{Bounded, Ref};
 use super::inputs::{self, Base, MAX_LEN, Open};
+use super::live::{A, REGS, X, live_registers, word};
 use super::words::{WordId, Words};
 
-/// Number of the accumulator and of X behind the scratch words.
-const A: usize = SCRATCH_WORDS as usize;
-const X: usize = A + 1;
-/// All registers.
-const REGS: usize = X + 1;
 /// Most register contents kept apart at one instruction.
 const MAX_VERSIONS: usize = 8;
 /// Conditions remembered as known in one state, so that repeated loads need not be conjoined again.
 const MAX_KNOWN: usize = 8;
-
-/// Numbers of the ancillary words that are special (`SKF_AD_*` divided by 4).
-mod word {
-    pub(super) const IFINDEX: u32 = 2;
-    pub(super) const NLATTR: u32 = 3;
-    pub(super) const NLATTR_NEST: u32 = 4;
-    pub(super) const HATYPE: u32 = 7;
-    pub(super) const XOR_X: u32 = 10;
-}
-
-/// Whether the ancillary word with this number is computed from registers and packet instead of being a plain number.
-pub(super) fn is_computed(number: u32) -> bool {
-    matches!(number, word::NLATTR | word::NLATTR_NEST | word::XOR_X)
-}
 
 /// The level that tells whether the ancillary word with this number can be read; `None` if it always can.
 pub(super) fn device_of(number: u32) -> Option<u32> {
@@ -351,14 +333,32 @@ impl Run<'_> {
         {
             return Ok((Inside::When(inside), self.words.intern(bits)?));
         }
-        let fits = self.words.max(x).checked_add(k).is_some_and(|top| top < SKF_LL_OFF);
-        let (inside, word) = self.load_open(Base::Word(x), k, size)?;
-        if fits {
-            return Ok((inside, word));
+        if let Some((base, k)) = self.open_base(x, k)? {
+            return self.load_open(Base::Word(base), k, size);
         }
         // The address may wrap around, so that a larger distance says nothing about a smaller one.
+        let (_, word) = self.load_open(Base::Word(x), k, size)?;
         let inside = self.words.open_bit(Open::Inside(x, k, size))?;
         Ok((Inside::When(inside), word))
+    }
+
+    /// The address `x + k`, which does not wrap around, as a distance from an address that is known already if
+    /// possible; `None` if it may wrap around.
+    fn open_base(&mut self, x: WordId, k: u32) -> Bounded<Option<(WordId, u32)>> {
+        let fits = |words: &Words, x, k| words.max(x).checked_add(k).is_some_and(|top| top < SKF_LL_OFF);
+        for base in self.words.inputs.bases() {
+            if base != x {
+                let distance = self.words.alu(AluOp::Sub, x, base)?;
+                let Some(distance) = self.words.as_const(distance) else { continue };
+                let total = k.wrapping_add(distance);
+                if total < SKF_LL_OFF && fits(self.words, base, total) {
+                    return Ok(Some((base, total)));
+                }
+            } else if fits(self.words, x, k) {
+                return Ok(Some((x, k)));
+            }
+        }
+        Ok(fits(self.words, x, k).then_some((x, k)))
     }
 
     /// The bytes at each of the addresses `value + k`, and when they lie inside the packet; `None` if too large.
@@ -410,38 +410,4 @@ fn choose_registers(words: &mut Words, first: &State, second: &State) -> Bounded
         }
     }
     Ok(regs)
-}
-
-/// For every instruction, the registers that it or a later one reads before writing them: bits by register number.
-fn live_registers(ops: &[Op]) -> Vec<u32> {
-    const BIT_A: u32 = 1 << A;
-    const BIT_X: u32 = 1 << X;
-    let mut live = vec![0u32; ops.len() + 1];
-    for (at, op) in ops.iter().enumerate().rev() {
-        let after = |distance: u32| live.get(at + 1 + distance as usize).copied().unwrap_or(0);
-        let next = after(0);
-        let mem = |k: u32| 1u32 << (k % SCRATCH_WORDS);
-        live[at] = match *op {
-            Op::LdAbs(_, k) if k >= SKF_AD_OFF => match (k - SKF_AD_OFF) / 4 {
-                word::XOR_X | word::NLATTR | word::NLATTR_NEST => next | BIT_A | BIT_X,
-                _ => next & !BIT_A,
-            },
-            Op::LdAbs(..) | Op::LdImm(_) | Op::LdLen => next & !BIT_A,
-            Op::LdInd(..) | Op::Txa => next & !BIT_A | BIT_X,
-            Op::LdMem(k) => next & !BIT_A | mem(k),
-            Op::LdxImm(_) | Op::LdxLen | Op::LdxMsh(_) => next & !BIT_X,
-            Op::LdxMem(k) => next & !BIT_X | mem(k),
-            Op::St(k) => next & !mem(k) | BIT_A,
-            Op::Stx(k) => next & !mem(k) | BIT_X,
-            Op::AluK(..) | Op::Neg => next | BIT_A,
-            Op::AluX(_) => next | BIT_A | BIT_X,
-            Op::Ja(k) => after(k),
-            Op::JumpK { jt, jf, .. } => after(jt.into()) | after(jf.into()) | BIT_A,
-            Op::JumpX { jt, jf, .. } => after(jt.into()) | after(jf.into()) | BIT_A | BIT_X,
-            Op::RetK(_) => 0,
-            Op::RetA => BIT_A,
-            Op::Tax => next & !BIT_X | BIT_A,
-        };
-    }
-    live
 }

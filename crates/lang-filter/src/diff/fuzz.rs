@@ -5,8 +5,11 @@ use std::time::Duration;
 use skep_isa::classic::{AluOp, Insn, JmpOp, Size, check_structure};
 use skep_proto::LinkType;
 
+use super::bdd::Bdd;
+use super::inputs::Input;
 use super::witness::Random;
-use super::{Options, Outcome, Reason, compare};
+use super::words::Words;
+use super::{Options, Outcome, Reason, compare, exec};
 
 /// Packets on which programs that were proved equivalent are run.
 const PACKETS: u32 = 400;
@@ -21,6 +24,8 @@ pub fn check(data: &[u8], run: &dyn Fn(&[Insn], &[u8]) -> u32) {
     let mut bytes = data.iter().copied();
     let a = program(&mut bytes);
     let b = if bytes.next().unwrap_or(0) % 2 == 0 { mutated(&a, &mut bytes) } else { program(&mut bytes) };
+    check_model(&a, run, seed(data));
+    check_model(&b, run, seed(data));
     let options = Options {
         link: LinkType::RAW,
         max_nodes: 200_000,
@@ -30,7 +35,7 @@ pub fn check(data: &[u8], run: &dyn Fn(&[Insn], &[u8]) -> u32) {
     let outcome = compare(&a, &b, &options, run);
     match &outcome {
         Outcome::Equivalent => {
-            let mut random = Random::new(data.iter().fold(7, |h: u32, &byte| h.rotate_left(5) ^ u32::from(byte)));
+            let mut random = Random::new(seed(data));
             for _ in 0..PACKETS {
                 let packet = packet(&mut random);
                 let (p, q) = (run(&a, &packet), run(&b, &packet));
@@ -46,6 +51,31 @@ pub fn check(data: &[u8], run: &dyn Fn(&[Insn], &[u8]) -> u32) {
         Outcome::Unknown { reason, .. } => {
             assert_ne!(*reason, Reason::Interpreter, "the model is wrong:\n{a:?}\n{b:?}");
         }
+    }
+}
+
+fn seed(data: &[u8]) -> u32 {
+    data.iter().fold(7, |h: u32, &byte| h.rotate_left(5) ^ u32::from(byte))
+}
+
+/// Holds the function that describes a program against runs of the program.
+fn check_model(program: &[Insn], run: &dyn Fn(&[Insn], &[u8]) -> u32, seed: u32) {
+    let mut words = Words::new(Bdd::new(100_000, None));
+    let Ok(verdict) = exec::verdict(&mut words, program, &[]) else { return };
+    if words.inputs.has_open() {
+        return;
+    }
+    let mut random = Random::new(seed);
+    for _ in 0..PACKETS / 4 {
+        let packet = packet(&mut random);
+        let bit = |level: u32| match words.inputs.input(level) {
+            Some(Input::Packet(offset, bit)) => packet.get(offset as usize).is_some_and(|byte| byte >> bit & 1 == 1),
+            Some(Input::Len(bit)) => packet.len() >> bit & 1 == 1,
+            _ => false,
+        };
+        let kept = run(program, &packet) != 0;
+        assert_eq!(words.bdd.eval(verdict.keeps, &bit), kept, "{packet:?}:\n{program:?}");
+        assert!(!kept || !words.bdd.eval(verdict.too_short, &bit), "kept but too short: {packet:?}\n{program:?}");
     }
 }
 
@@ -69,7 +99,14 @@ fn mutated(program: &[Insn], bytes: &mut impl Iterator<Item = u8>) -> Vec<Insn> 
 fn program(bytes: &mut impl Iterator<Item = u8>) -> Vec<Insn> {
     let len = usize::from(bytes.next().unwrap_or(0)) % MAX_INSNS;
     let mut insns: Vec<Insn> = (0..len).map(|at| insn(bytes, len + 2 - at - 1)).collect();
-    insns.push(if bytes.next().unwrap_or(0) % 4 == 0 { Insn::ret_a() } else { Insn::ret_k(1) });
+    // An X that is small and depends on the packet makes indirect loads interesting.
+    let prologue = match bytes.next().unwrap_or(0) % 4 {
+        0 => vec![Insn::ld_abs(Size::Byte, 0), Insn::alu_k(AluOp::And, 3), Insn::tax()],
+        1 => vec![Insn::ldx_msh(0)],
+        _ => Vec::new(),
+    };
+    insns.splice(0..0, prologue);
+    insns.push(if bytes.next().unwrap_or(0).is_multiple_of(4) { Insn::ret_a() } else { Insn::ret_k(1) });
     insns.push(Insn::ret_k(0));
     insns
 }

@@ -17,6 +17,9 @@ pub(super) const LEN_BITS: u32 = 20;
 /// Longest packet considered.
 pub(super) const MAX_LEN: u32 = (1 << LEN_BITS) - 1;
 
+/// Most open addresses that a new one is compared with.
+const MAX_BASES: usize = 16;
+
 /// Levels of one ancillary word: whether there is a device that it could be read from, then its bits.
 const ANCILLARY_STRIDE: u32 = 33;
 /// Levels of the packet's bytes, eight for each.
@@ -123,6 +126,16 @@ impl Inputs {
             }
         };
         Ok(first + (bits - 1 - bit))
+    }
+
+    /// The computed addresses that others may count from: the first few that were left open.
+    pub(super) fn bases(&self) -> Vec<WordId> {
+        let first_bits = self.room_levels.iter().step_by(LEN_BITS as usize);
+        let word = |&(base, _): &(Base, u32)| match base {
+            Base::Word(word) => Some(word),
+            Base::Network => None,
+        };
+        first_bits.filter_map(word).take(MAX_BASES).collect()
     }
 
     /// The first level of the room behind `base`.

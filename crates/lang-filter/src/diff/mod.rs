@@ -22,6 +22,7 @@ mod exec;
 pub mod fuzz;
 mod fuzzing;
 mod inputs;
+pub(crate) mod live;
 mod samples;
 #[cfg(test)]
 mod tests;

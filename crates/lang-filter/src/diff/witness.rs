@@ -140,7 +140,7 @@ impl<'a> Solution<'a> {
 pub(super) fn reads_fact(insn: &Insn) -> bool {
     match insn.decode() {
         Some(Op::LdAbs(_, k)) if k >= SKF_AD_OFF => {
-            ancillary(k).is_some_and(|word| !super::exec::is_computed(word.offset / 4))
+            ancillary(k).is_some_and(|word| !super::live::is_computed(word.offset / 4))
         }
         _ => false,
     }

@@ -61,14 +61,15 @@ pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<
         return Err(OutOfScratch);
     }
     choose_entries(values, graph, &order, &mut blocks);
-    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new() };
+    let first_steps = first_steps(graph, &blocks);
+    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new() };
     for &id in &order {
         if let Node::Return(verdict) = graph.get(id) {
             if id == graph.root {
                 writer.code.push(writer.verdict(*verdict));
             }
         } else if let Some(block) = &blocks[id.0 as usize] {
-            writer.block(graph, id, block);
+            writer.block(graph, id, block, first_steps[id.0 as usize]);
         }
     }
     writer.code.reverse();
@@ -103,8 +104,9 @@ fn block(values: &Values, graph: &Graph, id: NodeId, options: EmitOptions) -> Bl
         }
         Node::Need { value, next } => {
             exits.push(*next);
-            // A load into the index register does as well, and leaves the accumulator alone.
             plan.load_a(values, *value, options.vars);
+            // What counts is that the value was evaluated; a register that holds it is proof of that.
+            plan.then_reads_a = true;
         }
         Node::Set { var, value, next } => {
             exits.push(*next);
@@ -177,6 +179,17 @@ fn choose_entries(values: &Values, graph: &Graph, order: &[NodeId], blocks: &mut
     }
 }
 
+/// The first step of each block's plan that any edge enters at: the steps before it are not needed.
+fn first_steps(graph: &Graph, blocks: &[Option<Block>]) -> Vec<usize> {
+    let mut first = vec![usize::MAX; blocks.len()];
+    first[graph.root.0 as usize] = 0;
+    for exit in blocks.iter().flatten().flat_map(|b| &b.exits) {
+        let slot = &mut first[exit.node.0 as usize];
+        *slot = (*slot).min(exit.entry);
+    }
+    first
+}
+
 /// A place that code can jump to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Place {
@@ -190,6 +203,8 @@ struct Writer {
     code: Vec<Insn>,
     /// The nearest instance of each place, as its distance from the end of the program.
     places: HashMap<Place, usize>,
+    /// Where the nearest instance of each conditional jump stands, and its number.
+    jumps: HashMap<(JmpOp, Option<u32>, SharedGoal, SharedGoal), (usize, usize)>,
 }
 
 impl Writer {
@@ -212,7 +227,7 @@ impl Writer {
         self.push(Insn::ja(distance))
     }
 
-    fn block(&mut self, graph: &Graph, id: NodeId, block: &Block) {
+    fn block(&mut self, graph: &Graph, id: NodeId, block: &Block, first: usize) {
         let place = |exit: &Exit| match graph.get(exit.node) {
             Node::Return(verdict) => Place::Verdict(*verdict),
             _ => Place::Entry(exit.node, exit.entry),
@@ -221,15 +236,15 @@ impl Writer {
         let end = if block.tree.jumps.is_empty() {
             self.fall_through(place(&block.exits[0]))
         } else {
-            let mut at = vec![0; block.tree.jumps.len()];
+            let root = block.tree.jumps.len() - 1;
+            let mut at = vec![(0, 0); root + 1];
             for (i, jump) in block.tree.jumps.iter().enumerate() {
-                let here = self.jump(jump, &mut at, |exit| place(&block.exits[exit]));
-                at[i] = here;
+                at[i] = self.jump(jump, &mut at, i == root, |exit| place(&block.exits[exit]));
             }
-            at[block.tree.jumps.len() - 1]
+            at[root].0
         };
         self.places.insert(Place::Entry(id, steps), end);
-        for (i, step) in block.plan.steps.iter().enumerate().rev() {
+        for (i, step) in block.plan.steps.iter().enumerate().skip(first).rev() {
             let at = self.push(step.insn);
             self.places.insert(Place::Entry(id, i), at);
         }
@@ -256,33 +271,52 @@ impl Writer {
         at
     }
 
-    /// Writes a conditional jump; `trees` says where the tree's other jumps stand.
-    fn jump(&mut self, jump: &tree::Jump, trees: &mut [usize], place: impl Fn(usize) -> Place) -> usize {
+    /// Writes a conditional jump, or finds the same one among those written: which value is compared does not matter.
+    /// `trees` says where the tree's other jumps stand. The first jump behind a load is always written, since reaching
+    /// another would take a jump as well. Returns where it stands, and its number.
+    fn jump(
+        &mut self,
+        jump: &tree::Jump,
+        trees: &mut [(usize, usize)],
+        first: bool,
+        place: impl Fn(usize) -> Place,
+    ) -> (usize, usize) {
+        let goal = |goal: Goal| match goal {
+            Goal::Exit(exit) => SharedGoal::Place(place(exit)),
+            Goal::Jump(i) => SharedGoal::Jump(trees[i].1),
+        };
+        let key = (jump.op, jump.operand, goal(jump.yes), goal(jump.no));
+        let known = self.jumps.get(&key).copied();
+        if let Some((at, number)) = known
+            && !first
+            && self.distance(at) <= NEAR
+        {
+            return (at, number);
+        }
+        let number = known.map_or(self.jumps.len(), |(_, number)| number);
         loop {
             let yes = self.reach(jump.yes, trees, &place);
             let no = self.reach(jump.no, trees, &place);
             // Writing the second trampoline moves the first goal one away.
-            if let (Ok(jt), Ok(jf)) =
-                (u8::try_from(self.distance(yes)), u8::try_from(self.distance(no)))
-            {
-                return self.push(match jump.operand {
+            if let (Ok(jt), Ok(jf)) = (u8::try_from(self.distance(yes)), u8::try_from(self.distance(no))) {
+                let at = self.push(match jump.operand {
                     Some(k) => Insn::jump_k(jump.op, k, jt, jf),
                     None => Insn::jump_x(jump.op, jt, jf),
                 });
+                self.jumps.insert(key, (at, number));
+                return (at, number);
             }
         }
     }
 
     /// Where a conditional jump to `goal` has to go: the goal itself if it is near enough, else a trampoline.
-    fn reach(&mut self, goal: Goal, trees: &mut [usize], place: &impl Fn(usize) -> Place) -> usize {
-        // One less than a conditional jump can skip, so that the other goal's trampoline fits in between.
-        const NEAR: usize = 254;
+    fn reach(&mut self, goal: Goal, trees: &mut [(usize, usize)], place: &impl Fn(usize) -> Place) -> usize {
         match goal {
             Goal::Jump(i) => {
-                if self.distance(trees[i]) > NEAR {
-                    trees[i] = self.ja(trees[i]);
+                if self.distance(trees[i].0) > NEAR {
+                    trees[i].0 = self.ja(trees[i].0);
                 }
-                trees[i]
+                trees[i].0
             }
             Goal::Exit(exit) => {
                 let place = place(exit);
@@ -293,4 +327,14 @@ impl Writer {
             }
         }
     }
+}
+
+/// One less than a conditional jump can skip, so that the other goal's trampoline fits in between.
+const NEAR: usize = 254;
+
+/// A goal that means the same in every block.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum SharedGoal {
+    Place(Place),
+    Jump(usize),
 }

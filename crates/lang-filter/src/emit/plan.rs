@@ -60,6 +60,10 @@ pub struct Plan {
     pub then_reads_a: bool,
     /// Whether what follows the plan reads the index register.
     pub then_reads_x: bool,
+    /// What the registers hold so far.
+    held: Regs,
+    /// Whether the last step is an effect that no entry may skip.
+    ends_in_store: bool,
     temps_in_use: u8,
     /// Set when the expression needs more scratch words than there are.
     pub out_of_words: bool,
@@ -68,6 +72,13 @@ pub struct Plan {
 impl Plan {
     /// Loads `value` into the accumulator.
     pub fn load_a(&mut self, values: &Values, value: ValId, vars: u8) {
+        if self.held.a == Some(value) {
+            return;
+        }
+        if self.held.x == Some(value) {
+            self.push(Step::new(Insn::txa()).reads_x().sets_a(value));
+            return;
+        }
         match values.get(value) {
             Val::Const(k) => self.push(Step::new(Insn::ld_imm(k)).sets_a(value)),
             Val::Len => self.push(Step::new(Insn::ld_len()).sets_a(value)),
@@ -80,6 +91,10 @@ impl Plan {
             Val::Neg(inner) => {
                 self.load_a(values, inner, vars);
                 self.push(Step::new(Insn::neg()).reads_a().sets_a(value));
+            }
+            Val::Bin(..) if header_length(values, value).is_some() => {
+                self.load_x(values, value, vars);
+                self.push(Step::new(Insn::txa()).reads_x().sets_a(value));
             }
             Val::Bin(op, left, right) => {
                 if let Some(k) = values.as_const(right)
@@ -128,6 +143,9 @@ impl Plan {
 
     /// Loads `value` into the index register; the accumulator may be lost.
     fn load_x(&mut self, values: &Values, value: ValId, vars: u8) {
+        if self.held.x == Some(value) {
+            return;
+        }
         let direct = match values.get(value) {
             Val::Const(k) => Some(Insn::ldx_imm(k)),
             Val::Len => Some(Insn::ldx_len()),
@@ -144,10 +162,13 @@ impl Plan {
 
     /// Stores the accumulator, which holds the plan's value, in the memory word `word`; it then is `var`.
     pub fn store(&mut self, word: u8, var: Option<ValId>) {
+        self.ends_in_store = true;
         self.push(Step { a: var, ..Step::new(Insn::st(u32::from(word))).reads_a() });
     }
 
     fn push(&mut self, step: Step) {
+        self.held.a = step.a.or(self.held.a);
+        self.held.x = step.x.or(self.held.x);
         self.steps.push(step);
     }
 
@@ -155,6 +176,9 @@ impl Plan {
     ///
     /// Every step may be skipped whose result is in its register already.
     pub fn requirement(&self, at: usize) -> Option<Regs> {
+        if self.ends_in_store && at == self.steps.len() {
+            return None;
+        }
         let mut held = Regs::default();
         for step in &self.steps[..at] {
             held.a = step.a.or(held.a);
@@ -224,6 +248,7 @@ fn direct_x(values: &Values, value: ValId) -> bool {
 fn uses_x(values: &Values, value: ValId) -> bool {
     match values.get(value) {
         Val::Ind(..) => true,
+        Val::Bin(..) if header_length(values, value).is_some() => true,
         Val::Bin(_, a, b) => values.as_const(b).is_none() || uses_x(values, a),
         Val::Neg(a) => uses_x(values, a),
         _ => false,

@@ -126,25 +126,26 @@ impl Tree {
         self.push(JmpOp::Ge, spans[mid].0, above, below)
     }
 
-    /// Single numbers among one other exit: equality tests, as long as they are few.
+    /// A few numbers or ranges among one other exit: tested one after the other.
     fn leaf_chain(&mut self, spans: &[(u32, usize)], max: u32, leaf: usize) -> Option<Goal> {
         if spans.len() > 2 * leaf + 1 {
             return None;
         }
-        let single = |i: usize| {
-            let end = spans.get(i + 1).map_or(max, |&(lo, _)| lo - 1);
-            spans[i].0 == end
-        };
-        let rest = (0..spans.len()).find(|&i| !single(i)).map_or(spans[spans.len() - 1].1, |i| spans[i].1);
-        let named: Vec<usize> = (0..spans.len()).filter(|&i| spans[i].1 != rest).collect();
-        if named.len() > leaf || !named.iter().all(|&i| single(i)) {
-            return None;
-        }
-        let mut next = Goal::Exit(rest);
-        for &i in named.iter().rev() {
-            next = self.push(JmpOp::Eq, spans[i].0, Goal::Exit(spans[i].1), next);
-        }
-        Some(next)
+        let end = |i: usize| spans.get(i + 1).map_or(max, |&(lo, _)| lo - 1);
+        let exits: Vec<usize> = spans.iter().map(|&(_, exit)| exit).collect();
+        // What stands most often in between is what remains.
+        let rest = exits.iter().copied().max_by_key(|e| exits.iter().filter(|f| *f == e).count())?;
+        let low = spans[0].0;
+        let named: Vec<(RangeSet, usize)> = (0..spans.len())
+            .filter(|&i| spans[i].1 != rest)
+            .map(|i| {
+                // The bounds of this part of the tree are known: what touches them needs one test less.
+                let lo = if spans[i].0 == low { 0 } else { spans[i].0 };
+                (RangeSet::range(lo, end(i)), spans[i].1)
+            })
+            .collect();
+        let tests: usize = named.iter().map(|(set, _)| cost(set, max)).sum();
+        (tests <= leaf).then(|| self.chain(&named, Goal::Exit(rest), max))
     }
 }
 

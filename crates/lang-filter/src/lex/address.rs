@@ -7,6 +7,9 @@
 pub(super) const V6_HELP: &str =
     "write up to eight words of one to four hexadecimal digits; `::` may stand once for zeros, as in `2001:db8::1`";
 
+/// The length of the shortest hardware address: `1:2:3:4:5:6`.
+pub(super) const MIN_MAC: usize = 11;
+
 fn hex_run(text: &[u8], max: usize) -> usize {
     text.iter().take(max).take_while(|c| c.is_ascii_hexdigit()).count()
 }

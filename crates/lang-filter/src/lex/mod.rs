@@ -231,9 +231,11 @@ impl Lexer<'_> {
             self.at += name;
             return Ok(tok);
         }
-        let (mac, mac_len) = address::mac(rest);
-        let v6_len = address::v6_len(rest);
-        let colons_len = address::colon_pairs_len(rest);
+        // Without a colon directly after it, nothing longer than the name can match.
+        let colon = name == 0 || rest.get(name) == Some(&b':');
+        let may_be_mac = colon || (name >= address::MIN_MAC && rest[0].is_ascii_hexdigit());
+        let (mac, mac_len) = if may_be_mac { address::mac(rest) } else { ([0; 6], 0) };
+        let (v6_len, colons_len) = if colon { (address::v6_len(rest), address::colon_pairs_len(rest)) } else { (0, 0) };
         let longest = name.max(mac_len).max(v6_len).max(colons_len);
         let text = &self.source[self.at..self.at + longest];
         let end = self.at + longest;

@@ -183,9 +183,26 @@ pub(crate) const WORDS: &[(&str, Word)] = &[
     ("wlan", Word::Proto(Proto::Link)),
 ];
 
+/// Where the keywords of each first letter begin in [`WORDS`], and the end: a look-up then compares only a few.
+const FIRST: [usize; 27] = {
+    let mut first = [WORDS.len(); 27];
+    let mut at = WORDS.len();
+    let mut letter = 26;
+    while letter > 0 {
+        letter -= 1;
+        while at > 0 && WORDS[at - 1].0.as_bytes()[0] as usize >= letter + b'a' as usize {
+            at -= 1;
+        }
+        first[letter] = at;
+    }
+    first
+};
+
 /// The keyword spelt `text`. Case matters.
 pub(crate) fn lookup(text: &str) -> Option<Word> {
-    WORDS.binary_search_by_key(&text, |&(name, _)| name).ok().map(|at| WORDS[at].1)
+    let letter = usize::from(text.bytes().next()?.checked_sub(b'a')?);
+    let (start, end) = (*FIRST.get(letter)?, *FIRST.get(letter + 1)?);
+    WORDS[start..end].iter().find(|row| row.0 == text).map(|row| row.1)
 }
 
 #[cfg(test)]
@@ -195,7 +212,12 @@ mod tests {
     #[test]
     fn sorted_without_duplicates() {
         assert!(WORDS.windows(2).all(|w| w[0].0 < w[1].0));
-        assert_eq!(lookup("portrange"), Some(Word::Kind(Kind::PortRange)));
+        for (name, word) in WORDS {
+            assert_eq!(lookup(name), Some(*word), "{name}");
+        }
+        for unknown in ["", "zebra", "portrang", "portranges", "{", "\u{e9}"] {
+            assert_eq!(lookup(unknown), None, "{unknown}");
+        }
         assert_eq!(lookup("Port"), None);
     }
 }

@@ -29,7 +29,7 @@ impl FixedResolver {
         self
     }
 
-    /// With a network: address and mask, the first byte on top.
+    /// With a network: address and mask as [`Resolver::network`] gives them.
     #[must_use]
     pub fn with_network(mut self, name: &str, address: u32, mask: u32) -> Self {
         self.networks.insert(name.to_owned(), (address, mask));

@@ -21,7 +21,7 @@ pub struct Transports {
     pub tcp: bool,
     /// Known for UDP.
     pub udp: bool,
-    /// Known for SCTP.
+    /// Known for SCTP; tcpdump does not know names that only SCTP has.
     pub sctp: bool,
 }
 
@@ -45,7 +45,8 @@ pub trait Resolver {
     /// If the question could not be asked (no name server answers, say).
     fn host(&self, name: &str) -> Result<Vec<IpAddr>, NameError>;
 
-    /// A network and its mask, both as numbers with the first byte on top: `loopback` is 0x7f000000, 0xff000000.
+    /// A network and its mask as /etc/networks gives them: `127` is 0x7f and `127.0.0.0` is 0x7f000000, both with a
+    /// mask of all ones. The compiler moves short ones to the left.
     ///
     /// # Errors
     /// If a file could not be read.
@@ -57,13 +58,13 @@ pub trait Resolver {
     /// If a file could not be read.
     fn service(&self, name: &str) -> Result<Option<Service>, NameError>;
 
-    /// The number of a protocol over IP. Case matters.
+    /// The number of a protocol over IP. Case matters where the system's table has the name.
     ///
     /// # Errors
     /// If a file could not be read.
     fn protocol(&self, name: &str) -> Result<Option<u8>, NameError>;
 
-    /// The hardware address of a host.
+    /// The hardware address of a host, from /etc/ethers or its like.
     ///
     /// # Errors
     /// If a file could not be read.
@@ -72,7 +73,7 @@ pub trait Resolver {
     /// The ids in a set file, in its order: one a line, without comments and blank lines.
     ///
     /// # Errors
-    /// If the file cannot be read, is too large, or has a line that is not one id.
+    /// If the file cannot be read, is too large, or has a line that is not one word.
     fn set(&self, path: &str) -> Result<Vec<SetEntry>, NameError>;
 }
 
@@ -116,13 +117,14 @@ pub const MAX_SET_ENTRIES: usize = 4_000_000;
 /// The largest set file in bytes: 256 MiB.
 pub const MAX_SET_BYTES: u64 = 256 << 20;
 
-/// Splits the text of a set file: one id a line; `#` begins a comment; blank lines are skipped.
+/// Splits the text of a set file: one id a line; `#` begins a comment; blank lines are skipped. `path` is for messages.
 ///
 /// # Errors
-/// If a line holds more than one word, or if there are more than [`MAX_SET_ENTRIES`] ids.
+/// If a line holds more than one word or is not plain text, or if there are more than [`MAX_SET_ENTRIES`] ids.
 pub fn parse_set(path: &str, text: &str) -> Result<Vec<SetEntry>, NameError> {
     let mut entries = Vec::new();
-    for (line, raw) in (1_u32..).zip(text.lines()) {
+    // Editors of other systems put a byte order mark in front.
+    for (line, raw) in (1_u32..).zip(text.trim_start_matches('\u{feff}').lines()) {
         let content = raw.split('#').next().unwrap_or("").trim();
         if content.is_empty() {
             continue;
@@ -136,7 +138,7 @@ pub fn parse_set(path: &str, text: &str) -> Result<Vec<SetEntry>, NameError> {
             return Err(fault(format!("unexpected character {control:?}"), "the file must be plain text"));
         }
         if entries.len() == MAX_SET_ENTRIES {
-            return Err(fault(format!("more than {MAX_SET_ENTRIES} ids"), "split the file, or use prefixes"));
+            return Err(fault(format!("more than {MAX_SET_ENTRIES} ids"), "use prefixes instead of addresses"));
         }
         entries.push(SetEntry { text: content.to_owned(), line });
     }

@@ -253,7 +253,11 @@ impl Parser<'_> {
                 value.span = token.span.to(self.next().span);
                 Ok(value)
             }
-            _ => Err(self.expected("a number or a value of the packet")),
+            _ => {
+                let bad = token.tok == Tok::Bad;
+                let error = self.expected("a number or a value of the packet");
+                Err(if bad { error } else { Box::new(error.with_help(suggest::VALUES)) })
+            }
         }
     }
 

@@ -35,7 +35,7 @@ impl Parser<'_> {
     }
 
     /// Reads an id; `None` if the next token is not one.
-    fn id_value(&mut self, quals: Quals) -> Fallible<Option<Id>> {
+    pub(super) fn id_value(&mut self, quals: Quals) -> Fallible<Option<Id>> {
         let token = self.token(0);
         let id = match token.tok {
             Tok::Num(number) => self.number_id(quals, number)?,

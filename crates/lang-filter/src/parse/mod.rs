@@ -14,8 +14,8 @@ mod primitive;
 mod special;
 mod warn;
 
-use crate::ast::{Ast, Node, NodeId, NodeKind, Primitive, Quals};
-use crate::lex::{self, Tok, Token};
+use crate::ast::{Ast, Dir, Id, Kind, Node, NodeId, NodeKind, Primitive, Quals};
+use crate::lex::{self, Lexed, Tok, Token};
 use crate::suggest;
 use skep_diag::{Diagnostic, Span};
 
@@ -62,18 +62,7 @@ pub fn parse(source: &str, ctx: &ParseContext) -> Result<Parsed, Vec<Diagnostic>
         return Err(vec![Diagnostic::error(Span::new(0, 0), message).with_help(help)]);
     }
     let lexed = lex::lex(source, ctx.compat);
-    let mut parser = Parser {
-        source,
-        compat: ctx.compat,
-        tokens: lexed.tokens,
-        lex_error: lexed.error,
-        at: 0,
-        nodes: Vec::new(),
-        levels: vec![Level::root()],
-        nots: Vec::new(),
-        head: None,
-        warnings: Vec::new(),
-    };
+    let mut parser = Parser::new(source, ctx.compat, lexed);
     match parser.expression() {
         Ok(root) => {
             let ast = Ast { nodes: parser.nodes, root };
@@ -86,6 +75,38 @@ pub fn parse(source: &str, ctx: &ParseContext) -> Result<Parsed, Vec<Diagnostic>
         Err(error) => Err(vec![*error]),
     }
 }
+
+/// Reads one id alone, as it stands in a set file: number, address, prefix, hardware address or name.
+///
+/// # Errors
+/// What is wrong with it, as the message of a diagnostic without a place.
+pub fn parse_id(text: &str, ctx: &ParseContext) -> Result<Id, String> {
+    if text.len() > MAX_ID {
+        return Err(format!("longer than {MAX_ID} bytes"));
+    }
+    let lexed = lex::lex(text, ctx.compat);
+    let mut parser = Parser::new(text, ctx.compat, lexed);
+    let kind = if text.contains('/') { Kind::Net } else { Kind::Host };
+    let quals = Quals { proto: None, dir: Dir::Default, kind };
+    let id = match parser.peek() {
+        // No qualifier precedes it, so a keyword can only be meant as a name.
+        Tok::Word(_) => {
+            let span = parser.next().span;
+            Id::Name(parser.text(span).to_owned())
+        }
+        _ => {
+            let id = parser.id_value(quals).map_err(|error| error.message)?;
+            id.ok_or_else(|| parser.expected("a number, an address or a name").message)?
+        }
+    };
+    match parser.peek() {
+        Tok::End => Ok(id),
+        _ => Err(parser.expected("nothing more").message),
+    }
+}
+
+/// The longest id in a set file, in bytes; a name in the DNS has at most 253.
+const MAX_ID: usize = 1024;
 
 type Fallible<T> = Result<T, Box<Diagnostic>>;
 
@@ -169,6 +190,23 @@ struct Parser<'a> {
 }
 
 impl<'a> Parser<'a> {
+    fn new(source: &'a str, compat: Compat, lexed: Lexed) -> Self {
+        // `host a or host b or...` has two nodes for three tokens.
+        let nodes = Vec::with_capacity(lexed.tokens.len() / 3 * 2 + 1);
+        Self {
+            source,
+            compat,
+            tokens: lexed.tokens,
+            lex_error: lexed.error,
+            at: 0,
+            nodes,
+            levels: vec![Level::root()],
+            nots: Vec::new(),
+            head: None,
+            warnings: Vec::new(),
+        }
+    }
+
     fn expression(&mut self) -> Fallible<Option<NodeId>> {
         if self.peek() == Tok::End {
             return Ok(None);
@@ -346,11 +384,7 @@ impl<'a> Parser<'a> {
             Tok::End => format!("expected {expected} but the expression ends here"),
             _ => format!("expected {expected}, found `{found}`"),
         };
-        let mut error = self.unexpected(message);
-        if error.label.is_empty() && token.tok != Tok::Bad {
-            error.label = format!("expected {expected}");
-        }
-        error
+        self.unexpected(message)
     }
 
     /// After a complete operand there is something else than `and`, `or`, a parenthesis or the end.

@@ -405,6 +405,10 @@ fn errors_say_what_to_write() {
     check_error("portrange 80 - 90", "a range has no blanks");
     check_error("len-14 > 1", "put blanks around the operator: `len - 14`");
     check_error("ip[2:2] > len-14", "put blanks around the operator: `len - 14`");
+    check_error("port", "for example `port 443`");
+    check_error("tcp src portrange and ip", "for example `tcp src portrange 6000-6010`");
+    check_error("ip6 chain tcp port 80", "`ip6 chain tcp and tcp6[2:2] = 443`");
+    check_error("len > ", "values are numbers");
     check_error("tcp AND udp", "keywords are in lower case: `and`");
     check_error("tcp and", "complete the expression");
     check_error("and tcp", "stands between two primitives");
@@ -500,6 +504,31 @@ fn fifty_thousand_terms() {
         Id::Number(49_999),
     ));
     assert_eq!(parsed.ast.nodes[99_997].kind, last);
+}
+
+#[test]
+fn ids_alone() {
+    let id = |text: &str| parse_id(text, &ParseContext::default()).map(|id| show_id(&id));
+    for (text, expected) in [
+        ("10.0.0.1", "v4:10.0.0.1"),
+        ("10.1", "v4:10.1"),
+        ("10.0.0.0/8", "v4:10.0.0.0/8"),
+        ("10/8", "v4:10/8"),
+        ("2001:db8::/32", "v6:2001:db8::/32"),
+        ("::1", "v6:::1"),
+        ("443", "443"),
+        ("example.org", "'example.org'"),
+        ("80-90", "'80-90'"),
+        ("ip", "'ip'"),
+        ("aa:bb:cc:dd:ee:ff", "Mac([170, 187, 204, 221, 238, 255])"),
+    ] {
+        assert_eq!(id(text).as_deref(), Ok(expected), "{text}");
+    }
+    for text in
+        ["", "a b", "10.0.0.1/8", "1.2.3.256", "1:2:3", "10.0.0.1 or", "(a)", "a,b", "::1/129", &"a".repeat(2000)]
+    {
+        assert!(id(text).is_err(), "{text}");
+    }
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub(super) fn mixed(source: &str, left: Span, and: Span) -> Diagnostic {
 
 /// `vlan` and its like shift what is written after them, even on the other side of an `or`.
 pub(super) fn offset_shifts(ast: &Ast, source: &str, warnings: &mut Vec<Diagnostic>) {
+    let shifts = |node: &crate::ast::Node| matches!(&node.kind, NodeKind::Primitive(primitive) if is_shift(primitive));
+    if !ast.nodes.iter().any(shifts) {
+        return;
+    }
     let mut facts: Vec<Facts> = Vec::with_capacity(ast.nodes.len());
     for node in &ast.nodes {
         let get = |id: crate::ast::NodeId| usize::try_from(id.0).ok().and_then(|at| facts.get(at)).copied();

@@ -157,7 +157,7 @@ mod tests {
     fn proposals() {
         let names: Vec<String> = ["any", "eth0", "eth1", "lo"].map(str::to_owned).to_vec();
         assert_eq!(nearest("eth2", &names), ["eth0", "eth1"]);
-        assert_eq!(nearest("ehto", &names), ["eth0"]);
+        assert_eq!(nearest("eht0", &names), ["eth0"]);
         assert_eq!(nearest("wlp3s0", &names), names);
         let error = CaptureError::NoSuchInterface { name: "ethO".to_owned(), candidates: vec!["eth0".to_owned()] };
         assert_eq!(error.to_string(), "there is no interface `ethO`; did you mean `eth0`?");

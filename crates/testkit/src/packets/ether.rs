@@ -39,11 +39,14 @@ impl Forge {
     }
 
     /// One to three VLAN tags before another body.
-    fn tagged(&mut self, depth: usize) -> Vec<u8> {
+    pub(super) fn tagged(&mut self, depth: usize) -> Vec<u8> {
         let mut body = Vec::new();
         for _ in 0..self.rng.pick(&[1, 1, 1, 2, 2, 3]) {
-            let id =
-                if self.rng.percent(85) { self.rng.pick(&[0, 1, 2, 5, 10, 100, 4095]) } else { self.rng.u16() & 0xfff };
+            let id = if self.rng.percent(85) {
+                self.rng.pick(&[0, 1, 1, 2, 5, 5, 10, 100, 4095])
+            } else {
+                self.rng.u16() & 0xfff
+            };
             let priority = self.rng.pick(&[0u16, 0, 0x2000, 0x1000, 0xe000]);
             body.extend(self.rng.pick(TPIDS).to_be_bytes());
             body.extend((priority | id).to_be_bytes());

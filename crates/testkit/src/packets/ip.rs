@@ -1,7 +1,7 @@
 //! IPv4 and IPv6 packets with the transports above them, down to one level of tunnels.
 
 use super::Forge;
-use super::pools::IP_PROTOCOLS;
+use super::pools::{FLOWS, IP_PROTOCOLS};
 
 const TCP: u8 = 6;
 const UDP: u8 = 17;
@@ -17,7 +17,8 @@ impl Forge {
             15..=18 => self.rng.between(6, 15),
             _ => self.rng.below(5),
         };
-        let protocol = self.transport_number(false);
+        let flow = self.rng.percent(25).then(|| self.rng.pick(FLOWS));
+        let protocol = flow.map_or_else(|| self.transport_number(false), |flow| flow.2);
         let version = if self.rng.percent(98) { 4 } else { self.rng.below(16) };
         let fragment: u16 = match self.rng.below(20) {
             0..=7 => 0,
@@ -27,7 +28,11 @@ impl Forge {
             17..=18 => self.rng.between(1, 0x1fff) as u16,
             _ => self.rng.u16(),
         };
-        let body = self.transport(protocol, false, depth);
+        let mut body = self.transport(protocol, depth);
+        if let Some((_, _, _, from, to)) = flow {
+            body[..2].copy_from_slice(&from.to_be_bytes());
+            body[2..4].copy_from_slice(&to.to_be_bytes());
+        }
         let options = self.rng.bytes(4 * words.saturating_sub(5));
         let length = 20 + options.len() + body.len();
         let length = if self.rng.percent(95) { length as u16 } else { self.rng.u16() };
@@ -36,8 +41,8 @@ impl Forge {
         packet.extend(self.rng.u16().to_be_bytes());
         packet.extend(fragment.to_be_bytes());
         packet.extend([self.rng.pick(&[1, 2, 5, 32, 63, 64, 128, 255]), protocol, 0, 0]);
-        packet.extend(self.ipv4_address());
-        packet.extend(self.ipv4_address());
+        packet.extend(flow.map_or_else(|| self.ipv4_address(), |flow| flow.0));
+        packet.extend(flow.map_or_else(|| self.ipv4_address(), |flow| flow.1));
         packet.extend(options);
         let sum = checksum(&packet);
         packet[10..12].copy_from_slice(&sum.to_be_bytes());
@@ -49,7 +54,7 @@ impl Forge {
     pub(super) fn ipv6(&mut self, depth: usize) -> Vec<u8> {
         let last = self.transport_number(true);
         let mut next = last;
-        let mut body = self.transport(last, true, depth);
+        let mut body = self.transport(last, depth);
         if self.rng.percent(35) {
             for _ in 0..self.rng.between(1, 4) {
                 let kind = self.rng.pick(&[0, 43, 44, 44, 44, 51, 60, 60, 135, 139]);
@@ -97,10 +102,10 @@ impl Forge {
     /// A protocol number: mostly the frequent ones.
     fn transport_number(&mut self, v6: bool) -> u8 {
         match self.rng.below(20) {
-            0..=6 => TCP,
-            7..=11 => UDP,
-            12..=13 if v6 => 58,
-            12..=13 => 1,
+            0..=4 => TCP,
+            5..=8 => UDP,
+            9..=13 if v6 => 58,
+            9..=13 => 1,
             14 => 132,
             15 => self.rng.pick(&[1, 2, 9, 58, 103, 112]),
             16..=18 => self.rng.pick(IP_PROTOCOLS),
@@ -109,7 +114,7 @@ impl Forge {
     }
 
     /// What follows the network header for a protocol number.
-    fn transport(&mut self, protocol: u8, v6: bool, depth: usize) -> Vec<u8> {
+    fn transport(&mut self, protocol: u8, depth: usize) -> Vec<u8> {
         match protocol {
             TCP => self.tcp(),
             UDP => self.udp(depth),
@@ -125,7 +130,7 @@ impl Forge {
             112 => [vec![self.rng.pick(&[0x21, 0x31, 0x22]), self.rng.u8(), 100, 1], self.rng.bytes(12)].concat(),
             51 => {
                 let next = self.rng.pick(&[TCP, UDP, 1, 50, 51, 4]);
-                let inner = if depth > 0 { self.transport(next, v6, depth - 1) } else { self.rng.bytes(8) };
+                let inner = if depth > 0 { self.transport(next, depth - 1) } else { self.rng.bytes(8) };
                 self.extension(51, next, inner)
             }
             4 if depth > 0 => self.ipv4(depth - 1),
@@ -165,8 +170,8 @@ impl Forge {
     }
 
     fn udp(&mut self, depth: usize) -> Vec<u8> {
-        let tunnel = depth > 0 && self.rng.percent(12);
-        let (to, body) = match self.rng.below(2) {
+        let tunnel = depth > 0 && self.rng.percent(22);
+        let (to, body) = match self.rng.below(3) {
             0 if tunnel => (4789, self.vxlan(depth - 1)),
             _ if tunnel => (6081, self.geneve(depth - 1)),
             _ => (self.port(), self.application()),
@@ -236,7 +241,7 @@ impl Forge {
     /// Payload that looks like something the expressions ask for, or noise.
     fn application(&mut self) -> Vec<u8> {
         let count = self.rng.below(80);
-        let known: &[u8] = match self.rng.below(10) {
+        let known: &[u8] = match self.rng.below(9) {
             0 => b"GET / HTTP/1.1\r\nHost: example.com\r\n\r\n",
             1 => b"POST /form HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
             2 => b"HTTP/1.1 200 OK\r\n\r\n",

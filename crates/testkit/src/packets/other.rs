@@ -12,7 +12,7 @@ const LLC_UNNUMBERED: &[u8] = &[0x03, 0x63, 0x43, 0x0f, 0x6f, 0xe3, 0xaf, 0x87, 
 impl Forge {
     /// An EtherType and a body for it.
     pub(super) fn network(&mut self, depth: usize) -> (u16, Vec<u8>) {
-        let (kind, body) = match self.rng.weighted(&[42, 20, 7, 2, 3, 2, 2, 2, 2, 5]) {
+        let (kind, body) = match self.rng.weighted(&[46, 24, 6, 3, 2, 1, 2, 3, 1, 4]) {
             0 => (0x0800, self.ipv4(depth)),
             1 => (0x86dd, self.ipv6(depth)),
             2 => (0x0806, self.arp()),
@@ -98,6 +98,7 @@ impl Forge {
         }
     }
 
+    /// SNAP: an EtherType behind an organisation's code, or VLAN tags as 802.11 carries them.
     fn snap(&mut self, depth: usize) -> Vec<u8> {
         let (kind, body) = self.network(depth);
         let oui = match self.rng.below(12) {
@@ -108,6 +109,10 @@ impl Forge {
         };
         let mut packet = vec![0xaa, 0xaa, 0x03];
         packet.extend(oui);
+        if self.rng.percent(15) {
+            packet.extend(self.tagged(depth));
+            return packet;
+        }
         packet.extend(kind.to_be_bytes());
         packet.extend(body);
         packet

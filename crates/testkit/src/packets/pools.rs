@@ -66,6 +66,28 @@ pub const MAC: &[[u8; 6]] = &[
     [0xaa, 0x00, 0x04, 0x00, 0x01, 0x04],
 ];
 
+/// One direction of a conversation: IPv4 source, destination, protocol, source and destination port.
+pub type Flow = ([u8; 4], [u8; 4], u8, u16, u16);
+
+/// Conversations that everyday expressions look for.
+pub const FLOWS: &[Flow] = &[
+    ([10, 0, 0, 1], [10, 0, 0, 2], 6, 6000, 80),
+    ([10, 0, 0, 2], [10, 0, 0, 1], 6, 80, 6001),
+    ([10, 0, 0, 1], [8, 8, 8, 8], 17, 51000, 53),
+    ([8, 8, 8, 8], [10, 0, 0, 1], 17, 53, 51000),
+    ([10, 0, 0, 3], [192, 168, 1, 1], 6, 6010, 443),
+    ([192, 168, 1, 7], [10, 0, 0, 1], 6, 51000, 22),
+    ([192, 168, 1, 100], [203, 0, 113, 9], 6, 6063, 443),
+    ([192, 168, 1, 2], [10, 1, 2, 3], 6, 51000, 445),
+    ([10, 0, 0, 1], [10, 0, 0, 1], 17, 53, 53),
+    ([10, 1, 2, 3], [10, 0, 0, 2], 6, 6000, 6000),
+    ([0, 0, 0, 0], [255, 255, 255, 255], 17, 68, 67),
+    ([192, 168, 1, 1], [224, 0, 0, 251], 17, 5353, 5353),
+    ([172, 16, 5, 4], [10, 0, 0, 2], 132, 22, 80),
+    ([10, 0, 0, 2], [192, 168, 1, 7], 17, 514, 33434),
+    ([10, 0, 0, 2], [192, 168, 1, 7], 6, 53, 6000),
+];
+
 /// Ports that the expressions mention and their neighbours.
 pub const PORTS: &[u16] = &[
     0, 7, 8, 20, 21, 22, 23, 25, 53, 67, 68, 69, 79, 80, 81, 110, 123, 143, 161, 179, 389, 443, 444, 500, 514, 520,
@@ -96,6 +118,7 @@ impl Forge {
     pub(super) fn ipv4_address(&mut self) -> [u8; 4] {
         match self.rng.below(10) {
             0 => self.rng.u32().to_be_bytes(),
+            3..=5 => self.rng.pick(&IPV4[..3]),
             1 => [10, 0, self.rng.below(3) as u8, self.rng.u8()],
             2 => [192, 168, 1, self.rng.u8()],
             _ => self.rng.pick(IPV4),
@@ -105,7 +128,8 @@ impl Forge {
     /// An IPv6 address, mostly from the pool.
     pub(super) fn ipv6_address(&mut self) -> [u8; 16] {
         let mut bytes = [0; 16];
-        for (pair, group) in bytes.chunks_exact_mut(2).zip(self.rng.pick(IPV6)) {
+        let pool = if self.rng.percent(45) { &IPV6[..2] } else { IPV6 };
+        for (pair, group) in bytes.chunks_exact_mut(2).zip(self.rng.pick(pool)) {
             pair.copy_from_slice(&group.to_be_bytes());
         }
         if self.rng.percent(15) {
@@ -118,7 +142,10 @@ impl Forge {
 
     /// A hardware address, mostly from the pool.
     pub(super) fn mac(&mut self) -> [u8; 6] {
-        if self.rng.percent(88) {
+        if self.rng.percent(40) {
+            return self.rng.pick(&MAC[..4]);
+        }
+        if self.rng.percent(80) {
             return self.rng.pick(MAC);
         }
         let mut mac = [0; 6];
@@ -132,6 +159,7 @@ impl Forge {
             0 => self.rng.u16(),
             1 => 6000 + self.rng.below(70) as u16,
             2 => self.rng.below(1100) as u16,
+            3..=5 => self.rng.pick(&[22, 53, 53, 80, 80, 443]),
             _ => self.rng.pick(PORTS),
         }
     }
@@ -141,6 +169,10 @@ impl Forge {
     }
 
     pub(super) fn icmp6_type(&mut self) -> u8 {
-        if self.rng.percent(90) { self.rng.pick(ICMP6_TYPES) } else { self.rng.u8() }
+        match self.rng.below(10) {
+            0 => self.rng.u8(),
+            1..=3 => self.rng.between(128, 153) as u8,
+            _ => self.rng.pick(ICMP6_TYPES),
+        }
     }
 }

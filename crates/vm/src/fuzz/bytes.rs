@@ -30,6 +30,11 @@ impl<'a> Bytes<'a> {
         number.checked_rem(bound).unwrap_or(0)
     }
 
+    /// True for one in `number` bytes; `number` is not 0. True after the end.
+    pub fn one_in(&mut self, number: u8) -> bool {
+        self.u8().is_multiple_of(number)
+    }
+
     /// The next four bytes as a number.
     pub fn u32(&mut self) -> u32 {
         u32::from_le_bytes([self.u8(), self.u8(), self.u8(), self.u8()])

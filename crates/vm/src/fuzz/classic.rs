@@ -1,18 +1,34 @@
 //! Random classic programs: the interpreter against a walk over the undecoded instructions.
 
 use skep_isa::classic::{
-    self, AluOp, FORMS, Insn, Op, SCRATCH_WORDS, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size, check_structure,
+    self, AluOp, FORMS, Insn, JmpOp, Op, SCRATCH_WORDS, SKF_AD_OFF, SKF_LL_OFF, SKF_NET_OFF, Size, check_structure,
 };
+
+use skep_isa::classic::Source;
+use skep_isa::ebpf::Cpu;
+use skep_isa::translate::{Options, translate};
 
 use super::Bytes;
 use crate::classic::{Metadata, Program, find_attribute, next_random};
+use crate::ebpf::SocketFilter;
+
+/// Which loads a generated program may have besides those of packet bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Special {
+    /// Everything.
+    All,
+    /// Everything that a 64-bit program can do as well.
+    Translatable,
+    /// The words that do not depend on where the packet came from.
+    Portable,
+}
 
 /// Classic programs: whatever passes the structural checks runs without a panic and gives the same result as
 /// [`reference`]; what does not pass is refused.
 pub fn classic(data: &[u8]) {
     let mut bytes = Bytes::new(data);
-    let raw = bytes.u8() % 8 == 0;
-    let insns = if raw { raw_program(&mut bytes) } else { program(&mut bytes, true) };
+    let raw = bytes.one_in(8);
+    let insns = if raw { raw_program(&mut bytes) } else { program(&mut bytes, Special::All) };
     let meta = metadata(&mut bytes);
     let packet = bytes.take(2048);
     let wire_len = u32::try_from(packet.len()).unwrap_or(0) + u32::from(packet.first().copied().unwrap_or(0) % 3);
@@ -31,6 +47,25 @@ pub fn classic(data: &[u8]) {
     }
 }
 
+/// The translation of a classic program to 64-bit instructions gives what the program gives.
+pub fn translation(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let insns = program(&mut bytes, Special::Translatable);
+    // A 64-bit program sees interface 0 where there is none, so it cannot tell the two apart.
+    let meta = Metadata { ifindex: Some(3), ..metadata(&mut bytes) };
+    let packet = bytes.take(2048);
+    let wire_len = u32::try_from(packet.len()).unwrap_or(0) + 4;
+    let expected = Program::new(&insns).map(|program| program.run(packet, wire_len, &meta));
+    let Ok(expected) = expected else { panic!("the generator makes programs that load: {expected:?}") };
+    for cpu in [Cpu::V1, Cpu::V2, Cpu::V3, Cpu::V4] {
+        let translated = translate(&insns, &Options { cpu });
+        let Ok(translated) = translated else { panic!("{translated:?}\n{}", listing(&insns)) };
+        let mut filter = SocketFilter::new(&translated.insns, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+        let result = filter.run(packet, wire_len, &meta);
+        assert_eq!(result, Ok(expected), "{cpu:?}\n{}\n{packet:02x?} {meta:?}", listing(&insns));
+    }
+}
+
 fn listing(insns: &[Insn]) -> String {
     classic::listing(insns, classic::PadStyle::V1_11)
 }
@@ -43,16 +78,34 @@ fn raw_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
 }
 
 /// A program that passes the structural checks, and the kernel's too except that scratch words may be read before
-/// they are written. Without `special`, no load asks for ancillary words or counts from a header.
-pub fn program(bytes: &mut Bytes<'_>, special: bool) -> Vec<Insn> {
+/// they are written.
+pub fn program(bytes: &mut Bytes<'_>, special: Special) -> Vec<Insn> {
     let len = 1 + bytes.below(40);
-    let mut insns: Vec<Insn> = (0..len).map(|at| insn(bytes, len - at, special)).collect();
-    insns.push(if bytes.u8() % 2 == 0 { Insn::ret_a() } else { Insn::ret_k(bytes.interesting()) });
+    let mut insns: Vec<Insn> = Vec::with_capacity(len + 1);
+    for at in 0..len {
+        // Loads and masks are followed by a comparison more often than chance has it: such pairs are fused.
+        let fusible = insns
+            .last()
+            .and_then(Insn::decode)
+            .is_some_and(|op| matches!(op, Op::LdAbs(..) | Op::LdInd(..) | Op::AluK(AluOp::And, _)));
+        insns.push(if fusible && bytes.one_in(2) {
+            comparison(bytes, len - at)
+        } else {
+            insn(bytes, len - at, special)
+        });
+    }
+    insns.push(if bytes.one_in(2) { Insn::ret_a() } else { Insn::ret_k(bytes.interesting()) });
     insns
 }
 
+/// A comparison with a small constant.
+fn comparison(bytes: &mut Bytes<'_>, following: usize) -> Insn {
+    let [jt, jf] = [(); 2].map(|()| u8::try_from(bytes.below(following)).unwrap_or(0));
+    Insn::jump_k(bytes.pick(&JmpOp::ALL), u32::from(bytes.u8() % 4), jt, jf)
+}
+
 /// An instruction that at least `following` others follow.
-fn insn(bytes: &mut Bytes<'_>, following: usize, special: bool) -> Insn {
+fn insn(bytes: &mut Bytes<'_>, following: usize, special: Special) -> Insn {
     let form = FORMS[bytes.below(FORMS.len())].op;
     let mut distance = || u8::try_from(bytes.below(following)).unwrap_or(0);
     let op = match form {
@@ -75,23 +128,32 @@ fn insn(bytes: &mut Bytes<'_>, following: usize, special: bool) -> Insn {
         Op::LdImm(_) => Op::LdImm(bytes.interesting()),
         Op::LdxImm(_) => Op::LdxImm(bytes.interesting()),
         // Most programs would end at once if every return form were taken.
-        Op::RetK(_) if bytes.u8() % 4 == 0 => Op::RetK(bytes.interesting()),
+        Op::RetK(_) if bytes.one_in(4) => Op::RetK(bytes.interesting()),
         Op::RetK(_) => Op::Tax,
-        Op::RetA if bytes.u8() % 4 == 0 => Op::RetA,
+        Op::RetA if bytes.one_in(4) => Op::RetA,
         Op::RetA => Op::Txa,
         other => other,
     };
     op.encode()
 }
 
-fn offset(bytes: &mut Bytes<'_>, special: bool) -> u32 {
+fn offset(bytes: &mut Bytes<'_>, special: Special) -> u32 {
+    // ALU_XOR_X, NLATTR and NLATTR_NEST compute from registers and packet bytes alone.
+    const PORTABLE: [u32; 3] = [40, 12, 16];
     let small = u32::from(bytes.u8());
     match bytes.u8() % 16 {
-        0 if special => SKF_AD_OFF + 4 * (small % 16),
-        1 if special => SKF_NET_OFF + small,
-        2 if special => SKF_LL_OFF + small,
+        0 => match special {
+            Special::All => SKF_AD_OFF + 4 * (small % 16),
+            Special::Portable => SKF_AD_OFF + PORTABLE[small as usize % PORTABLE.len()],
+            Special::Translatable => {
+                let word = &classic::ANCILLARY[small as usize % 16];
+                if matches!(word.source, Source::Unreachable(_)) { SKF_AD_OFF + 40 } else { word.k() }
+            }
+        },
+        1 if special != Special::Portable => SKF_NET_OFF + small,
+        2 if special != Special::Portable => SKF_LL_OFF + small,
         3 => small << 8,
-        4 if special => SKF_LL_OFF - 1 - small,
+        4 if special != Special::Portable => SKF_LL_OFF - 1 - small,
         _ => small % 64,
     }
 }

@@ -191,13 +191,11 @@ impl<'a> Cursor<'a> {
     pub fn access_type(&mut self) -> Result<(Size, bool), Fault> {
         let mut ahead = *self;
         let word = ahead.word().unwrap_or("");
-        let found = Size::ALL
-            .iter()
-            .find_map(|&size| match word {
-                _ if word == size.symbol() => Some((size, false)),
-                _ if word == size.signed_symbol() => Some((size, true)),
-                _ => None,
-            });
+        let found = Size::ALL.iter().find_map(|&size| match word {
+            _ if word == size.symbol() => Some((size, false)),
+            _ if word == size.signed_symbol() => Some((size, true)),
+            _ => None,
+        });
         match found {
             Some(found) => {
                 *self = ahead;
@@ -210,18 +208,24 @@ impl<'a> Cursor<'a> {
     /// An address such as `(r1 +4)`, `(r1 + 4)`, `(r1 - 4)` or `(r1)`.
     pub fn address(&mut self) -> Result<(Reg, i16), Fault> {
         self.expect("(")?;
+        let place = self.place()?;
+        self.expect(")")?;
+        Ok(place)
+    }
+
+    /// An address without parentheses.
+    pub fn place(&mut self) -> Result<(Reg, i16), Fault> {
         let base = self.expect_reg()?;
         self.skip_space();
-        if self.eat(")") {
+        if !self.rest().starts_with(['+', '-']) {
             return Ok((base, 0));
         }
-        let mut ahead = *self;
         // LLVM prints negative offsets as `+ -4`.
+        let mut ahead = *self;
         if ahead.eat("+") && ahead.rest().trim_start().starts_with('-') {
             *self = ahead;
         }
         let off = self.ranged("the 16-bit offset of a memory access")?;
-        self.expect(")")?;
         Ok((base, off))
     }
 

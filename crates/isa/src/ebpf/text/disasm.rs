@@ -128,6 +128,8 @@ fn write_atomic(out: &mut String, op: &Op) -> std::fmt::Result {
 
 fn write_call(out: &mut String, callee: Callee, kernel: bool) -> std::fmt::Result {
     match callee {
+        // Number 0 is nobody's, but the kernel has a name for it.
+        Callee::Helper(0) if kernel => write!(out, "call bpf_unspec#0"),
         Callee::Helper(id) if kernel => match u32::try_from(id).ok().and_then(helpers::by_id) {
             Some(helper) => write!(out, "call bpf_{}#{id}", helper.name),
             None => write!(out, "call unknown#{id}"),
@@ -165,7 +167,7 @@ fn kernel_value(value: Imm64) -> u64 {
 }
 
 /// Prints a program with the positions of its instructions, as `bpftool prog dump xlated` and verifier logs do.
-pub(crate) fn numbered(ops: &[(InsnIdx, Op)], notation: Notation) -> String {
+pub fn numbered(ops: &[(InsnIdx, Op)], notation: Notation) -> String {
     let mut out = String::new();
     for (at, op) in ops {
         let _ = writeln!(out, "{:>4}: {}", at.0, line(op, notation));

@@ -26,4 +26,4 @@ mod disasm;
 mod statement;
 
 pub use asm::{AsmError, assemble};
-pub use disasm::{Notation, disassemble, line};
+pub use disasm::{Notation, disassemble, line, numbered};

@@ -53,23 +53,22 @@ fn unfinished<'a>(cursor: &mut Cursor<'a>, opcode: Opcode) -> Result<Statement<'
     if let Some(dst) = cursor.operand() {
         return assignment(cursor, dst, opcode);
     }
-    let mut ahead = *cursor;
-    let parse: fn(&mut Cursor<'a>, Opcode) -> Result<Statement<'a>, Fault> = match ahead.word() {
-        Some("exit") => |_, _| Ok(Statement::plain(Op::Exit)),
-        Some("goto") => |cursor, _| {
-            jump(cursor, "the 16 bits of `goto`; use `gotol`", |off: i16| Op::Goto { off })
-        },
-        Some("gotol") => |cursor, _| jump(cursor, "32 bits", |off: i32| Op::GotoLong { off }),
-        Some("may_goto") => |cursor, _| jump(cursor, "the 16 bits of `may_goto`", |off: i16| Op::MayGoto { off }),
-        Some("if") => conditional,
-        Some("call") => |cursor, _| call(cursor),
-        Some("callx") => |cursor, _| Ok(Statement::plain(Op::Call(Callee::Reg(cursor.expect_reg()?)))),
-        Some("lock") => |cursor, _| locked(cursor).map(Statement::plain),
-        Some("store_release") => |cursor, _| store_release(cursor).map(Statement::plain),
-        _ => return cursor.expected("an instruction"),
-    };
-    *cursor = ahead;
-    parse(cursor, opcode)
+    let start = *cursor;
+    match cursor.word() {
+        Some("exit") => Ok(Statement::plain(Op::Exit)),
+        Some("goto") => jump(cursor, "the 16 bits of `goto`; use `gotol`", |off| Op::Goto { off }),
+        Some("gotol") => jump(cursor, "32 bits", |off| Op::GotoLong { off }),
+        Some("may_goto") => jump(cursor, "the 16 bits of `may_goto`", |off| Op::MayGoto { off }),
+        Some("if") => conditional(cursor, opcode),
+        Some("call") => call(cursor),
+        Some("callx") => Ok(Statement::plain(Op::Call(Callee::Reg(cursor.expect_reg()?)))),
+        Some("lock") => locked(cursor).map(Statement::plain),
+        Some("store_release") => store_release(cursor).map(Statement::plain),
+        _ => {
+            *cursor = start;
+            cursor.expected("an instruction")
+        }
+    }
 }
 
 /// A target: a distance with or without `pc`, or a label.
@@ -140,7 +139,9 @@ fn constant(cursor: &mut Cursor, width: Width, opcode: Opcode) -> Result<i32, Fa
     match (i32::try_from(number.value), as_bits) {
         (Ok(value), _) => Ok(value),
         (_, Some(bits)) => Ok(bits as i32),
-        _ => Err((number.at, format!("{} does not fit the 32-bit constant; load it with `rN = VALUE ll`", number.value))),
+        _ => {
+            Err((number.at, format!("{} does not fit the 32-bit constant; load it with `rN = VALUE ll`", number.value)))
+        }
     }
 }
 
@@ -167,17 +168,341 @@ fn value<'a>(cursor: &mut Cursor<'a>, dst: Operand, opcode: Opcode) -> Result<St
         return sign_extension(cursor, dst).map(Statement::plain);
     }
     let mut ahead = *cursor;
-    if ahead.eat("-") && let Some(operand) = ahead.operand() {
+    if ahead.eat("-") && ahead.rest().starts_with(['r', 'w']) {
         *cursor = ahead;
-        let op = Op::Neg { width, dst: reg };
-        return if operand == dst { Ok(Statement::plain(op)) } else { Err((at, SAME_REGISTER.to_owned())) };
+        expect_same(cursor, dst)?;
+        return Ok(Statement::plain(Op::Neg { width, dst: reg }));
     }
-    if cursor.operand().is_some() {
-        *cursor = Cursor::clone(cursor);
-        return moved(cursor, dst, at).map(Statement::plain);
+    let mut ahead = *cursor;
+    if ahead.operand().is_none()
+        && let Some(word) = ahead.word()
+    {
+        *cursor = ahead;
+        return named_value(cursor, dst, word, opcode, at);
     }
-    if let Some(word) = ahead_word(cursor) {
-        return named_value(cursor, dst, word, at);
+    let mut ahead = *cursor;
+    if let Some(number) = ahead.number()
+        && (opcode == Some(LOAD_IMM) || ahead.eat_word("ll"))
+    {
+        *cursor = ahead;
+        let bits = u64::try_from(number.value).or_else(|_| i64::try_from(number.value).map(|value| value as u64));
+        let Ok(bits) = bits else { return Err((at, format!("{} does not fit 64 bits", number.value))) };
+        return load_imm(dst, Imm64::Value(bits), at).map(Statement::plain);
     }
-    number_value(cursor, dst, opcode).map(Statement::plain)
+    let src = source(cursor, width, opcode)?;
+    Ok(Statement::plain(Op::Alu { width, op: AluOp::Mov, dst: reg, src }))
+}
+
+fn expect_same(cursor: &mut Cursor, dst: Operand) -> Result<(), Fault> {
+    let at = cursor.position();
+    if cursor.expect_operand()? == dst {
+        return Ok(());
+    }
+    Err((at, format!("expected {}{}, the register that is assigned", dst.width.letter(), dst.reg.number())))
+}
+
+fn load_imm(dst: Operand, value: Imm64, at: usize) -> Result<Op, Fault> {
+    match dst.width {
+        Width::W64 => Ok(Op::LoadImm { dst: dst.reg, value }),
+        Width::W32 => Err((at, "64-bit constants need a 64-bit register, written with `r`".to_owned())),
+    }
+}
+
+/// `(s8)r1`, after the opening parenthesis.
+fn sign_extension(cursor: &mut Cursor, dst: Operand) -> Result<Op, Fault> {
+    let at = cursor.position();
+    let (from, signed) = cursor.access_type()?;
+    if !signed || from.bytes() >= dst.width.size().bytes() {
+        let fitting = if dst.width == Width::W64 { "s8, s16 or s32" } else { "s8 or s16" };
+        return Err((at, format!("expected {fitting} to extend to {} bits", dst.width.bits())));
+    }
+    cursor.expect(")")?;
+    match source(cursor, dst.width, None)? {
+        Src::Reg(src) => Ok(Op::MovSx { width: dst.width, from, dst: dst.reg, src }),
+        Src::Imm(_) => Err((at, "only registers can be extended".to_owned())),
+    }
+}
+
+/// A memory or packet load, after the `*`.
+fn load(cursor: &mut Cursor, dst: Operand, at: usize) -> Result<Op, Fault> {
+    cursor.expect("(")?;
+    let (size, signed) = cursor.access_type()?;
+    cursor.expect("*")?;
+    cursor.expect(")")?;
+    if cursor.eat_word("skb") {
+        return packet_load(cursor, dst, size, signed, at);
+    }
+    let (base, off) = cursor.address()?;
+    // LLVM writes loads of up to 32 bits to a `w` register; they clear the high half anyway.
+    if dst.width == Width::W32 && (signed || size == Size::DW) {
+        return Err((at, "this load fills 64 bits; write the register with `r`".to_owned()));
+    }
+    if signed && size == Size::DW {
+        return Err((at, "a load of 64 bits has no sign to extend; write u64".to_owned()));
+    }
+    Ok(Op::Load { size, signed, dst: dst.reg, base, off })
+}
+
+fn packet_load(cursor: &mut Cursor, dst: Operand, size: Size, signed: bool, at: usize) -> Result<Op, Fault> {
+    if signed || size == Size::DW || dst.reg != Reg::R0 {
+        return Err((at, "packet loads put a u8, u16 or u32 into r0".to_owned()));
+    }
+    cursor.expect("[")?;
+    let op = match cursor.operand() {
+        Some(src) => {
+            cursor.eat("+");
+            let k = if cursor.rest().trim_start().starts_with(']') { 0 } else { cursor.ranged("32 bits")? };
+            Op::LdInd { size, src: src.reg, k }
+        }
+        None => Op::LdAbs { size, k: cursor.ranged("32 bits")? },
+    };
+    cursor.expect("]")?;
+    Ok(op)
+}
+
+/// Right sides that start with a name.
+fn named_value<'a>(
+    cursor: &mut Cursor<'a>,
+    dst: Operand,
+    word: &str,
+    opcode: Opcode,
+    at: usize,
+) -> Result<Statement<'a>, Fault> {
+    if let Some((order, size)) = swap(word) {
+        expect_same(cursor, dst)?;
+        if dst.width == Width::W32 && size == Size::DW {
+            return Err((at, "64 bits do not fit a `w` register".to_owned()));
+        }
+        return Ok(Statement::plain(Op::Swap { order, size, dst: dst.reg }));
+    }
+    if let Some((width, op)) = atomic_name(word) {
+        return atomic(cursor, dst, width, op).map(Statement::plain);
+    }
+    match word {
+        "load_acquire" => {
+            cursor.expect("(")?;
+            let (size, base, off) = cursor.typed_address()?;
+            cursor.expect(")")?;
+            Ok(Statement::plain(Op::LoadAcquire { size, dst: dst.reg, base, off }))
+        }
+        "addr_space_cast" => addr_space_cast(cursor, dst, at).map(Statement::plain),
+        "map" | "var" | "subprog" => {
+            let (value, label) = reference(cursor, word)?;
+            if opcode != Some(LOAD_IMM) && !cursor.eat_word("ll") {
+                return cursor.expected("`ll`");
+            }
+            Ok(Statement { op: load_imm(dst, value, at)?, label })
+        }
+        _ => Err((at, format!("`{word}` is no value; expected a register, a number, a load or a function"))),
+    }
+}
+
+fn swap(word: &str) -> Option<(Order, Size)> {
+    [Order::Swap, Order::Little, Order::Big].into_iter().find_map(|order| {
+        let size = match word.strip_prefix(order.symbol())? {
+            "16" => Size::H,
+            "32" => Size::W,
+            "64" => Size::DW,
+            _ => return None,
+        };
+        Some((order, size))
+    })
+}
+
+fn addr_space_cast(cursor: &mut Cursor, dst: Operand, at: usize) -> Result<Op, Fault> {
+    cursor.expect("(")?;
+    let src = cursor.expect_reg()?;
+    cursor.expect(",")?;
+    let to: u16 = cursor.ranged("an address space")?;
+    cursor.expect(",")?;
+    let from: u16 = cursor.ranged("an address space")?;
+    cursor.expect(")")?;
+    match (to, from) {
+        (1, 0) => Ok(Op::AddrSpaceCast { dst: dst.reg, src, to_arena: true }),
+        (0, 1) => Ok(Op::AddrSpaceCast { dst: dst.reg, src, to_arena: false }),
+        _ => Err((at, "addresses can be cast from space 0 to 1 or from 1 to 0".to_owned())),
+    }
+}
+
+/// The function names of atomic operations: the kernel's and, without a type in the address, LLVM's.
+fn atomic_name(word: &str) -> Option<(Option<Width>, AtomicOp)> {
+    let llvm = match word {
+        "xchg_64" => Some((Width::W64, AtomicOp::Xchg)),
+        "xchg32_32" => Some((Width::W32, AtomicOp::Xchg)),
+        "cmpxchg_64" => Some((Width::W64, AtomicOp::CmpXchg)),
+        "cmpxchg32_32" => Some((Width::W32, AtomicOp::CmpXchg)),
+        _ => None,
+    };
+    if let Some((width, op)) = llvm {
+        return Some((Some(width), op));
+    }
+    let name = word.strip_prefix("atomic64_").or_else(|| word.strip_prefix("atomic_"))?;
+    let op = AtomicOp::from_symbol(name.strip_prefix("fetch_").unwrap_or(name))?;
+    (name.starts_with("fetch_") == op.alu().is_some()).then_some((None, op))
+}
+
+/// The arguments of an atomic function. `untyped` is the width where the address has no type.
+fn atomic(cursor: &mut Cursor, dst: Operand, untyped: Option<Width>, op: AtomicOp) -> Result<Op, Fault> {
+    cursor.expect("(")?;
+    let (width, base, off) = match untyped {
+        Some(width) => {
+            let (base, off) = cursor.place()?;
+            (width, base, off)
+        }
+        None => atomic_address(cursor)?,
+    };
+    cursor.expect(",")?;
+    if op == AtomicOp::CmpXchg {
+        let at = cursor.position();
+        let compared = register(cursor, width)?;
+        if compared != Reg::R0 || dst.reg != Reg::R0 {
+            return Err((at, "a compare-and-exchange compares with r0 and returns in r0".to_owned()));
+        }
+        cursor.expect(",")?;
+    }
+    let at = cursor.position();
+    let src = register(cursor, width)?;
+    if op != AtomicOp::CmpXchg && src != dst.reg {
+        return Err((at, format!("expected {}: the old value replaces the operand", dst.reg)));
+    }
+    cursor.expect(")")?;
+    Ok(Op::Atomic { width, op, fetch: true, base, off, src })
+}
+
+/// A typed address of 4 or 8 bytes.
+fn atomic_address(cursor: &mut Cursor) -> Result<(Width, Reg, i16), Fault> {
+    let at = cursor.position();
+    let (size, base, off) = cursor.typed_address()?;
+    match size {
+        Size::W => Ok((Width::W32, base, off)),
+        Size::DW => Ok((Width::W64, base, off)),
+        Size::B | Size::H => Err((at, "atomic operations work on u32 and u64".to_owned())),
+    }
+}
+
+/// A register that holds a value of this width: with `r`, or with `w` where only 32 bits matter.
+fn register(cursor: &mut Cursor, width: Width) -> Result<Reg, Fault> {
+    let at = cursor.position();
+    let operand = cursor.expect_operand()?;
+    if operand.width == Width::W32 && width == Width::W64 {
+        return Err((at, "64 bits need a register written with `r`".to_owned()));
+    }
+    Ok(operand.reg)
+}
+
+/// `map[fd:3]`, `map[idx:3][0]+8`, `var[btf:7][fd:2]`, `subprog[+5]`, after the first word.
+fn reference<'a>(cursor: &mut Cursor<'a>, word: &str) -> Result<(Imm64, Option<&'a str>), Fault> {
+    const LIMIT: &str = "32 bits";
+    cursor.expect("[")?;
+    if word == "subprog" {
+        let (distance, label) = match cursor.word() {
+            Some(label) => (0, Some(label)),
+            None => (cursor.ranged(LIMIT)?, None),
+        };
+        cursor.expect("]")?;
+        return Ok((Imm64::Func(distance), label));
+    }
+    if word == "var" {
+        cursor.expect("btf:")?;
+        let id = cursor.ranged(LIMIT)?;
+        cursor.expect("]")?;
+        let mut fd = 0;
+        if cursor.eat("[") {
+            cursor.expect("fd:")?;
+            fd = cursor.ranged(LIMIT)?;
+            cursor.expect("]")?;
+        }
+        return Ok((Imm64::BtfVar { id, fd }, None));
+    }
+    let by_fd = cursor.eat("fd:");
+    if !by_fd {
+        cursor.expect("idx:")?;
+    }
+    let number: i32 = cursor.ranged(LIMIT)?;
+    cursor.expect("]")?;
+    let mut offset = None;
+    if cursor.eat("[") {
+        cursor.expect("0")?;
+        cursor.expect("]")?;
+        cursor.expect("+")?;
+        offset = Some(cursor.ranged(LIMIT)?);
+    }
+    let value = match (by_fd, offset) {
+        (true, None) => Imm64::MapFd(number),
+        (true, Some(offset)) => Imm64::MapFdValue { fd: number, offset },
+        (false, None) => Imm64::MapIdx(number),
+        (false, Some(offset)) => Imm64::MapIdxValue { idx: number, offset },
+    };
+    Ok((value, None))
+}
+
+/// A store, after the `*`.
+fn store(cursor: &mut Cursor) -> Result<Op, Fault> {
+    let (size, base, off) = cursor.typed_address()?;
+    cursor.expect("=")?;
+    let at = cursor.position();
+    let src = match cursor.operand() {
+        Some(Operand { width: Width::W32, .. }) if size == Size::DW => {
+            return Err((at, "64 bits need a register written with `r`".to_owned()));
+        }
+        Some(operand) => Src::Reg(operand.reg),
+        None => {
+            let width = if size == Size::DW { Width::W64 } else { Width::W32 };
+            Src::Imm(constant(cursor, width, None)?)
+        }
+    };
+    Ok(Op::Store { size, base, off, src })
+}
+
+/// `lock *(u64 *)(r1 +0) += r2`, after the first word.
+fn locked(cursor: &mut Cursor) -> Result<Op, Fault> {
+    const OPS: [AtomicOp; 4] = [AtomicOp::Add, AtomicOp::Or, AtomicOp::And, AtomicOp::Xor];
+    cursor.expect("*")?;
+    let (width, base, off) = atomic_address(cursor)?;
+    let Some(op) = cursor.symbol(&OPS, |op| op.alu().map_or("", AluOp::symbol)) else {
+        return cursor.expected("an atomic operator (+=, |=, &= or ^=)");
+    };
+    let src = register(cursor, width)?;
+    Ok(Op::Atomic { width, op, fetch: false, base, off, src })
+}
+
+/// `store_release((u64 *)(r2 +0), r1)`, after the first word.
+fn store_release(cursor: &mut Cursor) -> Result<Op, Fault> {
+    cursor.expect("(")?;
+    let (size, base, off) = cursor.typed_address()?;
+    cursor.expect(",")?;
+    let src = register(cursor, if size == Size::DW { Width::W64 } else { Width::W32 })?;
+    cursor.expect(")")?;
+    Ok(Op::StoreRelease { size, base, off, src })
+}
+
+/// The callee: a number or name of a helper, `pc+N` or a label of this program, or a kernel function.
+fn call<'a>(cursor: &mut Cursor<'a>) -> Result<Statement<'a>, Fault> {
+    const LIMIT: &str = "32 bits";
+    let callee = |callee| Ok(Statement::plain(Op::Call(callee)));
+    if cursor.eat("kernel-function#") {
+        return callee(Callee::Kfunc { id: cursor.ranged(LIMIT)?, module: 0 });
+    }
+    let mut ahead = *cursor;
+    if ahead.eat_word("pc") && ahead.rest().starts_with(['+', '-']) {
+        *cursor = ahead;
+        return callee(Callee::Local(cursor.ranged(LIMIT)?));
+    }
+    let Some(word) = cursor.word() else {
+        return callee(Callee::Helper(cursor.ranged(LIMIT)?));
+    };
+    if cursor.eat("#") {
+        return callee(Callee::Helper(cursor.ranged(LIMIT)?));
+    }
+    if word == "kfunc"
+        && let Some(number) = cursor.number()
+    {
+        let id = i32::try_from(number.value).map_err(|_| (number.at, format!("{} is no BTF id", number.value)))?;
+        let module = if cursor.eat_word("module") { cursor.ranged("16 bits")? } else { 0 };
+        return callee(Callee::Kfunc { id, module });
+    }
+    match helpers::by_name(word) {
+        Some(helper) => callee(Callee::Helper(helper.id as i32)),
+        None => Ok(Statement { op: Op::Call(Callee::Local(0)), label: Some(word) }),
+    }
 }

@@ -173,6 +173,11 @@ fn open_addresses_are_followed() {
     twice.insert(2, Insn::ld_ind(Size::Byte, 31));
     assert_eq!(compare(&at(30, 0x800), &twice, &Options::default(), &run), Outcome::Equivalent);
     assert_different(&at(30, 0x800), &at(30, 0x801));
+    // The same address, computed in another way.
+    let mut moved = at(14, 0x800).to_vec();
+    moved.insert(1, Insn::alu_k(AluOp::Add, 16));
+    assert_eq!(compare(&at(30, 0x800), &moved, &Options::default(), &run), Outcome::Equivalent);
+    assert_eq!(compare(&moved, &at(30, 0x800), &Options::default(), &run), Outcome::Equivalent);
     twice[2] = Insn::ld_ind(Size::Byte, 32);
     assert_different(&at(30, 0x800), &twice);
 }

@@ -1,0 +1,14 @@
+//! dump
+use skep_lang_filter::*;
+fn main() {
+    let mut a: Vec<String> = std::env::args().skip(1).collect();
+    let o = if a[0] == "-O" { a.remove(0); false } else { true };
+    let link = skep_proto::LinkType::from_name(&a[0]).unwrap();
+    let opts = Options { link, optimize: o, compat: Compat::V1_10, ..Options::default() };
+    let r = names::FixedResolver::new();
+    let t = std::time::Instant::now();
+    match compile(&a[1], &opts, &r) {
+        Ok(f) => { if f.program.len() < 300 { print!("{}", skep_isa::classic::listing(&f.program, skep_isa::classic::PadStyle::V1_11)); } eprintln!("{} insns {:?}", f.program.len(), t.elapsed()); }
+        Err(e) => for d in e { println!("{}: {:?} {:?}", d.message, d.span, d.help) },
+    }
+}

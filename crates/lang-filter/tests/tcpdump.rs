@@ -1,0 +1,177 @@
+//! Every corpus expression on every link type that it makes sense for: the same verdict as the unoptimised program of
+//! the installed tcpdump, on every generated packet. Prints the totals of instructions, written and executed.
+
+use std::fmt::Write as _;
+
+use skep_isa::classic::{PadStyle, check, listing};
+use skep_lang_filter::names::SystemResolver;
+use skep_lang_filter::{Compat, Options, compile};
+use skep_proto::LinkType;
+use skep_testkit::independent::{Format, Input, Program};
+use skep_testkit::tcpdump::in_parallel;
+use skep_testkit::corpus::corpus_for;
+use skep_testkit::{LINKS, Recording, Tcpdump, TestPacket, packets};
+
+/// Instructions of a set of programs, as written and as run.
+#[derive(Debug, Default, Clone, Copy)]
+struct Totals {
+    expressions: usize,
+    ours: usize,
+    theirs: usize,
+    ours_run: usize,
+    theirs_run: usize,
+    /// Expressions for which our program runs more instructions over all packets.
+    slower: usize,
+    /// Pairs of expression and packet for which our program runs more instructions.
+    slower_packets: usize,
+    pairs: usize,
+}
+
+impl Totals {
+    fn add(&mut self, other: Self) {
+        self.expressions += other.expressions;
+        self.ours += other.ours;
+        self.theirs += other.theirs;
+        self.ours_run += other.ours_run;
+        self.theirs_run += other.theirs_run;
+        self.slower += other.slower;
+        self.slower_packets += other.slower_packets;
+        self.pairs += other.pairs;
+    }
+}
+
+/// Runs a printed program over all packets: verdicts and executed instructions.
+fn run(program: &Program, packets: &[TestPacket]) -> Vec<(bool, usize)> {
+    packets
+        .iter()
+        .map(|p| match program.run(&Input::recorded(&p.data, p.orig_len)) {
+            Ok((value, steps)) => (value != 0, steps),
+            Err(fault) => panic!("{fault}"),
+        })
+        .collect()
+}
+
+struct Bench<'a> {
+    tcpdump: &'a Tcpdump,
+    link: LinkType,
+    recording: &'a Recording,
+    packets: &'a [TestPacket],
+    optimize: bool,
+}
+
+impl Bench<'_> {
+    fn one(&self, text: &str) -> Result<Totals, String> {
+        let options = Options { link: self.link, compat: Compat::V1_10, optimize: self.optimize, ..Options::default() };
+        let want = self.tcpdump.verdicts(text, self.recording).map_err(|e| format!("tcpdump does not run it: {e}"))?;
+        let ours = match compile(text, &options, &SystemResolver::new()) {
+            Ok(filter) => filter.program,
+            Err(errors) if errors[0].message.starts_with("expression rejects all") => {
+                let wrong = want.iter().any(|&v| v);
+                return if wrong { Err("we say that it rejects all".into()) } else { Ok(Totals::default()) };
+            }
+            Err(errors) => return Err(format!("refused: {}", errors[0].message)),
+        };
+        if ours.len() <= 4096 {
+            check(&ours).map_err(|e| format!("the kernel would refuse it: {e}"))?;
+        }
+        let printed = listing(&ours, PadStyle::V1_11);
+        let program = Program::read(&printed, Format::Listing).map_err(|e| format!("listing: {e}"))?;
+        let got = run(&program, self.packets);
+        if let Some(i) = (0..want.len()).find(|&i| got[i].0 != want[i]) {
+            let count = (0..want.len()).filter(|&i| got[i].0 != want[i]).count();
+            return Err(describe(count, i, &self.packets[i], got[i].0, &printed));
+        }
+        let Ok(theirs) = self.tcpdump.text_for_file(text, self.link, Format::Listing, true) else {
+            return Ok(Totals::default());
+        };
+        let theirs = Program::read(&theirs, Format::Listing).map_err(|e| format!("their listing: {e}"))?;
+        let their_run = run(&theirs, self.packets);
+        let (ours_run, theirs_run) = (got.iter().map(|g| g.1).sum(), their_run.iter().map(|g| g.1).sum());
+        Ok(Totals {
+            expressions: 1,
+            ours: ours.len(),
+            theirs: theirs.len(),
+            ours_run,
+            theirs_run,
+            slower: usize::from(ours_run > theirs_run),
+            slower_packets: got.iter().zip(&their_run).filter(|(a, b)| a.1 > b.1).count(),
+            pairs: got.len(),
+        })
+    }
+}
+
+fn describe(count: usize, i: usize, packet: &TestPacket, ours: bool, printed: &str) -> String {
+    let mut hex = String::new();
+    for b in &packet.data {
+        let _ = write!(hex, "{b:02x}");
+    }
+    let (len, orig) = (packet.data.len(), packet.orig_len);
+    format!("{count} packets differ; the first is {i} ({len} of {orig} bytes), ours {ours}\n  {hex}\n{printed}")
+}
+
+fn compare(optimize: bool, count: usize) {
+    let Some(tcpdump) = Tcpdump::find_or_skip() else { return };
+    let verbose = std::env::var_os("SKEP_TEST_VERBOSE").is_some();
+    let only = std::env::var("SKEP_TEST_LINK").ok();
+    let links: Vec<LinkType> =
+        LINKS.iter().copied().filter(|l| only.as_deref().is_none_or(|o| l.name() == Some(o))).collect();
+    let results = in_parallel(&links, 2, |&link| {
+        let packets = packets(link, count, 1);
+        let recording = Recording::new(link, &packets).expect("a recording can be written");
+        let bench = Bench { tcpdump: &tcpdump, link, recording: &recording, packets: &packets, optimize };
+        let name = link.name().unwrap_or("?");
+        let mut totals = Totals::default();
+        let mut faults = Vec::new();
+        for entry in corpus_for(link).iter().filter(|e| e.grey.is_none()) {
+            match bench.one(entry.text) {
+                Ok(t) => {
+                    if verbose && (t.ours > t.theirs || t.slower > 0) {
+                        let (a, b, c, d) = (t.ours, t.theirs, t.ours_run, t.theirs_run);
+                        println!("{name} `{}`: {a} vs {b} written, {c} vs {d} run", entry.text);
+                    }
+                    totals.add(t);
+                }
+                Err(fault) => faults.push(format!("{name} `{}`: {fault}", entry.text)),
+            }
+        }
+        (name, totals, faults)
+    });
+    let mut all = Totals::default();
+    let mut faults = Vec::new();
+    for (name, totals, mut f) in results {
+        println!("{name:>24}: {totals:?}");
+        all.add(totals);
+        faults.append(&mut f);
+    }
+    #[allow(clippy::cast_precision_loss, reason = "for display")]
+    let ratio = |a: usize, b: usize| a as f64 / b as f64;
+    println!(
+        "{} filters: {} instructions, tcpdump {} (ratio {:.3}); executed {}, tcpdump {} (ratio {:.3}); \
+         slower on {} filters, {} of {} filter-packet pairs",
+        all.expressions,
+        all.ours,
+        all.theirs,
+        ratio(all.ours, all.theirs),
+        all.ours_run,
+        all.theirs_run,
+        ratio(all.ours_run, all.theirs_run),
+        all.slower,
+        all.slower_packets,
+        all.pairs,
+    );
+    for fault in faults.iter().take(12) {
+        println!("{fault}\n");
+    }
+    assert!(faults.is_empty(), "{} filters differ from tcpdump", faults.len());
+    assert!(all.expressions >= 300 || only.is_some(), "only {} filters were compared", all.expressions);
+}
+
+#[test]
+fn optimized_filters_agree_with_tcpdump() {
+    compare(true, 5_000);
+}
+
+#[test]
+fn plain_filters_agree_with_tcpdump() {
+    compare(false, 1_000);
+}

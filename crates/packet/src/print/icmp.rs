@@ -1,0 +1,380 @@
+//! ICMP and ICMPv6.
+
+use super::ip::{right_checksum, transport_checksum};
+use super::num;
+use super::pen::{Carrier, Pen, Written};
+use crate::decode::{Icmp, Ipv6, Part, checksum};
+use skep_proto::numbers::{icmp, icmp6, ip_proto};
+
+impl Pen<'_> {
+    pub(super) fn icmp(&mut self, part: Part<'_>, fragmented: bool) -> Written {
+        self.layer = "icmp";
+        let head = Icmp::parse(part)?;
+        // tcpdump decides what to say before it prints the name: a message that is cut shows only the mark.
+        let before = self.out.len();
+        self.s("ICMP ");
+        if let Err(cut) = self.icmp_text(&head, part) {
+            self.out.truncate(before);
+            return Err(cut);
+        }
+        self.len(", length ", part.len);
+        if self.opts.verbose == 0 {
+            return Ok(());
+        }
+        if !self.opts.no_checksums && !fragmented && part.is_whole() {
+            let result = checksum(&[part.data]);
+            if result != 0 {
+                self.s(" (wrong icmp cksum ");
+                num::hex(self.out, head.checksum.into());
+                self.s(" (->");
+                num::hex(self.out, right_checksum(head.checksum, result).into());
+                self.s(")!)");
+            }
+        }
+        let error = matches!(
+            head.kind,
+            icmp::UNREACHABLE | icmp::SOURCE_QUENCH | icmp::REDIRECT | icmp::TIME_EXCEEDED | icmp::PARAMETER_PROBLEM
+        );
+        if error {
+            self.s("\n\t");
+            // The quoted packet is cut on purpose: its own length is not held against it.
+            let claimed = head.body.be16(2).map_or(head.body.len, usize::from);
+            let quoted = head.body.claim(claimed.max(head.body.len));
+            self.nested(|pen| pen.ipv4(quoted))?;
+        }
+        Ok(())
+    }
+
+    /// What a message says, without name and length.
+    fn icmp_text(&mut self, head: &Icmp<'_>, part: Part<'_>) -> Written {
+        match head.kind {
+            icmp::ECHO | icmp::ECHO_REPLY => {
+                self.s(if head.kind == icmp::ECHO { "echo request, id " } else { "echo reply, id " });
+                part.be32(4)?;
+                self.sd("", head.echo_id());
+                self.sd(", seq ", head.echo_seq());
+            }
+            icmp::UNREACHABLE => self.unreachable(head)?,
+            icmp::REDIRECT => {
+                let dst: [u8; 4] = head.body.array(16)?;
+                let middle = ["redirect|net", "redirect|host", "redirect-tos|net", "redirect-tos|host"];
+                let (word, target) = match middle.get(usize::from(head.code)).and_then(|m| m.split_once('|')) {
+                    Some((word, target)) => (word, target),
+                    None => ("", ""),
+                };
+                if word.is_empty() {
+                    self.sd("redirect-#", head.code);
+                } else {
+                    self.s(word);
+                }
+                self.s(" ");
+                num::ipv4(self.out, &dst);
+                self.s(" to ");
+                self.s(target);
+                self.s(if target.is_empty() { "" } else { " " });
+                num::ipv4(self.out, &head.word.to_be_bytes());
+            }
+            icmp::TIME_EXCEEDED => match head.code {
+                0 => self.s("time exceeded in-transit"),
+                1 => self.s("ip reassembly time exceeded"),
+                code => self.sd("time exceeded-#", code),
+            },
+            icmp::PARAMETER_PROBLEM => match head.code {
+                0 => self.sd("parameter problem - octet ", head.word >> 24),
+                code => self.sd("parameter problem - code ", code),
+            },
+            icmp::TIMESTAMP | icmp::TIMESTAMP_REPLY => {
+                let reply = head.kind == icmp::TIMESTAMP_REPLY;
+                self.sd(if reply { "time stamp reply id " } else { "time stamp query id " }, head.echo_id());
+                self.sd(" seq ", head.echo_seq());
+                if reply {
+                    for (name, at) in [(": org ", 0), (", recv ", 4), (", xmit ", 8)] {
+                        self.s(name);
+                        self.day_millis(head.body.be32(at)?);
+                    }
+                }
+            }
+            icmp::MASK_REPLY => self.sx_padded("address mask is ", head.body.be32(0)?, 8),
+            kind => match icmp::name(kind) {
+                Some(name) => self.s(name),
+                None => self.sd("type-#", kind),
+            },
+        }
+        Ok(())
+    }
+
+    fn unreachable(&mut self, head: &Icmp<'_>) -> Written {
+        let dst: [u8; 4] = head.body.array(16)?;
+        // TABLE: words before and after the address, by code (RFC 792, 1122, 1812).
+        const WORDS: [(&str, &str); 16] = [
+            ("net ", " unreachable"),
+            ("host ", " unreachable"),
+            ("", ""),
+            ("", ""),
+            ("", " unreachable - need to frag"),
+            ("", " unreachable - source route failed"),
+            ("net ", " unreachable - unknown"),
+            ("host ", " unreachable - unknown"),
+            ("", " unreachable - source host isolated"),
+            ("net ", " unreachable - admin prohibited"),
+            ("host ", " unreachable - admin prohibited"),
+            ("net ", " unreachable - tos prohibited"),
+            ("host ", " unreachable - tos prohibited"),
+            ("host ", " unreachable - admin prohibited filter"),
+            ("host ", " unreachable - host precedence violation"),
+            ("host ", " unreachable - precedence cutoff"),
+        ];
+        let (before, after) = WORDS.get(usize::from(head.code)).copied().unwrap_or(("", ""));
+        self.s(before);
+        num::ipv4(self.out, &dst);
+        match head.code {
+            2 => {
+                self.sd(" protocol ", head.body.u8(9)?);
+                self.s(" unreachable");
+            }
+            3 => {
+                let proto = head.body.u8(9)?;
+                let header_len = usize::from(head.body.u8(0)? & 15) * 4;
+                let port = head.body.be16(header_len + 2)?;
+                match proto {
+                    ip_proto::TCP => self.s(" tcp port "),
+                    ip_proto::UDP => self.s(" udp port "),
+                    other => {
+                        self.sd(" protocol ", other);
+                        self.s(" port ");
+                    }
+                }
+                self.quoted_port(port, proto);
+                self.s(" unreachable");
+            }
+            4 => {
+                self.s(after);
+                let mtu = head.word & 0xffff;
+                if mtu != 0 {
+                    self.sd(" (mtu ", mtu);
+                    self.s(")");
+                }
+            }
+            code if usize::from(code) >= WORDS.len() => self.sd(" unreachable - #", code),
+            _ => self.s(after),
+        }
+        Ok(())
+    }
+
+    fn quoted_port(&mut self, port: u16, proto: u8) {
+        use super::services::PortKind;
+        match proto {
+            ip_proto::TCP => self.port(port, PortKind::Tcp),
+            ip_proto::UDP => self.port(port, PortKind::Udp),
+            _ => self.sd("", port),
+        }
+    }
+
+    /// Milliseconds since midnight as a time of day.
+    fn day_millis(&mut self, millis: u32) {
+        let seconds = u64::from(millis / 1000);
+        num::padded(self.out, seconds / 3600, 2);
+        self.s(":");
+        num::padded(self.out, seconds / 60 % 60, 2);
+        self.s(":");
+        num::padded(self.out, seconds % 60, 2);
+        self.s(".");
+        num::padded(self.out, u64::from(millis % 1000), 3);
+    }
+
+    pub(super) fn icmp6(&mut self, part: Part<'_>, carrier: &Carrier) -> Written {
+        self.layer = "icmp6";
+        let (kind, code, sent) = (part.u8(0)?, part.u8(1)?, part.be16(2)?);
+        let verbose = self.opts.verbose > 0;
+        if verbose && !self.opts.no_checksums && !carrier.fragmented && part.is_whole() {
+            let result = transport_checksum(carrier, ip_proto::ICMPV6, part.data);
+            if result == 0 {
+                self.s("[icmp6 sum ok] ");
+            } else {
+                self.sx_padded("[bad icmp6 cksum ", sent, 4);
+                self.sx_padded(" -> ", right_checksum(sent, result), 4);
+                self.s("!] ");
+            }
+        }
+        self.s("ICMP6, ");
+        match icmp6::name(kind) {
+            Some(name) => self.s(name),
+            None => {
+                self.sd("unknown icmp6 type (", kind);
+                self.s(")");
+            }
+        }
+        let discovery = matches!(kind, icmp6::ROUTER_SOLICITATION..=icmp6::REDIRECT);
+        let undecoded = icmp6::name(kind).is_none();
+        if verbose && (discovery || undecoded) {
+            self.len(", length ", part.len);
+        }
+        self.icmp6_text(kind, code, part)?;
+        if !verbose {
+            self.len(", length ", part.len);
+        }
+        if undecoded {
+            self.unknown(part);
+        }
+        Ok(())
+    }
+
+    fn icmp6_text(&mut self, kind: u8, code: u8, part: Part<'_>) -> Written {
+        match kind {
+            icmp6::UNREACHABLE => self.unreachable6(code, part.skip(8))?,
+            icmp6::PACKET_TOO_BIG => self.sd(", mtu ", part.be32(4)?),
+            icmp6::TIME_EXCEEDED => match code {
+                0 => {
+                    self.s(" for ");
+                    num::ipv6(self.out, &part.array(8 + 24)?);
+                }
+                1 => self.s(" (reassembly)"),
+                _ => {
+                    self.sd(", unknown code (", code);
+                    self.s(")");
+                }
+            },
+            icmp6::PARAMETER_PROBLEM => {
+                let pointer = part.be32(4)?;
+                match code {
+                    0 => self.sd(", erroneous - octet ", pointer),
+                    1 => self.sd(", next header - octet ", pointer),
+                    2 => self.sd(", option - octet ", pointer),
+                    3 => self.sd(", incomplete header chain - octet ", pointer),
+                    _ => self.sd(", code-#", code),
+                }
+            }
+            icmp6::ECHO | icmp6::ECHO_REPLY => {
+                self.sd(", id ", part.be16(4)?);
+                self.sd(", seq ", part.be16(6)?);
+            }
+            icmp6::NEIGHBOR_SOLICITATION => {
+                self.s(", who has ");
+                num::ipv6(self.out, &part.array(8)?);
+                self.discovery_options(part.skip(24))?;
+            }
+            icmp6::NEIGHBOR_ADVERTISEMENT => self.advertisement(part)?,
+            icmp6::ROUTER_SOLICITATION => self.discovery_options(part.skip(8))?,
+            icmp6::REDIRECT => {
+                self.s(", ");
+                num::ipv6(self.out, &part.array(24)?);
+                self.s(" to ");
+                num::ipv6(self.out, &part.array(8)?);
+            }
+            icmp6::MULTICAST_LISTENER_QUERY if part.len >= 28 => {
+                self.s(" v2");
+                if self.opts.verbose > 0 {
+                    self.sd(" [max resp delay=", part.be16(4)?);
+                    self.s("]");
+                }
+                self.s(" [gaddr ");
+                num::ipv6(self.out, &part.array(8)?);
+                self.s("]");
+            }
+            icmp6::MULTICAST_LISTENER_QUERY..=icmp6::MULTICAST_LISTENER_DONE => {
+                // tcpdump leaves out the blank here.
+                self.sd("max resp delay: ", part.be16(4)?);
+                self.s(" addr: ");
+                num::ipv6(self.out, &part.array(8)?);
+            }
+            icmp6::MULTICAST_LISTENER_REPORT_V2 => {
+                self.sd(", ", part.be16(6)?);
+                self.s(" group record(s)");
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn unreachable6(&mut self, code: u8, quoted: Part<'_>) -> Written {
+        let dst: [u8; 16] = quoted.array(24)?;
+        match code {
+            0 => self.s(", unreachable route "),
+            1 => self.s(",  unreachable prohibited "),
+            2 => self.s(", beyond scope "),
+            3 => self.s(", unreachable address "),
+            4 => {
+                self.s(", unreachable port, ");
+                num::ipv6(self.out, &dst);
+                let upper = Ipv6::parse(quoted).ok().and_then(|ip| ip.extensions().upper().ok());
+                if let Some(upper) = upper
+                    && matches!(upper.proto, ip_proto::TCP | ip_proto::UDP)
+                {
+                    self.s(if upper.proto == ip_proto::TCP { " tcp port " } else { " udp port " });
+                    self.quoted_port(upper.payload.be16(2)?, upper.proto);
+                }
+                return Ok(());
+            }
+            5 => self.s(", source address failed policy "),
+            6 => self.s(", reject route "),
+            _ => {
+                self.sd(", unknown unreach code (", code);
+                self.s(")");
+                return Ok(());
+            }
+        }
+        num::ipv6(self.out, &dst);
+        if code == 2 {
+            self.s(", source address ");
+            num::ipv6(self.out, &quoted.array(8)?);
+        }
+        Ok(())
+    }
+
+    fn advertisement(&mut self, part: Part<'_>) -> Written {
+        self.s(", tgt is ");
+        num::ipv6(self.out, &part.array(8)?);
+        if self.opts.verbose > 0 {
+            let flags = part.u8(4)?;
+            self.s(", Flags [");
+            let mut any = false;
+            for (bit, name) in [(0x80, "router"), (0x40, "solicited"), (0x20, "override")] {
+                if flags & bit != 0 {
+                    self.s(if any { ", " } else { "" });
+                    self.s(name);
+                    any = true;
+                }
+            }
+            self.s(if any { "]" } else { "none]" });
+        }
+        self.discovery_options(part.skip(24))
+    }
+
+    /// Options of neighbour discovery, with `-v`, one per line.
+    fn discovery_options(&mut self, mut rest: Part<'_>) -> Written {
+        if self.opts.verbose == 0 {
+            return Ok(());
+        }
+        while rest.len > 0 {
+            let (kind, words) = (rest.u8(0)?, rest.u8(1)?);
+            if words == 0 {
+                return Err(crate::decode::Cut);
+            }
+            let length = usize::from(words) * 8;
+            self.s("\n\t  ");
+            match kind {
+                1 => self.s("source link-address"),
+                2 => self.s("destination link-address"),
+                3 => self.s("prefix info"),
+                5 => self.s("mtu"),
+                14 => self.s("nonce"),
+                _ => self.s("unknown"),
+            }
+            self.sd(" option (", kind);
+            self.len("), length ", length);
+            self.sd(" (", words);
+            self.s("): ");
+            let body = rest.bytes(2, length - 2)?;
+            match (kind, body) {
+                (1 | 2, _) => self.mac(body),
+                (5, [_, _, a, b, c, d]) => self.sd(" ", u32::from_be_bytes([*a, *b, *c, *d])),
+                _ => {
+                    self.s("0x");
+                    num::hex_bytes(self.out, body);
+                }
+            }
+            rest = rest.skip(length);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,674 @@
+//! IPv4, IPv6 with extension headers, ARP, and the choice of the transport printer.
+
+use super::num;
+use super::pen::{Carrier, Pen, Written};
+use super::services::PortKind;
+use crate::decode::net::Extension;
+use crate::decode::transport::SctpChunks;
+use crate::decode::{Arp, Cut, Ipv4, Ipv6, NetError, Part, checksum};
+use skep_proto::numbers::{ip_proto, ip_protocol};
+use std::net::IpAddr;
+
+/// Transport protocols that print the addresses with their ports.
+fn shows_ports(proto: u8) -> bool {
+    matches!(proto, ip_proto::TCP | ip_proto::UDP | ip_proto::SCTP)
+}
+
+/// The checksum of a transport packet with the pseudo header of its network layer (RFC 9293, 8200): 0 if correct.
+pub(super) fn transport_checksum(carrier: &Carrier, proto: u8, data: &[u8]) -> u16 {
+    let length = (data.len() as u32).to_be_bytes();
+    let tail = [0, 0, 0, proto];
+    match (carrier.src, carrier.dst) {
+        (IpAddr::V4(src), IpAddr::V4(dst)) => {
+            checksum(&[&src.octets(), &dst.octets(), &tail[2..], &length[2..], data])
+        }
+        (IpAddr::V6(src), IpAddr::V6(dst)) => checksum(&[&src.octets(), &dst.octets(), &length, &tail, data]),
+        _ => 0,
+    }
+}
+
+/// The checksum that would have been correct, from the one sent and what [`transport_checksum`] gave.
+pub(super) fn right_checksum(sent: u16, result: u16) -> u16 {
+    // In one's complement, sum over all = !result; without the sent value it is that minus `sent`.
+    let sum = u32::from(!result) + u32::from(!sent);
+    !((sum & 0xffff) + (sum >> 16)) as u16
+}
+
+impl Pen<'_> {
+    /// IPv4 or IPv6 by the version field.
+    pub(super) fn ip_any(&mut self, part: Part<'_>) -> Written {
+        self.layer = "ip";
+        match part.u8(0)? >> 4 {
+            4 => self.ipv4(part),
+            6 => self.ipv6(part),
+            version => {
+                self.sd("IP", version);
+                self.s(" (invalid)");
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn ipv4(&mut self, part: Part<'_>) -> Written {
+        self.layer = "ip";
+        let version = part.u8(0)? >> 4;
+        if version != 4 {
+            self.sd("IP", version);
+            self.s(if version == 6 { ", wrong link-layer encapsulation (invalid)" } else { " (invalid)" });
+            return Ok(());
+        }
+        if !self.opts.link {
+            self.s("IP ");
+        }
+        let ip = match Ipv4::parse(part) {
+            Ok(ip) => ip,
+            Err(NetError::HeaderLength(length)) => {
+                self.len("bad-hlen ", length);
+                return Ok(());
+            }
+            Err(NetError::TotalLength(length)) => {
+                self.len("bad-len ", length);
+                return Ok(());
+            }
+            Err(_) => return Err(Cut),
+        };
+        if ip.missing > 0 {
+            self.len("truncated-ip - ", ip.missing);
+            self.s(" bytes missing! ");
+        }
+        if self.opts.verbose > 0 {
+            self.ipv4_details(&ip)?;
+        }
+        let (src, dst) = (IpAddr::from(ip.src), IpAddr::from(ip.dst));
+        let carrier = Carrier { src, dst, fragmented: ip.is_fragment(), addresses_shown: false };
+        if ip.fragment_offset() > 0 {
+            self.endpoints(&carrier, None, PortKind::Tcp);
+            self.s(" ");
+            self.protocol_name(ip.proto);
+            return Ok(());
+        }
+        if !shows_ports(ip.proto) {
+            self.endpoints(&carrier, None, PortKind::Tcp);
+            self.s(" ");
+        }
+        self.transport(ip.proto, ip.payload, &carrier, ip.ttl)
+    }
+
+    fn ipv4_details(&mut self, ip: &Ipv4<'_>) -> Written {
+        self.sx("(tos ", ip.tos);
+        self.s(["", ",ECT(1)", ",ECT(0)", ",CE"][usize::from(ip.tos & 3)]);
+        if ip.ttl > 0 {
+            self.sd(", ttl ", ip.ttl);
+        }
+        self.sd(", id ", ip.id);
+        self.len(", offset ", ip.fragment_offset());
+        self.s(", flags [");
+        let flags = [(0x2000, "+"), (0x4000, "DF"), (0x8000, "rsvd")];
+        let mut any = false;
+        for (_, name) in flags.into_iter().filter(|(bit, _)| ip.fragment & bit != 0) {
+            self.s(if any { ", " } else { "" });
+            self.s(name);
+            any = true;
+        }
+        self.s(if any { "], proto " } else { "none], proto " });
+        self.protocol_title(ip.proto);
+        self.sd("), length ", ip.total_len);
+        if ip.header_len > 20 {
+            self.s(", options (");
+            self.ipv4_options(ip.options())?;
+            self.s(")");
+        }
+        if !self.opts.no_checksums && ip.header.len() == ip.header_len {
+            let result = checksum(&[ip.header]);
+            if result != 0 {
+                self.s(", bad cksum ");
+                num::hex(self.out, ip.checksum.into());
+                self.s(" (->");
+                num::hex(self.out, right_checksum(ip.checksum, result).into());
+                self.s(")!");
+            }
+        }
+        self.s(")\n    ");
+        Ok(())
+    }
+
+    fn ipv4_options(&mut self, mut rest: Part<'_>) -> Written {
+        let mut first = true;
+        while rest.len > 0 {
+            if !first {
+                self.s(",");
+            }
+            first = false;
+            let kind = rest.u8(0)?;
+            match kind {
+                0 => self.s("EOL"),
+                1 => self.s("NOP"),
+                7 => self.s("RR"),
+                68 => self.s("timestamp"),
+                130 => self.s("security"),
+                131 => self.s("LSRR"),
+                137 => self.s("SSRR"),
+                148 => self.s("RA"),
+                82 => self.s("traceroute"),
+                _ => self.sd("unknown ", kind),
+            }
+            if kind <= 1 {
+                if kind == 0 {
+                    break;
+                }
+                rest = rest.skip(1);
+                continue;
+            }
+            let length = usize::from(rest.u8(1)?);
+            if length < 2 || length > rest.len {
+                self.s(" [bad length]");
+                return Ok(());
+            }
+            if matches!(kind, 7 | 131 | 137) {
+                let routes = rest.bytes(2, length - 2)?.get(1..).unwrap_or_default();
+                for (index, route) in routes.chunks_exact(4).enumerate() {
+                    self.s(if index == 0 { " " } else { ", " });
+                    num::ipv4(self.out, &[route[0], route[1], route[2], route[3]]);
+                }
+            }
+            rest = rest.skip(length);
+        }
+        Ok(())
+    }
+
+    /// `TCP (6`, without the closing parenthesis.
+    fn protocol_title(&mut self, proto: u8) {
+        self.s(ip_protocol(proto).and_then(|row| row.title).unwrap_or("unknown"));
+        self.sd(" (", proto);
+    }
+
+    /// The name of a protocol that is not decoded, or `ip-proto-N`.
+    fn protocol_name(&mut self, proto: u8) {
+        match ip_protocol(proto) {
+            Some(row) if !self.opts.numeric => self.s(row.name),
+            _ => self.sd("ip-proto-", proto),
+        }
+    }
+
+    pub(super) fn ipv6(&mut self, part: Part<'_>) -> Written {
+        self.layer = "ip6";
+        let ip = match Ipv6::parse(part) {
+            Ok(ip) => ip,
+            Err(NetError::Version(version)) => {
+                if !self.opts.link {
+                    self.s("IP6 ");
+                }
+                self.sd("version error: ", version);
+                self.s(" != 6");
+                return Ok(());
+            }
+            Err(_) => return Err(Cut),
+        };
+        if !self.opts.link {
+            self.s("IP6 ");
+        }
+        if ip.missing > 0 {
+            self.len("truncated-ip6 - ", ip.missing);
+            self.s(" bytes missing!");
+        }
+        if self.opts.verbose > 0 {
+            self.s("(");
+            if ip.class != 0 {
+                self.sx_padded("class ", ip.class, 2);
+                self.s(", ");
+            }
+            if ip.flow != 0 {
+                self.sx_padded("flowlabel ", ip.flow, 5);
+                self.s(", ");
+            }
+            self.sd("hlim ", ip.hop_limit);
+            self.s(", next-header ");
+            self.protocol_title(ip.next);
+            self.sd(") payload length: ", ip.payload_len);
+            self.s(") ");
+        }
+        let (src, dst) = (IpAddr::from(ip.src), IpAddr::from(ip.dst));
+        let shown = !shows_ports(ip.next);
+        let mut carrier = Carrier { src, dst, fragmented: false, addresses_shown: shown };
+        if shown {
+            self.endpoints(&carrier, None, PortKind::Tcp);
+            self.s(" ");
+        }
+        let mut extensions = ip.extensions();
+        let mut left = ip.payload;
+        for extension in &mut extensions {
+            left = left.skip(extension.header.len);
+            if !self.extension(&extension, left.len, &mut carrier)? {
+                return Ok(());
+            }
+        }
+        let upper = match extensions.upper() {
+            Ok(upper) => upper,
+            Err(Cut) => {
+                self.layer = cut_extension(&ip);
+                return Err(Cut);
+            }
+        };
+        self.transport(upper.proto, upper.payload, &carrier, ip.hop_limit)
+    }
+
+    /// One extension header; `false` if the line ends here.
+    fn extension(&mut self, extension: &Extension<'_>, left: usize, carrier: &mut Carrier) -> Result<bool, Cut> {
+        let header = extension.header;
+        match extension.kind {
+            ip_proto::HOPOPTS => {
+                self.layer = "hbhopt";
+                self.s("HBH ");
+                self.option_headers(header)?;
+            }
+            ip_proto::DSTOPTS => {
+                self.layer = "dstopt";
+                self.s("DSTOPT ");
+                self.option_headers(header)?;
+            }
+            ip_proto::ROUTING => self.routing(header)?,
+            ip_proto::FRAGMENT => {
+                self.layer = "frag6";
+                let offset = usize::from(header.be16(2)? & 0xfff8);
+                self.s("frag (");
+                if self.opts.verbose > 0 {
+                    self.sx_padded("", header.be32(4)?, 8);
+                    self.s(":");
+                }
+                self.len("", offset);
+                self.len("|", left);
+                self.s(")");
+                carrier.fragmented = true;
+                if offset > 0 {
+                    return Ok(false);
+                }
+                self.s(" ");
+            }
+            ip_proto::AH => {
+                self.authentication(header)?;
+                self.s(": ");
+            }
+            _ => {
+                self.layer = "mobility";
+                self.s("mobility ");
+            }
+        }
+        Ok(true)
+    }
+
+    /// Options of hop-by-hop and destination headers, with `-v`.
+    fn option_headers(&mut self, header: Part<'_>) -> Written {
+        if self.opts.verbose == 0 {
+            return Ok(());
+        }
+        let mut rest = header.skip(2);
+        while rest.len > 0 {
+            let kind = rest.u8(0)?;
+            if kind == 0 {
+                self.s("(pad1)");
+                rest = rest.skip(1);
+                continue;
+            }
+            let length = usize::from(rest.u8(1)?);
+            match kind {
+                1 => self.s("(padn)"),
+                5 => self.sx_padded("(rtalert: ", rest.be16(2)?, 4),
+                0xc2 => self.sd("(jumbo: ", rest.be32(2)?),
+                _ => {
+                    self.sd("(opt_type ", kind);
+                    self.len(": len=", length);
+                }
+            }
+            self.s(if kind == 1 { "" } else { ")" });
+            rest = rest.skip(length + 2);
+            self.s(if rest.len > 0 { " " } else { "" });
+        }
+        self.s(" ");
+        Ok(())
+    }
+
+    fn routing(&mut self, header: Part<'_>) -> Written {
+        self.layer = "rt6";
+        let (length, kind, left) = (header.u8(1)?, header.u8(2)?, header.u8(3)?);
+        self.sd("RT6 (len=", length);
+        self.sd(", type=", kind);
+        if kind == 0 {
+            self.s(" [Deprecated]");
+        }
+        self.sd(", segleft=", left);
+        match kind {
+            0 | 2 if self.opts.verbose > 0 => self.sx(", rsv=", header.be32(4)?),
+            4 => {
+                self.sd(", last-entry=", header.u8(4)?);
+                if self.opts.verbose > 0 {
+                    self.sx(", flags=", header.u8(5)?);
+                }
+                self.sd(", tag=", header.be16(6)?);
+            }
+            _ => {}
+        }
+        if matches!(kind, 0 | 2 | 4) {
+            for index in 0..usize::from(length) / 2 {
+                self.len(", [", index);
+                self.s("]");
+                num::ipv6(self.out, &header.array(8 + index * 16)?);
+            }
+        }
+        self.s(") ");
+        Ok(())
+    }
+
+    fn authentication(&mut self, header: Part<'_>) -> Written {
+        self.layer = "ah";
+        self.s("AH(");
+        let words = usize::from(header.u8(1)?);
+        if self.opts.verbose > 0 {
+            self.len("length=", words);
+            self.len("(", words * 4 + 8);
+            self.s("-bytes),");
+        }
+        let reserved = header.be16(2)?;
+        if reserved != 0 {
+            self.sx("reserved=", reserved);
+            self.s("[MustBeZero],");
+        }
+        self.sx_padded("spi=", header.be32(4)?, 8);
+        self.sx(",seq=", header.be32(8)?);
+        let icv = header.bytes(12, (words * 4 + 8).saturating_sub(12))?;
+        self.s(",icv=0x");
+        num::hex_bytes(self.out, icv);
+        self.s(")");
+        Ok(())
+    }
+
+    /// The payload of an IP packet (or of its first fragment).
+    pub(super) fn transport(&mut self, proto: u8, part: Part<'_>, carrier: &Carrier, ttl: u8) -> Written {
+        let v4 = carrier.src.is_ipv4();
+        match proto {
+            ip_proto::TCP => self.tcp(part, carrier),
+            ip_proto::UDP => self.udp(part, carrier),
+            ip_proto::ICMP if v4 => self.icmp(part, carrier.fragmented),
+            ip_proto::ICMPV6 if !v4 => self.icmp6(part, carrier),
+            ip_proto::ICMP => self.invalid("[ICMP requires IPv4]"),
+            ip_proto::ICMPV6 => self.invalid("[ICMPv6 requires IPv6]"),
+            ip_proto::ETHERNET if v4 => self.invalid("[Ethernet requires IPv6]"),
+            ip_proto::SCTP => self.sctp(part, carrier),
+            ip_proto::IPIP => self.nested(|pen| pen.ipv4(part)),
+            ip_proto::IPV6 => self.nested(|pen| pen.ipv6(part)),
+            ip_proto::GRE => self.gre(part),
+            ip_proto::IGMP => self.igmp(part),
+            ip_proto::NO_NEXT => {
+                self.s("no next header");
+                Ok(())
+            }
+            ip_proto::AH => {
+                let length = usize::from(part.u8(1).map_err(|_| self.at("ah"))?) * 4 + 8;
+                self.authentication(part.limit(length))?;
+                self.s(": ");
+                let next = part.u8(0)?;
+                let inner = Carrier { addresses_shown: true, ..*carrier };
+                self.nested(|pen| pen.transport(next, part.skip(length), &inner, ttl))
+            }
+            ip_proto::ESP => {
+                self.layer = "esp";
+                let (spi, seq) = (part.be32(0)?, part.be32(4)?);
+                self.sx_padded("ESP(spi=", spi, 8);
+                self.sx(",seq=", seq);
+                self.len("), length ", part.len);
+                Ok(())
+            }
+            ip_proto::IPCOMP => {
+                self.layer = "ipcomp";
+                self.sx_padded("IPComp(cpi=", part.be16(2)?, 4);
+                self.s(")");
+                Ok(())
+            }
+            ip_proto::OSPF | ip_proto::PIM | ip_proto::VRRP => self.routing_protocol(proto, part),
+            _ => {
+                self.s(" ");
+                self.protocol_name(proto);
+                self.len(" ", part.len);
+                Ok(())
+            }
+        }
+    }
+
+    fn at(&mut self, layer: &'static str) -> Cut {
+        self.layer = layer;
+        Cut
+    }
+
+    fn invalid(&mut self, what: &str) -> Written {
+        self.s(what);
+        self.s(" (invalid)");
+        Ok(())
+    }
+
+    fn sctp(&mut self, part: Part<'_>, carrier: &Carrier) -> Written {
+        self.layer = "sctp";
+        let ports = (part.be16(0)?, part.be16(2)?);
+        self.endpoints(carrier, Some(ports), PortKind::Tcp);
+        self.s(" sctp");
+        part.bytes(0, 12)?;
+        if self.opts.quiet {
+            return Ok(());
+        }
+        for (index, chunk) in SctpChunks::new(part).enumerate() {
+            let chunk = chunk?;
+            self.len(" (", index + 1);
+            self.s(") [");
+            match chunk.name() {
+                Some(name) => self.s(name),
+                None => self.sx("Unknown chunk type: ", chunk.kind),
+            }
+            self.s("]");
+        }
+        Ok(())
+    }
+
+    fn igmp(&mut self, part: Part<'_>) -> Written {
+        self.layer = "igmp";
+        if self.opts.quiet {
+            self.s("igmp");
+            return Ok(());
+        }
+        let kind = part.u8(0)?;
+        let group = |at: usize| part.array::<4>(at);
+        match kind {
+            0x11 => {
+                self.s("igmp query");
+                let code = part.u8(1)?;
+                let version = if part.len >= 12 { 3 } else { 1 + u8::from(code > 0) };
+                self.sd(" v", version);
+                let address = group(4)?;
+                if address != [0; 4] {
+                    self.s(" [gaddr ");
+                    num::ipv4(self.out, &address);
+                    self.s("]");
+                }
+            }
+            0x12 | 0x16 => {
+                self.s(if kind == 0x12 { "igmp v1 report " } else { "igmp v2 report " });
+                num::ipv4(self.out, &group(4)?);
+            }
+            0x17 => {
+                self.s("igmp leave ");
+                num::ipv4(self.out, &group(4)?);
+            }
+            0x22 => {
+                self.sd("igmp v3 report, ", part.be16(6)?);
+                self.s(" group record(s)");
+            }
+            0x13 => {
+                self.s("igmp dvmrp");
+                if part.len < 8 {
+                    self.len(" [len ", part.len);
+                    self.s("]");
+                }
+            }
+            _ => self.sd("igmp-", kind),
+        }
+        if self.opts.verbose > 0 && part.is_whole() && checksum(&[part.data]) != 0 {
+            self.s(" bad igmp cksum ");
+            num::hex(self.out, part.be16(2)?.into());
+            self.s("!");
+        }
+        Ok(())
+    }
+
+    fn routing_protocol(&mut self, proto: u8, part: Part<'_>) -> Written {
+        let first = part.u8(0).map_err(|_| self.at("ip"))?;
+        match proto {
+            ip_proto::OSPF => {
+                self.layer = "ospf2";
+                const KINDS: [&str; 6] = ["", "Hello", "Database Description", "LS-Request", "LS-Update", "LS-Ack"];
+                let kind = part.u8(1)?;
+                self.sd("OSPFv", first);
+                match KINDS.get(usize::from(kind)) {
+                    Some(name) if kind > 0 => {
+                        self.s(", ");
+                        self.s(name);
+                    }
+                    _ => self.sd(", unknown LS-type ", kind),
+                }
+            }
+            ip_proto::PIM => self.sd("PIMv", first >> 4),
+            _ => {
+                self.layer = "vrrp";
+                let (vrid, prio) = (part.u8(1)?, part.u8(2)?);
+                self.sd("VRRPv", first >> 4);
+                self.s(", Advertisement");
+                self.sd(", vrid ", vrid);
+                self.sd(", prio ", prio);
+            }
+        }
+        self.len(", length ", part.len);
+        Ok(())
+    }
+
+    pub(super) fn arp(&mut self, part: Part<'_>) -> Written {
+        self.layer = "arp";
+        let arp = Arp::parse(part)?;
+        if !self.opts.link {
+            self.s("ARP, ");
+        }
+        let usual = arp.protocol == 0x0800 && arp.protocol_len == 4 && arp.hardware_len != 0;
+        if !usual || self.opts.verbose > 0 {
+            match arp.hardware {
+                1 => self.s("Ethernet"),
+                6 => self.s("TokenRing"),
+                7 => self.s("ArcNet"),
+                15 => self.s("FrameRelay"),
+                17 => self.s("Strip"),
+                24 => self.s("IEEE 1394"),
+                other => self.sd("Unknown Hardware (", other),
+            }
+            self.s(if matches!(arp.hardware, 1 | 6 | 7 | 15 | 17 | 24) { "" } else { ")" });
+            self.sd(" (len ", arp.hardware_len);
+            match arp.protocol {
+                0x0800 => self.s("), IPv4"),
+                other => {
+                    self.sx_padded("), Unknown Protocol (", other, 4);
+                    self.s(")");
+                }
+            }
+            self.sd(" (len ", arp.protocol_len);
+            self.s("), ");
+            if self.opts.verbose == 0 {
+                self.len("length ", part.len);
+                return Ok(());
+            }
+        }
+        self.arp_operation(&arp, usual, part)
+    }
+
+    fn arp_operation(&mut self, arp: &Arp<'_>, usual: bool, part: Part<'_>) -> Written {
+        let protocol = |pen: &mut Self, address: &[u8]| match address {
+            &[a, b, c, d] if usual => num::ipv4(pen.out, &[a, b, c, d]),
+            _ => pen.s(if arp.protocol == 0x0800 { "<wrong len>" } else { "<wrong proto type>" }),
+        };
+        match arp.operation {
+            1 => {
+                self.s("Request who-has ");
+                protocol(self, arp.target);
+                if arp.target_mac.iter().any(|byte| *byte != 0) {
+                    self.s(" (");
+                    self.mac(arp.target_mac);
+                    self.s(")");
+                }
+                self.s(" tell ");
+                protocol(self, arp.sender);
+            }
+            2 => {
+                self.s("Reply ");
+                protocol(self, arp.sender);
+                self.s(" is-at ");
+                self.mac(arp.sender_mac);
+            }
+            3 | 8 => {
+                self.s(if arp.operation == 3 { "Reverse Request who-is " } else { "Inverse Request who-is " });
+                self.mac(arp.target_mac);
+                self.s(" tell ");
+                self.mac(arp.sender_mac);
+            }
+            4 => {
+                self.s("Reverse Reply ");
+                self.mac(arp.target_mac);
+                self.s(" at ");
+                protocol(self, arp.target);
+            }
+            9 => {
+                self.s("Inverse Reply ");
+                self.mac(arp.sender_mac);
+                self.s(" at ");
+                protocol(self, arp.sender);
+            }
+            other => {
+                if other == 10 {
+                    self.s("NACK Reply ");
+                } else {
+                    self.sd("Unknown (", other);
+                    self.s(") ");
+                }
+                self.unknown(part);
+                return Ok(());
+            }
+        }
+        self.len(", length ", part.len);
+        Ok(())
+    }
+}
+
+/// Which extension header was cut off.
+fn cut_extension(ip: &Ipv6<'_>) -> &'static str {
+    let mut extensions = ip.extensions();
+    let mut left = ip.payload;
+    let mut next = ip.next;
+    for extension in &mut extensions {
+        next = extension.header.u8(0).unwrap_or(next);
+        left = left.skip(extension.header.len);
+    }
+    match next {
+        ip_proto::HOPOPTS => "hbhopt",
+        ip_proto::DSTOPTS => "dstopt",
+        ip_proto::ROUTING => "rt6",
+        ip_proto::FRAGMENT => "frag6",
+        ip_proto::AH => "ah",
+        _ => "mobility",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_right_checksum_is_found_from_the_wrong_one() {
+        let mut header = [0x45, 0, 0, 30, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+        let right = checksum(&[&header]);
+        for sent in [0u16, 1, 0xffff, right ^ 0x1111, right] {
+            header[10..12].copy_from_slice(&sent.to_be_bytes());
+            assert_eq!(right_checksum(sent, checksum(&[&header])), right, "{sent:#x}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! TCP sequence numbers relative to the beginning of a conversation, in a table of bounded size.
+
+use std::net::IpAddr;
+
+/// A conversation, the same for both directions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Key {
+    low: (u128, u16),
+    high: (u128, u16),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    key: Key,
+    /// First sequence numbers: of the side whose address is `low`, and of the other.
+    base: [u32; 2],
+    used: u32,
+}
+
+/// What to subtract from the numbers of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Base {
+    /// From its sequence number.
+    pub seq: u32,
+    /// From its acknowledgement number and the numbers of selective acknowledgements.
+    pub ack: u32,
+}
+
+/// The first numbers seen of up to 65,536 conversations; the ones not used longest give way to new ones.
+#[derive(Debug, Default)]
+pub struct SeqTable {
+    sets: Vec<[Option<Entry>; WAYS]>,
+    clock: u32,
+}
+
+const SETS: usize = 16_384;
+const WAYS: usize = 4;
+
+fn number(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}
+
+impl SeqTable {
+    /// Looks up the conversation of a packet with the ACK flag; `None` if it is new, or begins anew with SYN: then its
+    /// numbers are remembered and shown as they are.
+    ///
+    /// The first acknowledgement number counts one less than stated, as tcpdump does, so that the first data byte is 1.
+    pub fn base(&mut self, src: (IpAddr, u16), dst: (IpAddr, u16), seq: u32, ack: u32, syn: bool) -> Option<Base> {
+        let (from, to) = ((number(src.0), src.1), (number(dst.0), dst.1));
+        let reverse = from > to;
+        let key = if reverse { Key { low: to, high: from } } else { Key { low: from, high: to } };
+        if self.sets.is_empty() {
+            self.sets.resize_with(SETS, || [None; WAYS]);
+        }
+        self.clock = self.clock.wrapping_add(1);
+        let clock = self.clock;
+        let set = &mut self.sets[hash(&key) % SETS];
+        let (own, other) = if reverse { (1, 0) } else { (0, 1) };
+        let found = set.iter_mut().flatten().find(|entry| entry.key == key);
+        let mut base = [0; 2];
+        base[own] = seq;
+        base[other] = ack.wrapping_sub(1);
+        match found {
+            Some(entry) if !syn => {
+                entry.used = clock;
+                Some(Base { seq: entry.base[own], ack: entry.base[other] })
+            }
+            Some(entry) => {
+                *entry = Entry { key, base, used: clock };
+                None
+            }
+            None => {
+                let age = |slot: &Option<Entry>| slot.map_or(u32::MAX, |entry| clock.wrapping_sub(entry.used));
+                if let Some(slot) = set.iter_mut().max_by_key(|slot| age(slot)) {
+                    *slot = Some(Entry { key, base, used: clock });
+                }
+                None
+            }
+        }
+    }
+}
+
+fn hash(key: &Key) -> usize {
+    let mut state: u64 = 0x9e37_79b9_7f4a_7c15;
+    for number in [key.low.0, key.high.0, u128::from(key.low.1) << 16 | u128::from(key.high.1)] {
+        for half in [number as u64, (number >> 64) as u64] {
+            state = (state ^ half).wrapping_mul(0xff51_afd7_ed55_8ccd);
+            state ^= state >> 32;
+        }
+    }
+    state as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const A: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 1)), 5000);
+    const B: (IpAddr, u16) = (IpAddr::V4(std::net::Ipv4Addr::new(10, 0, 0, 2)), 80);
+
+    #[test]
+    fn both_directions_share_a_conversation() {
+        for (client, server) in [(A, B), (B, A)] {
+            let mut table = SeqTable::default();
+            assert_eq!(table.base(server, client, 5000, 1001, true), None);
+            assert_eq!(table.base(client, server, 1001, 5001, false), Some(Base { seq: 1000, ack: 5000 }));
+            assert_eq!(table.base(server, client, 5001, 1001, false), Some(Base { seq: 5000, ack: 1000 }));
+            // A new beginning replaces the old one.
+            assert_eq!(table.base(server, client, 9000, 2001, true), None);
+            assert_eq!(table.base(client, server, 2001, 9001, false), Some(Base { seq: 2000, ack: 9000 }));
+        }
+    }
+
+    #[test]
+    fn the_table_does_not_grow() {
+        let mut table = SeqTable::default();
+        for n in 0..300_000u32 {
+            let client = (IpAddr::from(n.to_be_bytes()), 1000);
+            assert_eq!(table.base(client, B, n, 1, false), None);
+            assert_eq!(table.base(B, client, 1, n, false).map(|base| base.ack), Some(n));
+        }
+        assert_eq!(table.sets.len(), SETS);
+    }
+}

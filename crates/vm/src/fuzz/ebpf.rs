@@ -1,0 +1,197 @@
+//! Random 64-bit programs: computing ones against the pure semantics, arbitrary ones against everything that must
+//! never happen.
+
+use skep_isa::MapType;
+use skep_isa::ebpf::{
+    AluOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Order, ROWS, Reg, Size, Src, Width, decode_program,
+};
+
+use super::Bytes;
+use crate::classic::Metadata;
+use crate::ebpf::{CONTEXT_START, Helpers, Input, Map, PACKET_START, Shape, Vm, map_handle, semantics};
+
+fn run(insns: &[Insn], fuel: u64) -> Result<u64, crate::ebpf::Fault> {
+    let mut vm = Vm::new(insns, Helpers::new(), Vec::new()).unwrap_or_else(|error| panic!("{error}")).with_fuel(fuel);
+    vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() })
+}
+
+/// Programs that only compute and jump forward: the interpreter against a walk with the pure functions.
+pub fn arithmetic(data: &[u8]) {
+    let insns = arithmetic_program(&mut Bytes::new(data));
+    assert_eq!(run(&insns, 10_000), Ok(walk(&insns)), "{insns:?}");
+}
+
+/// The result of a program that only computes and jumps forward, from the pure semantics alone.
+fn walk(insns: &[Insn]) -> u64 {
+    let ops = decode_program(insns).unwrap_or_else(|error| panic!("{error}"));
+    let mut registers = [0u64; 11];
+    let mut next = InsnIdx(0);
+    for (at, op) in ops {
+        // All jumps go forward, so the walk passes every target.
+        if at < next {
+            continue;
+        }
+        match op {
+            Op::LoadImm { dst, value: Imm64::Value(value) } => registers[dst.index()] = value,
+            Op::JumpIf { width, op, dst, src, off } => {
+                let operand = match src {
+                    Src::Reg(reg) => registers[reg.index()],
+                    Src::Imm(imm) => semantics::immediate(imm),
+                };
+                if semantics::jump(width, op, registers[dst.index()], operand) {
+                    next = at.target(off.into()).unwrap_or(at);
+                }
+            }
+            Op::Goto { off } => next = at.target(off.into()).unwrap_or(at),
+            Op::GotoLong { off } => next = at.target(off).unwrap_or(at),
+            Op::Exit => return registers[0],
+            op => match semantics::compute(op, &registers) {
+                Some((register, value)) => registers[register] = value,
+                None => panic!("{op:?} does not only compute"),
+            },
+        }
+    }
+    panic!("the program has no end")
+}
+
+/// A program that sets all registers, computes, jumps forward and returns a mixture of all registers in both halves
+/// of register 0, so that 32 bits of it show a difference. The kernel's verifier accepts it.
+pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
+    let mut ops: Vec<Op> = (0..10)
+        .filter_map(Reg::new)
+        .map(|dst| {
+            let value = u64::from(bytes.interesting()) << 32 | u64::from(bytes.interesting());
+            Op::LoadImm { dst, value: Imm64::Value(value) }
+        })
+        .collect();
+    let body = bytes.below(60);
+    for at in 0..body {
+        // Every instruction of the body has one slot, so distances count instructions.
+        let furthest = body - at;
+        ops.push(body_op(bytes, furthest));
+    }
+    for src in (1..10).filter_map(Reg::new) {
+        ops.push(alu64(AluOp::Mul, Reg::R0, Src::Imm(0x0100_0193)));
+        ops.push(alu64(AluOp::Xor, Reg::R0, Src::Reg(src)));
+    }
+    ops.push(Op::mov(Reg::R1, Reg::R0));
+    ops.push(alu64(AluOp::Rsh, Reg::R1, Src::Imm(32)));
+    ops.push(alu64(AluOp::Xor, Reg::R0, Src::Reg(Reg::R1)));
+    ops.push(Op::Exit);
+    let mut insns = Vec::new();
+    ops.iter().for_each(|op| op.emit(&mut insns));
+    insns
+}
+
+const fn alu64(op: AluOp, dst: Reg, src: Src) -> Op {
+    Op::Alu { width: Width::W64, op, dst, src }
+}
+
+/// An instruction that may jump over up to `furthest` - 1 others.
+fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
+    let (dst, src) = (register(bytes), register(bytes));
+    let width = bytes.pick(&[Width::W32, Width::W64]);
+    let off = i16::try_from(bytes.below(furthest.min(8))).unwrap_or(0);
+    match bytes.below(10) {
+        0 => Op::MovSx { width, from: bytes.pick(&[Size::B, Size::H]), dst, src },
+        1 => Op::MovSx { width: Width::W64, from: bytes.pick(&[Size::B, Size::H, Size::W]), dst, src },
+        2 => Op::Neg { width, dst },
+        3 => {
+            let order = bytes.pick(&[Order::Little, Order::Big, Order::Swap]);
+            Op::Swap { order, size: bytes.pick(&[Size::H, Size::W, Size::DW]), dst }
+        }
+        4 => Op::JumpIf { width, op: bytes.pick(JmpOp::ALL), dst, src: Src::Reg(src), off },
+        5 => Op::JumpIf { width, op: bytes.pick(JmpOp::ALL), dst, src: Src::Imm(immediate(bytes)), off },
+        6 => bytes.pick(&[Op::Goto { off: 0 }, Op::GotoLong { off: 0 }]),
+        7 => Op::Alu { width, op: bytes.pick(AluOp::ALL), dst, src: Src::Reg(src) },
+        _ => {
+            let op = bytes.pick(AluOp::ALL);
+            let imm = match op {
+                AluOp::Lsh | AluOp::Rsh | AluOp::Arsh => i32::from(bytes.u8()) % width.bits().cast_signed(),
+                AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod if bytes.one_in(2) => bytes.pick(&[1, -1, 2]),
+                // The verifier refuses a constant divisor of 0.
+                AluOp::Div | AluOp::SDiv | AluOp::Mod | AluOp::SMod => immediate(bytes) | 1,
+                _ => immediate(bytes),
+            };
+            Op::Alu { width, op, dst, src: Src::Imm(imm) }
+        }
+    }
+}
+
+fn register(bytes: &mut Bytes<'_>) -> Reg {
+    Reg::new(bytes.u8() % 10).unwrap_or(Reg::R0)
+}
+
+fn immediate(bytes: &mut Bytes<'_>) -> i32 {
+    bytes.interesting().cast_signed()
+}
+
+/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel, and does so again the same way.
+pub fn ebpf(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let insns = arbitrary_program(&mut bytes);
+    let maps = [
+        (MapType::Hash, Shape { key_size: 4, value_size: 12, max_entries: 2, flags: 0 }),
+        (MapType::Array, Shape { key_size: 4, value_size: 12, max_entries: 3, flags: 0 }),
+        (MapType::LpmTrie, Shape { key_size: 8, value_size: 4, max_entries: 3, flags: 1 }),
+    ]
+    .map(|(kind, shape)| Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}")));
+    let Ok(vm) = Vm::new(&insns, Helpers::socket_filter(), maps.to_vec()) else { return };
+    let mut vm = vm.with_fuel(2_000);
+    let packet = bytes.take(256);
+    let mut outcome = || {
+        for map in vm.maps_mut() {
+            for (key, _) in map.entries() {
+                let _ = map.delete(&key);
+            }
+        }
+        let zero = [0; 12];
+        let _ = (0..3u32)
+            .try_for_each(|index| vm.maps_mut()[1].update(&index.to_ne_bytes(), &zero, crate::ebpf::UpdateFlag::Any));
+        let mut context = [7; 64];
+        let result = vm.run(Input { context: &mut context, packet, meta: &Metadata::default() });
+        let entries: Vec<_> = vm.maps().iter().map(Map::entries).collect();
+        (result, context, entries)
+    };
+    let first = outcome();
+    assert_eq!(first, outcome(), "a second run differs");
+    if let Err(fault) = first.0 {
+        assert!(fault.at.index() < insns.len(), "{fault}");
+        assert!(!fault.to_string().is_empty());
+    }
+}
+
+/// Instructions of all rows of the table with operands that are likely to reach something.
+fn arbitrary_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
+    let pointers = [CONTEXT_START, PACKET_START, map_handle(0), map_handle(1), map_handle(2), map_handle(3)];
+    let mut insns = Vec::new();
+    Op::mov(Reg::R6, Reg::R1).emit(&mut insns);
+    Op::mov(Reg::R7, Reg::R10).emit(&mut insns);
+    for _ in 0..bytes.below(48) {
+        let op = match bytes.below(8) {
+            0 => Op::LoadImm { dst: register(bytes), value: Imm64::Value(bytes.pick(&pointers)) },
+            1 => Op::LoadImm { dst: register(bytes), value: Imm64::MapFd(bytes.below(4) as i32) },
+            2 => Op::Call(Callee::Helper(bytes.pick(&[1, 2, 3, 7, 8, 26]))),
+            3 => Op::mov(register(bytes), Reg::R10),
+            _ => {
+                let template = ROWS[bytes.below(ROWS.len())].op.encode();
+                let imm = if template.first.code & 7 == 5 { i32::from(bytes.u8() % 8) } else { immediate(bytes) };
+                let off = i16::from(bytes.u8().cast_signed() % 24);
+                let operands = Insn { dst: bytes.u8() % 11, src: bytes.u8() % 11, off, imm, code: template.first.code };
+                // Most rows do not use all fields; those keep what the row demands.
+                let first = [operands, Insn { imm: template.first.imm, ..operands }]
+                    .into_iter()
+                    .flat_map(|insn| [insn, Insn { src: template.first.src, ..insn }])
+                    .flat_map(|insn| [insn, Insn { off: template.first.off, ..insn }])
+                    .find(|insn| insn.decode(template.second).is_ok())
+                    .unwrap_or(template.first);
+                insns.push(first);
+                insns.extend(template.second);
+                continue;
+            }
+        };
+        op.emit(&mut insns);
+    }
+    Op::Exit.emit(&mut insns);
+    insns
+}

@@ -1,0 +1,461 @@
+//! The 64-bit machine: memory, calls, helpers, faults and packet loads, each with its edges.
+
+use skep_isa::ebpf::{AluOp, AtomicOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Reg, Size, Src, Width};
+use skep_isa::{MapType, ProgType};
+use skep_object::{MapFlags, MapSpec, Object, Program};
+use skep_vm::classic::Metadata;
+use skep_vm::ebpf::{
+    Access, CONTEXT_START, Fault, FaultKind, Helpers, Input, LoadError, Map, ObjectError, PACKET_START, Problem,
+    Region, Shape, SocketFilter, Vm,
+};
+
+const R0: Reg = Reg::R0;
+const R1: Reg = Reg::R1;
+const R2: Reg = Reg::R2;
+const R3: Reg = Reg::R3;
+const R6: Reg = Reg::R6;
+const R10: Reg = Reg::R10;
+
+fn assemble(ops: &[Op]) -> Vec<Insn> {
+    let mut insns = Vec::new();
+    ops.iter().for_each(|op| op.emit(&mut insns));
+    insns
+}
+
+const fn alu(op: AluOp, dst: Reg, src: Src) -> Op {
+    Op::Alu { width: Width::W64, op, dst, src }
+}
+
+const fn load(size: Size, dst: Reg, base: Reg, off: i16) -> Op {
+    Op::Load { size, signed: false, dst, base, off }
+}
+
+const fn store(size: Size, base: Reg, off: i16, imm: i32) -> Op {
+    Op::Store { size, base, off, src: Src::Imm(imm) }
+}
+
+const fn set(dst: Reg, value: u64) -> Op {
+    Op::LoadImm { dst, value: Imm64::Value(value) }
+}
+
+const fn helper(id: i32) -> Op {
+    Op::Call(Callee::Helper(id))
+}
+
+fn hash_map() -> Map {
+    Map::new(MapType::Hash, Shape { key_size: 4, value_size: 8, max_entries: 2, flags: 0 }).unwrap()
+}
+
+fn array_map() -> Map {
+    Map::new(MapType::Array, Shape { key_size: 4, value_size: 12, max_entries: 2, flags: 0 }).unwrap()
+}
+
+fn vm(ops: &[Op], maps: Vec<Map>) -> Vm {
+    Vm::new(&assemble(ops), Helpers::socket_filter(), maps).unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn run_on(ops: &[Op], context: &mut [u8], maps: Vec<Map>) -> Result<u64, Fault> {
+    let packet = [0x11, 0x22, 0x33, 0x44];
+    vm(ops, maps).run(Input { context, packet: &packet, meta: &Metadata::default() })
+}
+
+#[track_caller]
+fn result(ops: &[Op]) -> u64 {
+    run_on(ops, &mut [], Vec::new()).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+#[track_caller]
+fn fault(ops: &[Op]) -> (u32, FaultKind) {
+    let Fault { at: InsnIdx(at), kind } = run_on(ops, &mut [0; 8], vec![hash_map()]).unwrap_err();
+    (at, kind)
+}
+
+fn out_of_bounds(address: u64, size: u32, access: Access, region: Region) -> FaultKind {
+    FaultKind::OutOfBounds { address, size, access, region }
+}
+
+#[test]
+fn registers_on_entry() {
+    let mut context = [0xab; 24];
+    assert_eq!(run_on(&[Op::Exit], &mut context, Vec::new()), Ok(0));
+    assert_eq!(run_on(&[Op::mov(R0, R2), Op::Exit], &mut context, Vec::new()), Ok(24));
+    assert_eq!(run_on(&[load(Size::H, R0, R1, 22), Op::Exit], &mut context, Vec::new()), Ok(0xabab));
+}
+
+#[test]
+fn stack_accesses_of_all_sizes() {
+    for (size, expected) in [(Size::B, 0xfe), (Size::H, 0xfffe), (Size::W, 0xffff_fffe), (Size::DW, u64::MAX - 1)] {
+        let off = -512;
+        assert_eq!(result(&[store(size, R10, off, -2), load(Size::DW, R0, R10, off), Op::Exit]), expected);
+        // There is no signed load of 8 bytes.
+        if size != Size::DW {
+            let signed = Op::Load { size, signed: true, dst: R0, base: R10, off };
+            assert_eq!(result(&[store(size, R10, off, -2), signed, Op::Exit]), u64::MAX - 1);
+        }
+    }
+    let released = [
+        Op::mov_imm(R1, 7),
+        Op::StoreRelease { size: Size::W, base: R10, off: -4, src: R1 },
+        Op::LoadAcquire { size: Size::W, dst: R0, base: R10, off: -4 },
+        Op::Exit,
+    ];
+    assert_eq!(result(&released), 7);
+    // The stack starts as zeros in every run.
+    let mut vm = vm(&[load(Size::DW, R0, R10, -8), store(Size::DW, R10, -8, 5), Op::Exit], Vec::new());
+    for _ in 0..2 {
+        assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }), Ok(0));
+    }
+}
+
+#[test]
+fn faults_name_instruction_address_and_region() {
+    let ends = |op| [Op::mov_imm(R0, 0), op, Op::Exit];
+    assert_eq!(fault(&ends(load(Size::W, R0, R3, 4))), (1, out_of_bounds(4, 4, Access::Read, Region::Null)));
+    let context = |off: u64, size| out_of_bounds(CONTEXT_START + off, size, Access::Read, Region::Context);
+    assert_eq!(fault(&ends(load(Size::W, R0, R1, 5))), (1, context(5, 4)));
+    assert_eq!(fault(&ends(load(Size::B, R0, R1, 8))), (1, context(8, 1)));
+    let (at, kind) = fault(&ends(store(Size::B, R10, 0, 1)));
+    assert!(matches!(kind, FaultKind::OutOfBounds { access: Access::Write, region: Region::Stack, .. }) && at == 1);
+    for off in [-513, -4, 0, 1000] {
+        let (_, kind) = fault(&ends(load(Size::DW, R0, R10, off)));
+        assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::Stack, .. }), "{off}: {kind}");
+    }
+    let packet = [set(R3, PACKET_START), Op::Store { size: Size::B, base: R3, off: 0, src: Src::Imm(1) }, Op::Exit];
+    assert_eq!(fault(&packet), (2, out_of_bounds(PACKET_START, 1, Access::Write, Region::Packet)));
+    let handle = [Op::LoadImm { dst: R3, value: Imm64::MapFd(0) }, load(Size::B, R0, R3, 0), Op::Exit];
+    assert!(matches!(fault(&handle).1, FaultKind::OutOfBounds { region: Region::MapHandle, .. }));
+    let nowhere = [set(R3, u64::MAX), load(Size::DW, R0, R3, 0), Op::Exit];
+    assert_eq!(fault(&nowhere), (2, out_of_bounds(u64::MAX, 8, Access::Read, Region::Unmapped)));
+    let values = [Op::LoadImm { dst: R3, value: Imm64::MapFdValue { fd: 0, offset: 0 } }, load(Size::B, R0, R3, 0)];
+    let (at, kind) = fault(&[values[0], values[1], Op::Exit]);
+    assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::MapValues(0), .. }) && at == 2);
+    let text = run_on(&ends(load(Size::W, R0, R3, 4)), &mut [], Vec::new()).unwrap_err().to_string();
+    assert!(text.starts_with("instruction 1 reads 4 bytes from address 0x4"), "{text}");
+}
+
+#[test]
+fn atomics_change_memory_and_return_the_old_value() {
+    let case = |width: Width, op: AtomicOp, fetch: bool, old: u64, operand: u64, r0: u64| {
+        let atomic = Op::Atomic { width, op, fetch, base: R10, off: -8, src: R1 };
+        let before = [
+            set(R1, old),
+            Op::Store { size: Size::DW, base: R10, off: -8, src: Src::Reg(R1) },
+            set(R1, operand),
+            set(R0, r0),
+            atomic,
+        ];
+        let read = |tail: Op| result(&[&before[..], &[tail, Op::Exit]].concat());
+        (read(load(Size::DW, R0, R10, -8)), read(Op::mov(R0, R1)), read(Op::mov(R0, R0)))
+    };
+    use AtomicOp::{Add, And, CmpXchg, Or, Xchg, Xor};
+    let high = 1 << 40;
+    assert_eq!(case(Width::W64, Add, false, 5, 3, 9), (8, 3, 9));
+    assert_eq!(case(Width::W64, Add, true, 5, 3, 9), (8, 5, 9));
+    // The 32-bit forms leave the other half of memory alone and return 32 bits.
+    assert_eq!(case(Width::W32, Add, true, high | 0xffff_ffff, high | 3, 9), (high | 2, 0xffff_ffff, 9));
+    assert_eq!(case(Width::W64, Or, true, 5, 3, 9), (7, 5, 9));
+    assert_eq!(case(Width::W64, And, true, 5, 3, 9), (1, 5, 9));
+    assert_eq!(case(Width::W64, Xor, true, 5, 3, 9), (6, 5, 9));
+    assert_eq!(case(Width::W64, Xchg, true, 5, 3, 9), (3, 5, 9));
+    assert_eq!(case(Width::W32, Xchg, true, high | 5, 3, 9), (high | 3, 5, 9));
+    assert_eq!(case(Width::W64, CmpXchg, true, 5, 3, 9), (5, 3, 5));
+    assert_eq!(case(Width::W64, CmpXchg, true, 9, 3, 9), (3, 3, 9));
+    assert_eq!(case(Width::W32, CmpXchg, true, high | 9, 3, high << 1 | 9), (high | 3, 3, 9));
+    let nowhere = Op::Atomic { width: Width::W32, op: Add, fetch: false, base: R3, off: 0, src: R1 };
+    assert_eq!(fault(&[nowhere, Op::Exit]), (0, out_of_bounds(0, 4, Access::Write, Region::Null)));
+}
+
+#[test]
+fn loops_cost_fuel() {
+    let endless = [Op::Goto { off: -1 }];
+    let mut vm = vm(&endless, Vec::new()).with_fuel(1000);
+    let stopped = vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() });
+    assert_eq!(stopped, Err(Fault { at: InsnIdx(0), kind: FaultKind::OutOfFuel }));
+    // Exactly as much fuel as instructions is enough.
+    let three = [Op::mov_imm(R0, 1), Op::GotoLong { off: 0 }, Op::Exit];
+    for (fuel, ends) in [(3, true), (2, false), (0, false)] {
+        let mut vm = self::vm(&three, Vec::new()).with_fuel(fuel);
+        assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }).is_ok(), ends, "{fuel}");
+    }
+    // `may_goto` leaves the loop after 8 Mi rounds.
+    let rounds = [Op::MayGoto { off: 2 }, alu(AluOp::Add, R0, Src::Imm(1)), Op::Goto { off: -3 }, Op::Exit];
+    let mut vm = self::vm(&rounds, Vec::new()).with_fuel(1 << 26);
+    assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }), Ok(8 << 20));
+}
+
+#[test]
+fn functions_have_their_own_frames_and_keep_the_callers_registers() {
+    let local = |distance| Op::Call(Callee::Local(distance));
+    let program = [
+        Op::mov_imm(R6, 6),
+        store(Size::DW, R10, -8, 40),
+        Op::mov(R1, R10),
+        local(3),
+        alu(AluOp::Add, R0, Src::Reg(R6)),
+        load(Size::DW, R1, R10, -16),
+        Op::Goto { off: 5 },
+        // The function: adds what the pointer to the caller's frame finds, and marks that frame and its own.
+        load(Size::DW, R0, R1, -8),
+        store(Size::DW, R1, -16, 100),
+        store(Size::DW, R10, -16, 7),
+        Op::mov_imm(R6, 1),
+        Op::Exit,
+        alu(AluOp::Add, R0, Src::Reg(R1)),
+        Op::Exit,
+    ];
+    assert_eq!(result(&program), 40 + 6 + 100);
+    // Frames of functions that ended are gone.
+    let leak = [local(2), load(Size::B, R0, R0, -1), Op::Exit, Op::mov(R0, R10), Op::Exit];
+    assert!(matches!(fault(&leak), (1, FaultKind::OutOfBounds { region: Region::Stack, .. })));
+    // The eighth frame is the last.
+    let recursion = |most: i32| {
+        [
+            Op::mov_imm(R1, 1),
+            local(1),
+            Op::Exit,
+            alu(AluOp::Add, R1, Src::Imm(1)),
+            Op::JumpIf { width: Width::W64, op: JmpOp::Ge, dst: R1, src: Src::Imm(most), off: 1 },
+            local(-3),
+            Op::mov(R0, R1),
+            Op::Exit,
+        ]
+    };
+    assert_eq!(result(&recursion(8)), 8);
+    assert_eq!(fault(&recursion(9)), (5, FaultKind::TooManyFrames));
+}
+
+#[test]
+fn indirect_calls() {
+    let through = |value: Imm64| {
+        [Op::LoadImm { dst: R3, value }, Op::Call(Callee::Reg(R3)), Op::Exit, Op::mov_imm(R0, 77), Op::Exit]
+    };
+    // Slots: the load has two, so the function starts at slot 4.
+    assert_eq!(result(&through(Imm64::Func(3))), 77);
+    let meta = Metadata { cpu: 5, ..Metadata::default() };
+    let by_number = vm(&through(Imm64::Value(8)), Vec::new()).run(Input { context: &mut [], packet: &[], meta: &meta });
+    assert_eq!(by_number, Ok(5));
+    assert_eq!(fault(&through(Imm64::Value(4))), (2, FaultKind::BadCallTarget(4)));
+    assert!(matches!(fault(&through(Imm64::Value(5 << 32 | 0x100))), (2, FaultKind::BadCallTarget(_))));
+}
+
+#[test]
+fn packet_loads() {
+    let program = |op: Op| [Op::mov(R6, R1), Op::mov_imm(R2, 1), op, Op::Exit];
+    let at = |size, k| result(&program(Op::LdAbs { size, k }));
+    assert_eq!((at(Size::W, 0), at(Size::H, 1), at(Size::B, 3)), (0x1122_3344, 0x2233, 0x44));
+    assert_eq!(result(&program(Op::LdInd { size: Size::H, src: R2, k: 1 })), 0x3344);
+    // Outside of the packet the program ends with 0, whatever comes after.
+    let outside = [Op::mov(R6, R1), Op::LdAbs { size: Size::W, k: 1 }, Op::mov_imm(R0, 9), Op::Exit];
+    assert_eq!(result(&outside), 0);
+    assert_eq!(fault(&[Op::LdAbs { size: Size::W, k: 0 }, Op::Exit]), (0, FaultKind::NotTheContext(0)));
+    // In a function it ends that function.
+    let nested = [
+        Op::mov(R6, R1),
+        Op::Call(Callee::Local(2)),
+        alu(AluOp::Add, R0, Src::Imm(5)),
+        Op::Exit,
+        Op::LdAbs { size: Size::B, k: 4 },
+        Op::mov_imm(R0, 9),
+        Op::Exit,
+    ];
+    assert_eq!(result(&nested), 5);
+}
+
+/// Puts the 4-byte key `key` on the stack and points r2 to it, r1 to map 0.
+fn key_and_map(key: i32) -> [Op; 4] {
+    [
+        store(Size::W, R10, -4, key),
+        Op::mov(R2, R10),
+        alu(AluOp::Add, R2, Src::Imm(-4)),
+        Op::LoadImm { dst: R1, value: Imm64::MapFd(0) },
+    ]
+}
+
+#[test]
+fn map_helpers() {
+    let lookup = |key: i32, map: Map| {
+        let ops = [
+            &key_and_map(key)[..],
+            &[
+                helper(1),
+                Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: R0, src: Src::Imm(0), off: 3 },
+                store(Size::W, R0, 4, 9),
+                load(Size::DW, R0, R0, 0),
+                Op::Exit,
+                Op::mov_imm(R0, -1),
+                Op::Exit,
+            ],
+        ]
+        .concat();
+        let mut vm = vm(&ops, vec![map]);
+        let result = vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() });
+        (result, vm.maps()[0].entries())
+    };
+    let mut hash = hash_map();
+    let key = 5i32.to_ne_bytes();
+    hash.update(&key, &3u64.to_ne_bytes(), skep_vm::ebpf::UpdateFlag::Any).unwrap();
+    let (found, entries) = lookup(5, hash.clone());
+    assert_eq!(found, Ok(9 << 32 | 3));
+    assert_eq!(entries, [(key.to_vec(), (9u64 << 32 | 3).to_ne_bytes().to_vec())]);
+    assert_eq!(lookup(6, hash).0, Ok(u64::MAX));
+    assert_eq!(lookup(1, array_map()).0, Ok(9 << 32));
+    assert_eq!(lookup(2, array_map()).0, Ok(u64::MAX));
+
+    // Updates and deletions return the kernel's error numbers.
+    let update = |flags: i32| {
+        [
+            store(Size::DW, R10, -16, 1),
+            Op::mov(R3, R10),
+            alu(AluOp::Add, R3, Src::Imm(-16)),
+            Op::mov_imm(Reg::R4, flags),
+            helper(2),
+            Op::Exit,
+        ]
+    };
+    let code = |ops: &[Op]| run_on(ops, &mut [], vec![hash_map()]).map(u64::cast_signed);
+    assert_eq!(code(&[&key_and_map(1)[..], &update(0)].concat()), Ok(0));
+    assert_eq!(code(&[&key_and_map(1)[..], &update(2)].concat()), Ok(-2));
+    assert_eq!(code(&[&key_and_map(1)[..], &update(9)].concat()), Ok(-22));
+    assert_eq!(code(&[&key_and_map(1)[..], &[helper(3), Op::Exit]].concat()), Ok(-2));
+    // What is not a map, and a key that cannot be read.
+    assert_eq!(fault(&[Op::mov(R2, R10), helper(1), Op::Exit]), (1, FaultKind::NotAMap(CONTEXT_START)));
+    let bad_key = [Op::LoadImm { dst: R1, value: Imm64::MapFd(0) }, Op::mov_imm(R2, 64), helper(1), Op::Exit];
+    assert_eq!(fault(&bad_key), (3, out_of_bounds(64, 4, Access::Read, Region::Null)));
+}
+
+#[test]
+fn maps_that_programs_may_only_read() {
+    let flags = MapFlags::READ_ONLY_FOR_PROGRAMS.0;
+    let map = Map::new(MapType::Array, Shape { key_size: 4, value_size: 8, max_entries: 1, flags }).unwrap();
+    let value = Op::LoadImm { dst: R1, value: Imm64::MapFdValue { fd: 0, offset: 4 } };
+    let read = run_on(&[value, load(Size::W, R0, R1, 0), Op::Exit], &mut [], vec![map.clone()]);
+    assert_eq!(read, Ok(0));
+    let written = run_on(&[value, store(Size::W, R1, 0, 1), Op::Exit], &mut [], vec![map.clone()]);
+    assert!(matches!(written.unwrap_err().kind, FaultKind::OutOfBounds { access: Access::Write, .. }));
+    let update = [
+        &key_and_map(0)[..],
+        &[
+            Op::mov(R3, R1),
+            Op::mov_imm(Reg::R4, 0),
+            Op::mov(R3, R10),
+            alu(AluOp::Add, R3, Src::Imm(-16)),
+            helper(2),
+            Op::Exit,
+        ],
+    ]
+    .concat();
+    assert_eq!(run_on(&update, &mut [], vec![map]).map(u64::cast_signed), Ok(-1));
+}
+
+#[test]
+fn packet_bytes_by_helper() {
+    let copy = |offset: i32, size: i32| {
+        [
+            store(Size::DW, R10, -8, -1),
+            Op::mov_imm(R2, offset),
+            Op::mov(R3, R10),
+            alu(AluOp::Add, R3, Src::Imm(-8)),
+            Op::mov_imm(Reg::R4, size),
+            helper(26),
+            load(Size::W, R1, R10, -8),
+            alu(AluOp::Lsh, R0, Src::Imm(32)),
+            alu(AluOp::Or, R0, Src::Reg(R1)),
+            Op::Exit,
+        ]
+    };
+    let copied = |offset, size| {
+        let value = result(&copy(offset, size));
+        ((value >> 32) as u32 as i32, (value as u32).to_ne_bytes())
+    };
+    assert_eq!(copied(0, 4), (0, [0x11, 0x22, 0x33, 0x44]));
+    assert_eq!(copied(3, 1), (0, [0x44, 0xff, 0xff, 0xff]));
+    assert_eq!(copied(1, 4), (-14, [0; 4]));
+    assert_eq!(copied(-1, 2), (-14, [0, 0, 0xff, 0xff]));
+    let elsewhere = [Op::mov_imm(R1, 0), Op::mov(R3, R10), Op::mov_imm(Reg::R4, 1), helper(26), Op::Exit];
+    assert_eq!(fault(&elsewhere), (3, FaultKind::NotTheContext(0)));
+}
+
+#[test]
+fn registers_after_a_call_are_scrubbed() {
+    for dst in (1..6).filter_map(Reg::new) {
+        let value = result(&[Op::mov(R6, R1), helper(8), Op::mov(R0, dst), Op::Exit]);
+        assert_eq!(value, 0xdead_beef_dead_beef);
+        let value = result(&[Op::mov(R6, R1), Op::LdAbs { size: Size::B, k: 0 }, Op::mov(R0, dst), Op::Exit]);
+        assert_eq!(value, 0xdead_beef_dead_beef);
+    }
+}
+
+#[test]
+fn what_does_not_load() {
+    let load = |ops: &[Op]| Vm::new(&assemble(ops), Helpers::socket_filter(), Vec::new()).map(|_| ());
+    let problem = |at, problem| Err(LoadError::Insn { at: InsnIdx(at), problem });
+    assert_eq!(load(&[Op::mov_imm(R10, 0), Op::Exit]), problem(0, Problem::WritesFramePointer));
+    assert_eq!(load(&[Op::Exit, helper(6), Op::Exit]), problem(1, Problem::NoSuchHelper(6)));
+    let map = Op::LoadImm { dst: R1, value: Imm64::MapFd(0) };
+    assert_eq!(load(&[map, Op::Exit]), problem(0, Problem::NoSuchMap(0)));
+    assert_eq!(load(&[Op::Call(Callee::Kfunc { id: 1, module: 0 }), Op::Exit]), problem(0, Problem::NeedsKernel));
+    assert!(matches!(load(&[Op::mov_imm(R0, 0)]), Err(LoadError::Malformed(_))));
+    assert!(matches!(load(&[]), Err(LoadError::Malformed(_))));
+    let fetch = Op::Atomic { width: Width::W64, op: AtomicOp::Add, fetch: true, base: R10, off: -8, src: R10 };
+    assert_eq!(load(&[fetch, Op::Exit]), problem(0, Problem::WritesFramePointer));
+}
+
+#[test]
+fn socket_filters_see_the_kernels_context() {
+    let meta = Metadata {
+        protocol: 0x0800,
+        packet_type: 1,
+        mark: 0x1234_5678,
+        queue: 3,
+        ifindex: Some(9),
+        vlan_tci: Some(0x2064),
+        vlan_tpid: 0x88a8,
+        rxhash: 0xfeed_f00d,
+        ..Metadata::default()
+    };
+    let field = |offset: i16| {
+        let insns = assemble(&[load(Size::W, R0, R1, offset), Op::Exit]);
+        SocketFilter::new(&insns, Vec::new()).unwrap().run(&[1, 2], 60, &meta).unwrap()
+    };
+    let fields = [0, 4, 8, 12, 20, 24, 36, 40, 68].map(field);
+    assert_eq!(fields, [60, 1, 0x1234_5678, 3, 1, 0x2064, 9, 9, 0xfeed_f00d]);
+    // The EtherTypes are in network byte order.
+    assert_eq!([16, 28].map(field), [0x0800u16.to_be().into(), 0x88a8u16.to_be().into()]);
+    // Only the lower half of register 0 is the verdict.
+    let wide = assemble(&[set(R0, 1 << 32), Op::Exit]);
+    assert_eq!(SocketFilter::new(&wide, Vec::new()).unwrap().run(&[], 0, &meta), Ok(0));
+}
+
+#[test]
+fn socket_filters_of_objects() {
+    // Keeps packets whose first 4 bytes are a key of the map.
+    let mut object = Object::new("GPL");
+    let mut spec = MapSpec::new("addresses", MapType::Hash, 4, 1, 10);
+    spec.contents = vec![(vec![10, 0, 0, 1], vec![1]), (vec![10, 0, 0, 2], vec![1])];
+    let set = object.add_map(spec);
+    let insns = assemble(&[
+        Op::mov(R6, R1),
+        Op::LdAbs { size: Size::W, k: 0 },
+        Op::Swap { order: skep_isa::ebpf::Order::Big, size: Size::W, dst: R0 },
+        Op::Store { size: Size::W, base: R10, off: -4, src: Src::Reg(R0) },
+        Op::mov(R2, R10),
+        alu(AluOp::Add, R2, Src::Imm(-4)),
+        Op::LoadImm { dst: R1, value: set.load() },
+        helper(1),
+        Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: R0, src: Src::Imm(0), off: 1 },
+        Op::mov_imm(R0, 0xffff),
+        Op::Exit,
+    ]);
+    object.add_program(Program::new("hosts", ProgType::SocketFilter, insns));
+    assert_eq!(object.validate(), Ok(()));
+    let mut filter = SocketFilter::from_object(&object, "hosts").unwrap();
+    let meta = Metadata::default();
+    for (packet, kept) in [([10, 0, 0, 1], 0xffff), ([10, 0, 0, 2], 0xffff), ([10, 0, 0, 3], 0)] {
+        assert_eq!(filter.run(&packet, 4, &meta), Ok(kept));
+    }
+    assert_eq!(filter.run(&[10, 0, 0], 4, &meta), Ok(0));
+    let missing = SocketFilter::from_object(&object, "other").err();
+    assert_eq!(missing, Some(ObjectError::NoSuchProgram("other".to_owned())));
+    object.maps[0].max_entries = 1;
+    assert!(matches!(SocketFilter::from_object(&object, "hosts"), Err(ObjectError::Map { .. })));
+}
