@@ -34,6 +34,7 @@ const HOSTS: &[&str] = &[
     "docs.rs",
     "doc.rust-lang.org",
     "rust-fuzz.github.io",
+    "no-color.org",
     "example.com",
 ];
 

@@ -1,2 +1,34 @@
-//! The `skep` command.
-fn main() {}
+//! The command `skep`: reads the arguments, calls one sub-command, ends with its status.
+//!
+//! Every sub-command is a module; what they do is done by the library crates. Exit status: 0 for success, 1 if input,
+//! capture or output failed, 2 for wrong usage or a faulty filter expression.
+
+mod args;
+mod dns;
+mod failure;
+mod filter;
+mod progress;
+mod shell;
+mod text;
+
+use std::process::ExitCode;
+
+use args::{Cli, Command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(answer) => return args::answer(&answer),
+    };
+    let outcome = match cli.command {
+        Command::Filter(args) => filter::run(&args),
+        Command::Dns(args) => dns::run(&args),
+        Command::Completions { shell } => shell::completions(shell),
+        Command::Man { directory } => shell::manual(&directory),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

@@ -73,8 +73,8 @@ pub fn lock_filter(socket: impl AsFd) -> Result<(), KernelError> {
 /// [`KernelError::System`] if the kernel is older or `socket` is not a socket.
 pub fn bpf_extensions(socket: impl AsFd) -> Result<u32, KernelError> {
     const ACTION: &str = "ask for the extensions of socket filters";
-    let end = socket::get_int(socket.as_fd(), libc::SO_BPF_EXTENSIONS)
-        .map_err(|errno| KernelError::system(ACTION, errno))?;
+    let end =
+        socket::get_int(socket.as_fd(), libc::SO_BPF_EXTENSIONS).map_err(|errno| KernelError::system(ACTION, errno))?;
     u32::try_from(end).map_err(|_| KernelError::system(ACTION, libc::EPROTO))
 }
 

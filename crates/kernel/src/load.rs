@@ -131,9 +131,8 @@ fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
 /// The code of a program with descriptors where it refers to maps by their position.
 fn with_descriptors(program: &Program, maps: &[LoadedMap]) -> Result<Vec<Insn>, LoadError> {
     let mut insns = program.insns.clone();
-    let ops = ebpf::validate(&program.insns).map_err(|error| {
-        LoadError::Object(ObjectError::Code { program: program.name.clone(), error })
-    })?;
+    let ops = ebpf::validate(&program.insns)
+        .map_err(|error| LoadError::Object(ObjectError::Code { program: program.name.clone(), error }))?;
     for (at, op) in ops {
         let Op::LoadImm { value: Imm64::MapFd(number) | Imm64::MapFdValue { fd: number, .. }, .. } = op else {
             continue;

@@ -6,7 +6,7 @@ use std::fmt;
 ///
 /// `Display` gives one line: the last one that says why, and how many others there are. [`text`](Self::text) gives
 /// everything.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Clone, PartialEq, Eq, Default)]
 pub struct VerifierLog {
     text: String,
     truncated: bool,
@@ -67,6 +67,13 @@ impl fmt::Display for VerifierLog {
             1 => f.write_str(" (1 line of the verifier's log omitted)"),
             n => write!(f, " ({n} lines of the verifier's log omitted)"),
         }
+    }
+}
+
+/// The summary too: a log may have a hundred thousand lines, which no panic message should print.
+impl fmt::Debug for VerifierLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "VerifierLog({:?})", self.to_string())
     }
 }
 

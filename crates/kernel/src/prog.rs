@@ -4,8 +4,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use skep_isa::{ProgType, Release};
 use skep_isa::ebpf::{Endian, Insn};
+use skep_isa::{ProgType, Release};
 
 use crate::errors::{KernelError, describe};
 use crate::features::{Capability, running_release};

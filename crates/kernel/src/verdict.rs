@@ -73,8 +73,7 @@ impl Verdicts {
     /// [`KernelError::System`] if the packet is longer than the socket takes (about 208 KiB without privilege).
     pub fn of(&self, packet: &[u8]) -> Result<Option<u32>, KernelError> {
         socket::send(self.to.as_fd(), packet).map_err(|errno| KernelError::system(ACTION, errno))?;
-        let kept =
-            socket::receive_length(self.from.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
+        let kept = socket::receive_length(self.from.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
         Ok(kept.and_then(|kept| u32::try_from(kept).ok()))
     }
 }

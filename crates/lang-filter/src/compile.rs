@@ -35,7 +35,7 @@ impl Filter {
 const DEEP: usize = 200;
 const STACK: usize = 1 << 30;
 /// Lengths of comparison chains at the leaves of search trees, from fast to small.
-const LEAVES: [usize; 3] = [4, 16, 64];
+const LEAVES: [usize; 3] = [8, 16, 64];
 
 /// Compiles an expression.
 ///

@@ -48,6 +48,33 @@ pub fn parse_words(data: &[u8]) {
     parse(&text);
 }
 
+/// Reads arbitrary text as a set file, each line of it as an id, and as the system's tables.
+///
+/// # Panics
+/// If a place is wrong, or an id is accepted that does not stand alone in an expression.
+pub fn names(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    crate::names::read_tables(&text);
+    let entries = match crate::names::parse_set("set", &text) {
+        Ok(entries) => entries,
+        Err(error) => {
+            let lines = u32::try_from(text.lines().count()).expect("the input is short");
+            assert!(error.line.is_some_and(|line| (1..=lines).contains(&line)), "{error}");
+            return;
+        }
+    };
+    let ctx = ParseContext::default();
+    for entry in entries {
+        assert!(!entry.text.is_empty() && !entry.text.contains(char::is_whitespace));
+        if parse::parse_id(&entry.text, &ctx).is_err() {
+            continue;
+        }
+        let whole = parse::parse(&format!("net {}", entry.text), &ctx);
+        let single = whole.map_or(true, |parsed| parsed.ast.nodes.len() == 1);
+        assert!(single, "{:?} is more than one id", entry.text);
+    }
+}
+
 /// Words besides the keywords.
 const WORDS: &[&str] = &[
     "(",
@@ -146,6 +173,16 @@ mod tests {
         arbtest(|u| {
             let len = u.arbitrary_len::<u8>()?;
             super::parse(u.bytes(len)?);
+            Ok(())
+        })
+        .budget_ms(1000);
+    }
+
+    #[test]
+    fn names_from_arbitrary_bytes() {
+        arbtest(|u| {
+            let len = u.arbitrary_len::<u8>()?;
+            super::names(u.bytes(len)?);
             Ok(())
         })
         .budget_ms(1000);

@@ -2,6 +2,7 @@
 
 pub mod ast;
 pub mod diff;
+pub mod explain;
 pub mod fuzz;
 mod lex;
 pub mod names;

@@ -25,6 +25,8 @@ struct Totals {
     /// Pairs of expression and packet for which our program runs more instructions.
     slower_packets: usize,
     pairs: usize,
+    /// Expressions left out because libpcap is wrong (see [`libpcap_is_wrong`]).
+    wrong: usize,
 }
 
 impl Totals {
@@ -37,6 +39,7 @@ impl Totals {
         self.slower += other.slower;
         self.slower_packets += other.slower_packets;
         self.pairs += other.pairs;
+        self.wrong += other.wrong;
     }
 }
 
@@ -49,6 +52,32 @@ fn run(program: &Program, packets: &[TestPacket]) -> Vec<(bool, usize)> {
             Err(fault) => panic!("{fault}"),
         })
         .collect()
+}
+
+/// Where libpcap 1.10.3 itself is wrong, also without its optimiser; we do what the expression says instead.
+fn libpcap_is_wrong(link: LinkType, text: &str) -> Option<&'static str> {
+    let variable_header = matches!(
+        link,
+        LinkType::IEEE802_11
+            | LinkType::IEEE802_11_RADIO
+            | LinkType::IEEE802_11_RADIO_AVS
+            | LinkType::PRISM_HEADER
+            | LinkType::PPI
+            | LinkType::PFLOG
+    );
+    if variable_header && text.contains("geneve") {
+        return Some("it reads the header length from a memory word that was never written");
+    }
+    if variable_header && text.starts_with("len ") && text.contains(" and ip") {
+        return Some("the relation overwrites the memory word that holds the header length");
+    }
+    if matches!(link, LinkType::SUNATM | LinkType::MTP2 | LinkType::MTP2_WITH_PHDR) && text.contains("!=") {
+        return Some("`!=` of ATM and SS7 fields is compiled as `=`");
+    }
+    if matches!(link, LinkType::ARCNET | LinkType::ARCNET_LINUX) && text.contains('$') {
+        return Some("`$xx` addresses are compared with a number that was not written");
+    }
+    None
 }
 
 struct Bench<'a> {
@@ -96,6 +125,7 @@ impl Bench<'_> {
             slower: usize::from(ours_run > theirs_run),
             slower_packets: got.iter().zip(&their_run).filter(|(a, b)| a.1 > b.1).count(),
             pairs: got.len(),
+            wrong: 0,
         })
     }
 }
@@ -123,6 +153,10 @@ fn compare(optimize: bool, count: usize) {
         let mut totals = Totals::default();
         let mut faults = Vec::new();
         for entry in corpus_for(link).iter().filter(|e| e.grey.is_none()) {
+            if libpcap_is_wrong(link, entry.text).is_some() {
+                totals.wrong += 1;
+                continue;
+            }
             match bench.one(entry.text) {
                 Ok(t) => {
                     if verbose && (t.ours > t.theirs || t.slower > 0) {

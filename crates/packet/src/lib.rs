@@ -28,7 +28,11 @@
 //! - An output file holds whole records only, even if writing it fails.
 
 pub mod decode;
+pub mod dns;
 pub mod file;
+#[doc(hidden)]
+pub mod fuzz;
+pub mod print;
 pub mod ring;
 pub mod write;
 

@@ -7,8 +7,7 @@ use skep_packet::ring::{SLL2_LEN, rewrite_for_cooked};
 use skep_vm::classic::{Metadata, Program};
 
 const SIZES: [Size; 3] = [Size::Word, Size::Half, Size::Byte];
-const FIELDS: [(Size, u32); 5] =
-    [(Size::Half, 0), (Size::Half, 2), (Size::Word, 4), (Size::Half, 8), (Size::Byte, 10)];
+const FIELDS: [(Size, u32); 5] = [(Size::Half, 0), (Size::Half, 2), (Size::Word, 4), (Size::Half, 8), (Size::Byte, 10)];
 const JUMPS: [JmpOp; 4] = [JmpOp::Eq, JmpOp::Gt, JmpOp::Ge, JmpOp::Set];
 
 /// A random instruction that a compiler could emit. `left` instructions follow.
@@ -60,7 +59,10 @@ fn rewritten_filters_agree() {
                 vlan_tci: u.arbitrary()?,
                 ..Metadata::default()
             };
-            let payload = u.bytes(u.int_in_range(0..=60.min(u.len()))?)?;
+            let longest = u.len().min(60);
+            let length = u.int_in_range(0..=longest)?;
+            // Choosing the length took a byte.
+            let payload = u.bytes(length.min(u.len()))?;
             let mut packet = meta.protocol.to_be_bytes().to_vec();
             packet.extend([0, 0]);
             packet.extend(meta.ifindex.unwrap_or(0).to_be_bytes());

@@ -102,6 +102,7 @@ numbers! {
         NULL = 0x00, "Null";
         GLOBAL_2 = 0x02, "802.1B I";
         GROUP_3 = 0x03, "802.1B G";
+        SNA = 0x04, "SNA";
         IP = 0x06, "IP";
         PROWAY_NM = 0x0e, "ProWay NM";
         SPANNING_TREE = 0x42, "STP";

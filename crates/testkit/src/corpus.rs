@@ -37,6 +37,7 @@ const FILES: &[(&str, &str)] = files![
     "nested.txt",
     "everyday.txt",
     "lists.txt",
+    "syntax.txt",
     "ethernet.txt",
     "etherproto.txt",
     "llc.txt",

@@ -1,7 +1,7 @@
 //! Packets, filter expressions and oracles for the tests of the other crates. Development only.
 //!
-//! The pieces fit together like this: [`packets()`] makes a few thousand packets of a link type, [`corpus`] holds the
-//! expressions that make sense for it, [`Tcpdump`] says which packets each expression keeps, and [`independent`]
+//! The pieces fit together like this: [`packets()`] makes a few thousand packets of a link type, [`mod@corpus`] holds
+//! the expressions that make sense for it, [`Tcpdump`] says which packets each expression keeps, and [`independent`]
 //! runs printed programs without sharing code with the crates under test.
 //!
 //! ```

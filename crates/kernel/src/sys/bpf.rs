@@ -66,13 +66,7 @@ fn fits(size: ElemSize, key: &[u8], value: Option<&[u8]>) -> Result<(), i32> {
 }
 
 /// `size` must be the map's own; [`crate::LoadedMap`] asks the kernel for it.
-pub(crate) fn map_update(
-    map: BorrowedFd<'_>,
-    size: ElemSize,
-    key: &[u8],
-    value: &[u8],
-    flags: u64,
-) -> Result<(), i32> {
+pub(crate) fn map_update(map: BorrowedFd<'_>, size: ElemSize, key: &[u8], value: &[u8], flags: u64) -> Result<(), i32> {
     fits(size, key, Some(value))?;
     let mut attr =
         MapElem { map_fd: raw(map), key: address(key.as_ptr()), value: address(value.as_ptr()), flags, pad: 0 };
@@ -152,12 +146,7 @@ pub(crate) fn map_update_batch(
 /// Loads a program. `attr` gives types, name and flags; instructions, licence and log are filled in here.
 ///
 /// On success or failure the beginning of `log` holds the verifier's log if `attr.log_level` is not 0.
-pub(crate) fn prog_load(
-    mut attr: ProgLoad,
-    insns: &[[u8; 8]],
-    license: &CStr,
-    log: &mut [u8],
-) -> Result<OwnedFd, i32> {
+pub(crate) fn prog_load(mut attr: ProgLoad, insns: &[[u8; 8]], license: &CStr, log: &mut [u8]) -> Result<OwnedFd, i32> {
     attr.insn_cnt = u32::try_from(insns.len()).map_err(|_| libc::E2BIG)?;
     attr.insns = address(insns.as_ptr());
     attr.license = address(license.as_ptr());

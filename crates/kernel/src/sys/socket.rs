@@ -26,9 +26,8 @@ pub(crate) fn get_int(fd: BorrowedFd<'_>, option: c_int) -> Result<c_int, i32> {
     let mut value: c_int = 0;
     let mut len = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes to `value` and the new length to `len`; both live through the call.
-    let result = unsafe {
-        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw mut value).cast(), &raw mut len)
-    };
+    let result =
+        unsafe { libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, option, (&raw mut value).cast(), &raw mut len) };
     if result == 0 { Ok(value) } else { Err(last_errno()) }
 }
 
@@ -44,8 +43,7 @@ pub(crate) fn attach_filter(fd: BorrowedFd<'_>, insns: &[Insn]) -> Result<(), i3
 pub(crate) fn datagram_pair() -> Result<(OwnedFd, OwnedFd), i32> {
     let mut fds: [c_int; 2] = [-1; 2];
     // SAFETY: the kernel writes two integers to `fds`.
-    let result =
-        unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
+    let result = unsafe { libc::socketpair(libc::AF_UNIX, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0, fds.as_mut_ptr()) };
     if result != 0 {
         return Err(last_errno());
     }
@@ -73,9 +71,8 @@ pub(crate) fn receive_length(fd: BorrowedFd<'_>) -> Result<Option<usize>, i32> {
     let mut byte = 0u8;
     loop {
         // SAFETY: the kernel writes at most one byte to `byte`; MSG_TRUNC makes it return the whole length.
-        let length = unsafe {
-            libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_TRUNC)
-        };
+        let length =
+            unsafe { libc::recv(fd.as_raw_fd(), (&raw mut byte).cast(), 1, libc::MSG_DONTWAIT | libc::MSG_TRUNC) };
         if let Ok(length) = usize::try_from(length) {
             return Ok(Some(length));
         }

@@ -1,7 +1,7 @@
 //! Do two classic programs keep the same packets? A proof, or a packet on which they differ.
 //!
 //! Both programs are run on all packets at once: their verdicts become Boolean functions of the bits of the packet, in
-//! a form in which equal functions are the same object ([`bdd`]). If the two objects are the same, that is a proof. If
+//! a form in which equal functions are the same object (`bdd.rs`). If the two objects are the same, that is a proof. If
 //! not, any packet on which the functions differ is a witness, and it is only reported after the caller's interpreter
 //! has confirmed it. Where computations are too large for this, random packets that aim at the constants of both
 //! programs are tried.

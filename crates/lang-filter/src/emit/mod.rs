@@ -62,13 +62,22 @@ pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<
     }
     choose_entries(values, graph, &order, &mut blocks);
     let first_steps = first_steps(graph, &blocks);
-    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new() };
+    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new(), verdicts_at_end: false };
+    // The kernel's check of scratch memory carries what is written over a `ret` into the code behind it. Programs that
+    // use scratch memory therefore have their verdicts at the end, and nothing behind them.
+    writer.verdicts_at_end = uses_scratch(&blocks);
     for &id in &order {
-        if let Node::Return(verdict) = graph.get(id) {
-            if id == graph.root {
-                writer.code.push(writer.verdict(*verdict));
-            }
-        } else if let Some(block) = &blocks[id.0 as usize] {
+        if let Node::Return(verdict) = graph.get(id)
+            && (id == graph.root || writer.verdicts_at_end)
+        {
+            writer.instance(Place::Verdict(*verdict));
+        }
+    }
+    for &id in &order {
+        if matches!(graph.get(id), Node::Return(_)) {
+            continue;
+        }
+        if let Some(block) = &blocks[id.0 as usize] {
             writer.block(graph, id, block, first_steps[id.0 as usize]);
         }
     }
@@ -179,6 +188,10 @@ fn choose_entries(values: &Values, graph: &Graph, order: &[NodeId], blocks: &mut
     }
 }
 
+fn uses_scratch(blocks: &[Option<Block>]) -> bool {
+    blocks.iter().flatten().any(|b| b.sets.is_some() || b.plan.steps.iter().any(|s| s.temp.is_some()))
+}
+
 /// The first step of each block's plan that any edge enters at: the steps before it are not needed.
 fn first_steps(graph: &Graph, blocks: &[Option<Block>]) -> Vec<usize> {
     let mut first = vec![usize::MAX; blocks.len()];
@@ -201,6 +214,8 @@ enum Place {
 struct Writer {
     options: EmitOptions,
     code: Vec<Insn>,
+    /// Whether verdicts stand at the end only; elsewhere an unconditional jump leads there.
+    verdicts_at_end: bool,
     /// The nearest instance of each place, as its distance from the end of the program.
     places: HashMap<Place, usize>,
     /// Where the nearest instance of each conditional jump stands, and its number.
@@ -260,12 +275,12 @@ impl Writer {
 
     /// Writes a new instance of `place`: a copy of the verdict or an unconditional jump.
     fn instance(&mut self, place: Place) -> usize {
-        let at = match place {
-            Place::Verdict(accept) => self.push(self.verdict(accept)),
-            Place::Entry(..) => {
-                let at = self.places.get(&place).copied().unwrap_or(0);
-                self.ja(at)
-            }
+        let at = match (place, self.places.get(&place)) {
+            (Place::Verdict(accept), None) => self.push(self.verdict(accept)),
+            (Place::Verdict(accept), Some(_)) if !self.verdicts_at_end => self.push(self.verdict(accept)),
+            (_, Some(&at)) => self.ja(at),
+            // Successors are written first, so every block that is jumped to has its place.
+            (Place::Entry(..), None) => unreachable!("a block is written before what it jumps to"),
         };
         self.places.insert(place, at);
         at

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use skep_isa::classic::AluOp;
 
 /// Most operations in an expression; larger ones are not understood anyway.
-const MAX_SIZE: u32 = 24;
+const MAX_SIZE: u32 = 64;
 
 /// The contents of a register.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -45,7 +45,7 @@ impl Address {
     }
 
     /// The sum of two addresses.
-    fn sum(mut self, other: Self) -> Self {
+    pub(super) fn sum(mut self, other: Self) -> Self {
         self.terms.extend(other.terms);
         self.terms.sort();
         Self { k: self.k.wrapping_add(other.k), ..self }
@@ -61,10 +61,11 @@ impl Expr {
         }
     }
 
-    /// A load, or [`Expr::Unknown`] if its address is too involved.
+    /// A load, or [`Expr::Unknown`] if its address is not known or too involved.
     pub(super) fn load(address: Address, size: u32) -> Self {
+        let unknown = address.terms.iter().any(|term| **term == Self::Unknown);
         let load = Self::Load(address, size);
-        if load.size() > MAX_SIZE { Self::Unknown } else { load }
+        if unknown || load.size() > MAX_SIZE { Self::Unknown } else { load }
     }
 
     /// `a OP b` in one of the forms that are recognised.
@@ -123,6 +124,13 @@ impl Expr {
         Self::bin(AluOp::Rsh, &words, &Self::Const(2))
     }
 
+    /// The length in bytes of the options of the Geneve header at `start`.
+    pub(super) fn geneve_options_len(start: &Address) -> Self {
+        let first = Self::load(start.clone(), 1);
+        let words = Self::bin(AluOp::And, &first, &Self::Const(0x3f));
+        Self::bin(AluOp::Lsh, &words, &Self::Const(2))
+    }
+
     /// The length in bytes of the radiotap header that the packet begins with, a little-endian number.
     pub(super) fn radiotap_len() -> Self {
         let byte = |k| Self::load(Address::fixed(k), 1);
@@ -158,6 +166,6 @@ mod tests {
             expr = Expr::bin(AluOp::Add, &expr, &expr.clone());
             expr = Expr::load(expr.address(), 1);
         }
-        assert_eq!(expr, Expr::load(Expr::Unknown.address(), 1));
+        assert_eq!(expr, Expr::Unknown);
     }
 }

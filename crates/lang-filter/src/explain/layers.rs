@@ -285,6 +285,8 @@ pub(super) enum Start {
     After(u32),
     /// After the IPv4 header, whose length is in its first byte.
     AfterIpv4,
+    /// After the Geneve header and its options, whose length is in the first byte.
+    AfterGeneve,
 }
 
 /// Where the header begins that `field` announces by its value.
@@ -307,6 +309,7 @@ pub(super) const fn payload(field: &Field) -> Option<Start> {
             Kind::IpVersion => return None,
             _ => Start::After(40),
         },
+        Layer::Geneve => Start::AfterGeneve,
         _ => return None,
     })
 }
@@ -322,6 +325,7 @@ pub(super) fn announced(field: &Field, value: u32) -> Option<Layer> {
             0x8100 | 0x88a8 | 0x9100 => Some(Layer::Vlan),
             0x8847 | 0x8848 => Some(Layer::Mpls),
             0x8863 | 0x8864 => Some(Layer::Pppoe),
+            ethertype::TEB => Some(Layer::Ethernet),
             _ => None,
         },
         Kind::IpProtocol => match u8::try_from(value).ok()? {

@@ -5,8 +5,9 @@ use skep_isa::classic::{AluOp, Size};
 use super::layout::Hardware;
 use super::linktype::{ETHERTYPE_ARP, ETHERTYPE_DECNET, ETHERTYPE_IP, ETHERTYPE_IP6, ETHERTYPE_RARP};
 use super::{Gen, Generator, Refusal, Rel};
-use crate::ast::{Dir, Dotted, Id, Kind, NodeKind, Primitive, Proto, Quals};
+use crate::ast::{Dir, Dotted, Id, Kind, Proto, Quals};
 use crate::formula::FId;
+use crate::parse::{Compat, ParseContext};
 use super::words::proto_word;
 use crate::ranges::RangeSet;
 
@@ -384,31 +385,15 @@ impl Generator<'_> {
 }
 
 /// An id of a set file. Networks may stand among hosts, and ranges among ports.
-fn set_entry(kind: Kind, text: &str, compat: crate::parse::Compat) -> Gen<(Kind, Id)> {
+fn set_entry(kind: Kind, text: &str, compat: Compat) -> Gen<(Kind, Id)> {
     let kind = match kind {
         Kind::Default | Kind::Host if text.contains('/') => Kind::Net,
         Kind::Default => Kind::Host,
         Kind::Port if text.contains('-') => Kind::PortRange,
         other => other,
     };
-    let word = match kind {
-        Kind::Net => "net",
-        Kind::Port => "port",
-        Kind::PortRange => "portrange",
-        _ => "host",
-    };
-    // Hardware addresses parse behind `ether` only; the caller's qualifiers decide what is allowed.
-    let source = if text.matches(':').count() == 5 && !text.contains("::") {
-        format!("ether {word} {text}")
-    } else {
-        format!("{word} {text}")
-    };
-    let parsed = crate::parse::parse(&source, &crate::parse::ParseContext { compat })
-        .map_err(|errors| Refusal::new(errors.first().map_or_else(String::new, |e| e.message.clone())))?;
-    match parsed.ast.nodes.into_iter().next().map(|node| node.kind) {
-        Some(NodeKind::Primitive(Primitive::Qualified(_, id))) => Ok((kind, id)),
-        _ => Err(Refusal::new("not one id")),
-    }
+    let id = crate::parse::parse_id(text, &ParseContext { compat }).map_err(Refusal::new)?;
+    Ok((kind, id))
 }
 
 fn left_justify(value: u32, bits: u32) -> u32 {

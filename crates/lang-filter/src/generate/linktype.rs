@@ -215,6 +215,10 @@ impl Generator<'_> {
         match proto {
             ETHERTYPE_IP => Some(vec![AF_INET]),
             ETHERTYPE_IP6 if self.newer() => Some([&AF_INET6_OTHERS[..], &[AF_INET6_LINUX]].concat()),
+            // 1.10 asks for the capturing host's own number live, and for the others' in recordings.
+            ETHERTYPE_IP6 if self.options.live.is_none() && self.link.test != TypeTest::Pflog => {
+                Some(AF_INET6_OTHERS.to_vec())
+            }
             ETHERTYPE_IP6 => Some(vec![AF_INET6_LINUX]),
             _ => None,
         }

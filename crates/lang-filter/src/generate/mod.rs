@@ -106,6 +106,8 @@ pub struct Generator<'a> {
     resolver: &'a dyn Resolver,
     /// What has to be computed before anything else: variable header lengths.
     prelude: Vec<FId>,
+    /// What every packet has to fulfil.
+    required: FId,
     link: Layout,
     header: Off,
     protocol: Option<Off>,
@@ -133,6 +135,7 @@ impl<'a> Generator<'a> {
             options,
             resolver,
             prelude: Vec::new(),
+            required: Formulas::TRUE,
             link,
             header: off(link.header),
             protocol: link.protocol.map(off),
@@ -191,7 +194,8 @@ impl<'a> Generator<'a> {
         }
         let Some(root) = ast.root else { return Ok(Formulas::TRUE) };
         let root = done[root.0 as usize];
-        let mut all = self.used_prelude(root);
+        let mut all = vec![self.required];
+        all.extend(self.used_prelude(root));
         all.push(root);
         Ok(self.formulas.and(&all))
     }

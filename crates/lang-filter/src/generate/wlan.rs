@@ -33,6 +33,11 @@ impl Generator<'_> {
     }
 
     fn init_wlan(&mut self) {
+        if self.options.link == LinkType::PPI {
+            // PPI says which link type follows: 802.11 is 105, little-endian. No filter accepts another.
+            let dlt = self.values.abs(Size::Word, 4);
+            self.required = self.equals(dlt, 0x6900_0000);
+        }
         let radio = self.has_radio_header().then(|| {
             let var = Var(self.vars);
             self.vars += 1;
@@ -78,14 +83,7 @@ impl Generator<'_> {
                 let high = self.values.bin_k(AluOp::Lsh, high, 8);
                 let low = self.values.abs(Size::Byte, 2);
                 let length = self.values.bin(AluOp::Or, low, high);
-                let set = self.set(var, length);
-                if self.options.link != LinkType::PPI {
-                    return set;
-                }
-                // PPI says which link type follows: 802.11 is 105, little-endian.
-                let dlt = self.values.abs(Size::Word, 4);
-                let wlan = self.equals(dlt, 0x6900_0000);
-                self.and(&[wlan, set])
+                self.set(var, length)
             }
         }
     }

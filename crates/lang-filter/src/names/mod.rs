@@ -145,5 +145,10 @@ pub fn parse_set(path: &str, text: &str) -> Result<Vec<SetEntry>, NameError> {
     Ok(entries)
 }
 
+/// Reads `text` as each of the system's tables, for the fuzz target.
+pub(crate) fn read_tables(text: &str) {
+    let _ = (tables::Services::parse(text), tables::protocols(text), tables::networks(text), tables::ethers(text));
+}
+
 #[cfg(test)]
 mod tests;

@@ -45,8 +45,11 @@ pub struct Parsed {
     pub warnings: Vec<Diagnostic>,
 }
 
-/// The longest source text in bytes: 64 MiB.
-pub const MAX_SOURCE: usize = 64 << 20;
+/// The longest source text in bytes: 16 MiB.
+pub const MAX_SOURCE: usize = 16 << 20;
+
+/// How many parentheses and `not`s may be open at the same place.
+pub const MAX_NESTING: usize = 100_000;
 
 /// No more warnings than this are given for one expression.
 pub const MAX_WARNINGS: usize = 8;
@@ -192,7 +195,7 @@ struct Parser<'a> {
 impl<'a> Parser<'a> {
     fn new(source: &'a str, compat: Compat, lexed: Lexed) -> Self {
         // `host a or host b or...` has two nodes for three tokens.
-        let nodes = Vec::with_capacity(lexed.tokens.len() / 3 * 2 + 1);
+        let nodes = Vec::with_capacity((lexed.tokens.len() / 3 * 2).min(1 << 20));
         Self {
             source,
             compat,
@@ -230,6 +233,11 @@ impl<'a> Parser<'a> {
 
     /// Reads an operand, or a part of what stands before one: then there is none yet.
     fn operand(&mut self) -> Fallible<Option<Operand>> {
+        if self.levels.len() + self.nots.len() > MAX_NESTING {
+            let message = format!("parentheses and `not`s are nested more than {MAX_NESTING} deep");
+            let error = Diagnostic::error(self.token(0).span, message);
+            return Err(Box::new(error.with_help("join the terms on one level: `a or b or c`")));
+        }
         match self.peek() {
             Tok::Not => {
                 let span = self.next().span;

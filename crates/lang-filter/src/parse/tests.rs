@@ -478,6 +478,9 @@ fn depth_costs_no_stack() {
     check(&relation, "Gt(len, 1)");
     let nots = format!("{}tcp", "not ".repeat(depth));
     assert_eq!(parse(&nots, &ParseContext::default()).unwrap().ast.nodes.len(), depth + 1);
+    check_error(&"(".repeat(MAX_NESTING + 1), "nested more than 100000 deep");
+    check_error(&"!".repeat(MAX_NESTING + 1), "nested more than 100000 deep");
+    check_error(&" ".repeat(MAX_SOURCE + 1), "longer than 16 MiB");
     let open = "(".repeat(depth);
     assert!(parse(&open, &ParseContext::default()).is_err());
     for deep in [

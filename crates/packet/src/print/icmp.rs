@@ -213,8 +213,8 @@ impl Pen<'_> {
         if !verbose {
             self.len(", length ", part.len);
         }
-        if undecoded {
-            self.unknown(part);
+        if undecoded && self.opts.dump == super::Dump::None {
+            super::dump::hex(self.out, part.data);
         }
         Ok(())
     }
@@ -255,6 +255,7 @@ impl Pen<'_> {
             }
             icmp6::NEIGHBOR_ADVERTISEMENT => self.advertisement(part)?,
             icmp6::ROUTER_SOLICITATION => self.discovery_options(part.skip(8))?,
+            icmp6::ROUTER_ADVERTISEMENT if self.opts.verbose > 0 => self.router_advertisement(part)?,
             icmp6::REDIRECT => {
                 self.s(", ");
                 num::ipv6(self.out, &part.array(24)?);
@@ -325,19 +326,52 @@ impl Pen<'_> {
         self.s(", tgt is ");
         num::ipv6(self.out, &part.array(8)?);
         if self.opts.verbose > 0 {
-            let flags = part.u8(4)?;
-            self.s(", Flags [");
-            let mut any = false;
-            for (bit, name) in [(0x80, "router"), (0x40, "solicited"), (0x20, "override")] {
-                if flags & bit != 0 {
-                    self.s(if any { ", " } else { "" });
-                    self.s(name);
-                    any = true;
-                }
-            }
-            self.s(if any { "]" } else { "none]" });
+            self.s(", ");
+            self.flag_names(part.u8(4)?, &[(0x80, "router"), (0x40, "solicited"), (0x20, "override")]);
         }
         self.discovery_options(part.skip(24))
+    }
+
+    fn flag_names(&mut self, flags: u8, names: &[(u8, &str)]) {
+        self.s("Flags [");
+        let mut any = false;
+        for (_, name) in names.iter().filter(|(bit, _)| flags & bit != 0) {
+            self.s(if any { ", " } else { "" });
+            self.s(name);
+            any = true;
+        }
+        self.s(if any { "]" } else { "none]" });
+    }
+
+    fn router_advertisement(&mut self, part: Part<'_>) -> Written {
+        let flags = part.u8(5)?;
+        self.sd("\n\thop limit ", part.u8(4)?);
+        self.s(", ");
+        self.flag_names(flags, &[(0x80, "managed"), (0x40, "other stateful"), (0x20, "home agent")]);
+        self.s(", pref ");
+        self.s(["medium", "high", "reserved", "low"][usize::from(flags >> 3 & 3)]);
+        self.sd(", router lifetime ", part.be16(6)?);
+        self.sd("s, reachable time ", part.be32(8)?);
+        self.sd("ms, retrans timer ", part.be32(12)?);
+        self.s("ms");
+        self.discovery_options(part.skip(16))
+    }
+
+    fn prefix_information(&mut self, body: Part<'_>) -> Written {
+        num::ipv6(self.out, &body.array(14)?);
+        self.sd("/", body.u8(0)?);
+        self.s(", ");
+        self.flag_names(body.u8(1)?, &[(0x80, "onlink"), (0x40, "auto"), (0x20, "router")]);
+        for (name, seconds) in [(", valid time ", body.be32(2)?), (", pref. time ", body.be32(6)?)] {
+            if seconds == u32::MAX {
+                self.s(name);
+                self.s("infinity");
+            } else {
+                self.sd(name, seconds);
+                self.s("s");
+            }
+        }
+        Ok(())
     }
 
     /// Options of neighbour discovery, with `-v`, one per line.
@@ -367,6 +401,7 @@ impl Pen<'_> {
             let body = rest.bytes(2, length - 2)?;
             match (kind, body) {
                 (1 | 2, _) => self.mac(body),
+                (3, _) if body.len() >= 30 => self.prefix_information(Part::new(body, body.len()))?,
                 (5, [_, _, a, b, c, d]) => self.sd(" ", u32::from_be_bytes([*a, *b, *c, *d])),
                 _ => {
                     self.s("0x");

@@ -18,7 +18,7 @@ fn shows_ports(proto: u8) -> bool {
 pub(super) fn transport_checksum(carrier: &Carrier, proto: u8, data: &[u8]) -> u16 {
     let length = (data.len() as u32).to_be_bytes();
     let tail = [0, 0, 0, proto];
-    match (carrier.src, carrier.dst) {
+    match (carrier.src, carrier.final_dst) {
         (IpAddr::V4(src), IpAddr::V4(dst)) => {
             checksum(&[&src.octets(), &dst.octets(), &tail[2..], &length[2..], data])
         }
@@ -80,7 +80,8 @@ impl Pen<'_> {
             self.ipv4_details(&ip)?;
         }
         let (src, dst) = (IpAddr::from(ip.src), IpAddr::from(ip.dst));
-        let carrier = Carrier { src, dst, fragmented: ip.is_fragment(), addresses_shown: false };
+        let final_dst = source_route_end(ip.options()).map_or(dst, IpAddr::from);
+        let carrier = Carrier { src, dst, final_dst, fragmented: ip.is_fragment(), addresses_shown: false };
         if ip.fragment_offset() > 0 {
             self.endpoints(&carrier, None, PortKind::Tcp);
             self.s(" ");
@@ -229,7 +230,7 @@ impl Pen<'_> {
         }
         let (src, dst) = (IpAddr::from(ip.src), IpAddr::from(ip.dst));
         let shown = !shows_ports(ip.next);
-        let mut carrier = Carrier { src, dst, fragmented: false, addresses_shown: shown };
+        let mut carrier = Carrier { src, dst, final_dst: dst, fragmented: false, addresses_shown: shown };
         if shown {
             self.endpoints(&carrier, None, PortKind::Tcp);
             self.s(" ");
@@ -266,7 +267,14 @@ impl Pen<'_> {
                 self.s("DSTOPT ");
                 self.option_headers(header)?;
             }
-            ip_proto::ROUTING => self.routing(header)?,
+            ip_proto::ROUTING => {
+                self.routing(header)?;
+                // The last address of a list that is not used up is the last stop.
+                let (kind, left) = (header.u8(2)?, header.u8(3)?);
+                if matches!(kind, 0 | 2) && left > 0 && header.len >= 24 {
+                    carrier.final_dst = IpAddr::from(header.array::<16>(header.len - 16)?);
+                }
+            }
             ip_proto::FRAGMENT => {
                 self.layer = "frag6";
                 let offset = usize::from(header.be16(2)? & 0xfff8);
@@ -637,6 +645,30 @@ impl Pen<'_> {
         self.len(", length ", part.len);
         Ok(())
     }
+}
+
+/// The last address of a source route that is not used up, among IPv4 options.
+fn source_route_end(mut options: Part<'_>) -> Option<[u8; 4]> {
+    while options.len > 0 {
+        let kind = options.u8(0).ok()?;
+        if kind == 0 {
+            return None;
+        }
+        if kind == 1 {
+            options = options.skip(1);
+            continue;
+        }
+        let length = usize::from(options.u8(1).ok()?);
+        if length < 2 || length > options.len {
+            return None;
+        }
+        if matches!(kind, 131 | 137) && length >= 7 {
+            let pointer = usize::from(options.u8(2).ok()?);
+            return if pointer <= length { options.array(length - 4).ok() } else { None };
+        }
+        options = options.skip(length);
+    }
+    None
 }
 
 /// Which extension header was cut off.

@@ -149,8 +149,19 @@ impl Pen<'_> {
         Ok(())
     }
 
-    /// An EtherType with its name: `IPv4 (0x0800)`.
+    /// An EtherType with its name: `ethertype IPv4 (0x0800)`, or only the name with `-q`. `before` ends in `ethertype `.
     pub(super) fn ethertype_name(&mut self, before: &str, ether: u16) {
+        if self.opts.quiet {
+            self.s(before.trim_end_matches("ethertype "));
+            match ethertype::name(ether) {
+                Some(name) => self.s(name),
+                None => {
+                    self.sx_padded("Unknown Ethertype (", ether, 4);
+                    self.s(")");
+                }
+            }
+            return;
+        }
         self.s(before);
         self.s(ethertype::name(ether).unwrap_or("Unknown"));
         self.sx_padded(" (", ether, 4);
@@ -378,7 +389,10 @@ impl Pen<'_> {
                 self.llc_control(&head);
                 self.s(if head.ssap & 1 == 0 { ", Flags [Command]" } else { ", Flags [Response]" });
                 self.len(", length ", part.len);
-                self.unknown(rest);
+                // Only information frames carry data.
+                if head.control & 1 == 0 || head.control & 0xef == 0x03 {
+                    self.unknown(part);
+                }
             }
         }
         Ok(())
@@ -391,7 +405,7 @@ impl Pen<'_> {
         self.sx_padded(" (", head.dsap, 2);
         self.s(if head.dsap & 1 == 0 { ") Individual, ssap " } else { ") Group, ssap " });
         self.s(name(head.ssap & 0xfe));
-        self.sx_padded(" (", head.ssap, 2);
+        self.sx_padded(" (", head.ssap & 0xfe, 2);
         self.s(if head.ssap & 1 == 0 { ") Command, ctrl " } else { ") Response, ctrl " });
         self.sx_padded("", head.control, if head.is_unnumbered() { 2 } else { 4 });
         self.s(": ");

@@ -16,7 +16,7 @@ mod dns;
 pub mod dump;
 mod icmp;
 mod ip;
-mod json;
+pub(crate) mod json;
 mod link;
 pub mod num;
 mod pen;

@@ -24,6 +24,8 @@ pub(super) type Written = Result<(), Cut>;
 pub(super) struct Carrier {
     pub(super) src: IpAddr,
     pub(super) dst: IpAddr,
+    /// The destination that the checksum covers: the last one, if the packet is source routed (RFC 8200, 8.1).
+    pub(super) final_dst: IpAddr,
     /// The packet is a fragment: its checksum cannot be verified.
     pub(super) fragmented: bool,
     /// The addresses are printed already (IPv6 extension headers came between).
@@ -132,9 +134,9 @@ impl<'p> Pen<'p> {
         self.s("]");
     }
 
-    /// The bytes of a payload that nothing is known about; not if a dump follows anyway.
+    /// The bytes of a payload that nothing is known about; not with `-q`, and not if a dump follows anyway.
     pub(super) fn unknown(&mut self, part: Part<'_>) {
-        if self.opts.dump == Dump::None {
+        if self.opts.dump == Dump::None && !self.opts.quiet {
             super::dump::hex_ascii(self.out, part.data);
         }
     }

@@ -22,8 +22,10 @@ struct Entry {
 pub struct Base {
     /// From its sequence number.
     pub seq: u32,
-    /// From its acknowledgement number and the numbers of selective acknowledgements.
+    /// From its acknowledgement number.
     pub ack: u32,
+    /// From the numbers of its selective acknowledgements.
+    pub sack: u32,
 }
 
 /// The first numbers seen of up to 65,536 conversations; the ones not used longest give way to new ones.
@@ -44,11 +46,11 @@ fn number(address: IpAddr) -> u128 {
 }
 
 impl SeqTable {
-    /// Looks up the conversation of a packet with the ACK flag; `None` if it is new, or begins anew with SYN: then its
-    /// numbers are remembered and shown as they are.
+    /// Looks up the conversation of a packet with the ACK flag. If it is new, or begins anew with SYN, its numbers are
+    /// remembered, and shown as they are except those of selective acknowledgements.
     ///
     /// The first acknowledgement number counts one less than stated, as tcpdump does, so that the first data byte is 1.
-    pub fn base(&mut self, src: (IpAddr, u16), dst: (IpAddr, u16), seq: u32, ack: u32, syn: bool) -> Option<Base> {
+    pub fn base(&mut self, src: (IpAddr, u16), dst: (IpAddr, u16), seq: u32, ack: u32, syn: bool) -> Base {
         let (from, to) = ((number(src.0), src.1), (number(dst.0), dst.1));
         let reverse = from > to;
         let key = if reverse { Key { low: to, high: from } } else { Key { low: from, high: to } };
@@ -63,21 +65,22 @@ impl SeqTable {
         let mut base = [0; 2];
         base[own] = seq;
         base[other] = ack.wrapping_sub(1);
+        let fresh = Base { seq: 0, ack: 0, sack: base[other] };
         match found {
             Some(entry) if !syn => {
                 entry.used = clock;
-                Some(Base { seq: entry.base[own], ack: entry.base[other] })
+                Base { seq: entry.base[own], ack: entry.base[other], sack: entry.base[other] }
             }
             Some(entry) => {
                 *entry = Entry { key, base, used: clock };
-                None
+                fresh
             }
             None => {
                 let age = |slot: &Option<Entry>| slot.map_or(u32::MAX, |entry| clock.wrapping_sub(entry.used));
                 if let Some(slot) = set.iter_mut().max_by_key(|slot| age(slot)) {
                     *slot = Some(Entry { key, base, used: clock });
                 }
-                None
+                fresh
             }
         }
     }
@@ -105,12 +108,16 @@ mod tests {
     fn both_directions_share_a_conversation() {
         for (client, server) in [(A, B), (B, A)] {
             let mut table = SeqTable::default();
-            assert_eq!(table.base(server, client, 5000, 1001, true), None);
-            assert_eq!(table.base(client, server, 1001, 5001, false), Some(Base { seq: 1000, ack: 5000 }));
-            assert_eq!(table.base(server, client, 5001, 1001, false), Some(Base { seq: 5000, ack: 1000 }));
+            let mut base = |src, dst, seq, ack, syn| {
+                let base = table.base(src, dst, seq, ack, syn);
+                (base.seq, base.ack, base.sack)
+            };
+            assert_eq!(base(server, client, 5000, 1001, true), (0, 0, 1000));
+            assert_eq!(base(client, server, 1001, 5001, false), (1000, 5000, 5000));
+            assert_eq!(base(server, client, 5001, 1001, false), (5000, 1000, 1000));
             // A new beginning replaces the old one.
-            assert_eq!(table.base(server, client, 9000, 2001, true), None);
-            assert_eq!(table.base(client, server, 2001, 9001, false), Some(Base { seq: 2000, ack: 9000 }));
+            assert_eq!(base(server, client, 9000, 2001, true), (0, 0, 2000));
+            assert_eq!(base(client, server, 2001, 9001, false), (2000, 9000, 9000));
         }
     }
 
@@ -119,8 +126,8 @@ mod tests {
         let mut table = SeqTable::default();
         for n in 0..300_000u32 {
             let client = (IpAddr::from(n.to_be_bytes()), 1000);
-            assert_eq!(table.base(client, B, n, 1, false), None);
-            assert_eq!(table.base(B, client, 1, n, false).map(|base| base.ack), Some(n));
+            assert_eq!(table.base(client, B, n, 1, false).seq, 0);
+            assert_eq!(table.base(B, client, 1, n, false).ack, n);
         }
         assert_eq!(table.sets.len(), SETS);
     }

@@ -103,7 +103,7 @@ impl Pen<'_> {
         }
         let (src, dst) = ((carrier.src, tcp.sport), (carrier.dst, tcp.dport));
         let syn = tcp.flags & tcp_flag::SYN != 0;
-        self.state.seqs.base(src, dst, tcp.seq, tcp.ack, syn).unwrap_or_default()
+        self.state.seqs.base(src, dst, tcp.seq, tcp.ack, syn)
     }
 
     /// The options; `false` if one is bad and the line ends there.
@@ -141,7 +141,7 @@ impl Pen<'_> {
         self.s(" ");
         for block in blocks.chunks_exact(8) {
             let edge = |at: usize| {
-                u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]).wrapping_sub(base.ack)
+                u32::from_be_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]]).wrapping_sub(base.sack)
             };
             self.sd("{", edge(0));
             self.sd(":", edge(4));
@@ -156,6 +156,15 @@ impl Pen<'_> {
             (34, _) => return self.s("tfo  (invalid)"),
             (28, &[high, low]) => {
                 self.sx("uto ", u16::from_be_bytes([high, low]));
+                return;
+            }
+            (29, &[key, next, ref mac @ ..]) => {
+                self.sd("tcp-ao keyid ", key);
+                self.sd(" rnextkeyid ", next);
+                if !mac.is_empty() {
+                    self.s(" mac 0x");
+                    num::hex_bytes(self.out, mac);
+                }
                 return;
             }
             (30, _) => self.s("mptcp"),

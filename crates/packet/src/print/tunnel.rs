@@ -231,7 +231,7 @@ impl Pen<'_> {
             ethertype::PPP => {
                 let body = if payload.be16(0)? == 0xff03 { payload.skip(2) } else { payload };
                 let (protocol, rest) = link::ppp_protocol(body).map_err(|_| Cut)?;
-                self.nested(|pen| pen.ppp(protocol, body.len, rest))
+                self.nested(|pen| pen.ppp(protocol, payload.len, rest))
             }
             protocol => {
                 self.sx("gre-proto-", protocol);

@@ -53,7 +53,7 @@ impl Pen<'_> {
             self.s("[no cksum] ");
             return;
         }
-        if !packet.is_whole() || packet.len < usize::from(udp.len) {
+        if !packet.is_whole() {
             return;
         }
         let result = transport_checksum(carrier, ip_proto::UDP, packet.data);

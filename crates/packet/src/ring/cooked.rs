@@ -205,13 +205,7 @@ mod tests {
 
     #[test]
     fn jumps_reach_over_inserted_instructions() {
-        let insns = [
-            Insn::jump_k(JmpOp::Eq, 1, 1, 2),
-            Insn::ld_len(),
-            Insn::ja(1),
-            Insn::ld_len(),
-            Insn::ret_a(),
-        ];
+        let insns = [Insn::jump_k(JmpOp::Eq, 1, 1, 2), Insn::ld_len(), Insn::ja(1), Insn::ld_len(), Insn::ret_a()];
         let rewritten = rewrite_for_cooked(&insns).unwrap();
         let add = Insn::alu_k(AluOp::Add, 20);
         assert_eq!(

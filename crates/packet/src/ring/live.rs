@@ -90,7 +90,6 @@ pub(super) fn insert_tag(bytes: &mut [u8], start: usize, tag: VlanTag) -> Option
     Some(new_start)
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

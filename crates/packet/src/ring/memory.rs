@@ -86,16 +86,17 @@ impl Ring {
         unsafe { self.base.as_ptr().add(self.current * self.shape.block) }
     }
 
-    /// Whether a frame can be had without waiting.
-    pub(super) fn is_ready(&self) -> bool {
-        self.left.is_some_and(|left| left > 0) || self.filled()
+    /// Whether a frame can be had without waiting. Gives a block back that is used up.
+    pub(super) fn is_ready(&mut self) -> bool {
+        if self.left == Some(0) {
+            self.release();
+        }
+        self.left.is_some() || self.filled()
     }
 
-    /// Whether the kernel has filled the block that comes next.
+    /// Whether the kernel has filled the current block, if it is not ours already.
     fn filled(&self) -> bool {
-        let next_is_current = self.left.is_none();
-        // Only asked when the current block is used up: before that the answer is known.
-        next_is_current && self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+        self.left.is_none() && self.status().load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
     }
 
     /// Copies a value out of the current block.
@@ -200,5 +201,89 @@ impl Drop for Ring {
         // SAFETY: address and length are those of the mapping, and no slice of it can outlive this value. Failure
         // is impossible for them and would only leave the mapping in place.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.shape.block * self.shape.count) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arbtest::arbtest;
+
+    const SHAPE: Shape = Shape { block: 4096, count: 3 };
+
+    /// A ring that no kernel fills.
+    fn anonymous() -> Ring {
+        // SAFETY: a new mapping at an address of the kernel's choice disturbs nothing.
+        let base = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                SHAPE.block * SHAPE.count,
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        assert_ne!(base, libc::MAP_FAILED);
+        Ring { base: NonNull::new(base.cast()).unwrap(), shape: SHAPE, current: 0, left: None, next: 0 }
+    }
+
+    /// Stores a 32-bit number in a block.
+    fn put(ring: &Ring, block: usize, offset: usize, value: u32) {
+        assert!(block < SHAPE.count && offset + 4 <= SHAPE.block);
+        // SAFETY: the place lies inside the mapping, which nothing else uses.
+        unsafe { ring.base.as_ptr().add(block * SHAPE.block + offset).cast::<u32>().write_unaligned(value) };
+    }
+
+    /// Offsets of what matters, so that random numbers often mean something.
+    fn interesting(frame: usize) -> [usize; 7] {
+        let packets = STATUS + 4;
+        let first = STATUS + 8;
+        let next = frame + std::mem::offset_of!(libc::tpacket3_hdr, tp_next_offset);
+        let len = frame + std::mem::offset_of!(libc::tpacket3_hdr, tp_snaplen);
+        let mac = frame + std::mem::offset_of!(libc::tpacket3_hdr, tp_mac);
+        [STATUS, packets, first, next, len, mac, frame]
+    }
+
+    /// Whatever is in the memory: no frame reaches out of its block, and the walk ends.
+    #[test]
+    fn damaged_rings_are_noticed() {
+        let (mut frames, mut errors) = (0u32, 0u32);
+        arbtest(|u| {
+            let mut ring = anonymous();
+            for block in 0..SHAPE.count {
+                put(&ring, block, STATUS, libc::TP_STATUS_USER);
+                put(&ring, block, STATUS + 4, u.int_in_range(0..=4)?);
+                put(&ring, block, STATUS + 8, 48);
+                for frame in [48usize, 48 + 256, 48 + 512] {
+                    put(&ring, block, frame, 256);
+                    put(&ring, block, frame + 12, u.int_in_range(0..=200)?);
+                    put(&ring, block, frame + 24, u.int_in_range(60..=110)?);
+                }
+                for _ in 0..u.int_in_range(0..=3)? {
+                    let frame = 48 + 256 * u.int_in_range(0..=2)?;
+                    let offset = *u.choose(&interesting(frame))?;
+                    put(&ring, block, offset, u.arbitrary()?);
+                }
+            }
+            loop {
+                match ring.advance() {
+                    Ok(Some(frame)) => {
+                        frames += 1;
+                        let (bytes, start) = ring.bytes(&frame);
+                        assert!(bytes.len() <= SHAPE.block && start <= bytes.len());
+                        bytes.fill(0xff);
+                    }
+                    Ok(None) => break,
+                    Err(_) => {
+                        errors += 1;
+                        break;
+                    }
+                }
+            }
+            Ok(())
+        })
+        .budget_ms(1000);
+        assert!(frames > 100 && errors > 100, "one-sided test: {frames} frames, {errors} errors");
     }
 }

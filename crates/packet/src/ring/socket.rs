@@ -109,13 +109,7 @@ pub(super) fn pending_error(fd: BorrowedFd<'_>) -> i32 {
     let mut len = size_of::<c_int>() as libc::socklen_t;
     // SAFETY: the kernel writes at most `len` bytes to `errno`, both live through the call.
     let result = unsafe {
-        libc::getsockopt(
-            fd.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ERROR,
-            (&raw mut errno).cast(),
-            &raw mut len,
-        )
+        libc::getsockopt(fd.as_raw_fd(), libc::SOL_SOCKET, libc::SO_ERROR, (&raw mut errno).cast(), &raw mut len)
     };
     if result == 0 { errno } else { last_errno() }
 }

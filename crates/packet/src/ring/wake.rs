@@ -121,8 +121,7 @@ impl Signals {
         };
         EVENT.store(waker.event.as_raw_fd(), Ordering::Release);
         for &(signal, number) in SIGNALS.iter().filter(|row| signals.contains(&row.0)) {
-            install(number, signal == Signal::Hangup)
-                .map_err(|_| CaptureError::last("install a signal handler"))?;
+            install(number, signal == Signal::Hangup).map_err(|_| CaptureError::last("install a signal handler"))?;
         }
         Ok(Self)
     }
@@ -132,7 +131,7 @@ impl Signals {
         let Some(row) = SIGNALS.iter().find(|row| row.0 == signal) else { return false };
         let bit = 1 << row.1;
         let came = PENDING.load(Ordering::Relaxed) & bit != 0 && PENDING.fetch_and(!bit, Ordering::AcqRel) & bit != 0;
-        if came {
+        if came && ends(row.1) {
             REQUESTS.store(0, Ordering::Relaxed);
         }
         came
@@ -171,6 +170,11 @@ fn install(number: libc::c_int, respect_ignored: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the signal asks the process to end.
+const fn ends(number: libc::c_int) -> bool {
+    matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP)
+}
+
 /// The handler. May run at any moment in any thread.
 extern "C" fn note(number: libc::c_int) {
     // SAFETY: the address of the thread's error number is always valid; what is interrupted must find it unchanged.
@@ -178,8 +182,7 @@ extern "C" fn note(number: libc::c_int) {
     if (0..32).contains(&number) {
         PENDING.fetch_or(1 << number, Ordering::AcqRel);
     }
-    let ends = matches!(number, libc::SIGINT | libc::SIGTERM | libc::SIGHUP);
-    if ends && REQUESTS.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
+    if ends(number) && REQUESTS.fetch_add(1, Ordering::Relaxed) + 1 >= PATIENCE {
         // SAFETY: both functions are async-signal-safe and take no pointers.
         unsafe {
             libc::signal(number, libc::SIG_DFL);

@@ -212,6 +212,21 @@ fn long_capture_goes_round_the_ring() {
     assert_eq!((stats.captured, stats.received, stats.dropped), (20_000, 20_000, 0));
 }
 
+/// A reader that waits before every packet, and so asks again when it has read a block to its end.
+#[test]
+fn one_packet_per_wait() {
+    let Some(net) = Net::new() else { return };
+    let mut capture = net.inside(0, || capture(&options(), &ethernet_udp_to(4242)));
+    for round in 0..40u32 {
+        net.inside(1, || send_numbered(1, 4242, round * 2..round * 2 + 2));
+        for number in round * 2..round * 2 + 2 {
+            assert_eq!(capture.wait(Some(Duration::from_secs(5))).unwrap(), Wait::Ready);
+            let packet = capture.next_packet().unwrap().unwrap();
+            assert_eq!(packet.data[packet.data.len() - 4..], number.to_be_bytes());
+        }
+    }
+}
+
 #[test]
 fn tcp_by_direction() {
     let Some(net) = Net::new() else { return };

@@ -1,0 +1,116 @@
+//! The command line: what was typed, checked for form and nothing else. Nothing here opens a file.
+//!
+//! `--help`, the manual pages and shell completion are made from these definitions.
+
+mod dns;
+mod filter;
+mod values;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+pub use dns::DnsArgs;
+pub use filter::FilterArgs;
+pub use values::{CompatArg, DirectionArg, Precision};
+
+/// The BPF system in one binary.
+#[derive(Debug, Parser)]
+#[command(
+    name = "skep",
+    version,
+    max_term_width = 100,
+    after_help = "Exit status: 0 success; 1 input, capture or output failed; 2 wrong usage or a faulty filter expression."
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The sub-commands.
+// Parsed once per process, so their sizes do not matter.
+#[allow(clippy::large_enum_variant)]
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Capture, read, print and save packets that match a tcpdump expression; show its bytecode
+    Filter(FilterArgs),
+    /// Watch DNS: queries with their answers, latency and failures
+    Dns(DnsArgs),
+    /// Print a script that completes skep's command lines in a shell
+    #[command(after_help = "Bash: source <(skep completions bash)")]
+    Completions {
+        /// For which shell
+        #[arg(value_enum)]
+        shell: clap_complete::Shell,
+    },
+    /// Write the manual pages
+    #[command(hide = true)]
+    Man {
+        /// Into this directory
+        directory: PathBuf,
+    },
+}
+
+/// Prints the parser's answer: help, version, or what is wrong.
+pub fn answer(answer: &clap::Error) -> ExitCode {
+    // Nobody is left to tell if this cannot be printed.
+    let _ = answer.print();
+    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn definitions_are_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn habits_of_tcpdump_are_understood() {
+        let parse = |words: &[&str]| {
+            let all = ["skep", "filter"].iter().chain(words);
+            match Cli::try_parse_from(all).map(|cli| cli.command) {
+                Ok(Command::Filter(args)) => args,
+                other => panic!("{words:?}: {other:?}"),
+            }
+        };
+        let args = parse(&["-nnei", "any", "-s0", "-c5", "tcp", "port", "80"]);
+        assert_eq!((args.numeric, args.link_header, args.snaplen, args.count), (2, true, Some(0), Some(5)));
+        assert_eq!(args.interface.as_deref(), Some("any"));
+        assert_eq!(args.expression, ["tcp", "port", "80"]);
+        let args = parse(&["-r", "-", "-w", "-", "port", "53", "-vvv"]);
+        assert_eq!((args.read.unwrap().as_os_str(), args.write.unwrap().as_os_str()), ("-".as_ref(), "-".as_ref()));
+        assert_eq!((args.verbose, args.expression.len()), (3, 2));
+        let args = parse(&["-dd", "-d", "--", "ip[2:2]", "-", "4", "=", "-i"]);
+        assert_eq!((args.dump, args.expression.join(" ").as_str()), (3, "ip[2:2] - 4 = -i"));
+        let args = parse(&["-tttt", "-XX", "--diff", "tcp", "udp"]);
+        assert_eq!((args.time, args.hex_ascii, args.diff.unwrap().len()), (4, 2, 2));
+        let args = parse(&["-pni", "eth0", "-U", "-U", "-C", "10k", "-G3", "-W2", "-z", "gzip", "-w", "x"]);
+        assert_eq!((args.file_size, args.seconds, args.files), (Some(10_240), Some(3), Some(2)));
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for words in [
+            &["-i", "lo", "-r", "x"][..],
+            &["-c", "0"],
+            &["-c", "many"],
+            &["-C", "5"],
+            &["-y", "nosuch"],
+            &["-W", "3", "-w", "x"],
+            &["--diff", "one"],
+            &["-Q", "sideways"],
+            &["-z", "gzip", "-w", "x"],
+            &["--compat", "0.9"],
+        ] {
+            let all = ["skep", "filter"].iter().chain(words);
+            assert_eq!(Cli::try_parse_from(all).unwrap_err().exit_code(), 2, "{words:?}");
+        }
+    }
+}
