@@ -292,7 +292,7 @@ fn create_error(errno: i32, definition: &MapDefinition<'_>) -> KernelError {
         libc::EINVAL | libc::E2BIG => KernelError::Invalid {
             action: ACTION,
             problem: format!(
-                "the kernel does not accept a {map_type} map with keys of {key_size} bytes, values of {value_size} \
+                "the kernel does not accept a map of type {map_type} with keys of {key_size} bytes, values of {value_size} \
                  bytes, {max_entries} entries and flags {flags:#x} for `{name}`"
             ),
         },

@@ -298,7 +298,7 @@ fn arrays_tries_and_per_cpu_maps() {
         max_entries: 1,
         flags: 0,
     });
-    assert!(error.unwrap_err().to_string().contains("does not accept a array map with keys of 3 bytes"));
+    assert!(error.unwrap_err().to_string().contains("does not accept a map of type array with keys of 3 bytes"));
 }
 
 /// A filter that keeps packets whose first four bytes are in a set.

@@ -6,8 +6,9 @@ fn main() {
     let link = skep_proto::LinkType::from_name(&a[0]).unwrap();
     let opts = Options { link, optimize: o, compat: Compat::V1_10, ..Options::default() };
     let r = names::FixedResolver::new();
+    let src = if let Some(f) = a[1].strip_prefix("@@") { std::fs::read_to_string(f).unwrap() } else { a[1].clone() };
     let t = std::time::Instant::now();
-    match compile(&a[1], &opts, &r) {
+    match compile(&src, &opts, &r) {
         Ok(f) => { if f.program.len() < 300 { print!("{}", skep_isa::classic::listing(&f.program, skep_isa::classic::PadStyle::V1_11)); } eprintln!("{} insns {:?}", f.program.len(), t.elapsed()); }
         Err(e) => for d in e { println!("{}: {:?} {:?}", d.message, d.span, d.help) },
     }

@@ -88,7 +88,7 @@ enum Refused {
 
 /// The passes behind the generator.
 fn lower(
-    values: Values,
+    mut values: Values,
     formulas: &mut crate::formula::Formulas,
     root: FId,
     vars: u8,
@@ -99,6 +99,7 @@ fn lower(
     if options.optimize {
         thread_branches(&values, &mut graph);
         graph.drop_dead_sets(&values);
+        graph.shift_aligned_switches(&mut values);
         if graph.root == Graph::REJECT {
             return Err(Refused::RejectsAll);
         }

@@ -6,7 +6,7 @@
 //! gathered per value; what an element would have been preceded by is then evaluated before it may accept, because a
 //! packet too short for it has to be rejected.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::formula::{FId, Formula, Formulas};
@@ -243,8 +243,9 @@ impl Factor<'_> {
             let next = events[i].0;
             if next > at && !active.is_empty() {
                 let mut key: Vec<FId> = Vec::new();
+                let mut seen = HashSet::new();
                 for &r in &active {
-                    if !key.contains(&rests[r]) {
+                    if seen.insert(rests[r]) {
                         key.push(rests[r]);
                     }
                     if rests[r] == Formulas::TRUE {

@@ -306,6 +306,54 @@ impl Graph {
         self.root = renamed.get(&self.root).copied().unwrap_or(self.root);
     }
 
+    /// Switches whose ranges are all aligned blocks, such as networks of one prefix length, test the shifted value:
+    /// blocks become single numbers, which take one comparison instead of two.
+    pub fn shift_aligned_switches(&mut self, values: &mut Values) {
+        /// From how many ranges on the shift pays.
+        const LEAST: usize = 6;
+        let mut renamed: HashMap<NodeId, NodeId> = HashMap::new();
+        for id in self.postorder() {
+            let to = |next: &NodeId| renamed.get(next).copied().unwrap_or(*next);
+            let new = match self.get(id).clone() {
+                Node::Return(_) => id,
+                Node::Switch { value, cases, default } => {
+                    let ranges = || cases.iter().flat_map(|(s, _)| s.ranges());
+                    let ends = ranges().fold(0, |bits, &(lo, hi)| bits | lo | hi.wrapping_add(1));
+                    let shift = ends.trailing_zeros().min(31);
+                    let wide = ranges().filter(|(lo, hi)| lo != hi).count();
+                    let (by, value) = if wide >= LEAST && shift > 0 && ends != 0 {
+                        (shift, values.bin_k(AluOp::Rsh, value, shift))
+                    } else {
+                        (0, value)
+                    };
+                    let cases = cases
+                        .iter()
+                        .map(|(set, target)| {
+                            let ranges = set.ranges().iter().map(|&(lo, hi)| (lo >> by, hi >> by)).collect();
+                            (Arc::new(RangeSet::from_ranges(ranges)), to(target))
+                        })
+                        .collect();
+                    let default = to(&default);
+                    self.switch(values, value, cases, default)
+                }
+                Node::Compare { op, left, right, yes, no } => {
+                    let targets = (to(&yes), to(&no));
+                    self.compare(values, op, (left, right), targets)
+                }
+                Node::Need { value, next } => {
+                    let next = to(&next);
+                    self.need(values, value, next)
+                }
+                Node::Set { var, value, next } => {
+                    let next = to(&next);
+                    self.set(var, value, next)
+                }
+            };
+            renamed.insert(id, new);
+        }
+        self.root = renamed.get(&self.root).copied().unwrap_or(self.root);
+    }
+
     fn each_value(&self, id: NodeId, mut f: impl FnMut(ValId)) {
         match self.get(id) {
             Node::Return(_) => {}

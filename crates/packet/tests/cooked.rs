@@ -25,7 +25,11 @@ fn any_insn(u: &mut Unstructured<'_>, left: u8) -> Result<Insn> {
         6 => Insn::ld_len(),
         7 => Insn::ld_imm(u.int_in_range(0..=300)?),
         8 => Insn::ldx_imm(u.int_in_range(0..=40)?),
-        9 => Insn::ld_abs(Size::Word, SKF_AD_OFF + u.choose(&ANCILLARY)?.offset),
+        // Netlink attributes are searched for in the packet's bytes; such filters are not rewritten.
+        9 => match u.choose(&ANCILLARY)?.offset {
+            12 | 16 => Insn::ld_len(),
+            offset => Insn::ld_abs(Size::Word, SKF_AD_OFF + offset),
+        },
         10 => Insn::alu_k(*u.choose(&[AluOp::Add, AluOp::And, AluOp::Sub])?, u.int_in_range(1..=255)?),
         11 => Insn::st(u.int_in_range(0..=3)?),
         12 => Insn::ld_mem(u.int_in_range(0..=3)?),
@@ -57,8 +61,10 @@ fn rewritten_filters_agree() {
                 mark: u.arbitrary()?,
                 rxhash: u.arbitrary()?,
                 vlan_tci: u.arbitrary()?,
+                payload_offset: u.int_in_range(0..=100)?,
                 ..Metadata::default()
             };
+            let with_header = Metadata { payload_offset: meta.payload_offset + SLL2_LEN as u32, ..meta };
             let longest = u.len().min(60);
             let length = u.int_in_range(0..=longest)?;
             // Choosing the length took a byte.
@@ -70,7 +76,7 @@ fn rewritten_filters_agree() {
             packet.extend([meta.packet_type, 6, 1, 2, 3, 4, 5, 6, 0, 0]);
             packet.extend(payload);
             let wire = packet.len() as u32 + u.int_in_range(0..=9)?;
-            let expected = before.run(&packet, wire, &meta);
+            let expected = before.run(&packet, wire, &with_header);
             assert_eq!(after.run(payload, wire - SLL2_LEN as u32, &meta), expected, "{insns:?} {packet:02x?}");
             runs += 1;
             nonzero += u32::from(expected != 0);

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 
 pub use dns::DnsArgs;
 pub use filter::FilterArgs;
-pub use values::{CompatArg, DirectionArg, Precision};
+pub use values::{CompatArg, Precision};
 
 /// The BPF system in one binary.
 #[derive(Debug, Parser)]

@@ -4,7 +4,6 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use skep_isa::classic::Insn;
 use skep_packet::file::Interface;
 use skep_packet::ring::{
     ANY, Capture, CaptureError, CaptureOptions, Directions, InterfaceChoice, LARGEST_SNAPLEN, Signal, Signals, Wait,
@@ -277,13 +276,6 @@ fn drop_privileges(args: &FilterArgs, user: &str) -> Result<(), Failure> {
         let _ = fs::remove_file(&probe);
     }
     Ok(())
-}
-
-/// What a program is for a capture: for `skep dns`, which has an expression of its own.
-pub fn install_expression(capture: &mut Capture, expression: &Expression) -> Result<Installed, Failure> {
-    let target = Target::live(capture.link(), None);
-    let program: Vec<Insn> = compile(expression, target)?.program;
-    install(capture, &program)
 }
 
 #[cfg(test)]

@@ -21,9 +21,9 @@ use crate::args::FilterArgs;
 use crate::failure::Failure;
 
 pub use attach::{Installed, install};
-pub use expression::{Expression, Target, compile};
-pub use live::{capture_options, catch_signals, netmask_of, open_capture};
-pub use source::{finish_reading, open};
+pub use expression::{Expression, Target};
+pub use live::{capture_options, catch_signals, open_capture, print_summary};
+pub use source::{Stop, finish_reading, open as open_recording};
 
 /// Does what the arguments ask for.
 pub fn run(args: &FilterArgs) -> Result<(), Failure> {

@@ -62,7 +62,7 @@ pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<
     }
     choose_entries(values, graph, &order, &mut blocks);
     let first_steps = first_steps(graph, &blocks);
-    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new(), verdicts_at_end: false };
+    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new(), sizes: Vec::new(), verdicts_at_end: false };
     // The kernel's check of scratch memory carries what is written over a `ret` into the code behind it. Programs that
     // use scratch memory therefore have their verdicts at the end, and nothing behind them.
     writer.verdicts_at_end = uses_scratch(&blocks);
@@ -219,7 +219,9 @@ struct Writer {
     /// The nearest instance of each place, as its distance from the end of the program.
     places: HashMap<Place, usize>,
     /// Where the nearest instance of each conditional jump stands, and its number.
-    jumps: HashMap<(JmpOp, Option<u32>, SharedGoal, SharedGoal), (usize, usize)>,
+    jumps: HashMap<SharedKey, (usize, usize)>,
+    /// How many jumps each numbered jump stands for, itself included.
+    sizes: Vec<usize>,
 }
 
 impl Writer {
@@ -251,12 +253,7 @@ impl Writer {
         let end = if block.tree.jumps.is_empty() {
             self.fall_through(place(&block.exits[0]))
         } else {
-            let root = block.tree.jumps.len() - 1;
-            let mut at = vec![(0, 0); root + 1];
-            for (i, jump) in block.tree.jumps.iter().enumerate() {
-                at[i] = self.jump(jump, &mut at, i == root, |exit| place(&block.exits[exit]));
-            }
-            at[root].0
+            self.tree(&block.tree.jumps, |exit| place(&block.exits[exit]))
         };
         self.places.insert(Place::Entry(id, steps), end);
         for (i, step) in block.plan.steps.iter().enumerate().skip(first).rev() {
@@ -286,52 +283,83 @@ impl Writer {
         at
     }
 
-    /// Writes a conditional jump, or finds the same one among those written: which value is compared does not matter.
-    /// `trees` says where the tree's other jumps stand. The first jump behind a load is always written, since reaching
-    /// another would take a jump as well. Returns where it stands, and its number.
-    fn jump(
-        &mut self,
-        jump: &tree::Jump,
-        trees: &mut [(usize, usize)],
-        first: bool,
-        place: impl Fn(usize) -> Place,
-    ) -> (usize, usize) {
-        let goal = |goal: Goal| match goal {
-            Goal::Exit(exit) => SharedGoal::Place(place(exit)),
-            Goal::Jump(i) => SharedGoal::Jump(trees[i].1),
-        };
-        let key = (jump.op, jump.operand, goal(jump.yes), goal(jump.no));
-        let known = self.jumps.get(&key).copied();
-        if let Some((at, number)) = known
-            && !first
-            && self.distance(at) <= NEAR
-        {
-            return (at, number);
+    /// Writes the jumps of a tree, or finds parts of it among those written: which value is compared does not matter.
+    /// The first jump behind a load is always written, since reaching another would take a jump as well. Returns where
+    /// the tree begins.
+    fn tree(&mut self, jumps: &[tree::Jump], place: impl Fn(usize) -> Place) -> usize {
+        let root = jumps.len() - 1;
+        // The number of each jump that exists already, with the same goals.
+        let mut numbers: Vec<Option<usize>> = vec![None; jumps.len()];
+        for (i, jump) in jumps.iter().enumerate() {
+            numbers[i] = shared_key(jump, &numbers, &place).and_then(|key| self.jumps.get(&key).map(|&(_, n)| n));
         }
-        let number = known.map_or(self.jumps.len(), |(_, number)| number);
+        // Below a jump that exists, nothing has to be written.
+        let mut wanted = vec![false; jumps.len()];
+        wanted[root] = true;
+        for i in (0..jumps.len()).rev() {
+            if wanted[i] && (i == root || numbers[i].is_none_or(|n| self.sizes[n] < 2)) {
+                for goal in [jumps[i].yes, jumps[i].no] {
+                    if let Goal::Jump(j) = goal {
+                        wanted[j] = true;
+                    }
+                }
+            }
+        }
+        let mut at = vec![0; jumps.len()];
+        for (i, jump) in jumps.iter().enumerate() {
+            if !wanted[i] {
+                continue;
+            }
+            let known = shared_key(jump, &numbers, &place).and_then(|key| self.jumps.get(&key).copied());
+            if let Some((there, number)) = known
+                && i != root
+                && (self.distance(there) <= NEAR || self.sizes[number] > 1)
+            {
+                // Too far for a conditional jump, an unconditional one is still shorter than writing all of it again.
+                at[i] = if self.distance(there) <= NEAR { there } else { self.ja(there) };
+                numbers[i] = Some(number);
+                continue;
+            }
+            let number = known.map_or(self.sizes.len(), |(_, number)| number);
+            if number == self.sizes.len() {
+                let below = |goal: Goal| match goal {
+                    Goal::Jump(j) => numbers[j].map_or(0, |n| self.sizes[n]),
+                    Goal::Exit(_) => 0,
+                };
+                self.sizes.push(1 + below(jump.yes) + below(jump.no));
+            }
+            numbers[i] = Some(number);
+            at[i] = self.jump(jump, &mut at, &place);
+            if let Some(key) = shared_key(jump, &numbers, &place) {
+                self.jumps.insert(key, (at[i], number));
+            }
+        }
+        at[root]
+    }
+
+    /// Writes a conditional jump; `at` says where the tree's other jumps stand.
+    fn jump(&mut self, jump: &tree::Jump, at: &mut [usize], place: &impl Fn(usize) -> Place) -> usize {
         loop {
-            let yes = self.reach(jump.yes, trees, &place);
-            let no = self.reach(jump.no, trees, &place);
+            let yes = self.reach(jump.yes, at, place);
+            let no = self.reach(jump.no, at, place);
             // Writing the second trampoline moves the first goal one away.
             if let (Ok(jt), Ok(jf)) = (u8::try_from(self.distance(yes)), u8::try_from(self.distance(no))) {
-                let at = self.push(match jump.operand {
+                return self.push(match jump.operand {
                     Some(k) => Insn::jump_k(jump.op, k, jt, jf),
                     None => Insn::jump_x(jump.op, jt, jf),
                 });
-                self.jumps.insert(key, (at, number));
-                return (at, number);
             }
         }
     }
 
     /// Where a conditional jump to `goal` has to go: the goal itself if it is near enough, else a trampoline.
-    fn reach(&mut self, goal: Goal, trees: &mut [(usize, usize)], place: &impl Fn(usize) -> Place) -> usize {
+    fn reach(&mut self, goal: Goal, at: &mut [usize], place: &impl Fn(usize) -> Place) -> usize {
         match goal {
             Goal::Jump(i) => {
-                if self.distance(trees[i].0) > NEAR {
-                    trees[i].0 = self.ja(trees[i].0);
+                if self.distance(at[i]) > NEAR {
+                    at[i] = self.ja(at[i]);
                 }
-                trees[i].0
+                at[i]
             }
             Goal::Exit(exit) => {
                 let place = place(exit);
@@ -352,4 +380,16 @@ const NEAR: usize = 254;
 enum SharedGoal {
     Place(Place),
     Jump(usize),
+}
+
+/// What makes two conditional jumps the same.
+type SharedKey = (JmpOp, Option<u32>, SharedGoal, SharedGoal);
+
+/// The key of a jump; `None` while one of its goals has no number yet.
+fn shared_key(jump: &tree::Jump, numbers: &[Option<usize>], place: &impl Fn(usize) -> Place) -> Option<SharedKey> {
+    let goal = |goal: Goal| match goal {
+        Goal::Exit(exit) => Some(SharedGoal::Place(place(exit))),
+        Goal::Jump(i) => numbers[i].map(SharedGoal::Jump),
+    };
+    Some((jump.op, jump.operand, goal(jump.yes)?, goal(jump.no)?))
 }

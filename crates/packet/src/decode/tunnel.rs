@@ -47,15 +47,16 @@ impl MplsLabel {
         self.0 as u8
     }
 
-    /// What follows the bottom of the stack: told by the reserved labels 0 and 2, else by the first nibble.
+    /// What follows the bottom of the stack: told by the reserved labels 0 and 2, else by the first byte.
     #[must_use]
     pub fn next(self, payload: Part<'_>) -> Next {
         match self.label() {
             0 => Next::EtherType(ethertype::IPV4),
             2 => Next::EtherType(ethertype::IPV6),
-            _ => match payload.u8(0).map(|byte| byte >> 4) {
-                Ok(4) => Next::EtherType(ethertype::IPV4),
-                Ok(6) => Next::EtherType(ethertype::IPV6),
+            // A version and, for IPv4, a header length that can be: other payloads begin with other bytes.
+            _ => match payload.u8(0) {
+                Ok(0x45..=0x4f) => Next::EtherType(ethertype::IPV4),
+                Ok(0x60..=0x6f) => Next::EtherType(ethertype::IPV6),
                 _ => Next::Unknown,
             },
         }

@@ -33,11 +33,19 @@ pub(super) fn sll2_header(address: &libc::sockaddr_ll) -> [u8; SLL2_LEN] {
 const FIELDS: [(Size, u32, &str); 4] =
     [(Size::Half, 0, "proto"), (Size::Word, 4, "ifidx"), (Size::Half, 8, "hatype"), (Size::Byte, 10, "type")];
 
+/// Ancillary word with the offset of the transport payload, counted from the start of the packet.
+const PAYLOAD_OFFSET: u32 = SKF_AD_OFF + 52;
+/// Ancillary words that look for netlink attributes at the offset in A.
+const NETLINK_ATTRIBUTE: u32 = SKF_AD_OFF + 12;
+/// The nested variant.
+const NESTED_ATTRIBUTE: u32 = SKF_AD_OFF + 16;
+
 /// Rewrites a filter for `LINUX_SLL2` into one that says the same about the packet without the pseudo header, which
 /// is what the kernel shows to filters of cooked captures.
 ///
-/// Offsets into the payload lose 20; whole fields of the header become ancillary words; `ld #pktlen` gains 20.
-/// `None`: the filter reads other header bytes, or a jump becomes too long; filter in user space then. Offsets that
+/// Offsets into the payload lose 20; whole fields of the header become ancillary words; `ld #pktlen` and the
+/// payload offset gain 20.
+/// `None`: the filter reads other header bytes or netlink attributes, or a jump becomes too long; filter in user space then. Offsets that
 /// are computed so large that they wrap around at 2^32 are rejected by both programs, except by those that aim at
 /// the header that way.
 ///
@@ -91,11 +99,14 @@ impl Rewritten {
 fn rewrite(insn: &Insn) -> Option<Rewritten> {
     let op = insn.decode()?;
     let one = match op {
+        // Both count from the start of the packet.
+        Op::LdLen => return Some(Rewritten::Two(op, Op::AluK(AluOp::Add, LEN))),
+        Op::LdAbs(_, PAYLOAD_OFFSET) => return Some(Rewritten::Two(op, Op::AluK(AluOp::Add, LEN))),
+        Op::LdAbs(_, NETLINK_ATTRIBUTE | NESTED_ATTRIBUTE) => return None,
         Op::LdAbs(size, k) => rewrite_absolute(size, k)?,
         // Offsets from the middle of the 32-bit range on are negative ones, relative to other headers.
         Op::LdInd(size, k @ LEN..0x8000_0000) => Op::LdInd(size, k - LEN),
         Op::LdxMsh(k @ LEN..0x8000_0000) => Op::LdxMsh(k - LEN),
-        Op::LdLen => return Some(Rewritten::Two(Op::LdLen, Op::AluK(AluOp::Add, LEN))),
         // There is no way to add to X without losing A.
         Op::LdInd(..) | Op::LdxMsh(_) | Op::LdxLen => return None,
         other => other,
@@ -197,6 +208,8 @@ mod tests {
             Insn::ldx_msh(12),
             Insn::ldx_len(),
             Insn::ld_abs(Size::Byte, SKF_LL_OFF),
+            Insn::ld_abs(Size::Word, NETLINK_ATTRIBUTE),
+            Insn::ld_abs(Size::Word, NESTED_ATTRIBUTE),
             Insn { code: 0x0e, ..Insn::default() },
         ] {
             assert_eq!(rewrite_for_cooked(&[insn, Insn::ret_a()]), None, "{insn:?}");

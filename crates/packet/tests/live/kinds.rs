@@ -119,10 +119,16 @@ fn snap_length_counts_the_tag() {
     capture.accept_all().unwrap();
     let frame = tagged(&[(0x8100, 5)], 9, 0);
     net.inject(1, std::slice::from_ref(&frame));
-    let count = read_all(&mut capture, |packet| {
-        assert_eq!(packet.data, &frame[..20]);
-        assert_eq!(packet.orig_len as usize, frame.len());
-        assert_eq!(packet.vlan, Some(VlanTag { tci: 5, tpid: 0x8100 }));
+    let mut count = 0;
+    read_all(&mut capture, |packet| {
+        assert!(packet.data.len() <= 20);
+        // The system may say something of its own on a fresh interface.
+        if packet.vlan.is_some() {
+            assert_eq!(packet.data, &frame[..20]);
+            assert_eq!(packet.orig_len as usize, frame.len());
+            assert_eq!(packet.vlan, Some(VlanTag { tci: 5, tpid: 0x8100 }));
+            count += 1;
+        }
     });
     assert_eq!(count, 1);
 }
