@@ -1,7 +1,7 @@
 //! Whole processes of `skep` against tcpdump, in turns: start-up, compiling, and reading two million packets.
-//! `cargo bench -p skep-cli` prints a table; the times are the best of several rounds.
+//! `cargo bench -p skep-cli --bench figures` prints a table; the times are the best of several rounds.
 //!
-//! `cargo bench -p skep-cli -- --keep DIR` makes the recording in a directory and leaves it there.
+//! `cargo bench -p skep-cli --bench figures -- --keep DIR` makes the recording in a directory and leaves it there.
 
 use std::error::Error;
 use std::fs::{self, File};

@@ -2,16 +2,20 @@
 
 use skep_diag::{Diagnostic, Span};
 use skep_isa::classic::{self, Insn};
+use skep_isa::translate::{self, Lookup, TranslateError, translate_with_lookups};
+use skep_isa::{MapType, ProgType};
+use skep_object::{MapFlags, MapIdx, MapSpec, Object, Program};
 
 use crate::ast::Ast;
-use crate::emit::{self, EmitOptions};
+use crate::emit::{self, EmitOptions, Emitted};
 use crate::factor::factor;
-use crate::formula::FId;
+use crate::formula::{FId, Formulas};
 use crate::generate::Generator;
 use crate::graph::Graph;
 use crate::names::Resolver;
 use crate::options::Options;
 use crate::parse::{ParseContext, parse};
+use crate::tables::{Table, use_tables};
 use crate::thread::thread_branches;
 use crate::value::Values;
 
@@ -22,6 +26,7 @@ pub struct Filter {
     pub program: Vec<Insn>,
     /// What may not mean what the author thinks.
     pub warnings: Vec<Diagnostic>,
+    with_tables: Option<(Emitted, Vec<Table>)>,
 }
 
 impl Filter {
@@ -29,6 +34,45 @@ impl Filter {
     pub fn fits_kernel(&self) -> bool {
         self.program.len() <= classic::MAX_INSNS
     }
+
+    /// The filter as a 64-bit socket filter program named `filter`, for what is too large for a classic one: long lists
+    /// of addresses or ports become hash maps.
+    ///
+    /// # Errors
+    /// If the filter asks for a word of the kernel's that 64-bit programs cannot read.
+    pub fn object(&self) -> Result<Object, TranslateError> {
+        let mut object = Object::new("GPL");
+        let (program, lookups) = match &self.with_tables {
+            Some((emitted, tables)) => {
+                let maps: Vec<MapIdx> = tables.iter().zip(0..).map(|(t, i)| object.add_map(map_of(t, i))).collect();
+                let lookups = emitted.lookups.iter();
+                let lookups = lookups.map(|&(at, table)| Lookup { at, map: maps[table.0 as usize].load() }).collect();
+                (&emitted.program, lookups)
+            }
+            None => (&self.program, Vec::new()),
+        };
+        let translation = translate_with_lookups(program, &translate::Options::default(), &lookups)?;
+        object.add_program(Program {
+            name: "filter".into(),
+            prog_type: ProgType::SocketFilter,
+            insns: translation.insns,
+        });
+        Ok(object)
+    }
+}
+
+/// A table as a hash map with its contents.
+fn map_of(table: &Table, number: u32) -> MapSpec {
+    let entries = u32::try_from(table.entries.len()).unwrap_or(u32::MAX);
+    let mut map = MapSpec::new(&format!("list_{number}"), MapType::Hash, 8, 4, entries);
+    map.flags = MapFlags::READ_ONLY_FOR_PROGRAMS;
+    let bytes = |n: u32| n.to_ne_bytes();
+    map.contents = table
+        .entries
+        .iter()
+        .map(|&((state, number), answer)| ([bytes(state), bytes(number)].concat(), bytes(answer).to_vec()))
+        .collect();
+    map
 }
 
 /// Nesting from which the compiler runs on a stack of its own, and that stack's size: pages are only used when touched.
@@ -69,15 +113,16 @@ pub fn compile_ast(
     let passes = move || lower(values, &mut formulas, root, vars, options);
     let outcome = if deep { on_large_stack(passes) } else { passes() };
     match outcome {
-        Ok(program) => Ok(Filter { program, warnings }),
+        Ok(Lowered { program, with_tables }) => Ok(Filter { program, warnings, with_tables }),
         Err(Refused::RejectsAll) => Err(vec![
             Diagnostic::error(whole, "expression rejects all packets")
                 .with_help("two of its tests exclude each other, such as `ip and ip6`; did you mean `or`?"),
         ]),
-        Err(Refused::OutOfScratch) => Err(vec![
-            Diagnostic::error(whole, "too many registers needed to evaluate expression")
-                .with_help("an arithmetic expression nests too deeply; a packet filter has 16 words of scratch memory"),
-        ]),
+        Err(Refused::OutOfScratch) => {
+            Err(vec![Diagnostic::error(whole, "too many registers needed to evaluate expression").with_help(
+                "an arithmetic expression nests too deeply; a packet filter has 16 words of scratch memory",
+            )])
+        }
     }
 }
 
@@ -86,35 +131,53 @@ enum Refused {
     OutOfScratch,
 }
 
+/// What comes out of the passes: the classic program, and for one that the kernel cannot hold, what a 64-bit program
+/// is made from.
+struct Lowered {
+    program: Vec<Insn>,
+    with_tables: Option<(Emitted, Vec<Table>)>,
+}
+
 /// The passes behind the generator.
 fn lower(
     mut values: Values,
-    formulas: &mut crate::formula::Formulas,
+    formulas: &mut Formulas,
     root: FId,
-    vars: u8,
+    mut vars: u8,
     options: &Options,
-) -> Result<Vec<Insn>, Refused> {
+) -> Result<Lowered, Refused> {
     let root = if options.optimize { factor(&values, formulas, root) } else { root };
     let mut graph = Graph::build(&values, formulas, root);
     if options.optimize {
         thread_branches(&values, &mut graph);
-        graph.drop_dead_sets(&values);
-        graph.shift_aligned_switches(&mut values);
+        graph.drop_dead_sets(&mut values);
         if graph.root == Graph::REJECT {
             return Err(Refused::RejectsAll);
         }
+        graph.shift_aligned_switches(&mut values);
     }
-    let mut best: Option<Vec<Insn>> = None;
+    let emit = |values: &Values, graph: &Graph, vars: u8, leaf: usize| {
+        let options = EmitOptions { snaplen: options.snaplen, vars, leaf };
+        emit::emit(values, graph, options).map_err(|_| Refused::OutOfScratch)
+    };
+    let mut program = Vec::new();
     for leaf in LEAVES {
-        let emit_options = EmitOptions { snaplen: options.snaplen, vars, leaf };
-        let program = emit::emit(&values, &graph, emit_options).map_err(|_| Refused::OutOfScratch)?;
-        if program.len() <= classic::MAX_INSNS {
-            return Ok(program);
+        let emitted = emit(&values, &graph, vars, leaf)?.program;
+        if emitted.len() <= classic::MAX_INSNS {
+            return Ok(Lowered { program: emitted, with_tables: None });
         }
         // None fits: the fastest, for the executors that have no limit.
-        best.get_or_insert(program);
+        if program.is_empty() {
+            program = emitted;
+        }
+        // Longer chains save a quarter at most.
+        if !options.optimize || program.len() > 2 * classic::MAX_INSNS {
+            break;
+        }
     }
-    Ok(best.unwrap_or_default())
+    let tables = use_tables(&mut values, &mut graph, &mut vars);
+    let with_tables = if tables.is_empty() { None } else { Some((emit(&values, &graph, vars, LEAVES[0])?, tables)) };
+    Ok(Lowered { program, with_tables })
 }
 
 fn on_large_stack<T: Send>(run: impl FnOnce() -> T + Send) -> T {

@@ -6,7 +6,9 @@
 //! gathered per value; what an element would have been preceded by is then evaluated before it may accept, because a
 //! packet too short for it has to be rejected.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
+
+use crate::hash::FastMap;
 use std::sync::Arc;
 
 use crate::formula::{FId, Formula, Formulas};
@@ -23,13 +25,13 @@ const GATHER_COMPOUNDS: usize = 33;
 
 /// Rewrites a formula.
 pub fn factor(values: &Values, formulas: &mut Formulas, root: FId) -> FId {
-    Factor { values, formulas, done: HashMap::new() }.formula(root)
+    Factor { values, formulas, done: FastMap::default() }.formula(root)
 }
 
 struct Factor<'a> {
     values: &'a Values,
     formulas: &'a mut Formulas,
-    done: HashMap<FId, FId>,
+    done: FastMap<FId, FId>,
 }
 
 /// One alternative: what it tests first, and the rest.
@@ -188,7 +190,7 @@ impl Factor<'_> {
         let mut order: Vec<ValId> = Vec::new();
         let mut first: Vec<usize> = Vec::new();
         let mut groups: Vec<Vec<Alternative>> = Vec::new();
-        let mut index: HashMap<ValId, usize> = HashMap::new();
+        let mut index: FastMap<ValId, usize> = FastMap::default();
         for (i, alternative) in run.iter().enumerate() {
             let group = *index.entry(alternative.value).or_insert_with(|| {
                 order.push(alternative.value);
@@ -235,8 +237,8 @@ impl Factor<'_> {
             return self.formulas.intern(Formula::In(value, Arc::new(RangeSet::EMPTY)));
         }
         events.sort_unstable();
-        let mut active: Vec<usize> = Vec::new();
-        let mut pieces: HashMap<Vec<FId>, (usize, Vec<(u32, u32)>)> = HashMap::new();
+        let mut active: BTreeSet<usize> = BTreeSet::new();
+        let mut pieces: FastMap<Vec<FId>, (usize, Vec<(u32, u32)>)> = FastMap::default();
         let mut at = 0u64;
         let mut i = 0;
         while i < events.len() {
@@ -252,20 +254,19 @@ impl Factor<'_> {
                         break;
                     }
                 }
-                let entry = pieces.entry(key).or_insert_with(|| (active[0], Vec::new()));
-                entry.0 = entry.0.min(active[0]);
+                let first = active.first().copied().unwrap_or(0);
+                let entry = pieces.entry(key).or_insert_with(|| (first, Vec::new()));
+                entry.0 = entry.0.min(first);
                 // Both fit: ranges are of 32-bit numbers.
                 entry.1.push((u32::try_from(at).unwrap_or(u32::MAX), u32::try_from(next - 1).unwrap_or(u32::MAX)));
             }
             at = next;
             while i < events.len() && events[i].0 == next {
                 let (_, begins, rest) = events[i];
-                match active.binary_search(&rest) {
-                    Err(place) if begins => active.insert(place, rest),
-                    Ok(place) if !begins => {
-                        active.remove(place);
-                    }
-                    _ => {}
+                if begins {
+                    active.insert(rest);
+                } else {
+                    active.remove(&rest);
                 }
                 i += 1;
             }

@@ -3,7 +3,7 @@
 //! Evaluation is from left to right and stops as soon as the result is known; a value that cannot be evaluated ends the
 //! whole filter with "reject". Both are part of the meaning, and every transformation keeps them.
 
-use std::collections::HashMap;
+use crate::hash::FastMap;
 use std::sync::Arc;
 
 use skep_isa::classic::JmpOp;
@@ -44,12 +44,12 @@ pub enum Formula {
 #[derive(Debug)]
 pub struct Formulas {
     list: Vec<Formula>,
-    ids: HashMap<Formula, FId>,
+    ids: FastMap<Formula, FId>,
 }
 
 impl Default for Formulas {
     fn default() -> Self {
-        let mut new = Self { list: Vec::new(), ids: HashMap::new() };
+        let mut new = Self { list: Vec::new(), ids: FastMap::default() };
         new.intern(Formula::True);
         new.intern(Formula::False);
         new

@@ -3,7 +3,7 @@
 //! Nodes are interned, so that equal continuations are one node. Building a graph from a formula is the last step that
 //! knows about `and` and `or`; everything after it redirects edges.
 
-use std::collections::HashMap;
+use crate::hash::FastMap;
 use std::sync::Arc;
 
 use skep_isa::classic::{AluOp, JmpOp};
@@ -35,11 +35,25 @@ pub enum Node {
     Set { var: Var, value: ValId, next: NodeId },
 }
 
+impl Node {
+    /// Calls `f` for every value that the node evaluates.
+    fn each_value(&self, mut f: impl FnMut(ValId)) {
+        match self {
+            Self::Return(_) => {}
+            Self::Switch { value, .. } | Self::Need { value, .. } | Self::Set { value, .. } => f(*value),
+            Self::Compare { left, right, .. } => {
+                f(*left);
+                f(*right);
+            }
+        }
+    }
+}
+
 /// Nodes of one compilation.
 #[derive(Debug)]
 pub struct Graph {
     nodes: Vec<Node>,
-    ids: HashMap<Node, NodeId>,
+    ids: FastMap<Node, NodeId>,
     /// Where evaluation begins.
     pub root: NodeId,
 }
@@ -49,7 +63,7 @@ const MERGE_LIMIT: usize = 64;
 
 impl Default for Graph {
     fn default() -> Self {
-        let mut graph = Self { nodes: Vec::new(), ids: HashMap::new(), root: Self::REJECT };
+        let mut graph = Self { nodes: Vec::new(), ids: FastMap::default(), root: Self::REJECT };
         graph.intern(Node::Return(false));
         graph.intern(Node::Return(true));
         graph
@@ -87,7 +101,9 @@ impl Graph {
             return next;
         }
         match values.get(value) {
-            Val::Bin(op, a, b) if !matches!(op, AluOp::Div | AluOp::Mod) || values.as_const(b).is_some_and(|k| k != 0) => {
+            Val::Bin(op, a, b)
+                if !matches!(op, AluOp::Div | AluOp::Mod) || values.as_const(b).is_some_and(|k| k != 0) =>
+            {
                 let next = self.need(values, b, next);
                 self.need(values, a, next)
             }
@@ -144,11 +160,10 @@ impl Graph {
     pub fn switch(&mut self, values: &Values, value: ValId, cases: Vec<Case>, default: NodeId) -> NodeId {
         let universe = RangeSet::range(0, values.max(value));
         let mut merged: Vec<(RangeSet, NodeId)> = Vec::with_capacity(cases.len());
-        let mut rest = universe.clone();
+        let named = cases.iter().flat_map(|(set, _)| set.ranges()).copied().collect();
+        let rest = universe.minus(&RangeSet::from_ranges(named));
         for (set, target) in cases {
-            let set = set.intersect(&universe);
-            rest = rest.minus(&set);
-            self.add_case(value, set, target, &mut merged);
+            self.add_case(value, set.intersect(&universe), target, &mut merged);
         }
         if rest.is_empty() {
             // The last case becomes the default: it needs no test.
@@ -175,7 +190,8 @@ impl Graph {
                 out.push((set, *only));
                 return;
             }
-            let simple = set.ranges().len() <= MERGE_LIMIT || cases.iter().all(|(s, _)| s.ranges().len() <= MERGE_LIMIT);
+            let simple =
+                set.ranges().len() <= MERGE_LIMIT || cases.iter().all(|(s, _)| s.ranges().len() <= MERGE_LIMIT);
             if simple && cases.len() <= MERGE_LIMIT {
                 let mut rest = set.clone();
                 for (s, t) in cases.iter() {
@@ -198,21 +214,29 @@ impl Graph {
         out.push((set, target));
     }
 
-    fn finish_switch(&mut self, values: &Values, value: ValId, merged: Vec<(RangeSet, NodeId)>, default: NodeId) -> NodeId {
-        let mut cases: Vec<(RangeSet, NodeId)> = Vec::with_capacity(merged.len());
+    fn finish_switch(
+        &mut self,
+        values: &Values,
+        value: ValId,
+        merged: Vec<(RangeSet, NodeId)>,
+        default: NodeId,
+    ) -> NodeId {
+        let mut cases: Vec<(Vec<(u32, u32)>, NodeId)> = Vec::with_capacity(merged.len());
+        let mut index: FastMap<NodeId, usize> = FastMap::default();
         for (set, target) in merged {
             if target == default {
                 continue;
             }
-            match cases.iter_mut().find(|(_, t)| *t == target) {
-                Some((s, _)) => *s = s.union(&set),
-                None => cases.push((set, target)),
-            }
+            let case = *index.entry(target).or_insert_with(|| {
+                cases.push((Vec::new(), target));
+                cases.len() - 1
+            });
+            cases[case].0.extend_from_slice(set.ranges());
         }
         if cases.is_empty() {
             return self.need(values, value, default);
         }
-        let cases = cases.into_iter().map(|(s, t)| (Arc::new(s), t)).collect();
+        let cases = cases.into_iter().map(|(s, t)| (Arc::new(RangeSet::from_ranges(s)), t)).collect();
         self.intern(Node::Switch { value, cases, default })
     }
 
@@ -225,7 +249,14 @@ impl Graph {
 
     /// Adds the decision of `formula`: to `yes` or to `no`. The first operand is a tail call, so that long chains to the
     /// left, which is how `a or b or c ...` nests, cost no stack.
-    fn add(&mut self, values: &Values, formulas: &Formulas, mut formula: FId, mut yes: NodeId, mut no: NodeId) -> NodeId {
+    fn add(
+        &mut self,
+        values: &Values,
+        formulas: &Formulas,
+        mut formula: FId,
+        mut yes: NodeId,
+        mut no: NodeId,
+    ) -> NodeId {
         loop {
             match formulas.get(formula) {
                 Formula::True => return yes,
@@ -260,20 +291,80 @@ impl Graph {
     }
 
     /// Removes settings of memory words that nothing reads; their evaluation stays where it may end the program.
-    pub fn drop_dead_sets(&mut self, values: &Values) {
-        let mut live: HashMap<NodeId, u16> = HashMap::new();
-        let mut renamed: HashMap<NodeId, NodeId> = HashMap::new();
-        for id in self.postorder() {
-            let mut reads = 0u16;
-            self.each_value(id, |value| {
+    pub fn drop_dead_sets(&mut self, values: &mut Values) {
+        // The words that are read behind each node, itself included.
+        let mut live: FastMap<NodeId, u16> = FastMap::default();
+        self.rewrite(values, |graph, values, node| {
+            let mut words = 0u16;
+            let mut after = |next: &NodeId| words |= live.get(next).copied().unwrap_or(0);
+            let mut replaced = None;
+            match node {
+                Node::Return(_) => {}
+                Node::Switch { cases, default, .. } => {
+                    cases.iter().for_each(|(_, target)| after(target));
+                    after(default);
+                }
+                Node::Compare { yes, no, .. } => {
+                    after(yes);
+                    after(no);
+                }
+                Node::Need { next, .. } => after(next),
+                Node::Set { var, value, next } => {
+                    after(next);
+                    if words & 1 << var.0 == 0 {
+                        replaced = Some(graph.need(values, *value, *next));
+                    }
+                    words &= !(1 << var.0);
+                }
+            }
+            node.each_value(|value| {
                 values.walk(value, &mut |_, val| {
                     if let Val::Var(var) = val {
-                        reads |= 1 << var.0;
+                        words |= 1 << var.0;
                     }
                 });
             });
-            let mut after = 0;
-            self.each_successor(id, |next| after |= live.get(&next).copied().unwrap_or(0));
+            let id = replaced.or_else(|| graph.ids.get(node).copied());
+            if let Some(id) = id {
+                live.insert(id, words);
+            }
+            replaced
+        });
+    }
+
+    /// Switches whose ranges are all aligned blocks, such as networks of one prefix length, test the shifted value:
+    /// blocks become single numbers, which take one comparison instead of two.
+    pub fn shift_aligned_switches(&mut self, values: &mut Values) {
+        /// From how many ranges on the shift pays.
+        const LEAST: usize = 6;
+        self.rewrite(values, |graph, values, node| {
+            let Node::Switch { value, cases, default } = node else { return None };
+            let ranges = || cases.iter().flat_map(|(s, _)| s.ranges());
+            let ends = ranges().fold(0, |bits, &(lo, hi)| bits | lo | hi.wrapping_add(1));
+            let shift = ends.trailing_zeros().min(31);
+            if shift == 0 || ends == 0 || ranges().filter(|(lo, hi)| lo != hi).count() < LEAST {
+                return None;
+            }
+            let shifted = values.bin_k(AluOp::Rsh, *value, shift);
+            let cases = cases
+                .iter()
+                .map(|(set, target)| {
+                    let ranges = set.ranges().iter().map(|&(lo, hi)| (lo >> shift, hi >> shift)).collect();
+                    (Arc::new(RangeSet::from_ranges(ranges)), *target)
+                })
+                .collect();
+            Some(graph.switch(values, shifted, cases, *default))
+        });
+    }
+
+    /// Rebuilds the graph from its end. `replace` sees each node with its new successors and may give another one.
+    pub fn rewrite(
+        &mut self,
+        values: &mut Values,
+        mut replace: impl FnMut(&mut Self, &mut Values, &Node) -> Option<NodeId>,
+    ) {
+        let mut renamed: FastMap<NodeId, NodeId> = FastMap::default();
+        for id in self.postorder() {
             let to = |next: &NodeId| renamed.get(next).copied().unwrap_or(*next);
             let new = match self.get(id).clone() {
                 Node::Return(_) => id,
@@ -292,77 +383,13 @@ impl Graph {
                 }
                 Node::Set { var, value, next } => {
                     let next = to(&next);
-                    if after & 1 << var.0 == 0 {
-                        self.need(values, value, next)
-                    } else {
-                        after &= !(1 << var.0);
-                        self.set(var, value, next)
-                    }
-                }
-            };
-            renamed.insert(id, new);
-            live.insert(id, after | reads);
-        }
-        self.root = renamed.get(&self.root).copied().unwrap_or(self.root);
-    }
-
-    /// Switches whose ranges are all aligned blocks, such as networks of one prefix length, test the shifted value:
-    /// blocks become single numbers, which take one comparison instead of two.
-    pub fn shift_aligned_switches(&mut self, values: &mut Values) {
-        /// From how many ranges on the shift pays.
-        const LEAST: usize = 6;
-        let mut renamed: HashMap<NodeId, NodeId> = HashMap::new();
-        for id in self.postorder() {
-            let to = |next: &NodeId| renamed.get(next).copied().unwrap_or(*next);
-            let new = match self.get(id).clone() {
-                Node::Return(_) => id,
-                Node::Switch { value, cases, default } => {
-                    let ranges = || cases.iter().flat_map(|(s, _)| s.ranges());
-                    let ends = ranges().fold(0, |bits, &(lo, hi)| bits | lo | hi.wrapping_add(1));
-                    let shift = ends.trailing_zeros().min(31);
-                    let wide = ranges().filter(|(lo, hi)| lo != hi).count();
-                    let (by, value) = if wide >= LEAST && shift > 0 && ends != 0 {
-                        (shift, values.bin_k(AluOp::Rsh, value, shift))
-                    } else {
-                        (0, value)
-                    };
-                    let cases = cases
-                        .iter()
-                        .map(|(set, target)| {
-                            let ranges = set.ranges().iter().map(|&(lo, hi)| (lo >> by, hi >> by)).collect();
-                            (Arc::new(RangeSet::from_ranges(ranges)), to(target))
-                        })
-                        .collect();
-                    let default = to(&default);
-                    self.switch(values, value, cases, default)
-                }
-                Node::Compare { op, left, right, yes, no } => {
-                    let targets = (to(&yes), to(&no));
-                    self.compare(values, op, (left, right), targets)
-                }
-                Node::Need { value, next } => {
-                    let next = to(&next);
-                    self.need(values, value, next)
-                }
-                Node::Set { var, value, next } => {
-                    let next = to(&next);
                     self.set(var, value, next)
                 }
             };
-            renamed.insert(id, new);
+            let node = self.get(new).clone();
+            renamed.insert(id, replace(self, values, &node).unwrap_or(new));
         }
         self.root = renamed.get(&self.root).copied().unwrap_or(self.root);
-    }
-
-    fn each_value(&self, id: NodeId, mut f: impl FnMut(ValId)) {
-        match self.get(id) {
-            Node::Return(_) => {}
-            Node::Switch { value, .. } | Node::Need { value, .. } | Node::Set { value, .. } => f(*value),
-            Node::Compare { left, right, .. } => {
-                f(*left);
-                f(*right);
-            }
-        }
     }
 
     /// The nodes that can be reached, successors first.

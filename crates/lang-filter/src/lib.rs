@@ -15,8 +15,10 @@ mod factor;
 mod formula;
 mod generate;
 mod graph;
+mod hash;
 pub mod options;
 mod ranges;
+mod tables;
 mod thread;
 mod value;
 

@@ -188,7 +188,7 @@ fn out_edges(values: &Values, graph: &Graph, id: NodeId, here: &Facts) -> Vec<(O
         Node::Switch { value, cases, default } => {
             let mut base = here.clone();
             base.note_evaluated(values, *value);
-            let mut possible = match here.range(values, *value) {
+            let possible = match here.range(values, *value) {
                 Some(set) => (*set).clone(),
                 None => RangeSet::range(0, values.max(*value)),
             };
@@ -198,11 +198,12 @@ fn out_edges(values: &Values, graph: &Graph, id: NodeId, here: &Facts) -> Vec<(O
                 if part.is_empty() {
                     continue;
                 }
-                possible = possible.minus(set);
                 let mut known = base.clone();
                 known.note_member(*value, part);
                 out.push((Some(set.clone()), *target, known));
             }
+            let named = cases.iter().flat_map(|(set, _)| set.ranges()).copied().collect();
+            let possible = possible.minus(&RangeSet::from_ranges(named));
             if possible.is_empty() {
                 // No number is left for the default: the last possible case takes its place.
                 if let Some(last) = out.last_mut() {
@@ -265,13 +266,11 @@ fn resolve(values: &Values, graph: &Graph, mut target: NodeId, mut facts: Facts)
                 let Some(next) = decided else { break };
                 (next, vec![*value])
             }
-            Node::Compare { op, left, right, yes, no } => {
-                match known_outcome(values, &facts, *op, *left, *right) {
-                    Some(true) => (*yes, vec![*left, *right]),
-                    Some(false) => (*no, vec![*left, *right]),
-                    None => break,
-                }
-            }
+            Node::Compare { op, left, right, yes, no } => match known_outcome(values, &facts, *op, *left, *right) {
+                Some(true) => (*yes, vec![*left, *right]),
+                Some(false) => (*no, vec![*left, *right]),
+                None => break,
+            },
             Node::Need { value, next } if facts.safe(values, *value) => (*next, Vec::new()),
             _ => break,
         };
@@ -316,9 +315,7 @@ fn rebuild(values: &Values, graph: &mut Graph, order: &[NodeId], edges: &[Vec<Ed
                 let default = default.unwrap_or(Graph::REJECT);
                 graph.switch(values, value, cases, default)
             }
-            Node::Compare { op, left, right, .. } => {
-                graph.compare(values, op, (left, right), (targets[0], targets[1]))
-            }
+            Node::Compare { op, left, right, .. } => graph.compare(values, op, (left, right), (targets[0], targets[1])),
             Node::Need { value, .. } => graph.need(values, value, targets[0]),
             Node::Set { var, value, .. } => graph.set(var, value, targets[0]),
         };

@@ -3,7 +3,7 @@
 //! Equal computations have equal ids, so that common sub-expressions are found by comparing numbers. Evaluating a
 //! value may *fail* - a load beyond the captured bytes, a division by zero - which ends the filter with "reject".
 
-use std::collections::HashMap;
+use crate::hash::FastMap;
 
 use skep_isa::classic::{AluOp, SKF_AD_OFF, Size};
 
@@ -34,13 +34,19 @@ pub enum Val {
     Neg(ValId),
     /// A memory word.
     Var(Var),
+    /// What a table says about a state (0 without one) and a value; 0 for what is not in it. 64-bit programs only.
+    Table(TableId, Option<ValId>, ValId),
 }
+
+/// A table of a 64-bit program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct TableId(pub u32);
 
 /// All values of one compilation.
 #[derive(Debug, Default)]
 pub struct Values {
     list: Vec<Val>,
-    ids: HashMap<Val, ValId>,
+    ids: FastMap<Val, ValId>,
 }
 
 impl Values {
@@ -67,6 +73,10 @@ impl Values {
     /// A memory word.
     pub fn var(&mut self, var: Var) -> ValId {
         self.intern(Val::Var(var))
+    }
+    /// The answer of a table.
+    pub fn table(&mut self, table: TableId, state: Option<ValId>, value: ValId) -> ValId {
+        self.intern(Val::Table(table, state, value))
     }
     /// The id of a value that has been used already.
     pub fn find(&self, val: Val) -> Option<ValId> {
@@ -191,7 +201,7 @@ impl Values {
                     _ => u32::MAX,
                 }
             }
-            Val::Len | Val::Neg(_) | Val::Var(_) => u32::MAX,
+            Val::Len | Val::Neg(_) | Val::Var(_) | Val::Table(..) => u32::MAX,
         }
     }
 
@@ -222,6 +232,12 @@ impl Values {
             Val::Bin(_, a, b) => {
                 self.walk(a, f);
                 self.walk(b, f);
+            }
+            Val::Table(_, state, a) => {
+                if let Some(state) = state {
+                    self.walk(state, f);
+                }
+                self.walk(a, f);
             }
             Val::Const(_) | Val::Len | Val::Abs(..) | Val::Var(_) => {}
         }

@@ -7,9 +7,9 @@ use skep_isa::classic::{PadStyle, check, listing};
 use skep_lang_filter::names::SystemResolver;
 use skep_lang_filter::{Compat, Options, compile};
 use skep_proto::LinkType;
+use skep_testkit::corpus::corpus_for;
 use skep_testkit::independent::{Format, Input, Program};
 use skep_testkit::tcpdump::in_parallel;
-use skep_testkit::corpus::corpus_for;
 use skep_testkit::{LINKS, Recording, Tcpdump, TestPacket, packets};
 
 /// Instructions of a set of programs, as written and as run.

@@ -12,7 +12,8 @@ pub enum Source {
     Field(i16),
     /// A 16-bit field in network byte order, widened to 32 bits, at this byte offset.
     FieldBe16(i16),
-    /// Like `Field`, but zero means that the packet has no device, which ends a classic program with 0.
+    /// Like `Field`, but zero means that the packet has no device, which ends a classic program with the
+    /// accumulator as its result.
     FieldOfDevice(i16),
     /// The result of a helper without arguments.
     Helper(u32),

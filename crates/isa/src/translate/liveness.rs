@@ -82,9 +82,12 @@ fn successors(op: Op, at: usize) -> [Option<usize>; 2] {
 fn effects(op: Op) -> (Live, Live) {
     let (a, x, none) = (Live::A, Live::X, Live::NONE);
     match op {
-        Op::LdAbs(_, k) if k >= SKF_AD_OFF && ancillary(k).is_some_and(|word| word.source == Source::XorX) => {
-            (a.or(x), a)
-        }
+        Op::LdAbs(_, k) if k >= SKF_AD_OFF => match ancillary(k).map(|word| word.source) {
+            Some(Source::XorX) => (a.or(x), a),
+            // A is the result if there is no device.
+            Some(Source::FieldOfDevice(_)) => (a, a),
+            _ => (none, a),
+        },
         Op::LdAbs(..) | Op::LdImm(_) | Op::LdLen => (none, a),
         Op::LdInd(..) | Op::Txa => (x, a),
         Op::LdMem(k) => (Live::word(k), a),

@@ -2,8 +2,8 @@
 //!
 //! In: a classic program of sound structure, of any length up to a million instructions. Out: a 64-bit program of
 //! type socket filter with the kernel's semantics of the classic one (`bpf_convert_filter` in `net/core/filter.c`):
-//! loads outside of the packet and divisions by zero end it with 0, shift counts are taken modulo 32, ancillary
-//! words come from `struct __sk_buff`.
+//! loads outside of the packet and divisions by zero end it with 0, a question about the device of a packet that has
+//! none ends it with A, shift counts are taken modulo 32, ancillary words come from `struct __sk_buff`.
 //!
 //! Registers: `r0` is A, `r7` is X, `r6` the context, `r8` is scratch; `M[k]` is at `r10 - 64 + 4k`. A, X and words
 //! of M that may be read before they are written start as zero. Instructions that cannot be reached are dropped,
@@ -19,7 +19,7 @@ mod liveness;
 use std::fmt;
 
 use crate::classic::{self, Ancillary, CheckError, Source, ancillary};
-use crate::ebpf::{AluOp, Callee, Cpu, Insn, InsnIdx, JmpOp, Op, Order, Reg, Size, Src, Width};
+use crate::ebpf::{AluOp, Callee, Cpu, Imm64, Insn, InsnIdx, JmpOp, Op, Order, Reg, Size, Src, Width};
 use layout::Layout;
 use liveness::{Live, live_sets, reachable};
 
@@ -29,6 +29,11 @@ const X: Reg = Reg::R7;
 const TMP: Reg = Reg::R8;
 /// Offset of `len` in `struct __sk_buff`.
 const SKB_LEN: i16 = 0;
+
+/// Where the key of a look-up lies, below the scratch words.
+const KEY: i16 = -72;
+/// `bpf_map_lookup_elem` (linux/bpf.h).
+const MAP_LOOKUP_ELEM: i32 = 1;
 
 /// What the target understands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,6 +112,31 @@ const MAX_CLASSIC: usize = 1_000_000;
 /// Programs of no sound structure ([`classic::check_structure`]), ancillary words out of reach, and, before
 /// [`Cpu::V4`], programs with thousands of crossing jumps longer than 32,767 instructions.
 pub fn translate(program: &[classic::Insn], options: &Options) -> Result<Translation, TranslateError> {
+    translate_with_lookups(program, options, &[])
+}
+
+/// Replaces an instruction by a look-up in a hash map.
+///
+/// The instruction has to be one that computes the accumulator from itself (`and #0`) or from both registers
+/// (`and x`): it stands for `A = map[(X, A)]`, or `map[(0, A)]` in the first form, and 0 where the map has no such key.
+/// Keys are two and values one 32-bit number, in the machine's byte order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lookup {
+    /// Index of the classic instruction.
+    pub at: usize,
+    /// The map.
+    pub map: Imm64,
+}
+
+/// [`translate`], with look-ups in maps in place of some instructions. `lookups` is in ascending order.
+///
+/// # Errors
+/// As [`translate`].
+pub fn translate_with_lookups(
+    program: &[classic::Insn],
+    options: &Options,
+    lookups: &[Lookup],
+) -> Result<Translation, TranslateError> {
     if program.len() > MAX_CLASSIC {
         return Err(TranslateError::TooLong(program.len()));
     }
@@ -120,7 +150,10 @@ pub fn translate(program: &[classic::Insn], options: &Options) -> Result<Transla
         if reachable[at] {
             emitter.layout.start(at)?;
             let live_after = live.get(at + 1).copied().unwrap_or(Live::NONE);
-            emitter.insn(at, *op, live_after)?;
+            match lookups.binary_search_by_key(&at, |l| l.at) {
+                Ok(i) => emitter.lookup(lookups[i].map, matches!(op, classic::Op::AluX(_))),
+                Err(_) => emitter.insn(at, *op, live_after)?,
+            }
         }
     }
     Ok(emitter.layout.finish())
@@ -181,7 +214,7 @@ impl Emitter {
             C::AluK(op, k) => self.alu(alu(op), A, Src::Imm(k as i32)),
             C::AluX(op) => {
                 if matches!(op, classic::AluOp::Div | classic::AluOp::Mod) {
-                    self.end_unless(X);
+                    self.end_unless_x();
                 }
                 self.alu(alu(op), A, Src::Reg(X));
             }
@@ -198,6 +231,20 @@ impl Emitter {
             C::Txa => self.alu(AluOp::Mov, A, Src::Reg(X)),
         }
         Ok(())
+    }
+
+    /// `A = map[(state, A)]`, where the state is X or 0; 0 where there is no such key.
+    fn lookup(&mut self, map: Imm64, with_state: bool) {
+        let state = if with_state { Src::Reg(X) } else { Src::Imm(0) };
+        self.emit(Op::Store { size: Size::W, base: Reg::R10, off: KEY, src: state });
+        self.emit(Op::Store { size: Size::W, base: Reg::R10, off: KEY + 4, src: Src::Reg(A) });
+        self.emit(Op::mov(Reg::R2, Reg::R10));
+        self.emit(Op::Alu { width: Width::W64, op: AluOp::Add, dst: Reg::R2, src: Src::Imm(KEY.into()) });
+        self.emit(Op::LoadImm { dst: Reg::R1, value: map });
+        self.emit(Op::Call(Callee::Helper(MAP_LOOKUP_ELEM)));
+        // A null pointer is the 0 that A becomes.
+        self.emit(Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: A, src: Src::Imm(0), off: 1 });
+        self.load(A, A, 0);
     }
 
     fn load(&mut self, dst: Reg, base: Reg, off: i16) {
@@ -226,8 +273,12 @@ impl Emitter {
                 self.emit(Op::Swap { order: Order::Big, size: Size::H, dst: A });
             }
             Source::FieldOfDevice(off) => {
-                self.load(A, CTX, off);
-                self.end_unless(A);
+                self.load(TMP, CTX, off);
+                // Without a device the kernel ends a classic program with whatever A holds.
+                let width = self.jump_width();
+                self.emit(Op::JumpIf { width, op: JmpOp::Ne, dst: TMP, src: Src::Imm(0), off: 1 });
+                self.emit(Op::Exit);
+                self.alu(AluOp::Mov, A, Src::Reg(TMP));
             }
             Source::Helper(id) => self.emit(Op::Call(Callee::Helper(id as i32))),
             Source::XorX => self.alu(AluOp::Xor, A, Src::Reg(X)),
@@ -236,13 +287,11 @@ impl Emitter {
         Ok(())
     }
 
-    /// Ends the program with 0 if the register is zero.
-    fn end_unless(&mut self, reg: Reg) {
+    /// Ends the program with 0 if X is zero.
+    fn end_unless_x(&mut self) {
         let width = self.jump_width();
-        // Where the register is A, it already holds the 0 to return.
-        let skip = if reg == A { 1 } else { 2 };
-        self.emit(Op::JumpIf { width, op: JmpOp::Ne, dst: reg, src: Src::Imm(0), off: skip });
-        if reg == A { self.emit(Op::Exit) } else { self.exit_with(0) }
+        self.emit(Op::JumpIf { width, op: JmpOp::Ne, dst: X, src: Src::Imm(0), off: 2 });
+        self.exit_with(0);
     }
 
     /// The constant as the operand of a jump.

@@ -8,12 +8,12 @@
 mod plan;
 mod tree;
 
-use std::collections::HashMap;
+use crate::hash::FastMap;
 
 use skep_isa::classic::{AluOp, Insn, JmpOp, SCRATCH_WORDS};
 
 use crate::graph::{Graph, Node, NodeId};
-use crate::value::{Val, ValId, Values, Var};
+use crate::value::{TableId, Val, ValId, Values, Var};
 use plan::{Plan, Regs};
 use tree::{Goal, Tree};
 
@@ -49,8 +49,17 @@ struct Exit {
     entry: usize,
 }
 
+/// A program, and where in it an instruction stands for a look-up in a table.
+#[derive(Debug, Default)]
+pub struct Emitted {
+    /// The instructions.
+    pub program: Vec<Insn>,
+    /// Indices of look-ups, ascending, with their tables.
+    pub lookups: Vec<(usize, TableId)>,
+}
+
 /// Compiles the graph.
-pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<Insn>, OutOfScratch> {
+pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Emitted, OutOfScratch> {
     let order = graph.postorder();
     let mut blocks: Vec<Option<Block>> = Vec::new();
     blocks.resize_with(graph.len(), || None);
@@ -62,7 +71,15 @@ pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<
     }
     choose_entries(values, graph, &order, &mut blocks);
     let first_steps = first_steps(graph, &blocks);
-    let mut writer = Writer { options, code: Vec::new(), places: HashMap::new(), jumps: HashMap::new(), sizes: Vec::new(), verdicts_at_end: false };
+    let mut writer = Writer {
+        options,
+        code: Vec::new(),
+        places: FastMap::default(),
+        jumps: FastMap::default(),
+        sizes: Vec::new(),
+        lookups: Vec::new(),
+        verdicts_at_end: false,
+    };
     // The kernel's check of scratch memory carries what is written over a `ret` into the code behind it. Programs that
     // use scratch memory therefore have their verdicts at the end, and nothing behind them.
     writer.verdicts_at_end = uses_scratch(&blocks);
@@ -82,7 +99,9 @@ pub fn emit(values: &Values, graph: &Graph, options: EmitOptions) -> Result<Vec<
         }
     }
     writer.code.reverse();
-    Ok(writer.code)
+    let last = writer.code.len().saturating_sub(1);
+    let lookups = writer.lookups.iter().rev().map(|&(at, table)| (last - at, table)).collect();
+    Ok(Emitted { program: writer.code, lookups })
 }
 
 fn block(values: &Values, graph: &Graph, id: NodeId, options: EmitOptions) -> Block {
@@ -162,9 +181,8 @@ fn choose_entries(values: &Values, graph: &Graph, order: &[NodeId], blocks: &mut
         let Some(mut exits) = blocks[id.0 as usize].as_mut().map(|b| std::mem::take(&mut b.exits)) else { continue };
         for exit in &mut exits {
             let target = exit.node.0 as usize;
-            let holds = |need: &Regs| {
-                need.a.is_none_or(|v| before.a == Some(v)) && need.x.is_none_or(|v| before.x == Some(v))
-            };
+            let holds =
+                |need: &Regs| need.a.is_none_or(|v| before.a == Some(v)) && need.x.is_none_or(|v| before.x == Some(v));
             exit.entry = requirements[target].iter().rposition(|r| r.as_ref().is_some_and(holds)).unwrap_or(0);
             let Some(block) = &blocks[target] else { continue };
             let mut after = block.plan.exit(exit.entry, before);
@@ -176,10 +194,9 @@ fn choose_entries(values: &Values, graph: &Graph, order: &[NodeId], blocks: &mut
             }
             ends[target] = Some(match ends[target] {
                 None => after,
-                Some(other) => Regs {
-                    a: other.a.filter(|v| after.a == Some(*v)),
-                    x: other.x.filter(|v| after.x == Some(*v)),
-                },
+                Some(other) => {
+                    Regs { a: other.a.filter(|v| after.a == Some(*v)), x: other.x.filter(|v| after.x == Some(*v)) }
+                }
             });
         }
         if let Some(block) = &mut blocks[id.0 as usize] {
@@ -217,9 +234,10 @@ struct Writer {
     /// Whether verdicts stand at the end only; elsewhere an unconditional jump leads there.
     verdicts_at_end: bool,
     /// The nearest instance of each place, as its distance from the end of the program.
-    places: HashMap<Place, usize>,
+    places: FastMap<Place, usize>,
     /// Where the nearest instance of each conditional jump stands, and its number.
-    jumps: HashMap<SharedKey, (usize, usize)>,
+    jumps: FastMap<SharedKey, (usize, usize)>,
+    lookups: Vec<(usize, TableId)>,
     /// How many jumps each numbered jump stands for, itself included.
     sizes: Vec<usize>,
 }
@@ -258,6 +276,9 @@ impl Writer {
         self.places.insert(Place::Entry(id, steps), end);
         for (i, step) in block.plan.steps.iter().enumerate().skip(first).rev() {
             let at = self.push(step.insn);
+            if let Some(table) = step.table {
+                self.lookups.push((at, table));
+            }
             self.places.insert(Place::Entry(id, i), at);
         }
     }

@@ -2,7 +2,7 @@
 
 use skep_isa::classic::{AluOp, Insn, SCRATCH_WORDS};
 
-use crate::value::{Val, ValId, Values};
+use crate::value::{TableId, Val, ValId, Values};
 
 /// What the two registers are known to hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -26,13 +26,15 @@ pub struct Step {
     pub a: Option<ValId>,
     /// New content of the index register, if it is written.
     pub x: Option<ValId>,
+    /// The instruction stands for a look-up in this table: of the accumulator, or of both registers.
+    pub table: Option<TableId>,
     /// Temporary scratch word that is written (`true`) or read.
     pub temp: Option<(u8, bool)>,
 }
 
 impl Step {
     fn new(insn: Insn) -> Self {
-        Self { insn, reads_a: false, reads_x: false, a: None, x: None, temp: None }
+        Self { insn, reads_a: false, reads_x: false, a: None, x: None, table: None, temp: None }
     }
     fn reads_a(self) -> Self {
         Self { reads_a: true, ..self }
@@ -88,6 +90,19 @@ impl Plan {
                 self.push(Step::new(Insn::ld_ind(size, k)).reads_x().sets_a(value));
             }
             Val::Var(var) => self.push(Step::new(Insn::ld_mem(u32::from(var.0))).sets_a(value)),
+            Val::Table(table, state, inner) => {
+                let step = match state {
+                    Some(state) => {
+                        self.load_both(values, inner, state, vars);
+                        Step::new(Insn::alu_x(AluOp::And)).reads_x()
+                    }
+                    None => {
+                        self.load_a(values, inner, vars);
+                        Step::new(Insn::alu_k(AluOp::And, 0))
+                    }
+                };
+                self.push(Step { table: Some(table), ..step.reads_a().sets_a(value) });
+            }
             Val::Neg(inner) => {
                 self.load_a(values, inner, vars);
                 self.push(Step::new(Insn::neg()).reads_a().sets_a(value));
@@ -251,6 +266,7 @@ fn uses_x(values: &Values, value: ValId) -> bool {
         Val::Bin(..) if header_length(values, value).is_some() => true,
         Val::Bin(_, a, b) => values.as_const(b).is_none() || uses_x(values, a),
         Val::Neg(a) => uses_x(values, a),
+        Val::Table(_, state, a) => state.is_some() || uses_x(values, a),
         _ => false,
     }
 }

@@ -176,7 +176,8 @@ mod tests {
 
     #[test]
     fn trees_decide_membership() {
-        for (count, step, width) in [(1, 10, 1), (3, 10, 4), (6, 1, 1), (7, 3, 1), (40, 5, 1), (40, 5, 3), (500, 7, 2)] {
+        for (count, step, width) in [(1, 10, 1), (3, 10, 4), (6, 1, 1), (7, 3, 1), (40, 5, 1), (40, 5, 3), (500, 7, 2)]
+        {
             for exits in [1, 2, 3] {
                 let sets: Vec<Arc<RangeSet>> = (0..exits)
                     .map(|e| {

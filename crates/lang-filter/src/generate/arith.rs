@@ -3,10 +3,10 @@
 use skep_isa::classic::{AluOp, JmpOp, SKF_AD_OFF, Size};
 
 use super::linktype::ETHERTYPE_IP6;
+use super::words::proto_word;
 use super::{Gen, Generator, Refusal, Rel};
 use crate::ast::{Accessor, Arith, MetaWord, Proto, RelOp};
 use crate::formula::{FId, Formula};
-use super::words::proto_word;
 use crate::ranges::RangeSet;
 use crate::value::ValId;
 
@@ -74,8 +74,8 @@ impl Generator<'_> {
             }
             Arith::Load { proto, offset, size, span } => {
                 let offset = self.operand(offset)?;
-                let size = Size::from_bytes(*size)
-                    .ok_or_else(|| Refusal::new("data size must be 1, 2, or 4").at(*span))?;
+                let size =
+                    Size::from_bytes(*size).ok_or_else(|| Refusal::new("data size must be 1, 2, or 4").at(*span))?;
                 self.access(*proto, &offset, size).map_err(|r| if r.span.is_some() { r } else { r.at(*span) })
             }
             Arith::Meta(word, span) => {
@@ -112,7 +112,10 @@ impl Generator<'_> {
             }
             Proto::Radio => {
                 if !self.has_radio_header() {
-                    return Err(Refusal::new(format!("radio information not present in capture: {}", self.link_name())));
+                    return Err(Refusal::new(format!(
+                        "radio information not present in capture: {}",
+                        self.link_name()
+                    )));
                 }
                 let value = self.indexed(Rel::Packet, offset.value, size)?;
                 Ok(Operand { value, check: offset.check })
@@ -155,8 +158,9 @@ impl Generator<'_> {
                 let check = self.checks(&[offset.check, Some(ip6), Some(next)]);
                 Ok(Operand { value, check })
             }
-            other => Err(Refusal::new(format!("'{}' does not support the index operation", proto_word(other)))
-                .help("bytes can be taken from ether, ip, ip6, arp, rarp, tcp, udp, sctp, icmp, icmp6 and a few others")),
+            other => Err(Refusal::new(format!("'{}' does not support the index operation", proto_word(other))).help(
+                "bytes can be taken from ether, ip, ip6, arp, rarp, tcp, udp, sctp, icmp, icmp6 and a few others",
+            )),
         }
     }
 

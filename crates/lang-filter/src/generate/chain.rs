@@ -6,11 +6,11 @@
 use skep_isa::classic::{AluOp, Size};
 
 use super::linktype::{ETHERTYPE_IP, ETHERTYPE_IP6};
+use super::proto::{Layer, layer};
+use super::words::proto_word;
 use super::{Gen, Generator, Refusal, Rel};
 use crate::ast::{Dir, Id, Proto, Quals};
 use crate::formula::{FId, Formulas};
-use super::proto::{Layer, layer};
-use super::words::proto_word;
 use crate::ranges::RangeSet;
 use crate::value::{ValId, Var};
 

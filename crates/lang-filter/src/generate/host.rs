@@ -4,11 +4,11 @@ use skep_isa::classic::{AluOp, Size};
 
 use super::layout::Hardware;
 use super::linktype::{ETHERTYPE_ARP, ETHERTYPE_DECNET, ETHERTYPE_IP, ETHERTYPE_IP6, ETHERTYPE_RARP};
+use super::words::proto_word;
 use super::{Gen, Generator, Refusal, Rel};
 use crate::ast::{Dir, Dotted, Id, Kind, Proto, Quals};
 use crate::formula::FId;
 use crate::parse::{Compat, ParseContext};
-use super::words::proto_word;
 use crate::ranges::RangeSet;
 
 impl Generator<'_> {
@@ -108,8 +108,9 @@ impl Generator<'_> {
             Some(Proto::Ip) => self.ip_address(quals.dir, ETHERTYPE_IP, (12, 16), value, mask),
             Some(Proto::Arp) => self.ip_address(quals.dir, ETHERTYPE_ARP, (14, 24), value, mask),
             Some(Proto::Rarp) => self.ip_address(quals.dir, ETHERTYPE_RARP, (14, 24), value, mask),
-            Some(Proto::Link) => Err(Refusal::new("illegal link-layer address")
-                .help("a hardware address looks like 00:11:22:33:44:55")),
+            Some(Proto::Link) => {
+                Err(Refusal::new("illegal link-layer address").help("a hardware address looks like 00:11:22:33:44:55"))
+            }
             Some(other) => Err(Refusal::new(format!(
                 "'{0}' is not a valid qualifier for '{kind} <IPv4 address>'",
                 proto_word(other)
@@ -165,9 +166,8 @@ impl Generator<'_> {
                 .help("write `ip6 host ...` or just `host ...`"));
             }
         }
-        let word = |bytes: &[u8; 16], i: usize| {
-            bytes[4 * i..4 * i + 4].iter().fold(0u32, |v, &b| v << 8 | u32::from(b))
-        };
+        let word =
+            |bytes: &[u8; 16], i: usize| bytes[4 * i..4 * i + 4].iter().fold(0u32, |v, &b| v << 8 | u32::from(b));
         self.by_direction(quals.dir, "host", &mut |this, source| {
             let mut list = vec![this.link_proto(ETHERTYPE_IP6)?];
             for i in 0..4 {
@@ -186,11 +186,8 @@ impl Generator<'_> {
         let value = u128::from_be_bytes(address);
         if value & !mask != 0 {
             let fixed = std::net::Ipv6Addr::from(value & mask);
-            return Err(Refusal::new(format!(
-                "non-network bits set in \"{}/{len}\"",
-                std::net::Ipv6Addr::from(value)
-            ))
-            .help(format!("the network is {fixed}/{len}")));
+            return Err(Refusal::new(format!("non-network bits set in \"{}/{len}\"", std::net::Ipv6Addr::from(value)))
+                .help(format!("the network is {fixed}/{len}")));
         }
         self.v6_host(quals, address, mask.to_be_bytes())
     }
@@ -275,10 +272,9 @@ impl Generator<'_> {
     pub(super) fn broadcast(&mut self, proto: Option<Proto>) -> Gen<FId> {
         match proto {
             None | Some(Proto::Link) => match self.link.hardware {
-                Hardware::Mac { .. } | Hardware::Wlan => self.mac(
-                    Quals { proto: Some(Proto::Link), dir: Dir::Dst, kind: Kind::Host },
-                    [0xff; 6],
-                ),
+                Hardware::Mac { .. } | Hardware::Wlan => {
+                    self.mac(Quals { proto: Some(Proto::Link), dir: Dir::Dst, kind: Kind::Host }, [0xff; 6])
+                }
                 Hardware::Arcnet => self.field(Rel::Link, 1, Size::Byte, 0),
                 Hardware::None => Err(Refusal::new("not a broadcast link")
                     .help(format!("packets of {} have no hardware address", self.link_name()))),

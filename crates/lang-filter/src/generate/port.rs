@@ -3,10 +3,10 @@
 use skep_isa::classic::{AluOp, Size};
 
 use super::linktype::{ETHERTYPE_IP, ETHERTYPE_IP6};
+use super::words::proto_word;
 use super::{Gen, Generator, Refusal, Rel};
 use crate::ast::{Dir, Id, Kind, Proto, Quals};
 use crate::formula::FId;
-use super::words::proto_word;
 use crate::ranges::RangeSet;
 
 const SCTP: u32 = 132;

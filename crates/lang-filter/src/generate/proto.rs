@@ -7,10 +7,10 @@ use super::linktype::{
     ETHERTYPE_AARP, ETHERTYPE_ARP, ETHERTYPE_ATALK, ETHERTYPE_DECNET, ETHERTYPE_IP, ETHERTYPE_IP6, ETHERTYPE_RARP,
     LLC_IPX, LLC_ISO, LLC_NETBEUI, LLC_STP,
 };
+use super::words::proto_word;
 use super::{Gen, Generator, Refusal, Rel};
 use crate::ast::{ByteOp, LlcType, Proto, Quals};
 use crate::formula::FId;
-use super::words::proto_word;
 use crate::ranges::RangeSet;
 
 /// Which layer a protocol word belongs to and its number there.
@@ -180,8 +180,10 @@ impl Generator<'_> {
             Some(Proto::Link) => {
                 limit(0xffff, "`ether proto`")?;
                 if self.newer() && (256..=1500).contains(&number) {
-                    return Err(Refusal::new(format!("`ether proto` {number} is neither an LLC address nor an EtherType"))
-                        .help("0 to 255 is an LLC service access point, from 1536 on an EtherType"));
+                    return Err(Refusal::new(format!(
+                        "`ether proto` {number} is neither an LLC address nor an EtherType"
+                    ))
+                    .help("0 to 255 is an LLC service access point, from 1536 on an EtherType"));
                 }
                 self.link_proto(number)
             }
@@ -210,13 +212,17 @@ impl Generator<'_> {
                 "clnp" => 0x81,
                 "esis" | "es-is" => 0x82,
                 "isis" | "is-is" => 0x83,
-                _ => return Err(Refusal::new(format!("unknown 'iso proto' value '{name}'"))
-                    .help("known are clnp, esis and isis")),
+                _ => {
+                    return Err(Refusal::new(format!("unknown 'iso proto' value '{name}'"))
+                        .help("known are clnp, esis and isis"));
+                }
             },
-            Some(Proto::Link) => skep_proto::numbers::ether_proto(name, self.newer()).map(u32::from).ok_or_else(|| {
-                Refusal::new(format!("unknown 'ether proto' value '{name}'"))
-                    .help("a number works as well, e.g. `ether proto 0x88cc`")
-            })?,
+            Some(Proto::Link) => {
+                skep_proto::numbers::ether_proto(name, self.newer()).map(u32::from).ok_or_else(|| {
+                    Refusal::new(format!("unknown 'ether proto' value '{name}'"))
+                        .help("a number works as well, e.g. `ether proto 0x88cc`")
+                })?
+            }
             Some(other) => {
                 return Err(Refusal::new(format!("'{}' does not encapsulate another protocol", proto_word(other))));
             }

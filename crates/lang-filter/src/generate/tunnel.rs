@@ -167,10 +167,11 @@ impl Generator<'_> {
         let all = self.and(&[start, set_header, offsets]);
 
         let (protocol, payload) = (self.values.var(protocol), self.values.var(payload));
-        self.enter_tunnel(Off { var: Some(inner), k: 0 }, Off { var: Some(protocol), k: 0 }, Off {
-            var: Some(payload),
-            k: 0,
-        });
+        self.enter_tunnel(
+            Off { var: Some(inner), k: 0 },
+            Off { var: Some(protocol), k: 0 },
+            Off { var: Some(payload), k: 0 },
+        );
         self.tunnel = Some((inner, payload));
         Ok(all)
     }
@@ -285,8 +286,11 @@ impl Generator<'_> {
             _ if self.options.live.is_some() || !self.newer() => (self.values.abs(Size::Half, AD_PKTTYPE), OUTGOING),
             _ => {
                 let word = if out { "outbound" } else { "inbound" };
-                return Err(Refusal::new(format!("not a live capture, '{word}' not supported on {}", self.link_name()))
-                    .help("the direction is recorded by captures of `-i any`"));
+                return Err(Refusal::new(format!(
+                    "not a live capture, '{word}' not supported on {}",
+                    self.link_name()
+                ))
+                .help("the direction is recorded by captures of `-i any`"));
             }
         };
         let outbound = self.equals(value, outgoing);
@@ -299,8 +303,11 @@ impl Generator<'_> {
             LinkType::LINUX_SLL2 => self.values.abs(Size::Word, 4),
             _ if self.options.live.is_some() || !self.newer() => self.values.abs(Size::Word, AD_IFINDEX),
             _ => {
-                return Err(Refusal::new(format!("not a live capture, 'ifindex' not supported on {}", self.link_name()))
-                    .help("the interface is recorded by captures of `-i any`"));
+                return Err(Refusal::new(format!(
+                    "not a live capture, 'ifindex' not supported on {}",
+                    self.link_name()
+                ))
+                .help("the interface is recorded by captures of `-i any`"));
             }
         };
         Ok(self.equals(value, n))

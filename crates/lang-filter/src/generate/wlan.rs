@@ -304,4 +304,3 @@ impl Generator<'_> {
         Ok(self.and(&[not_control, either]))
     }
 }
-

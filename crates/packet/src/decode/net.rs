@@ -221,6 +221,12 @@ impl<'a> Extensions<'a> {
         Ok(Upper { proto: self.next, payload: self.rest, fragment: self.fragment })
     }
 
+    /// The header in which the packet is cut off, with the bytes that are there; `None` before that.
+    #[must_use]
+    pub fn cut(&self) -> Option<Extension<'a>> {
+        self.failed.then_some(Extension { kind: self.next, header: self.rest })
+    }
+
     fn step(&mut self) -> Result<Option<Extension<'a>>, Cut> {
         let kind = self.next;
         let later_fragment = self.fragment.is_some_and(|(offset, _)| offset > 0);

@@ -286,9 +286,9 @@ pub struct Icmp<'a> {
     /// Code within the type.
     pub code: u8,
     /// Checksum as sent.
-    pub checksum: u16,
-    /// The four bytes after the checksum: identifier and sequence of an echo, MTU, pointer, gateway; 0 if not sent.
-    pub word: u32,
+    pub checksum: Option<u16>,
+    /// The four bytes after the checksum: identifier and sequence of an echo, MTU, pointer, gateway.
+    pub word: Option<u32>,
     /// What follows the first eight bytes: an echo's data, or the packet that an error is about.
     pub body: Part<'a>,
 }
@@ -297,22 +297,26 @@ impl<'a> Icmp<'a> {
     /// Decodes the header.
     ///
     /// # Errors
-    /// [`Cut`] if fewer than four bytes were captured, or fewer than eight of a longer message.
+    /// [`Cut`] if type and code were not captured.
     pub fn parse(part: Part<'a>) -> Result<Self, Cut> {
-        let word = if part.len < 8 { 0 } else { part.be32(4)? };
-        Ok(Self { kind: part.u8(0)?, code: part.u8(1)?, checksum: part.be16(2)?, word, body: part.skip(8) })
+        let (checksum, word) = (part.be16(2).ok(), part.be32(4).ok());
+        Ok(Self { kind: part.u8(0)?, code: part.u8(1)?, checksum, word, body: part.skip(8) })
     }
 
-    /// Identifier of an echo request or reply.
-    #[must_use]
-    pub fn echo_id(&self) -> u16 {
-        (self.word >> 16) as u16
+    /// Identifier and sequence number of an echo request or reply.
+    ///
+    /// # Errors
+    /// [`Cut`] if they were not captured.
+    pub fn echo(&self) -> Result<(u16, u16), Cut> {
+        self.word().map(|word| ((word >> 16) as u16, word as u16))
     }
 
-    /// Sequence number of an echo request or reply.
-    #[must_use]
-    pub fn echo_seq(&self) -> u16 {
-        self.word as u16
+    /// The four bytes after the checksum.
+    ///
+    /// # Errors
+    /// [`Cut`] if they were not captured.
+    pub fn word(&self) -> Result<u32, Cut> {
+        self.word.ok_or(Cut)
     }
 }
 
@@ -390,8 +394,8 @@ mod tests {
     #[test]
     fn icmp_echo() {
         let icmp = Icmp::parse(whole(&[8, 0, 1, 2, 0x12, 0x34, 0, 9, 7])).unwrap();
-        assert_eq!((icmp.echo_id(), icmp.echo_seq(), icmp.body.data), (0x1234, 9, &[7][..]));
-        assert_eq!(Icmp::parse(whole(&[8, 0, 1])), Err(Cut));
-        assert_eq!(Icmp::parse(Part::new(&[8, 0, 1, 2, 3], 20)), Err(Cut));
+        assert_eq!((icmp.echo(), icmp.body.data), (Ok((0x1234, 9)), &[7][..]));
+        assert_eq!(Icmp::parse(whole(&[8])), Err(Cut));
+        assert_eq!(Icmp::parse(Part::new(&[8, 0, 1, 2, 3], 20)).unwrap().echo(), Err(Cut));
     }
 }

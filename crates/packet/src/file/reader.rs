@@ -303,7 +303,9 @@ impl<'a> Batch<'a> {
     /// # Errors
     /// As [`Reader::next`].
     #[allow(clippy::should_implement_trait)]
-    #[inline]
+    // A result of this size that goes through memory costs more than the rest of the loop around a filter.
+    #[allow(clippy::inline_always)]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Packet<'a>>, FileError> {
         if let Some((record, at, offset)) = self.first.take() {
             return Ok(Some(record.packet(&self.bytes[at..at + record.consumed], offset)));

@@ -4,8 +4,13 @@ use super::num;
 
 /// Appends lines of sixteen bytes as hexadecimal groups: each begins with a line end and a tab.
 pub fn hex(out: &mut Vec<u8>, data: &[u8]) {
+    hex_indented(out, "\n\t", data);
+}
+
+/// The same with another beginning of each line.
+pub fn hex_indented(out: &mut Vec<u8>, before: &str, data: &[u8]) {
     for (row, bytes) in data.chunks(16).enumerate() {
-        row_head(out, row);
+        row_head(out, before, row);
         groups(out, bytes);
     }
 }
@@ -15,7 +20,7 @@ pub fn hex_ascii(out: &mut Vec<u8>, data: &[u8]) {
     // Eight groups of five characters.
     const WIDTH: usize = 40;
     for (row, bytes) in data.chunks(16).enumerate() {
-        row_head(out, row);
+        row_head(out, "\n\t", row);
         let before = out.len();
         groups(out, bytes);
         out.resize(before + WIDTH + 2, b' ');
@@ -23,8 +28,9 @@ pub fn hex_ascii(out: &mut Vec<u8>, data: &[u8]) {
     }
 }
 
-fn row_head(out: &mut Vec<u8>, row: usize) {
-    out.extend_from_slice(b"\n\t0x");
+fn row_head(out: &mut Vec<u8>, before: &str, row: usize) {
+    out.extend_from_slice(before.as_bytes());
+    out.extend_from_slice(b"0x");
     num::hex_padded(out, (row * 16) as u64, 4);
     out.extend_from_slice(b": ");
 }

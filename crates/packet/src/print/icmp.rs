@@ -21,13 +21,14 @@ impl Pen<'_> {
         if self.opts.verbose == 0 {
             return Ok(());
         }
-        if !self.opts.no_checksums && !fragmented && part.is_whole() {
+        if !fragmented && part.is_whole() {
             let result = checksum(&[part.data]);
             if result != 0 {
                 self.s(" (wrong icmp cksum ");
-                num::hex(self.out, head.checksum.into());
+                let sent = part.be16(2)?;
+                num::hex(self.out, sent.into());
                 self.s(" (->");
-                num::hex(self.out, right_checksum(head.checksum, result).into());
+                num::hex(self.out, right_checksum(sent, result).into());
                 self.s(")!)");
             }
         }
@@ -50,9 +51,9 @@ impl Pen<'_> {
         match head.kind {
             icmp::ECHO | icmp::ECHO_REPLY => {
                 self.s(if head.kind == icmp::ECHO { "echo request, id " } else { "echo reply, id " });
-                part.be32(4)?;
-                self.sd("", head.echo_id());
-                self.sd(", seq ", head.echo_seq());
+                let (id, seq) = head.echo()?;
+                self.sd("", id);
+                self.sd(", seq ", seq);
             }
             icmp::UNREACHABLE => self.unreachable(head)?,
             icmp::REDIRECT => {
@@ -72,21 +73,25 @@ impl Pen<'_> {
                 self.s(" to ");
                 self.s(target);
                 self.s(if target.is_empty() { "" } else { " " });
-                num::ipv4(self.out, &head.word.to_be_bytes());
+                num::ipv4(self.out, &head.word()?.to_be_bytes());
             }
-            icmp::TIME_EXCEEDED => match head.code {
-                0 => self.s("time exceeded in-transit"),
-                1 => self.s("ip reassembly time exceeded"),
-                code => self.sd("time exceeded-#", code),
-            },
+            icmp::TIME_EXCEEDED => {
+                head.body.bytes(0, 20)?;
+                match head.code {
+                    0 => self.s("time exceeded in-transit"),
+                    1 => self.s("ip reassembly time exceeded"),
+                    code => self.sd("time exceeded-#", code),
+                }
+            }
             icmp::PARAMETER_PROBLEM => match head.code {
-                0 => self.sd("parameter problem - octet ", head.word >> 24),
+                0 => self.sd("parameter problem - octet ", part.u8(4)?),
                 code => self.sd("parameter problem - code ", code),
             },
             icmp::TIMESTAMP | icmp::TIMESTAMP_REPLY => {
                 let reply = head.kind == icmp::TIMESTAMP_REPLY;
-                self.sd(if reply { "time stamp reply id " } else { "time stamp query id " }, head.echo_id());
-                self.sd(" seq ", head.echo_seq());
+                let (id, seq) = head.echo()?;
+                self.sd(if reply { "time stamp reply id " } else { "time stamp query id " }, id);
+                self.sd(" seq ", seq);
                 if reply {
                     for (name, at) in [(": org ", 0), (", recv ", 4), (", xmit ", 8)] {
                         self.s(name);
@@ -149,7 +154,7 @@ impl Pen<'_> {
             }
             4 => {
                 self.s(after);
-                let mtu = head.word & 0xffff;
+                let mtu = head.word()? & 0xffff;
                 if mtu != 0 {
                     self.sd(" (mtu ", mtu);
                     self.s(")");
@@ -184,13 +189,14 @@ impl Pen<'_> {
 
     pub(super) fn icmp6(&mut self, part: Part<'_>, carrier: &Carrier) -> Written {
         self.layer = "icmp6";
-        let (kind, code, sent) = (part.u8(0)?, part.u8(1)?, part.be16(2)?);
+        let kind = part.u8(0)?;
         let verbose = self.opts.verbose > 0;
-        if verbose && !self.opts.no_checksums && !carrier.fragmented && part.is_whole() {
+        if verbose && !carrier.fragmented && part.is_whole() {
             let result = transport_checksum(carrier, ip_proto::ICMPV6, part.data);
             if result == 0 {
                 self.s("[icmp6 sum ok] ");
             } else {
+                let sent = part.be16(2)?;
                 self.sx_padded("[bad icmp6 cksum ", sent, 4);
                 self.sx_padded(" -> ", right_checksum(sent, result), 4);
                 self.s("!] ");
@@ -204,12 +210,13 @@ impl Pen<'_> {
                 self.s(")");
             }
         }
+        part.u8(1)?;
         let discovery = matches!(kind, icmp6::ROUTER_SOLICITATION..=icmp6::REDIRECT);
         let undecoded = icmp6::name(kind).is_none();
         if verbose && (discovery || undecoded) {
             self.len(", length ", part.len);
         }
-        self.icmp6_text(kind, code, part)?;
+        self.icmp6_text(kind, part)?;
         if !verbose {
             self.len(", length ", part.len);
         }
@@ -219,23 +226,23 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn icmp6_text(&mut self, kind: u8, code: u8, part: Part<'_>) -> Written {
+    fn icmp6_text(&mut self, kind: u8, part: Part<'_>) -> Written {
         match kind {
-            icmp6::UNREACHABLE => self.unreachable6(code, part.skip(8))?,
+            icmp6::UNREACHABLE => self.unreachable6(part.u8(1)?, part.skip(8))?,
             icmp6::PACKET_TOO_BIG => self.sd(", mtu ", part.be32(4)?),
-            icmp6::TIME_EXCEEDED => match code {
+            icmp6::TIME_EXCEEDED => match part.u8(1)? {
                 0 => {
-                    self.s(" for ");
-                    num::ipv6(self.out, &part.array(8 + 24)?);
+                    self.address_after(" for ", part, 8 + 24)?;
                 }
                 1 => self.s(" (reassembly)"),
                 _ => {
-                    self.sd(", unknown code (", code);
+                    self.sd(", unknown code (", part.u8(1)?);
                     self.s(")");
                 }
             },
             icmp6::PARAMETER_PROBLEM => {
-                let pointer = part.be32(4)?;
+                let (code, pointer) = (part.u8(1)?, part.be32(4)?);
+                part.bytes(8, 40)?;
                 match code {
                     0 => self.sd(", erroneous - octet ", pointer),
                     1 => self.sd(", next header - octet ", pointer),
@@ -245,22 +252,20 @@ impl Pen<'_> {
                 }
             }
             icmp6::ECHO | icmp6::ECHO_REPLY => {
-                self.sd(", id ", part.be16(4)?);
-                self.sd(", seq ", part.be16(6)?);
+                let (id, seq) = (part.be16(4)?, part.be16(6)?);
+                self.sd(", id ", id);
+                self.sd(", seq ", seq);
             }
             icmp6::NEIGHBOR_SOLICITATION => {
-                self.s(", who has ");
-                num::ipv6(self.out, &part.array(8)?);
+                self.address_after(", who has ", part, 8)?;
                 self.discovery_options(part.skip(24))?;
             }
             icmp6::NEIGHBOR_ADVERTISEMENT => self.advertisement(part)?,
             icmp6::ROUTER_SOLICITATION => self.discovery_options(part.skip(8))?,
             icmp6::ROUTER_ADVERTISEMENT if self.opts.verbose > 0 => self.router_advertisement(part)?,
             icmp6::REDIRECT => {
-                self.s(", ");
-                num::ipv6(self.out, &part.array(24)?);
-                self.s(" to ");
-                num::ipv6(self.out, &part.array(8)?);
+                self.address_after(", ", part, 24)?;
+                self.address_after(" to ", part, 8)?;
             }
             icmp6::MULTICAST_LISTENER_QUERY if part.len >= 28 => {
                 self.s(" v2");
@@ -272,11 +277,11 @@ impl Pen<'_> {
                 num::ipv6(self.out, &part.array(8)?);
                 self.s("]");
             }
-            icmp6::MULTICAST_LISTENER_QUERY..=icmp6::MULTICAST_LISTENER_DONE => {
+            // Of a cut message only the name is shown.
+            icmp6::MULTICAST_LISTENER_QUERY..=icmp6::MULTICAST_LISTENER_DONE if part.data.len() >= 24 => {
                 // tcpdump leaves out the blank here.
                 self.sd("max resp delay: ", part.be16(4)?);
-                self.s(" addr: ");
-                num::ipv6(self.out, &part.array(8)?);
+                self.address_after(" addr: ", part, 8)?;
             }
             icmp6::MULTICAST_LISTENER_REPORT_V2 => {
                 self.sd(", ", part.be16(6)?);
@@ -288,43 +293,48 @@ impl Pen<'_> {
     }
 
     fn unreachable6(&mut self, code: u8, quoted: Part<'_>) -> Written {
-        let dst: [u8; 16] = quoted.array(24)?;
         match code {
-            0 => self.s(", unreachable route "),
-            1 => self.s(",  unreachable prohibited "),
-            2 => self.s(", beyond scope "),
-            3 => self.s(", unreachable address "),
-            4 => {
-                self.s(", unreachable port, ");
-                num::ipv6(self.out, &dst);
-                let upper = Ipv6::parse(quoted).ok().and_then(|ip| ip.extensions().upper().ok());
-                if let Some(upper) = upper
-                    && matches!(upper.proto, ip_proto::TCP | ip_proto::UDP)
-                {
-                    self.s(if upper.proto == ip_proto::TCP { " tcp port " } else { " udp port " });
-                    self.quoted_port(upper.payload.be16(2)?, upper.proto);
-                }
-                return Ok(());
-            }
-            5 => self.s(", source address failed policy "),
-            6 => self.s(", reject route "),
+            0 => self.s(", unreachable route"),
+            1 => self.s(",  unreachable prohibited"),
+            2 => self.s(", beyond scope"),
+            3 => self.s(", unreachable address"),
+            4 => self.s(", unreachable port"),
+            5 => self.s(", source address failed policy"),
+            6 => self.s(", reject route"),
             _ => {
                 self.sd(", unknown unreach code (", code);
                 self.s(")");
                 return Ok(());
             }
         }
-        num::ipv6(self.out, &dst);
+        if code == 4 {
+            let upper = Ipv6::parse(quoted).ok().and_then(|ip| ip.extensions().upper().ok());
+            let ported = upper.filter(|upper| matches!(upper.proto, ip_proto::TCP | ip_proto::UDP));
+            let port = ported.map(|upper| upper.payload.be16(2).map(|port| (upper.proto, port))).transpose()?;
+            self.address_after(", ", quoted, 24)?;
+            if let Some((proto, port)) = port {
+                self.s(if proto == ip_proto::TCP { " tcp port " } else { " udp port " });
+                self.quoted_port(port, proto);
+            }
+            return Ok(());
+        }
+        self.address_after(" ", quoted, 24)?;
         if code == 2 {
-            self.s(", source address ");
-            num::ipv6(self.out, &quoted.array(8)?);
+            self.address_after(", source address ", quoted, 8)?;
         }
         Ok(())
     }
 
+    /// A text and the IPv6 address at an offset; nothing if the address was cut off.
+    fn address_after(&mut self, text: &str, part: Part<'_>, at: usize) -> Written {
+        let address = part.array(at)?;
+        self.s(text);
+        num::ipv6(self.out, &address);
+        Ok(())
+    }
+
     fn advertisement(&mut self, part: Part<'_>) -> Written {
-        self.s(", tgt is ");
-        num::ipv6(self.out, &part.array(8)?);
+        self.address_after(", tgt is ", part, 8)?;
         if self.opts.verbose > 0 {
             self.s(", ");
             self.flag_names(part.u8(4)?, &[(0x80, "router"), (0x40, "solicited"), (0x20, "override")]);
@@ -344,6 +354,7 @@ impl Pen<'_> {
     }
 
     fn router_advertisement(&mut self, part: Part<'_>) -> Written {
+        part.bytes(0, 16)?;
         let flags = part.u8(5)?;
         self.sd("\n\thop limit ", part.u8(4)?);
         self.s(", ");
@@ -379,12 +390,13 @@ impl Pen<'_> {
         if self.opts.verbose == 0 {
             return Ok(());
         }
-        while rest.len > 0 {
+        while !rest.data.is_empty() {
             let (kind, words) = (rest.u8(0)?, rest.u8(1)?);
             if words == 0 {
                 return Err(crate::decode::Cut);
             }
             let length = usize::from(words) * 8;
+            let body = rest.bytes(2, length - 2)?;
             self.s("\n\t  ");
             match kind {
                 1 => self.s("source link-address"),
@@ -398,7 +410,6 @@ impl Pen<'_> {
             self.len("), length ", length);
             self.sd(" (", words);
             self.s("): ");
-            let body = rest.bytes(2, length - 2)?;
             match (kind, body) {
                 (1 | 2, _) => self.mac(body),
                 (3, _) if body.len() >= 30 => self.prefix_information(Part::new(body, body.len()))?,
@@ -407,6 +418,9 @@ impl Pen<'_> {
                     self.s("0x");
                     num::hex_bytes(self.out, body);
                 }
+            }
+            if self.opts.verbose > 1 {
+                super::dump::hex_indented(self.out, "\n\t    ", body);
             }
             rest = rest.skip(length);
         }

@@ -76,6 +76,9 @@ impl Pen<'_> {
             self.len("truncated-ip - ", ip.missing);
             self.s(" bytes missing! ");
         }
+        if ip.missing > 0 {
+            self.whole_header(&ip)?;
+        }
         if self.opts.verbose > 0 {
             self.ipv4_details(&ip)?;
         }
@@ -92,7 +95,19 @@ impl Pen<'_> {
             self.endpoints(&carrier, None, PortKind::Tcp);
             self.s(" ");
         }
+        self.whole_header(&ip)?;
         self.transport(ip.proto, ip.payload, &carrier, ip.ttl)
+    }
+
+    /// Ends the line if the header's options are cut off.
+    fn whole_header(&mut self, ip: &Ipv4<'_>) -> Written {
+        if ip.header.len() < ip.header_len {
+            self.len(" [remaining caplen(", ip.header.len());
+            self.len(") < header length(", ip.header_len);
+            self.s(")]");
+            return Err(Cut);
+        }
+        Ok(())
     }
 
     fn ipv4_details(&mut self, ip: &Ipv4<'_>) -> Written {
@@ -243,13 +258,15 @@ impl Pen<'_> {
                 return Ok(());
             }
         }
-        let upper = match extensions.upper() {
-            Ok(upper) => upper,
-            Err(Cut) => {
-                self.layer = cut_extension(&ip);
-                return Err(Cut);
+        if let Some(cut) = extensions.cut() {
+            if cut.kind == ip_proto::ROUTING && cut.header.data.is_empty() {
+                self.layer = "ip6";
+            } else {
+                self.extension(&cut, 0, &mut carrier)?;
             }
-        };
+            return Err(Cut);
+        }
+        let upper = extensions.upper()?;
         self.transport(upper.proto, upper.payload, &carrier, ip.hop_limit)
     }
 
@@ -259,20 +276,26 @@ impl Pen<'_> {
         match extension.kind {
             ip_proto::HOPOPTS => {
                 self.layer = "hbhopt";
+                header.bytes(0, usize::from(header.u8(1)?) * 8 + 8)?;
                 self.s("HBH ");
                 self.option_headers(header)?;
             }
             ip_proto::DSTOPTS => {
                 self.layer = "dstopt";
+                header.bytes(0, usize::from(header.u8(1)?) * 8 + 8)?;
                 self.s("DSTOPT ");
                 self.option_headers(header)?;
             }
             ip_proto::ROUTING => {
                 self.routing(header)?;
-                // The last address of a list that is not used up is the last stop.
-                let (kind, left) = (header.u8(2)?, header.u8(3)?);
-                if matches!(kind, 0 | 2) && left > 0 && header.len >= 24 {
-                    carrier.final_dst = IpAddr::from(header.array::<16>(header.len - 16)?);
+                // The last address of a list that is not used up is the last stop; segment lists (RFC 8754) are
+                // in reverse order.
+                match (header.u8(2)?, header.u8(3)?) {
+                    (0 | 2, 1..) if header.len >= 24 => {
+                        carrier.final_dst = IpAddr::from(header.array::<16>(header.len - 16)?);
+                    }
+                    (4, _) if header.len >= 24 => carrier.final_dst = IpAddr::from(header.array::<16>(8)?),
+                    _ => {}
                 }
             }
             ip_proto::FRAGMENT => {
@@ -337,13 +360,15 @@ impl Pen<'_> {
 
     fn routing(&mut self, header: Part<'_>) -> Written {
         self.layer = "rt6";
-        let (length, kind, left) = (header.u8(1)?, header.u8(2)?, header.u8(3)?);
-        self.sd("RT6 (len=", length);
+        self.s("RT6");
+        let length = header.u8(1)?;
+        self.sd(" (len=", length);
+        let kind = header.u8(2)?;
         self.sd(", type=", kind);
         if kind == 0 {
             self.s(" [Deprecated]");
         }
-        self.sd(", segleft=", left);
+        self.sd(", segleft=", header.u8(3)?);
         match kind {
             0 | 2 if self.opts.verbose > 0 => self.sx(", rsv=", header.be32(4)?),
             4 => {
@@ -357,9 +382,10 @@ impl Pen<'_> {
         }
         if matches!(kind, 0 | 2 | 4) {
             for index in 0..usize::from(length) / 2 {
+                let address = header.array(8 + index * 16)?;
                 self.len(", [", index);
                 self.s("]");
-                num::ipv6(self.out, &header.array(8 + index * 16)?);
+                num::ipv6(self.out, &address);
             }
         }
         self.s(") ");
@@ -419,7 +445,9 @@ impl Pen<'_> {
             }
             ip_proto::ESP => {
                 self.layer = "esp";
+                // There is always something behind these two words.
                 let (spi, seq) = (part.be32(0)?, part.be32(4)?);
+                part.u8(8)?;
                 self.sx_padded("ESP(spi=", spi, 8);
                 self.sx(",seq=", seq);
                 self.len("), length ", part.len);
@@ -669,25 +697,6 @@ fn source_route_end(mut options: Part<'_>) -> Option<[u8; 4]> {
         options = options.skip(length);
     }
     None
-}
-
-/// Which extension header was cut off.
-fn cut_extension(ip: &Ipv6<'_>) -> &'static str {
-    let mut extensions = ip.extensions();
-    let mut left = ip.payload;
-    let mut next = ip.next;
-    for extension in &mut extensions {
-        next = extension.header.u8(0).unwrap_or(next);
-        left = left.skip(extension.header.len);
-    }
-    match next {
-        ip_proto::HOPOPTS => "hbhopt",
-        ip_proto::DSTOPTS => "dstopt",
-        ip_proto::ROUTING => "rt6",
-        ip_proto::FRAGMENT => "frag6",
-        ip_proto::AH => "ah",
-        _ => "mobility",
-    }
 }
 
 #[cfg(test)]

@@ -284,9 +284,9 @@ fn transport(o: &mut Object<'_>, layers: &Layers<'_>) {
                 Transport::Icmp(_) => matches!(icmp.kind, 0 | 8),
                 _ => matches!(icmp.kind, 128 | 129),
             };
-            if echo {
-                i.number("id", icmp.echo_id());
-                i.number("seq", icmp.echo_seq());
+            if let (true, Ok((id, seq))) = (echo, icmp.echo()) {
+                i.number("id", id);
+                i.number("seq", seq);
             }
             i.end();
         }

@@ -83,10 +83,15 @@ impl Pen<'_> {
                         Next::EtherType(ethertype::IPV6) => "IPv6",
                         _ => "Unknown",
                     };
-                    self.s("AF ");
-                    self.s(name);
-                    self.sd(" (", family);
-                    self.len("), length ", part.len);
+                    if self.opts.quiet {
+                        self.s(name);
+                    } else {
+                        self.s("AF ");
+                        self.s(name);
+                        self.sd(" (", family);
+                        self.s(")");
+                    }
+                    self.len(", length ", part.len);
                     self.s(": ");
                 } else if next == Next::Unknown {
                     self.sd("AF Unknown (", family);

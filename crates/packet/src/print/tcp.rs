@@ -13,9 +13,7 @@ impl Pen<'_> {
     pub(super) fn tcp(&mut self, part: Part<'_>, carrier: &Carrier) -> Written {
         self.layer = "tcp";
         let (Ok(sport), Ok(dport)) = (part.be16(0), part.be16(2)) else {
-            if !carrier.addresses_shown {
-                self.endpoints(carrier, None, PortKind::Tcp);
-            }
+            self.endpoints(carrier, None, PortKind::Tcp);
             return Err(Cut);
         };
         self.endpoints(carrier, Some((sport, dport)), PortKind::Tcp);
@@ -29,14 +27,14 @@ impl Pen<'_> {
                 self.s(" - too short, < 20]");
                 return Ok(());
             }
-            Err(TcpError::TooLong(length)) => return self.tcp_too_long(part, length),
+            Err(TcpError::TooLong(length)) => return self.tcp_too_long(part, length, carrier, (sport, dport)),
         };
         if self.opts.quiet {
             self.len("tcp ", tcp.payload.len);
             return Ok(());
         }
         self.tcp_flags(tcp.flags);
-        let base = self.tcp_base(&tcp, carrier);
+        let base = self.tcp_base(carrier, (sport, dport), (tcp.seq, tcp.ack), tcp.flags);
         if self.opts.verbose > 0 && !self.opts.no_checksums && !carrier.fragmented && part.is_whole() {
             let result = transport_checksum(carrier, ip_proto::TCP, part.data);
             self.sx_padded(", cksum ", tcp.checksum, 4);
@@ -70,12 +68,15 @@ impl Pen<'_> {
         if length == 0 { Ok(()) } else { self.tcp_payload(&tcp) }
     }
 
-    fn tcp_too_long(&mut self, part: Part<'_>, length: usize) -> Written {
+    fn tcp_too_long(&mut self, part: Part<'_>, length: usize, carrier: &Carrier, ports: (u16, u16)) -> Written {
         if self.opts.quiet {
             // tcpdump subtracts without looking; a length that wraps helps nobody.
             self.s("tcp 0");
         } else {
-            self.tcp_flags(part.u8(13)?);
+            let flags = part.u8(13)?;
+            self.tcp_flags(flags);
+            // The numbers count for the packets that follow.
+            self.tcp_base(carrier, ports, (part.be32(4)?, part.be32(8)?), flags);
         }
         self.len(" [bad hdr length ", length);
         self.len(" - too long, > ", part.len);
@@ -97,13 +98,12 @@ impl Pen<'_> {
     }
 
     /// What to subtract from the numbers: packets without ACK, and the first of a conversation, are shown as they are.
-    fn tcp_base(&mut self, tcp: &Tcp<'_>, carrier: &Carrier) -> Base {
-        if self.opts.absolute_seq || tcp.flags & tcp_flag::ACK == 0 {
+    fn tcp_base(&mut self, carrier: &Carrier, ports: (u16, u16), numbers: (u32, u32), flags: u8) -> Base {
+        if self.opts.absolute_seq || flags & tcp_flag::ACK == 0 {
             return Base::default();
         }
-        let (src, dst) = ((carrier.src, tcp.sport), (carrier.dst, tcp.dport));
-        let syn = tcp.flags & tcp_flag::SYN != 0;
-        self.state.seqs.base(src, dst, tcp.seq, tcp.ack, syn)
+        let (src, dst) = ((carrier.src, ports.0), (carrier.dst, ports.1));
+        self.state.seqs.base(src, dst, numbers.0, numbers.1, flags & tcp_flag::SYN != 0)
     }
 
     /// The options; `false` if one is bad and the line ends there.
@@ -195,9 +195,22 @@ impl Pen<'_> {
         }
     }
 
+    /// Some systems say in words why they reset a connection (RFC 9293, 3.5.3).
+    fn reset_text(&mut self, payload: Part<'_>) {
+        const MOST: usize = 30;
+        if self.opts.verbose > 0 {
+            let shown = payload.limit(MOST);
+            self.s(if shown.is_whole() { " [RST" } else { " [!RST" });
+            self.s(if payload.len > MOST { "+ " } else { " " });
+            self.safe(shown.data);
+            self.s("]");
+        }
+    }
+
     fn tcp_payload(&mut self, tcp: &Tcp<'_>) -> Written {
         let either = |known: u16| tcp.sport == known || tcp.dport == known;
         if tcp.flags & tcp_flag::RST != 0 {
+            self.reset_text(tcp.payload);
             return Ok(());
         }
         if either(port::DNS) {

@@ -49,7 +49,8 @@ impl Pen<'_> {
         if !wanted || self.opts.no_checksums || carrier.fragmented {
             return;
         }
-        if udp.checksum == 0 {
+        // IPv6 does not allow packets without a checksum.
+        if udp.checksum == 0 && carrier.src.is_ipv4() {
             self.s("[no cksum] ");
             return;
         }

@@ -4,16 +4,20 @@
 use skep_packet::decode::checksum;
 
 /// A small generator (splitmix64): the same seed gives the same packets everywhere.
-pub struct Random(u64);
+pub struct Random {
+    state: u64,
+    /// For callers: no application payloads.
+    pub plain: bool,
+}
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed)
+        Self { state: seed, plain: false }
     }
 
     pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
@@ -362,7 +366,7 @@ pub fn dns(r: &mut Random) -> Vec<u8> {
     for word in [id, flags, counts[0], counts[1], counts[2], counts[3]] {
         message.extend(word.to_be_bytes());
     }
-    let names: &[&str] = &["example.com", "WWW.Example.com", "a.b.c.d.e", "", "xn--strange_1.org"];
+    let names: &[&str] = &["example.com", "WWW.Example.com", "a.b.c.d.e", "xn--strange_1.org"];
     let asked: &str = names[r.below(names.len())];
     message.extend(name(asked));
     message.extend(r.pick(&[1u16, 28, 5, 15, 16, 33, 255, 12, 65280]).to_be_bytes());

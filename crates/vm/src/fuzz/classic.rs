@@ -51,8 +51,7 @@ pub fn classic(data: &[u8]) {
 pub fn translation(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let insns = program(&mut bytes, Special::Translatable);
-    // A 64-bit program sees interface 0 where there is none, so it cannot tell the two apart.
-    let meta = Metadata { ifindex: Some(3), ..metadata(&mut bytes) };
+    let meta = metadata(&mut bytes);
     let packet = bytes.take(2048);
     let wire_len = u32::try_from(packet.len()).unwrap_or(0) + 4;
     let expected = Program::new(&insns).map(|program| program.run(packet, wire_len, &meta));
