@@ -221,73 +221,97 @@ impl Factor<'_> {
     /// One switch for alternatives that test the same value first.
     fn merge(&mut self, group: &[Alternative]) -> FId {
         let value = group[0].value;
-        // Ends of ranges, each with what begins or ends there; sweeping over them yields the pieces.
-        let mut events: Vec<(u64, bool, usize)> = Vec::new();
-        let mut rests: Vec<FId> = Vec::new();
-        for alternative in group {
-            for (set, rest) in &alternative.cases {
-                for &(lo, hi) in set.ranges() {
-                    events.push((u64::from(lo), true, rests.len()));
-                    events.push((u64::from(hi) + 1, false, rests.len()));
-                }
-                rests.push(*rest);
+        let mut cases: Vec<(RangeSet, FId)> = Vec::new();
+        for piece in pieces(group) {
+            let then = if piece.rests.len() == 1 { piece.rests[0] } else { self.or(&piece.rests) };
+            let set = RangeSet::from_ranges(piece.ranges);
+            // Equal ways on are mostly neighbours; the graph finds the others.
+            match cases.iter_mut().rev().take(8).find(|(_, f)| *f == then) {
+                Some((s, _)) => *s = s.union(&set),
+                None => cases.push((set, then)),
             }
         }
-        if rests.is_empty() {
-            return self.formulas.intern(Formula::In(value, Arc::new(RangeSet::EMPTY)));
-        }
-        events.sort_unstable();
-        let mut active: BTreeSet<usize> = BTreeSet::new();
-        let mut pieces: FastMap<Vec<FId>, (usize, Vec<(u32, u32)>)> = FastMap::default();
-        let mut at = 0u64;
-        let mut i = 0;
-        while i < events.len() {
-            let next = events[i].0;
-            if next > at && !active.is_empty() {
-                let mut key: Vec<FId> = Vec::new();
-                let mut seen = HashSet::new();
-                for &r in &active {
-                    if seen.insert(rests[r]) {
-                        key.push(rests[r]);
-                    }
-                    if rests[r] == Formulas::TRUE {
-                        break;
-                    }
-                }
-                let first = active.first().copied().unwrap_or(0);
-                let entry = pieces.entry(key).or_insert_with(|| (first, Vec::new()));
-                entry.0 = entry.0.min(first);
-                // Both fit: ranges are of 32-bit numbers.
-                entry.1.push((u32::try_from(at).unwrap_or(u32::MAX), u32::try_from(next - 1).unwrap_or(u32::MAX)));
+        match &cases[..] {
+            [] => self.formulas.intern(Formula::In(value, Arc::new(RangeSet::EMPTY))),
+            [(set, rest)] => {
+                let (set, rest) = (Arc::new(set.clone()), *rest);
+                let test = self.formulas.intern(Formula::In(value, set));
+                self.formulas.and(&[test, rest])
             }
-            at = next;
-            while i < events.len() && events[i].0 == next {
-                let (_, begins, rest) = events[i];
-                if begins {
-                    active.insert(rest);
-                } else {
-                    active.remove(&rest);
-                }
-                i += 1;
+            _ => {
+                let cases: Vec<(Arc<RangeSet>, FId)> = cases.into_iter().map(|(s, f)| (Arc::new(s), f)).collect();
+                self.formulas.intern(Formula::Switch(value, cases.into()))
             }
         }
-        let mut cases: Vec<(usize, RangeSet, FId)> = Vec::with_capacity(pieces.len());
-        let mut list: Vec<(Vec<FId>, (usize, Vec<(u32, u32)>))> = pieces.into_iter().collect();
-        list.sort_unstable_by(|a, b| (a.1.0, &a.1.1).cmp(&(b.1.0, &b.1.1)));
-        for (key, (order, ranges)) in list {
-            let then = if key.len() == 1 { key[0] } else { self.or(&key) };
-            let set = RangeSet::from_ranges(ranges);
-            match cases.iter_mut().rev().take(8).find(|(_, _, f)| *f == then) {
-                Some((_, s, _)) => *s = s.union(&set),
-                None => cases.push((order, set, then)),
-            }
-        }
-        if let [(_, set, rest)] = &cases[..] {
-            let test = self.formulas.intern(Formula::In(value, Arc::new(set.clone())));
-            let rest = *rest;
-            return self.formulas.and(&[test, rest]);
-        }
-        let cases: Vec<(Arc<RangeSet>, FId)> = cases.into_iter().map(|(_, set, f)| (Arc::new(set), f)).collect();
-        self.formulas.intern(Formula::Switch(value, cases.into()))
     }
+}
+
+/// Numbers for which the same rests are left to test.
+struct Piece {
+    /// The first alternative that is concerned; pieces are tested in this order.
+    order: usize,
+    ranges: Vec<(u32, u32)>,
+    /// What remains to be tested, in order, without repetition.
+    rests: Vec<FId>,
+}
+
+/// Sweeps over the ends of all ranges of the alternatives.
+fn pieces(group: &[Alternative]) -> Vec<Piece> {
+    // Where a range begins or the number behind its end, whether it begins, and whose range it is.
+    let mut events: Vec<(u64, bool, usize)> = Vec::new();
+    let mut rests: Vec<FId> = Vec::new();
+    for (set, rest) in group.iter().flat_map(|alternative| &alternative.cases) {
+        for &(lo, hi) in set.ranges() {
+            events.push((u64::from(lo), true, rests.len()));
+            events.push((u64::from(hi) + 1, false, rests.len()));
+        }
+        rests.push(*rest);
+    }
+    events.sort_unstable();
+    let mut active: BTreeSet<usize> = BTreeSet::new();
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut index: FastMap<Vec<FId>, usize> = FastMap::default();
+    let mut at = 0u64;
+    for chunk in events.chunk_by(|a, b| a.0 == b.0) {
+        let next = chunk[0].0;
+        if let Some(&order) = active.first()
+            && next > at
+        {
+            let left = still_to_test(&active, &rests);
+            let piece = *index.entry(left).or_insert_with_key(|left| {
+                pieces.push(Piece { order, ranges: Vec::new(), rests: left.clone() });
+                pieces.len() - 1
+            });
+            let piece = &mut pieces[piece];
+            piece.order = piece.order.min(order);
+            // Both fit: they lie within or directly behind a range of 32-bit numbers.
+            let end = |n: u64| u32::try_from(n).unwrap_or(u32::MAX);
+            piece.ranges.push((end(at), end(next - 1)));
+        }
+        at = next;
+        for &(_, begins, rest) in chunk {
+            if begins {
+                active.insert(rest);
+            } else {
+                active.remove(&rest);
+            }
+        }
+    }
+    pieces.sort_by_key(|piece| piece.order);
+    pieces
+}
+
+/// The rests of the active alternatives; what follows one that is certain is never tested.
+fn still_to_test(active: &BTreeSet<usize>, rests: &[FId]) -> Vec<FId> {
+    let mut seen = HashSet::new();
+    let mut left = Vec::new();
+    for &i in active {
+        if seen.insert(rests[i]) {
+            left.push(rests[i]);
+        }
+        if rests[i] == Formulas::TRUE {
+            break;
+        }
+    }
+    left
 }

@@ -190,8 +190,8 @@ impl Values {
                     (AluOp::And, None) => ma.min(self.max(b)),
                     (AluOp::Rsh, Some(k)) if k < 32 => ma >> k,
                     (AluOp::Lsh, Some(k)) if k < 32 && ma.leading_zeros() >= k => ma << k,
-                    (AluOp::Add, Some(k)) => ma.checked_add(k).unwrap_or(u32::MAX),
-                    (AluOp::Add, None) => ma.checked_add(self.max(b)).unwrap_or(u32::MAX),
+                    (AluOp::Add, Some(k)) => ma.saturating_add(k),
+                    (AluOp::Add, None) => ma.saturating_add(self.max(b)),
                     (AluOp::Div, Some(k)) if k != 0 => ma / k,
                     (AluOp::Mod, Some(k)) if k != 0 => ma.min(k - 1),
                     (AluOp::Or | AluOp::Xor, _) => {

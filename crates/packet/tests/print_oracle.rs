@@ -46,7 +46,11 @@ fn compare(link: LinkType, packets: &[Built], options: &[(&[&str], PrintOptions)
         }
         let ours = String::from_utf8_lossy(&ours).into_owned();
         for (n, (a, b)) in theirs.lines().zip(ours.lines()).enumerate() {
-            assert_eq!(comparable(a), comparable(b), "line {n} of link {link} with {arguments:?}: tcpdump left, skep right");
+            assert_eq!(
+                comparable(a),
+                comparable(b),
+                "line {n} of link {link} with {arguments:?}: tcpdump left, skep right"
+            );
         }
         assert_eq!(theirs.lines().count(), ours.lines().count(), "{link} {arguments:?}");
     }
@@ -60,6 +64,13 @@ fn comparable(line: &str) -> String {
         && tail.trim_end_matches('>').ends_with("[|tcp]")
     {
         return head.to_owned();
+    }
+    // It does not notice that the last bytes of a fragment header are missing.
+    if let Some((head, _)) = line.split_once(" [|frag6]") {
+        return head.trim_end().to_owned();
+    }
+    if line.contains("frag (") && line.ends_with(") ") {
+        return line.trim_end().to_owned();
     }
     match line.split_once("tcp 42949") {
         Some((head, tail)) => format!("{head}tcp 0{}", tail.trim_start_matches(|c: char| c.is_ascii_digit())),
@@ -93,9 +104,12 @@ fn line_options() -> Vec<(&'static [&'static str], PrintOptions)> {
         (&["-n", "-tt", "-vv"], style(|o| (o.time, o.verbose) = (TimeStyle::Epoch, 2))),
         (&["-n", "-ttt", "-e"], style(|o| (o.time, o.link) = (TimeStyle::Delta, true))),
         (&["-n", "-tttt", "-q"], style(|o| (o.time, o.quiet) = (TimeStyle::Date, true))),
-        (&["-n", "-ttttt", "-S", "-K", "-v"], style(|o| {
-            (o.time, o.absolute_seq, o.no_checksums, o.verbose) = (TimeStyle::SinceFirst, true, true, 1);
-        })),
+        (
+            &["-n", "-ttttt", "-S", "-K", "-v"],
+            style(|o| {
+                (o.time, o.absolute_seq, o.no_checksums, o.verbose) = (TimeStyle::SinceFirst, true, true, 1);
+            }),
+        ),
         (&["-n", "-t", "-e", "-v"], style(|o| (o.time, o.link, o.verbose) = (TimeStyle::Off, true, 1))),
         (&["-n", "-t", "-q", "-e"], style(|o| (o.time, o.quiet, o.link) = (TimeStyle::Off, true, true))),
     ]
@@ -195,7 +209,7 @@ fn ethernet_lines_are_equal() {
 #[test]
 fn cut_off_packets_are_equal() {
     if tcpdump_present() {
-        // Of cut DNS messages tcpdump sometimes leaves out the mark.
+        // Of cut DNS messages tcpdump sometimes leaves out the mark, and it names cut IPv4 options in several ways.
         let mut random = Random::new(2);
         random.plain = true;
         let packets = build(&mut random, 6000, true, |r| network(r).1);
@@ -216,9 +230,7 @@ fn other_link_types_are_equal() {
         return;
     }
     let headers: [(LinkType, fn(u16) -> Vec<u8>); 4] = [
-        (LinkType::LINUX_SLL, |ether| {
-            [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0][..], &ether.to_be_bytes()].concat()
-        }),
+        (LinkType::LINUX_SLL, |ether| [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0][..], &ether.to_be_bytes()].concat()),
         (LinkType::NULL, |ether| if ether == 0x0800 { vec![2, 0, 0, 0] } else { vec![30, 0, 0, 0] }),
         (LinkType::LOOP, |ether| if ether == 0x0800 { vec![0, 0, 0, 2] } else { vec![0, 0, 0, 24] }),
         (LinkType::C_HDLC, |ether| [&[0x0f, 0][..], &ether.to_be_bytes()].concat()),

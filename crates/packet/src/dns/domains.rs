@@ -197,8 +197,10 @@ mod tests {
             }
         }
         arbtest::arbtest(|u| {
-            let glob: Vec<u8> = (0..u.int_in_range(0..=8)?).map(|_| u.choose(b"ab*?.").copied()).collect::<Result<_, _>>()?;
-            let text: Vec<u8> = (0..u.int_in_range(0..=8)?).map(|_| u.choose(b"ab.").copied()).collect::<Result<_, _>>()?;
+            let glob: Vec<u8> =
+                (0..u.int_in_range(0..=8)?).map(|_| u.choose(b"ab*?.").copied()).collect::<Result<_, _>>()?;
+            let text: Vec<u8> =
+                (0..u.int_in_range(0..=8)?).map(|_| u.choose(b"ab.").copied()).collect::<Result<_, _>>()?;
             assert_eq!(glob_matches(&glob, &text), plain(&glob, &text), "{glob:?} {text:?}");
             Ok(())
         })

@@ -348,7 +348,13 @@ pub(crate) mod tests {
     }
 
     /// A message with one question; records are name, type, TTL and data, in the answer section.
-    pub(crate) fn message(id: u16, flags: u16, name: &str, rtype: u16, answers: &[(&[u8], u16, u32, &[u8])]) -> Vec<u8> {
+    pub(crate) fn message(
+        id: u16,
+        flags: u16,
+        name: &str,
+        rtype: u16,
+        answers: &[(&[u8], u16, u32, &[u8])],
+    ) -> Vec<u8> {
         let mut out = Vec::new();
         for word in [id, flags, 1, answers.len() as u16, 0, 0] {
             out.extend(word.to_be_bytes());
@@ -392,10 +398,7 @@ pub(crate) mod tests {
         bytes.extend([0, 0, 41, 4, 0xd0, 1, 0, 0x80, 0, 0, 0]);
         let m = Message::parse(&bytes).unwrap();
         assert_eq!(m.rcode(), 16);
-        assert_eq!(
-            m.edns(),
-            Some(Edns { udp_size: 1232, extended_rcode: 1, version: 0, dnssec_ok: true })
-        );
+        assert_eq!(m.edns(), Some(Edns { udp_size: 1232, extended_rcode: 1, version: 0, dnssec_ok: true }));
     }
 
     #[test]

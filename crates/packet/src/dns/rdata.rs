@@ -33,7 +33,16 @@ pub enum RData<'a> {
     /// DNSKEY and CDNSKEY.
     Dnskey { flags: u16, protocol: u8, algorithm: u8, key: &'a [u8] },
     /// Signature: the type covered, and who signed.
-    Rrsig { covered: u16, algorithm: u8, labels: u8, ttl: u32, expires: u32, begins: u32, key_tag: u16, signer: Name<'a> },
+    Rrsig {
+        covered: u16,
+        algorithm: u8,
+        labels: u8,
+        ttl: u32,
+        expires: u32,
+        begins: u32,
+        key_tag: u16,
+        signer: Name<'a>,
+    },
     /// Next name that exists.
     Nsec { next: Name<'a>, types: &'a [u8] },
     /// Naming authority pointer (RFC 3403).
@@ -126,7 +135,14 @@ impl<'a> RData<'a> {
         let data = match kind {
             rtype::A => Self::A(r.array()?),
             rtype::AAAA => Self::Aaaa(r.array()?),
-            rtype::NS | rtype::CNAME | rtype::PTR | rtype::DNAME | rtype::MB | rtype::MD | rtype::MF | rtype::MG
+            rtype::NS
+            | rtype::CNAME
+            | rtype::PTR
+            | rtype::DNAME
+            | rtype::MB
+            | rtype::MD
+            | rtype::MF
+            | rtype::MG
             | rtype::MR => Self::Name(r.name()?),
             rtype::MX | rtype::KX | rtype::RT | rtype::AFSDB => Self::Mx { preference: r.u16()?, host: r.name()? },
             rtype::TXT | rtype::SPF | rtype::HINFO => Self::Text(r.strings(usize::MAX)?),
@@ -139,9 +155,7 @@ impl<'a> RData<'a> {
                 expire: r.u32()?,
                 minimum: r.u32()?,
             },
-            rtype::SRV => {
-                Self::Srv { priority: r.u16()?, weight: r.u16()?, port: r.u16()?, target: r.name()? }
-            }
+            rtype::SRV => Self::Srv { priority: r.u16()?, weight: r.u16()?, port: r.u16()?, target: r.name()? },
             rtype::SVCB | rtype::HTTPS => {
                 let (priority, target, start) = (r.u16()?, r.name()?, r.at);
                 while r.at < r.end {
@@ -176,12 +190,9 @@ impl<'a> RData<'a> {
                 data
             }
             rtype::NSEC => Self::Nsec { next: r.name()?, types: r.rest()? },
-            rtype::NAPTR => Self::Naptr {
-                order: r.u16()?,
-                preference: r.u16()?,
-                strings: r.strings(3)?,
-                replacement: r.name()?,
-            },
+            rtype::NAPTR => {
+                Self::Naptr { order: r.u16()?, preference: r.u16()?, strings: r.strings(3)?, replacement: r.name()? }
+            }
             rtype::TLSA | rtype::SMIMEA => {
                 Self::Tlsa { usage: r.u8()?, selector: r.u8()?, matching: r.u8()?, data: r.rest()? }
             }
@@ -414,10 +425,19 @@ mod tests {
         check(15, &join(&[&[0, 10], &name]), "10 host.example");
         check(16, b"\x05hello\x04a\"\x1bb", "\"hello\" \"a\\\"\\027b\"");
         check(33, &join(&[&[0, 1, 0, 2, 0, 80], &name]), "1 2 80 host.example");
-        check(6, &join(&[&name, &wire("m"), &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]]), "host.example m 1 2 3 4 5");
+        check(
+            6,
+            &join(&[&name, &wire("m"), &[0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]]),
+            "host.example m 1 2 3 4 5",
+        );
         check(
             65,
-            &join(&[&[0, 1, 0], &[0, 1, 0, 6, 2, b'h', b'2', 2, b'h', b'3'], &[0, 3, 0, 2, 1, 0xbb], &[0, 4, 0, 4, 1, 2, 3, 4]]),
+            &join(&[
+                &[0, 1, 0],
+                &[0, 1, 0, 6, 2, b'h', b'2', 2, b'h', b'3'],
+                &[0, 3, 0, 2, 1, 0xbb],
+                &[0, 4, 0, 4, 1, 2, 3, 4],
+            ]),
             "1 . alpn=h2,h3 port=443 ipv4hint=1.2.3.4",
         );
         check(257, b"\x00\x05issueca.org", "0 issue \"ca.org\"");

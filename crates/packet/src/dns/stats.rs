@@ -129,6 +129,9 @@ impl Latencies {
     /// The value that `percent` (0 to 100) of the durations do not exceed, in nanoseconds; 0 without any.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> u64 {
+        if percent <= 0.0 {
+            return self.min;
+        }
         let wanted = (self.count as f64 * percent.clamp(0.0, 100.0) / 100.0).ceil().max(1.0) as u64;
         let mut seen = 0;
         for (bucket, count) in &self.buckets {
@@ -205,7 +208,6 @@ impl Statistics {
     }
 
     /// Response codes and how often they came, by number.
-    #[must_use]
     pub fn rcodes(&self) -> impl Iterator<Item = (u16, u64)> + '_ {
         self.rcodes.iter().map(|(rcode, count)| (*rcode, *count))
     }
@@ -215,7 +217,12 @@ impl Statistics {
         let _ = writeln!(
             out,
             "{} answered, {} unanswered, {} without query, {} malformed; {} retries, {} repeated responses",
-            self.answered, self.unanswered, self.unexpected, counts.malformed, counts.retries, counts.repeated_responses
+            self.answered,
+            self.unanswered,
+            self.unexpected,
+            counts.malformed,
+            counts.retries,
+            counts.repeated_responses
         );
         let losses = [
             (counts.later_fragments, "later fragments not looked at"),
@@ -346,7 +353,10 @@ mod tests {
 
     #[test]
     fn every_duration_is_within_its_bucket() {
-        for ns in (0..64).flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1, (1 << bit) | (1 << bit >> 1)]).chain([u64::MAX]) {
+        for ns in (0..64)
+            .flat_map(|bit| [(1u64 << bit) - 1, 1 << bit, (1 << bit) + 1, (1 << bit) | (1 << bit >> 1)])
+            .chain([u64::MAX])
+        {
             let upper = Latencies::upper(Latencies::bucket(ns));
             assert!(upper >= ns && upper - ns <= ns / 32, "{ns} in {upper}");
         }

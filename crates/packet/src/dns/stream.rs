@@ -155,9 +155,7 @@ fn emit(bytes: &[u8], message: &mut impl FnMut(&[u8])) -> usize {
 /// True if bytes whose place in the stream is unknown look like a length and a DNS header with few questions.
 fn plausible(bytes: &[u8]) -> bool {
     match bytes {
-        [l1, l2, _, _, _, _, q1, q2, ..] => {
-            u16::from_be_bytes([*l1, *l2]) >= 12 && u16::from_be_bytes([*q1, *q2]) <= 4
-        }
+        [l1, l2, _, _, _, _, q1, q2, ..] => u16::from_be_bytes([*l1, *l2]) >= 12 && u16::from_be_bytes([*q1, *q2]) <= 4,
         // Some senders put the length into a segment of its own.
         [l1, l2] => u16::from_be_bytes([*l1, *l2]) >= 12,
         _ => false,

@@ -266,8 +266,7 @@ impl Tracker {
             self.waiting += 1;
             self.queue.push_back((ts, key, self.serial));
         }
-        while self.waiting > self.options.most_pending.max(1)
-            || self.queue.len() > 2 * self.options.most_pending.max(1)
+        while self.waiting > self.options.most_pending.max(1) || self.queue.len() > 2 * self.options.most_pending.max(1)
         {
             let Some((ts, key, serial)) = self.queue.pop_front() else { break };
             if self.drop_pending(&key, serial, ts, sink) {

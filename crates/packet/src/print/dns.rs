@@ -8,12 +8,40 @@ use crate::dns::{Message, Name, Question, RData, Record, Section, rtype};
 
 // TABLE: operations and response codes as tcpdump writes them, with the blank before.
 const OPERATIONS: [&str; 16] = [
-    "", " inv_q", " stat", " op3", " notify", " update", " op6", " op7", " op8", " updateA", " updateD", " updateDA",
-    " updateM", " updateMA", " zoneInit", " zoneRef",
+    "",
+    " inv_q",
+    " stat",
+    " op3",
+    " notify",
+    " update",
+    " op6",
+    " op7",
+    " op8",
+    " updateA",
+    " updateD",
+    " updateDA",
+    " updateM",
+    " updateMA",
+    " zoneInit",
+    " zoneRef",
 ];
 const RESPONSES: [&str; 16] = [
-    "", " FormErr", " ServFail", " NXDomain", " NotImp", " Refused", " YXDomain", " YXRRSet", " NXRRSet", " NotAuth",
-    " NotZone", " Resp11", " Resp12", " Resp13", " Resp14", " NoChange",
+    "",
+    " FormErr",
+    " ServFail",
+    " NXDomain",
+    " NotImp",
+    " Refused",
+    " YXDomain",
+    " YXRRSet",
+    " NXRRSet",
+    " NotAuth",
+    " NotZone",
+    " Resp11",
+    " Resp12",
+    " Resp13",
+    " Resp14",
+    " NoChange",
 ];
 
 impl Pen<'_> {
@@ -56,7 +84,11 @@ impl Pen<'_> {
                 self.dns_question(&question.map_err(|_| Cut)?, multicast);
             }
             if self.opts.verbose > 1 {
-                self.dns_records(&message, &[(Section::Answer, " an:"), (Section::Authority, " ns:"), (Section::Additional, " ar:")], multicast)?;
+                self.dns_records(
+                    &message,
+                    &[(Section::Answer, " an:"), (Section::Authority, " ns:"), (Section::Additional, " ar:")],
+                    multicast,
+                )?;
             }
         }
         self.len(" (", part.len);

@@ -39,7 +39,7 @@ impl Pen<'_> {
         if error {
             self.s("\n\t");
             // The quoted packet is cut on purpose: its own length is not held against it.
-            let claimed = head.body.be16(2).map_or(head.body.len, usize::from);
+            let claimed = usize::from(head.body.be16(2)?);
             let quoted = head.body.claim(claimed.max(head.body.len));
             self.nested(|pen| pen.ipv4(quoted))?;
         }
@@ -210,12 +210,12 @@ impl Pen<'_> {
                 self.s(")");
             }
         }
-        part.u8(1)?;
         let discovery = matches!(kind, icmp6::ROUTER_SOLICITATION..=icmp6::REDIRECT);
         let undecoded = icmp6::name(kind).is_none();
         if verbose && (discovery || undecoded) {
             self.len(", length ", part.len);
         }
+        part.u8(1)?;
         self.icmp6_text(kind, part)?;
         if !verbose {
             self.len(", length ", part.len);

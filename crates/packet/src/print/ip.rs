@@ -1,11 +1,10 @@
-//! IPv4, IPv6 with extension headers, ARP, and the choice of the transport printer.
+//! IPv4, IPv6 with extension headers, and the choice of the transport printer.
 
 use super::num;
 use super::pen::{Carrier, Pen, Written};
 use super::services::PortKind;
 use crate::decode::net::Extension;
-use crate::decode::transport::SctpChunks;
-use crate::decode::{Arp, Cut, Ipv4, Ipv6, NetError, Part, checksum};
+use crate::decode::{Cut, Ipv4, Ipv6, NetError, Part, checksum};
 use skep_proto::numbers::{ip_proto, ip_protocol};
 use std::net::IpAddr;
 
@@ -19,9 +18,7 @@ pub(super) fn transport_checksum(carrier: &Carrier, proto: u8, data: &[u8]) -> u
     let length = (data.len() as u32).to_be_bytes();
     let tail = [0, 0, 0, proto];
     match (carrier.src, carrier.final_dst) {
-        (IpAddr::V4(src), IpAddr::V4(dst)) => {
-            checksum(&[&src.octets(), &dst.octets(), &tail[2..], &length[2..], data])
-        }
+        (IpAddr::V4(src), IpAddr::V4(dst)) => checksum(&[&src.octets(), &dst.octets(), &tail[2..], &length[2..], data]),
         (IpAddr::V6(src), IpAddr::V6(dst)) => checksum(&[&src.octets(), &dst.octets(), &length, &tail, data]),
         _ => 0,
     }
@@ -76,7 +73,7 @@ impl Pen<'_> {
             self.len("truncated-ip - ", ip.missing);
             self.s(" bytes missing! ");
         }
-        if ip.missing > 0 {
+        if ip.missing > 0 && self.opts.verbose == 0 {
             self.whole_header(&ip)?;
         }
         if self.opts.verbose > 0 {
@@ -96,7 +93,7 @@ impl Pen<'_> {
             self.s(" ");
         }
         self.whole_header(&ip)?;
-        self.transport(ip.proto, ip.payload, &carrier, ip.ttl)
+        self.transport(ip.proto, ip.payload, &carrier)
     }
 
     /// Ends the line if the header's options are cut off.
@@ -262,12 +259,12 @@ impl Pen<'_> {
             if cut.kind == ip_proto::ROUTING && cut.header.data.is_empty() {
                 self.layer = "ip6";
             } else {
-                self.extension(&cut, 0, &mut carrier)?;
+                self.extension(&cut, left.len.saturating_sub(8), &mut carrier)?;
             }
             return Err(Cut);
         }
         let upper = extensions.upper()?;
-        self.transport(upper.proto, upper.payload, &carrier, ip.hop_limit)
+        self.transport(upper.proto, upper.payload, &carrier)
     }
 
     /// One extension header; `false` if the line ends here.
@@ -301,10 +298,12 @@ impl Pen<'_> {
             ip_proto::FRAGMENT => {
                 self.layer = "frag6";
                 let offset = usize::from(header.be16(2)? & 0xfff8);
-                self.s("frag (");
                 if self.opts.verbose > 0 {
-                    self.sx_padded("", header.be32(4)?, 8);
+                    let id = header.be32(4)?;
+                    self.sx_padded("frag (", id, 8);
                     self.s(":");
+                } else {
+                    self.s("frag (");
                 }
                 self.len("", offset);
                 self.len("|", left);
@@ -392,31 +391,8 @@ impl Pen<'_> {
         Ok(())
     }
 
-    fn authentication(&mut self, header: Part<'_>) -> Written {
-        self.layer = "ah";
-        self.s("AH(");
-        let words = usize::from(header.u8(1)?);
-        if self.opts.verbose > 0 {
-            self.len("length=", words);
-            self.len("(", words * 4 + 8);
-            self.s("-bytes),");
-        }
-        let reserved = header.be16(2)?;
-        if reserved != 0 {
-            self.sx("reserved=", reserved);
-            self.s("[MustBeZero],");
-        }
-        self.sx_padded("spi=", header.be32(4)?, 8);
-        self.sx(",seq=", header.be32(8)?);
-        let icv = header.bytes(12, (words * 4 + 8).saturating_sub(12))?;
-        self.s(",icv=0x");
-        num::hex_bytes(self.out, icv);
-        self.s(")");
-        Ok(())
-    }
-
     /// The payload of an IP packet (or of its first fragment).
-    pub(super) fn transport(&mut self, proto: u8, part: Part<'_>, carrier: &Carrier, ttl: u8) -> Written {
+    pub(super) fn transport(&mut self, proto: u8, part: Part<'_>, carrier: &Carrier) -> Written {
         let v4 = carrier.src.is_ipv4();
         match proto {
             ip_proto::TCP => self.tcp(part, carrier),
@@ -441,7 +417,7 @@ impl Pen<'_> {
                 self.s(": ");
                 let next = part.u8(0)?;
                 let inner = Carrier { addresses_shown: true, ..*carrier };
-                self.nested(|pen| pen.transport(next, part.skip(length), &inner, ttl))
+                self.nested(|pen| pen.transport(next, part.skip(length), &inner))
             }
             ip_proto::ESP => {
                 self.layer = "esp";
@@ -469,7 +445,7 @@ impl Pen<'_> {
         }
     }
 
-    fn at(&mut self, layer: &'static str) -> Cut {
+    pub(super) fn at(&mut self, layer: &'static str) -> Cut {
         self.layer = layer;
         Cut
     }
@@ -477,200 +453,6 @@ impl Pen<'_> {
     fn invalid(&mut self, what: &str) -> Written {
         self.s(what);
         self.s(" (invalid)");
-        Ok(())
-    }
-
-    fn sctp(&mut self, part: Part<'_>, carrier: &Carrier) -> Written {
-        self.layer = "sctp";
-        let ports = (part.be16(0)?, part.be16(2)?);
-        self.endpoints(carrier, Some(ports), PortKind::Tcp);
-        self.s(" sctp");
-        part.bytes(0, 12)?;
-        if self.opts.quiet {
-            return Ok(());
-        }
-        for (index, chunk) in SctpChunks::new(part).enumerate() {
-            let chunk = chunk?;
-            self.len(" (", index + 1);
-            self.s(") [");
-            match chunk.name() {
-                Some(name) => self.s(name),
-                None => self.sx("Unknown chunk type: ", chunk.kind),
-            }
-            self.s("]");
-        }
-        Ok(())
-    }
-
-    fn igmp(&mut self, part: Part<'_>) -> Written {
-        self.layer = "igmp";
-        if self.opts.quiet {
-            self.s("igmp");
-            return Ok(());
-        }
-        let kind = part.u8(0)?;
-        let group = |at: usize| part.array::<4>(at);
-        match kind {
-            0x11 => {
-                self.s("igmp query");
-                let code = part.u8(1)?;
-                let version = if part.len >= 12 { 3 } else { 1 + u8::from(code > 0) };
-                self.sd(" v", version);
-                let address = group(4)?;
-                if address != [0; 4] {
-                    self.s(" [gaddr ");
-                    num::ipv4(self.out, &address);
-                    self.s("]");
-                }
-            }
-            0x12 | 0x16 => {
-                self.s(if kind == 0x12 { "igmp v1 report " } else { "igmp v2 report " });
-                num::ipv4(self.out, &group(4)?);
-            }
-            0x17 => {
-                self.s("igmp leave ");
-                num::ipv4(self.out, &group(4)?);
-            }
-            0x22 => {
-                self.sd("igmp v3 report, ", part.be16(6)?);
-                self.s(" group record(s)");
-            }
-            0x13 => {
-                self.s("igmp dvmrp");
-                if part.len < 8 {
-                    self.len(" [len ", part.len);
-                    self.s("]");
-                }
-            }
-            _ => self.sd("igmp-", kind),
-        }
-        if self.opts.verbose > 0 && part.is_whole() && checksum(&[part.data]) != 0 {
-            self.s(" bad igmp cksum ");
-            num::hex(self.out, part.be16(2)?.into());
-            self.s("!");
-        }
-        Ok(())
-    }
-
-    fn routing_protocol(&mut self, proto: u8, part: Part<'_>) -> Written {
-        let first = part.u8(0).map_err(|_| self.at("ip"))?;
-        match proto {
-            ip_proto::OSPF => {
-                self.layer = "ospf2";
-                const KINDS: [&str; 6] = ["", "Hello", "Database Description", "LS-Request", "LS-Update", "LS-Ack"];
-                let kind = part.u8(1)?;
-                self.sd("OSPFv", first);
-                match KINDS.get(usize::from(kind)) {
-                    Some(name) if kind > 0 => {
-                        self.s(", ");
-                        self.s(name);
-                    }
-                    _ => self.sd(", unknown LS-type ", kind),
-                }
-            }
-            ip_proto::PIM => self.sd("PIMv", first >> 4),
-            _ => {
-                self.layer = "vrrp";
-                let (vrid, prio) = (part.u8(1)?, part.u8(2)?);
-                self.sd("VRRPv", first >> 4);
-                self.s(", Advertisement");
-                self.sd(", vrid ", vrid);
-                self.sd(", prio ", prio);
-            }
-        }
-        self.len(", length ", part.len);
-        Ok(())
-    }
-
-    pub(super) fn arp(&mut self, part: Part<'_>) -> Written {
-        self.layer = "arp";
-        let arp = Arp::parse(part)?;
-        if !self.opts.link {
-            self.s("ARP, ");
-        }
-        let usual = arp.protocol == 0x0800 && arp.protocol_len == 4 && arp.hardware_len != 0;
-        if !usual || self.opts.verbose > 0 {
-            match arp.hardware {
-                1 => self.s("Ethernet"),
-                6 => self.s("TokenRing"),
-                7 => self.s("ArcNet"),
-                15 => self.s("FrameRelay"),
-                17 => self.s("Strip"),
-                24 => self.s("IEEE 1394"),
-                other => self.sd("Unknown Hardware (", other),
-            }
-            self.s(if matches!(arp.hardware, 1 | 6 | 7 | 15 | 17 | 24) { "" } else { ")" });
-            self.sd(" (len ", arp.hardware_len);
-            match arp.protocol {
-                0x0800 => self.s("), IPv4"),
-                other => {
-                    self.sx_padded("), Unknown Protocol (", other, 4);
-                    self.s(")");
-                }
-            }
-            self.sd(" (len ", arp.protocol_len);
-            self.s("), ");
-            if self.opts.verbose == 0 {
-                self.len("length ", part.len);
-                return Ok(());
-            }
-        }
-        self.arp_operation(&arp, usual, part)
-    }
-
-    fn arp_operation(&mut self, arp: &Arp<'_>, usual: bool, part: Part<'_>) -> Written {
-        let protocol = |pen: &mut Self, address: &[u8]| match address {
-            &[a, b, c, d] if usual => num::ipv4(pen.out, &[a, b, c, d]),
-            _ => pen.s(if arp.protocol == 0x0800 { "<wrong len>" } else { "<wrong proto type>" }),
-        };
-        match arp.operation {
-            1 => {
-                self.s("Request who-has ");
-                protocol(self, arp.target);
-                if arp.target_mac.iter().any(|byte| *byte != 0) {
-                    self.s(" (");
-                    self.mac(arp.target_mac);
-                    self.s(")");
-                }
-                self.s(" tell ");
-                protocol(self, arp.sender);
-            }
-            2 => {
-                self.s("Reply ");
-                protocol(self, arp.sender);
-                self.s(" is-at ");
-                self.mac(arp.sender_mac);
-            }
-            3 | 8 => {
-                self.s(if arp.operation == 3 { "Reverse Request who-is " } else { "Inverse Request who-is " });
-                self.mac(arp.target_mac);
-                self.s(" tell ");
-                self.mac(arp.sender_mac);
-            }
-            4 => {
-                self.s("Reverse Reply ");
-                self.mac(arp.target_mac);
-                self.s(" at ");
-                protocol(self, arp.target);
-            }
-            9 => {
-                self.s("Inverse Reply ");
-                self.mac(arp.sender_mac);
-                self.s(" at ");
-                protocol(self, arp.sender);
-            }
-            other => {
-                if other == 10 {
-                    self.s("NACK Reply ");
-                } else {
-                    self.sd("Unknown (", other);
-                    self.s(") ");
-                }
-                self.unknown(part);
-                return Ok(());
-            }
-        }
-        self.len(", length ", part.len);
         Ok(())
     }
 }

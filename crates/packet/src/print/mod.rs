@@ -12,12 +12,14 @@
 //! - a DNS message over TCP is shown even if the segment holds more than one, or begins one.
 
 mod app;
+mod arp;
 mod dns;
 pub mod dump;
 mod icmp;
 mod ip;
 pub(crate) mod json;
 mod link;
+mod minor;
 pub mod num;
 mod pen;
 pub mod seq;

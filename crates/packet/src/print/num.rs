@@ -231,7 +231,10 @@ mod tests {
     #[test]
     fn hostile_bytes_are_escaped() {
         assert_eq!(text(|out| safe(out, b"a\x1b[31m\xff\x00\x7f")), "a^[[31mM-^?^@^?");
-        assert_eq!(text(|out| json_string(out, b"a\"\\\x1b\n\xff\xc3\xa9\x7f")), "\"a\\\"\\\\\\u001b\\n\u{fffd}\u{e9}\\u007f\"");
+        assert_eq!(
+            text(|out| json_string(out, b"a\"\\\x1b\n\xff\xc3\xa9\x7f")),
+            "\"a\\\"\\\\\\u001b\\n\u{fffd}\u{e9}\\u007f\""
+        );
     }
 
     #[test]

@@ -40,7 +40,7 @@ const WAYS: usize = 4;
 
 fn number(address: IpAddr) -> u128 {
     match address {
-        IpAddr::V4(v4) => u128::from(v4.to_ipv6_mapped().to_bits()),
+        IpAddr::V4(v4) => v4.to_ipv6_mapped().to_bits(),
         IpAddr::V6(v6) => v6.to_bits(),
     }
 }

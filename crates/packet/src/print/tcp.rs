@@ -200,7 +200,7 @@ impl Pen<'_> {
         const MOST: usize = 30;
         if self.opts.verbose > 0 {
             let shown = payload.limit(MOST);
-            self.s(if shown.is_whole() { " [RST" } else { " [!RST" });
+            self.s(if payload.is_whole() { " [RST" } else { " [!RST" });
             self.s(if payload.len > MOST { "+ " } else { " " });
             self.safe(shown.data);
             self.s("]");

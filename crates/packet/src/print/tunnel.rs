@@ -261,8 +261,20 @@ fn pppoe_tag(kind: u16) -> Option<&'static str> {
 fn control_code(code: u8) -> &'static str {
     // TABLE: codes 0 to 13.
     const NAMES: [&str; 14] = [
-        "Vendor-Extension", "Conf-Request", "Conf-Ack", "Conf-Nack", "Conf-Reject", "Term-Request", "Term-Ack",
-        "Code-Reject", "Prot-Reject", "Echo-Request", "Echo-Reply", "Disc-Req", "Ident", "Time-Remaining",
+        "Vendor-Extension",
+        "Conf-Request",
+        "Conf-Ack",
+        "Conf-Nack",
+        "Conf-Reject",
+        "Term-Request",
+        "Term-Ack",
+        "Code-Reject",
+        "Prot-Reject",
+        "Echo-Request",
+        "Echo-Reply",
+        "Disc-Req",
+        "Ident",
+        "Time-Remaining",
     ];
     NAMES.get(usize::from(code)).copied().unwrap_or("Unknown Opcode")
 }

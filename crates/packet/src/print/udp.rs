@@ -133,8 +133,20 @@ impl Pen<'_> {
         self.layer = "dhcp6";
         // TABLE: DHCPv6 message types (RFC 8415).
         const KINDS: [&str; 14] = [
-            "", "solicit", "advertise", "request", "confirm", "renew", "rebind", "reply", "release", "decline",
-            "reconf", "inf-req", "relay-fwd", "relay-reply",
+            "",
+            "solicit",
+            "advertise",
+            "request",
+            "confirm",
+            "renew",
+            "rebind",
+            "reply",
+            "release",
+            "decline",
+            "reconf",
+            "inf-req",
+            "relay-fwd",
+            "relay-reply",
         ];
         let kind = payload.u8(0)?;
         self.s("dhcp6 ");

@@ -6,7 +6,7 @@ use skep_packet::decode::checksum;
 /// A small generator (splitmix64): the same seed gives the same packets everywhere.
 pub struct Random {
     state: u64,
-    /// For callers: no application payloads.
+    /// No application payloads and no IPv4 options.
     pub plain: bool,
 }
 
@@ -118,6 +118,7 @@ fn ipv4_with(
 
 pub fn ipv4(r: &mut Random, src: [u8; 4], dst: [u8; 4], proto: u8, payload: Vec<u8>) -> Vec<u8> {
     let options: &[u8] = match r.below(12) {
+        _ if r.plain => &[],
         0 => &[0x94, 4, 0, 0],
         1 => &[1, 1, 1, 0],
         2 => &[7, 7, 4, 10, 0, 0, 9, 0],
@@ -384,7 +385,9 @@ fn record(r: &mut Random, section: usize) -> Vec<u8> {
         4 => (15, [&[0, 10][..], &name("mx.example.org")].concat()),
         5 => (16, b"\x05hello\x03a b".to_vec()),
         6 => (33, [&[0, 1, 0, 2, 0, 80][..], &name("srv.example.org")].concat()),
-        7 => (6, [name("ns.x"), name("h.x"), vec![0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat()),
+        7 => {
+            (6, [name("ns.x"), name("h.x"), vec![0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5]].concat())
+        }
         _ => {
             let do_bit = u8::from(r.one_in(2)) << 7;
             return [&[0, 0, 41, 4, 0xd0, 0, 0, do_bit, 0, 0, 0][..]].concat();
