@@ -241,12 +241,15 @@ fn install_filter(capture: &mut Capture, ports: &[u16]) -> Result<Option<Install
     Ok(None)
 }
 
-/// Filters for DNS, the best first. Later fragments have no ports; they are let through to be counted.
+/// Filters for DNS, the best first.
+///
+/// Later fragments have no ports; they are let through to be counted. What IPv6 extension headers hide is looked for
+/// here, except behind those in front of ICMPv6, which routers send all the time.
 fn expressions(ports: &[u16], link: LinkType) -> Vec<String> {
     let mut terms: Vec<String> = ports.iter().map(|port| format!("udp port {port} or tcp port {port}")).collect();
     let plain = terms.join(" or ");
     terms.push("(ip[6:2] & 0x1fff != 0 and (ip[9] = 6 or ip[9] = 17))".to_owned());
-    terms.push("ip6[6] = 44".to_owned());
+    terms.push("(ip6[6] = 0 and ip6[40] != 58) or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60".to_owned());
     let all = terms.join(" or ");
     // A `vlan` shifts what stands behind it, so this covers no tag, one and two.
     let tagged = format!("{all} or (vlan and ({all} or (vlan and ({all}))))");

@@ -555,7 +555,7 @@ fn large_alternations_run_the_same_everywhere() {
 fn listed_packet(at: usize) -> Vec<u8> {
     let n = u32::try_from(at * 37 % 18_000).unwrap_or(0);
     let [_, _, high, low] = n.to_be_bytes();
-    let six = at % 5 == 0;
+    let six = at.is_multiple_of(5);
     let mut data = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, high, low];
     if six {
         data.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 16, 17, 64]);

@@ -68,7 +68,7 @@ fn libpcap_is_wrong(link: LinkType, text: &str) -> Option<&'static str> {
     if variable_header && text.contains("geneve") {
         return Some("it reads the header length from a memory word that was never written");
     }
-    if variable_header && text.starts_with("len ") && text.contains(" and ip") {
+    if variable_header && (text.starts_with("len ") && text.contains(" and ip") || text.starts_with("radio[")) {
         return Some("the relation overwrites the memory word that holds the header length");
     }
     if matches!(link, LinkType::SUNATM | LinkType::MTP2 | LinkType::MTP2_WITH_PHDR) && text.contains("!=") {
@@ -85,34 +85,41 @@ struct Bench<'a> {
     link: LinkType,
     recording: &'a Recording,
     packets: &'a [TestPacket],
-    optimize: bool,
 }
 
 impl Bench<'_> {
     fn one(&self, text: &str) -> Result<Totals, String> {
-        let options = Options { link: self.link, compat: Compat::V1_10, optimize: self.optimize, ..Options::default() };
         let want = self.tcpdump.verdicts(text, self.recording).map_err(|e| format!("tcpdump does not run it: {e}"))?;
-        let ours = match compile(text, &options, &SystemResolver::new()) {
-            Ok(filter) => filter.program,
-            Err(errors) if errors[0].message.starts_with("expression rejects all") => {
-                let wrong = want.iter().any(|&v| v);
-                return if wrong { Err("we say that it rejects all".into()) } else { Ok(Totals::default()) };
+        let mut ours = 0;
+        let mut got = Vec::new();
+        for optimize in [false, true] {
+            // The program without optimisation is the simpler one: fewer packets tell enough.
+            let count = if optimize { self.packets.len() } else { self.packets.len() / 5 };
+            let (packets, want) = (&self.packets[..count], &want[..count]);
+            let options = Options { link: self.link, compat: Compat::V1_10, optimize, ..Options::default() };
+            let program = match compile(text, &options, &SystemResolver::new()) {
+                Ok(filter) => filter.program,
+                Err(errors) if errors[0].message.starts_with("expression rejects all") => {
+                    let wrong = want.iter().any(|&v| v);
+                    return if wrong { Err("we say that it rejects all".into()) } else { Ok(Totals::default()) };
+                }
+                Err(errors) => return Err(format!("refused: {}", errors[0].message)),
+            };
+            if program.len() <= 4096 {
+                check(&program).map_err(|e| format!("the kernel would refuse it: {e}"))?;
             }
-            Err(errors) => return Err(format!("refused: {}", errors[0].message)),
-        };
-        if ours.len() <= 4096 {
-            check(&ours).map_err(|e| format!("the kernel would refuse it: {e}"))?;
-        }
-        let printed = listing(&ours, PadStyle::V1_11);
-        let program = Program::read(&printed, Format::Listing).map_err(|e| format!("listing: {e}"))?;
-        let got = run(&program, self.packets);
-        // Long lists of compound alternatives are tested as a set: a packet that ends inside the addresses is not told
-        // from one that fails an earlier alternative (see the guarantees of the crate).
-        let set = self.optimize && text.contains("ip6 host") && text.matches(" or ").count() >= 16;
-        let differs = |i: &usize| got[*i].0 != want[*i] && !(set && self.packets[*i].data.len() < 120);
-        if let Some(i) = (0..want.len()).find(differs) {
-            let count = (0..want.len()).filter(differs).count();
-            return Err(describe(count, i, &self.packets[i], got[i].0, &printed));
+            ours = program.len();
+            let printed = listing(&program, PadStyle::V1_11);
+            let program = Program::read(&printed, Format::Listing).map_err(|e| format!("listing: {e}"))?;
+            got = run(&program, packets);
+            // Long lists of compound alternatives are tested as a set: a packet that ends inside the addresses is not
+            // told from one that fails an earlier alternative (see the guarantees of the crate).
+            let set = optimize && text.contains("ip6 host") && text.matches(" or ").count() >= 16;
+            let differs = |i: &usize| got[*i].0 != want[*i] && !(set && packets[*i].data.len() < 120);
+            if let Some(i) = (0..want.len()).find(differs) {
+                let count = (0..want.len()).filter(differs).count();
+                return Err(describe(count, i, &packets[i], got[i].0, &printed));
+            }
         }
         let Ok(theirs) = self.tcpdump.text_for_file(text, self.link, Format::Listing, true) else {
             return Ok(Totals::default());
@@ -122,7 +129,7 @@ impl Bench<'_> {
         let (ours_run, theirs_run) = (got.iter().map(|g| g.1).sum(), their_run.iter().map(|g| g.1).sum());
         Ok(Totals {
             expressions: 1,
-            ours: ours.len(),
+            ours,
             theirs: theirs.len(),
             ours_run,
             theirs_run,
@@ -143,16 +150,18 @@ fn describe(count: usize, i: usize, packet: &TestPacket, ours: bool, printed: &s
     format!("{count} packets differ; the first is {i} ({len} of {orig} bytes), ours {ours}\n  {hex}\n{printed}")
 }
 
-fn compare(optimize: bool, count: usize) {
+#[test]
+fn filters_agree_with_tcpdump() {
+    const PACKETS: usize = 5_000;
     let Some(tcpdump) = Tcpdump::find_or_skip() else { return };
     let verbose = std::env::var_os("SKEP_TEST_VERBOSE").is_some();
     let only = std::env::var("SKEP_TEST_LINK").ok();
     let links: Vec<LinkType> =
         LINKS.iter().copied().filter(|l| only.as_deref().is_none_or(|o| l.name() == Some(o))).collect();
     let results = in_parallel(&links, 2, |&link| {
-        let packets = packets(link, count, 1);
+        let packets = packets(link, PACKETS, 1);
         let recording = Recording::new(link, &packets).expect("a recording can be written");
-        let bench = Bench { tcpdump: &tcpdump, link, recording: &recording, packets: &packets, optimize };
+        let bench = Bench { tcpdump: &tcpdump, link, recording: &recording, packets: &packets };
         let name = link.name().unwrap_or("?");
         let mut totals = Totals::default();
         let mut faults = Vec::new();
@@ -183,6 +192,7 @@ fn compare(optimize: bool, count: usize) {
     }
     #[allow(clippy::cast_precision_loss, reason = "for display")]
     let ratio = |a: usize, b: usize| a as f64 / b as f64;
+    println!("{} filters left out because libpcap compiles them wrongly", all.wrong);
     println!(
         "{} filters: {} instructions, tcpdump {} (ratio {:.3}); executed {}, tcpdump {} (ratio {:.3}); \
          slower on {} filters, {} of {} filter-packet pairs",
@@ -202,14 +212,4 @@ fn compare(optimize: bool, count: usize) {
     }
     assert!(faults.is_empty(), "{} filters differ from tcpdump", faults.len());
     assert!(all.expressions >= 300 || only.is_some(), "only {} filters were compared", all.expressions);
-}
-
-#[test]
-fn optimized_filters_agree_with_tcpdump() {
-    compare(true, 5_000);
-}
-
-#[test]
-fn plain_filters_agree_with_tcpdump() {
-    compare(false, 1_000);
 }

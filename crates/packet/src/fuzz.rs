@@ -61,8 +61,7 @@ pub fn decode(bytes: &[u8]) {
     Printer::new(PrintOptions { json: true, ..options(*style) }).line(&mut out, &packet);
     assert_eq!(out.pop(), Some(b'\n'));
     assert_harmless(&out);
-    assert!(!out.contains(&b'\n') && out.starts_with(b"{") && out.ends_with(b"}"));
-    assert!(std::str::from_utf8(&out).is_ok());
+    assert_json(&out);
 }
 
 fn options(style: u8) -> PrintOptions {
@@ -116,7 +115,9 @@ pub fn dns(bytes: &[u8]) {
     let mut sink = |event: Event| {
         events += 1;
         report::line(&mut out, &event);
+        let before = out.len();
         report::json(&mut out, &event);
+        assert_json(&out[before..]);
     };
     let (half, step) = (bytes.len() / 2, usize::from(bytes.first().copied().unwrap_or(1)) + 1);
     for (n, (proto, body)) in [(17, bytes), (17, &bytes[..half]), (17, &bytes[half..])].into_iter().enumerate() {
@@ -133,6 +134,68 @@ pub fn dns(bytes: &[u8]) {
     assert_eq!(tracker.waiting(), 0);
     assert!(events <= tracker.counts().messages + tracker.counts().queries);
     assert_harmless(&out);
+}
+
+/// One JSON object in UTF-8 and nothing else (RFC 8259).
+fn assert_json(text: &[u8]) {
+    let shown = String::from_utf8_lossy(text);
+    assert!(std::str::from_utf8(text).is_ok(), "not UTF-8: {shown}");
+    assert!(text.starts_with(b"{") && json_value(text) == Some(b""), "not JSON: {shown}");
+}
+
+/// What follows a JSON value without blanks; `None` if there is none. Our output nests only a few levels deep.
+fn json_value(text: &[u8]) -> Option<&[u8]> {
+    match text.first()? {
+        b'{' => json_list(&text[1..], b'}', |member| json_value(json_string(member)?.strip_prefix(b":")?)),
+        b'[' => json_list(&text[1..], b']', json_value),
+        b'"' => json_string(text),
+        b't' => text.strip_prefix(b"true"),
+        b'f' => text.strip_prefix(b"false"),
+        _ => {
+            let digits = text.strip_prefix(b"-").unwrap_or(text);
+            let whole = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            let rest = &digits[whole..];
+            if whole == 0 || (whole > 1 && digits[0] == b'0') {
+                return None;
+            }
+            let Some(fraction) = rest.strip_prefix(b".") else { return Some(rest) };
+            let places = fraction.iter().take_while(|byte| byte.is_ascii_digit()).count();
+            (places > 0).then(|| &fraction[places..])
+        }
+    }
+}
+
+fn json_list(mut text: &[u8], end: u8, item: impl Fn(&[u8]) -> Option<&[u8]>) -> Option<&[u8]> {
+    if *text.first()? == end {
+        return Some(&text[1..]);
+    }
+    loop {
+        let rest = item(text)?;
+        match *rest.first()? {
+            b',' => text = &rest[1..],
+            byte if byte == end => return Some(&rest[1..]),
+            _ => return None,
+        }
+    }
+}
+
+fn json_string(text: &[u8]) -> Option<&[u8]> {
+    let mut rest = text.strip_prefix(b"\"")?;
+    loop {
+        match rest {
+            [b'"', tail @ ..] => return Some(tail),
+            [b'\\', b'"' | b'\\' | b'n' | b'r' | b't', tail @ ..] => rest = tail,
+            [b'\\', b'u', hex @ ..] => {
+                let (digits, tail) = hex.split_at_checked(4)?;
+                if !digits.iter().all(u8::is_ascii_hexdigit) {
+                    return None;
+                }
+                rest = tail;
+            }
+            [byte, tail @ ..] if *byte >= b' ' && *byte != b'\\' => rest = tail,
+            _ => return None,
+        }
+    }
 }
 
 fn feed(tracker: &mut Tracker, second: i64, bytes: &[u8], sink: &mut dyn FnMut(Event)) {

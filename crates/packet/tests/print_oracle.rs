@@ -229,7 +229,9 @@ fn other_link_types_are_equal() {
     if !tcpdump_present() {
         return;
     }
-    let headers: [(LinkType, fn(u16) -> Vec<u8>); 4] = [
+    /// Makes a link header for an EtherType.
+    type Header = fn(u16) -> Vec<u8>;
+    let headers: [(LinkType, Header); 4] = [
         (LinkType::LINUX_SLL, |ether| [&[0, 4, 0, 1, 0, 6, 2, 0, 0, 0, 0, 1, 0, 0][..], &ether.to_be_bytes()].concat()),
         (LinkType::NULL, |ether| if ether == 0x0800 { vec![2, 0, 0, 0] } else { vec![30, 0, 0, 0] }),
         (LinkType::LOOP, |ether| if ether == 0x0800 { vec![0, 0, 0, 2] } else { vec![0, 0, 0, 24] }),

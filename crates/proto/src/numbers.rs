@@ -450,8 +450,8 @@ numbers! {
         INVERSE_SOLICITATION = 141, "inverse neighbor solicitation";
         INVERSE_ADVERTISEMENT = 142, "inverse neighbor advertisement";
         MULTICAST_LISTENER_REPORT_V2 = 143, "multicast listener report v2";
-        HOME_AGENT_REQUEST = 144, "dad request";
-        HOME_AGENT_REPLY = 145, "dad reply";
+        HOME_AGENT_REQUEST = 144, "ha discovery request";
+        HOME_AGENT_REPLY = 145, "ha discovery reply";
         MOBILE_PREFIX_SOLICIT = 146, "mobile router solicitation";
         MOBILE_PREFIX_ADVERT = 147, "mobile router advertisement";
         CERT_PATH_SOLICIT = 148, "certification path solicitation";
@@ -459,7 +459,7 @@ numbers! {
         MULTICAST_ROUTER_ADVERT = 151, "multicast router advertisement";
         MULTICAST_ROUTER_SOLICIT = 152, "multicast router solicitation";
         MULTICAST_ROUTER_TERM = 153, "multicast router termination";
-        RPL = 155, "RPL control message";
+        RPL = 155, "RPL";
     }
 }
 

@@ -1,11 +1,13 @@
 //! Getting a filter into the kernel: as a classic program, as a 64-bit one, or not at all.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 use skep_isa::classic::{self, Insn};
-use skep_isa::{ProgType, translate};
-use skep_kernel::{attach_classic, attach_program};
-use skep_object::{Object, Program as ObjectProgram};
+use skep_isa::ebpf::{self, Callee, Imm64, Op, Reg};
+use skep_isa::{MapType, ProgType, translate};
+use skep_kernel::{
+    KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, Update, attach_classic, attach_program,
+};
 use skep_packet::ring::{Capture, InstallError, LivePacket, rewrite_for_cooked};
 use skep_vm::classic::{Metadata, Program};
 
@@ -15,8 +17,8 @@ use crate::failure::Failure;
 pub enum Installed {
     /// In the kernel, as the program that tcpdump would attach.
     Classic,
-    /// In the kernel, as a 64-bit program.
-    SixtyFour,
+    /// In the kernel, as a 64-bit program; with the array that holds it if it is large.
+    SixtyFour { _array: Option<LoadedMap> },
     /// Here: the kernel passes everything.
     Here(Box<Program>),
 }
@@ -26,7 +28,7 @@ impl Installed {
     #[inline]
     pub fn wants(&self, packet: &LivePacket<'_>) -> bool {
         match self {
-            Self::Classic | Self::SixtyFour => true,
+            Self::Classic | Self::SixtyFour { .. } => true,
             Self::Here(program) => program.run(packet.data, packet.orig_len, &facts(packet)) != 0,
         }
     }
@@ -60,20 +62,70 @@ fn in_kernel(capture: &mut Capture, insns: &[Insn]) -> Result<Result<Installed, 
             Err(InstallError::Capture(error)) => return Err(Failure::run(error)),
         }
     }
-    match capture.install(|socket| attach_translation(socket, insns)) {
-        Ok(()) => Ok(Ok(Installed::SixtyFour)),
+    let mut array = None;
+    let attach = |socket: BorrowedFd<'_>| {
+        array = attach_translation(socket, insns)?;
+        Ok(())
+    };
+    match capture.install(attach) {
+        Ok(()) => Ok(Ok(Installed::SixtyFour { _array: array })),
         Err(InstallError::Attach(error)) => Ok(Err(reason.unwrap_or(error))),
         Err(InstallError::Capture(error)) => Err(Failure::run(error)),
     }
 }
 
-fn attach_translation(socket: BorrowedFd<'_>, insns: &[Insn]) -> Result<(), String> {
+/// Attaches the 64-bit translation.
+///
+/// A socket may only be charged a limited amount of memory for its filter. A program beyond that is put into a program
+/// array, which is not charged to the socket, and what is attached is a stub that calls it. The array empties itself
+/// when its descriptor is closed, so it must live as long as the capture.
+fn attach_translation(socket: BorrowedFd<'_>, insns: &[Insn]) -> Result<Option<LoadedMap>, String> {
     let translation = translate::translate(insns, &translate::Options::default()).map_err(|error| error.to_string())?;
-    let mut object = Object::new("GPL");
-    object.add_program(ObjectProgram::new("skep_filter", ProgType::SocketFilter, translation.insns));
-    let loaded = skep_kernel::load(&object).map_err(|error| error.to_string())?;
-    let program = loaded.programs.first().ok_or("the kernel took no program")?;
-    attach_program(socket, program).map_err(|error| error.to_string())
+    let program = load_filter(&translation.insns).map_err(|error| error.to_string())?;
+    match attach_program(socket, &program) {
+        Ok(()) => return Ok(None),
+        Err(KernelError::SocketMemory { .. }) => {}
+        Err(error) => return Err(error.to_string()),
+    }
+    let array = array_with(&program).map_err(|error| error.to_string())?;
+    let stub = load_filter(&stub(&array)).map_err(|error| error.to_string())?;
+    attach_program(socket, &stub).map_err(|error| error.to_string())?;
+    Ok(Some(array))
+}
+
+fn load_filter(insns: &[ebpf::Insn]) -> Result<LoadedProgram, KernelError> {
+    let prog_type = ProgType::SocketFilter;
+    LoadedProgram::load(&ProgramDefinition { name: "skep_filter", prog_type, insns, license: "GPL" })
+}
+
+/// A program array whose only entry is this program.
+fn array_with(program: &LoadedProgram) -> Result<LoadedMap, KernelError> {
+    let definition = MapDefinition {
+        name: "skep_filter",
+        map_type: MapType::ProgArray,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+        flags: 0,
+    };
+    let array = LoadedMap::create(&definition)?;
+    array.set(&0u32.to_ne_bytes(), &program.as_fd().as_raw_fd().to_ne_bytes(), Update::Any)?;
+    Ok(array)
+}
+
+/// Continues with the program in the array; rejects the packet should that be impossible.
+fn stub(array: &LoadedMap) -> Vec<ebpf::Insn> {
+    /// `bpf_tail_call` (`BPF_FUNC_tail_call`).
+    const TAIL_CALL: i32 = 12;
+    let array = Imm64::MapFd(array.as_fd().as_raw_fd());
+    ebpf::encode_program([
+        // r1 is the context already.
+        Op::LoadImm { dst: Reg::R2, value: array },
+        Op::mov_imm(Reg::R3, 0),
+        Op::Call(Callee::Helper(TAIL_CALL)),
+        Op::mov_imm(Reg::R0, 0),
+        Op::Exit,
+    ])
 }
 
 /// What the kernel has told about a packet. A VLAN tag of an Ethernet packet is among its bytes again.

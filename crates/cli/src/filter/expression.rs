@@ -67,7 +67,7 @@ impl Expression {
 
     /// One that is not the user's.
     pub fn internal(text: String) -> Self {
-        let options = Options { ip6_ext: true, snaplen: WHOLE, ..Options::default() };
+        let options = Options { snaplen: WHOLE, ..Options::default() };
         Self { text, name: "filter".to_owned(), options }
     }
 
@@ -160,7 +160,7 @@ mod tests {
     fn comments_become_blanks_of_the_same_length() {
         let text = "tcp # é all\nor udp#";
         let clean = without_comments(text);
-        assert_eq!(clean, "tcp          \nor udp ");
+        assert_eq!(clean, "tcp         \nor udp ");
         assert_eq!(clean.len(), text.len());
     }
 }

@@ -86,7 +86,7 @@ impl Pen<'_> {
             if self.opts.verbose > 1 {
                 self.dns_records(
                     &message,
-                    &[(Section::Answer, " an:"), (Section::Authority, " ns:"), (Section::Additional, " ar:")],
+                    &[(Section::Answer, ""), (Section::Authority, " ns:"), (Section::Additional, " ar:")],
                     multicast,
                 )?;
             }

@@ -5,11 +5,17 @@
 //! table, unless [`PrintOptions::numeric`]); addresses are never looked up in the DNS.
 //!
 //! Where the output differs from tcpdump's on purpose:
-//! - TLS ClientHellos show their server name; of HTTP the start line is shown with `-v` too, not the headers;
-//! - of protocols that are not decoded here the name and length are shown (`STP, length 35`, `OSPFv2, length 44`);
-//! - DHCP, NTP, LLDP, SCTP, PIM, VRRP and DHCPv6 have one line without details;
-//! - DNS shows TYPE65 and others by their names, and the data of HTTPS, SVCB, CAA, DS and more;
-//! - a DNS message over TCP is shown even if the segment holds more than one, or begins one.
+//! - TLS ClientHellos show their server name; HTTP start lines are shown on any port, and with `-v` too only they;
+//! - of protocols that are not decoded here the name and length are shown (`STP, length 35`, `OSPFv2, Hello, length 44`);
+//!   DHCP, NTP, LLDP, SCTP, PIM, VRRP, IGMP, DHCPv6 and ICMPv6 multicast reports have one line without details;
+//! - payloads of UDP ports other than those of DNS, DHCP, NTP, VXLAN and Geneve are not looked at;
+//! - DNS shows HTTPS, CAA, TLSA and other newer types by name, and the data of all types that it knows; a message over
+//!   TCP is shown even if the segment holds more than one or begins one; a cut message always has its mark;
+//! - rare TCP options (MD5, MPTCP, user timeout) and options of unusual length are shown in hexadecimal;
+//! - ICMPv6 knows the newer codes of "destination unreachable", and wrong orders of IPv6 extension headers are shown
+//!   rather than refused;
+//! - where a packet is cut off within its headers, `-x` still leaves out the link header, and `-e` shows what there is of
+//!   it.
 
 mod app;
 mod arp;

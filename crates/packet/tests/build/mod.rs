@@ -91,6 +91,26 @@ pub fn ipv4_plain(src: [u8; 4], dst: [u8; 4], proto: u8, payload: &[u8]) -> Vec<
     ipv4_with(src, dst, proto, payload, &[], 0, 0, 64)
 }
 
+pub fn ipv4_options(src: [u8; 4], dst: [u8; 4], proto: u8, payload: &[u8], options: &[u8]) -> Vec<u8> {
+    ipv4_with(src, dst, proto, payload, options, 0, 0, 64)
+}
+
+pub fn ipv6_plain(src: [u8; 16], dst: [u8; 16], next: u8, payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u16).to_be_bytes();
+    [&[0x60, 0, 0, 0][..], &length, &[next, 64], &src, &dst, payload].concat()
+}
+
+pub fn udp_packet(ends: &Ends, (sport, dport): (u16, u16), payload: &[u8]) -> Vec<u8> {
+    let length = (payload.len() as u16 + 8).to_be_bytes();
+    let mut packet = [&sport.to_be_bytes()[..], &dport.to_be_bytes(), &length, &[0, 0], payload].concat();
+    let sum = match ends.checksum(17, &packet) {
+        0 => 0xffff,
+        sum => sum,
+    };
+    packet[6..8].copy_from_slice(&sum.to_be_bytes());
+    packet
+}
+
 #[allow(clippy::too_many_arguments)] // One for each field of the header.
 fn ipv4_with(
     src: [u8; 4],
@@ -356,10 +376,10 @@ pub fn dns(r: &mut Random) -> Vec<u8> {
     };
     let mut records = Vec::new();
     let mut counts = [1u16, 0, 0, 0];
-    for section in 1..4 {
+    for (section, count) in counts.iter_mut().enumerate().skip(1) {
         let wanted = if response { r.below(3) } else { usize::from(section == 3 && r.one_in(3)) };
         for _ in 0..wanted {
-            counts[section] += 1;
+            *count += 1;
             records.extend(record(r, section));
         }
     }

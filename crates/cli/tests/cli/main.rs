@@ -1,0 +1,9 @@
+//! The binary `skep` as its users run it: arguments in, output, files and exit status out.
+
+mod dns;
+mod dump;
+mod errors;
+mod live;
+mod read;
+mod support;
+mod write;
