@@ -13,8 +13,8 @@ use skep_packet::{LinkType, Packet, Timestamp};
 use crate::args::{DnsArgs, FilterArgs};
 use crate::failure::Failure;
 use crate::filter::{
-    Expression, Installed, Stop, Target, capture_options, catch_signals, finish_reading, install, open_capture,
-    open_recording, print_summary,
+    Expression, Installed, Stop, Target, capture_options, catch_signals, end_requested, finish_reading, install,
+    open_capture, open_recording, print_summary,
 };
 use crate::progress::Progress;
 use crate::text::TextOut;
@@ -34,7 +34,8 @@ pub fn run(args: &DnsArgs) -> Result<(), Failure> {
         unanswered: args.unanswered,
         ..Selection::default()
     };
-    let mut options = TrackerOptions { timeout_ns: u64::from(args.timeout) * 1_000_000_000, ..TrackerOptions::default() };
+    let mut options =
+        TrackerOptions { timeout_ns: u64::from(args.timeout) * 1_000_000_000, ..TrackerOptions::default() };
     if !args.port.is_empty() {
         options.ports.clone_from(&args.port);
     }
@@ -170,11 +171,11 @@ impl Watch<'_> {
                     break;
                 }
             }
-            let asked = [Signal::Interrupt, Signal::Terminate, Signal::Hangup].map(|signal| signals.take(signal));
-            if self.show.is_complete() || (ending && asked.contains(&true)) {
+            let asked = end_requested(signals);
+            if self.show.is_complete() || (ending && asked) {
                 return Ok(());
             }
-            if asked.contains(&true) {
+            if asked {
                 ending = true;
                 capture.stop().map_err(Failure::run)?;
             }

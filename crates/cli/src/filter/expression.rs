@@ -132,8 +132,9 @@ fn read_file(path: &Path) -> Result<String, Failure> {
         );
         return Err(Failure::Run(text));
     }
-    let text = String::from_utf8(bytes)
-        .map_err(|error| Failure::Run(format!("{name} is no text: byte {} is not UTF-8", error.utf8_error().valid_up_to())))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        Failure::Run(format!("{name} is no text: byte {} is not UTF-8", error.utf8_error().valid_up_to()))
+    })?;
     Ok(without_comments(&text))
 }
 

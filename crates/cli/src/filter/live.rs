@@ -16,6 +16,7 @@ use super::attach::{Installed, install};
 use super::expression::{Expression, Target, compile};
 use super::output::{Next, Output, nanoseconds};
 use super::read::print_count;
+use super::source::end_requested;
 use crate::args::FilterArgs;
 use crate::failure::{Failure, note};
 
@@ -75,7 +76,7 @@ impl Session<'_> {
                 Pause::Enough => return Ok(()),
                 Pause::Empty | Pause::Signal => {}
             }
-            if self.end_requested() {
+            if end_requested(self.signals) {
                 if ending {
                     return Ok(());
                 }
@@ -115,11 +116,6 @@ impl Session<'_> {
             }
         }
         Ok(Pause::Empty)
-    }
-
-    fn end_requested(&self) -> bool {
-        let ends = [Signal::Interrupt, Signal::Terminate, Signal::Hangup];
-        ends.iter().fold(false, |asked, &signal| self.signals.take(signal) || asked)
     }
 
     fn delay(&self) -> Duration {

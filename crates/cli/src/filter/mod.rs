@@ -23,7 +23,7 @@ use crate::failure::Failure;
 pub use attach::{Installed, install};
 pub use expression::{Expression, Target};
 pub use live::{capture_options, catch_signals, open_capture, print_summary};
-pub use source::{Stop, finish_reading, open as open_recording};
+pub use source::{Stop, end_requested, finish_reading, open as open_recording};
 
 /// Does what the arguments ask for.
 pub fn run(args: &FilterArgs) -> Result<(), Failure> {
@@ -50,7 +50,9 @@ pub fn run(args: &FilterArgs) -> Result<(), Failure> {
 fn check(args: &FilterArgs) -> Result<(), Failure> {
     let rotating = args.file_size.is_some() || args.seconds.is_some();
     if rotating && args.write.as_ref().is_some_and(|path| path.as_os_str() == "-") {
-        return Err(Failure::Usage("-C and -G begin new files, but -w - writes to standard output; name a file".into()));
+        return Err(Failure::Usage(
+            "-C and -G begin new files, but -w - writes to standard output; name a file".into(),
+        ));
     }
     if args.write.as_ref().is_some_and(|path| path.as_os_str() == "-") && args.print {
         let text = "--print and -w - both write to standard output; save to a file, or leave --print out";

@@ -92,7 +92,9 @@ impl Output {
             },
             None => {}
         }
-        if next == Next::More && let Some(lines) = &mut self.lines {
+        if next == Next::More
+            && let Some(lines) = &mut self.lines
+        {
             lines.packet(packet)?;
         }
         if self.each_packet {

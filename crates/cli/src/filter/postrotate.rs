@@ -25,7 +25,10 @@ impl PostRotate {
             Ok(child) => self.running.push(child),
             Err(error) => {
                 let reason = super::expression::plain(&error);
-                note(&format!("cannot run `{command} {}`: {reason}; -z takes one program without arguments", file.display()));
+                note(&format!(
+                    "cannot run `{command} {}`: {reason}; -z takes one program without arguments",
+                    file.display()
+                ));
             }
         }
         self.reap();

@@ -169,7 +169,10 @@ enum Rule {
     None,
     Filter(Program),
     /// The program asks for facts that are not among the bytes.
-    WithFacts { program: Program, direction: bool },
+    WithFacts {
+        program: Program,
+        direction: bool,
+    },
 }
 
 impl<'a> Chooser<'a> {
@@ -266,7 +269,9 @@ impl<'a> Chooser<'a> {
         self.recent = known.unwrap_or_else(|| {
             let rule = self.rule(link).unwrap_or_else(|failure| {
                 self.progress.clear();
-                note(&format!("warning: packets of link type {link} are left out, because the expression fails there:"));
+                note(&format!(
+                    "warning: packets of link type {link} are left out, because the expression fails there:"
+                ));
                 let _ = failure.report();
                 Rule::None
             });

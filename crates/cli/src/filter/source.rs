@@ -45,14 +45,19 @@ impl Stop {
 
     #[cold]
     fn take(&self) -> bool {
-        let ends = [Signal::Interrupt, Signal::Terminate, Signal::Hangup];
-        // All of them are taken, so that none is left to be noticed later.
-        let asked = ends.iter().fold(false, |asked, &signal| self.signals.take(signal) || asked);
+        let asked = end_requested(self.signals);
+        // Nothing to write out early; taken so that it does not stay pending.
+        let _ = self.signals.take(Signal::User2);
         if asked {
             self.flag.store(true, Ordering::Relaxed);
         }
         asked || self.happened()
     }
+}
+
+/// Whether a signal came that asks to end. Takes all of them, so that none is left to be noticed later.
+pub fn end_requested(signals: Signals) -> bool {
+    [Signal::Interrupt, Signal::Terminate, Signal::Hangup].map(|signal| signals.take(signal)).contains(&true)
 }
 
 /// A pipe or device whose reading ends when the user asks for it.

@@ -55,7 +55,8 @@ fn run(options: &[&str]) -> Run {
 #[test]
 fn queries_meet_their_answers() {
     let run = run(&[]).ok();
-    let line = |part: &str| run.lines().into_iter().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{run:?}"));
+    let line =
+        |part: &str| run.lines().into_iter().find(|line| line.contains(part)).unwrap_or_else(|| panic!("{run:?}"));
     let answered = line("www.Example.com");
     for part in ["12.000ms", "NOERROR", "192.0.2.1", "10.0.0.53:53"] {
         assert!(answered.contains(part), "{part}: {answered}");

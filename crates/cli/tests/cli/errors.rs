@@ -18,7 +18,8 @@ fn syntax_errors_have_a_caret_and_a_proposal() {
 
 #[test]
 fn faulty_expressions_end_with_status_2() {
-    for expression in ["ip6 host 10.0.0.1", "ip and ip6", "port nosuchservice", "host (", "vlan 4096", "tcp.port == 80"] {
+    for expression in ["ip6 host 10.0.0.1", "ip and ip6", "port nosuchservice", "host (", "vlan 4096", "tcp.port == 80"]
+    {
         let run = skep(["filter", "-y", "EN10MB", "-d", expression]);
         assert_eq!(run.status, Some(2), "{expression}: {run:?}");
         assert!(run.err.starts_with("error: "), "{expression}: {}", run.err);
@@ -34,7 +35,9 @@ fn faulty_expressions_are_told_before_privileges_are_asked_for() {
 
 #[test]
 fn missing_and_strange_files() {
-    for (file, part) in [("/no/such/file", "no such file"), ("/etc/passwd", "is not a capture file"), ("/", "directory")] {
+    for (file, part) in
+        [("/no/such/file", "no such file"), ("/etc/passwd", "is not a capture file"), ("/", "directory")]
+    {
         let run = skep(["filter", "-r", file]);
         assert_eq!((run.status, run.err.lines().count()), (Some(1), 1), "{run:?}");
         assert!(run.err.starts_with("skep: ") && run.err.contains(part), "{}", run.err);

@@ -168,7 +168,9 @@ fn all_interfaces_with_directions() {
     let (out, said) = running.finish(Some("-TERM"));
     assert_eq!((lines(&out), summary(&said)), (20, [20, 20, 0]), "{said}");
     assert!(said.contains("LINUX_SLL2") && !said.contains("user space"), "{said}");
-    assert!(String::from_utf8_lossy(&out).lines().all(|line| line.contains(&format!(" {CABLE} ")) && line.contains(" In ")));
+    assert!(
+        String::from_utf8_lossy(&out).lines().all(|line| line.contains(&format!(" {CABLE} ")) && line.contains(" In "))
+    );
 }
 
 /// Neither classic bytecode nor the memory of a socket holds these.
@@ -243,7 +245,11 @@ fn dns_is_watched_live() {
     let running = net.start(&["dns", "-i", CABLE, "--timeout", "1", "-c", "1"]);
     net.send(3, 7001, "x");
     // A query for the A record of `a.test`.
-    net.send(1, 53, "\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x01a\\x04test\\x00\\x00\\x01\\x00\\x01");
+    net.send(
+        1,
+        53,
+        "\\x12\\x34\\x01\\x00\\x00\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x01a\\x04test\\x00\\x00\\x01\\x00\\x01",
+    );
     let (out, said) = running.finish(None);
     let text = String::from_utf8(out).unwrap();
     assert!(text.lines().nth(1).is_some_and(|line| line.contains("a.test") && line.contains("no response")), "{text}");

@@ -14,7 +14,8 @@ fn counts_are_those_of_tcpdump() {
     for link in [LinkType::EN10MB, LinkType::RAW, LinkType::LINUX_SLL2, LinkType::NULL, LinkType::PPP] {
         let (file, _) = recording(link, 3000);
         for expression in ["", "ip", "tcp", "udp port 53", "host 10.0.0.1", "ip6 and not icmp6", "len > 60"] {
-            let ours = skep(["filter", "-r", path(&file), "--count", expression]).ok();
+            // The installed one is of this release; later ones know more address families of BSD loopback.
+            let ours = skep(["filter", "-r", path(&file), "--compat", "1.10", "--count", expression]).ok();
             let Some(theirs) = tcpdump(&["-r", path(&file), "--count", expression]) else { return };
             assert_eq!((&ours.out, count_in(&ours)), (&theirs.out, count_in(&theirs)), "{link} {expression}");
         }
@@ -73,7 +74,11 @@ fn packets_before_the_damage_are_delivered() {
     let dropped: usize = packets[last..].iter().map(|packet| 16 + packet.data.len()).sum();
     bytes.truncate(bytes.len() - dropped + 17);
     let run = skep_with(["filter", "-n", "-r", "-"], &bytes);
-    assert_eq!((run.status, run.out.lines().filter(|line| !line.starts_with('\t')).count()), (Some(1), last), "{run:?}");
+    assert_eq!(
+        (run.status, run.out.lines().filter(|line| !line.starts_with('\t')).count()),
+        (Some(1), last),
+        "{run:?}"
+    );
     assert!(run.err.contains(&format!("at byte {}", bytes.len() - 17)), "{}", run.err);
     let run = skep_with(["filter", "-r", "-", "--count"], &bytes);
     assert_eq!((run.status, count_in(&run)), (Some(1), last as u64));
@@ -82,11 +87,8 @@ fn packets_before_the_damage_are_delivered() {
 #[test]
 fn closed_pipe_ends_it_quietly() {
     let (file, _) = recording(LinkType::EN10MB, 20_000);
-    let mut child = command(["filter", "-n", "-r", path(&file)])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child =
+        command(["filter", "-n", "-r", path(&file)]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let output = child.wait_with_output().unwrap();
@@ -101,9 +103,7 @@ fn mixed(path: &std::path::Path) {
     let interface = |link| Interface { link, snaplen: 262_144, link_extra: 0, digits: 6, name: None };
     writer.declare(0, &interface(LinkType::EN10MB));
     writer.declare(1, &interface(LinkType::RAW));
-    let ip = [
-        0x45, 0, 0, 30, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x20, 0, 0, 53, 0, 10, 0, 0, 1, 2,
-    ];
+    let ip = [0x45, 0, 0, 30, 0, 1, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2, 0x20, 0, 0, 53, 0, 10, 0, 0, 1, 2];
     let ether = [&[2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 8, 0][..], &ip].concat();
     for (at, direction) in [Direction::Inbound, Direction::Outbound, Direction::Outbound].into_iter().enumerate() {
         for (number, link, data) in [(0, LinkType::EN10MB, &ether[..]), (1, LinkType::RAW, &ip[..])] {

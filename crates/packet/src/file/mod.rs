@@ -6,6 +6,7 @@
 //!
 //! What packets mean is the business of the decoders elsewhere; writing is in [`write`](crate::write).
 
+mod ahead;
 mod decompress;
 mod error;
 #[doc(hidden)]
