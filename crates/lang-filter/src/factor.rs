@@ -149,14 +149,38 @@ impl Factor<'_> {
         if run.len() >= least && run.iter().any(|a| a.value != run[0].value) {
             if plain && run.len() < GATHER_GUARDED {
                 self.gather_twice(&run, out);
-            } else {
+            } else if plain {
                 self.gather(&run, out);
+            } else {
+                self.gather_compounds(&run, out);
             }
             return;
         }
-        // Neighbours that test the same value.
+        self.merge_neighbours(&run, out);
+    }
+
+    /// Neighbours that test the same value.
+    fn merge_neighbours(&mut self, run: &[Alternative], out: &mut Vec<FId>) {
         for group in run.chunk_by(|a, b| a.value == b.value) {
             out.push(self.merge(group));
+        }
+    }
+
+    /// Gathers the lists between alternatives that stand alone, such as `len > 100`: those gain nothing from the list
+    /// around them, and what stands behind them must not be evaluated in front of them.
+    fn gather_compounds(&mut self, run: &[Alternative], out: &mut Vec<FId>) {
+        let mut counts: FastMap<ValId, usize> = FastMap::default();
+        for alternative in run {
+            *counts.entry(alternative.value).or_default() += 1;
+        }
+        let values = self.values;
+        let alone = |a: &Alternative| counts[&a.value] == 1 || !values.can_fail(a.value, 0);
+        for part in run.chunk_by(|a, b| alone(a) == alone(b)) {
+            if part.len() < GATHER_COMPOUNDS || alone(&part[0]) {
+                self.merge_neighbours(part, out);
+            } else {
+                self.gather(part, out);
+            }
         }
     }
 
@@ -171,18 +195,34 @@ impl Factor<'_> {
                 Some(i) if i + 1 == order.len() => early[i].push(alternative.clone()),
                 Some(i) => late[i].push(alternative.clone()),
                 None => {
+                    // A new value must not be loaded in front of a test that it stood behind.
+                    if late.iter().any(|l| !l.is_empty()) {
+                        self.flush_twice(&mut order, &mut early, &mut late, out);
+                    }
                     order.push(alternative.value);
                     early.push(vec![alternative.clone()]);
                     late.push(Vec::new());
                 }
             }
         }
-        // All tests of the last value come at once.
-        let groups = early.iter().chain(late.iter().rev());
-        for group in groups.filter(|g| !g.is_empty()) {
+        self.flush_twice(&mut order, &mut early, &mut late, out);
+    }
+
+    /// All tests of the last value come at once.
+    fn flush_twice(
+        &mut self,
+        order: &mut Vec<ValId>,
+        early: &mut Vec<Vec<Alternative>>,
+        late: &mut Vec<Vec<Alternative>>,
+        out: &mut Vec<FId>,
+    ) {
+        for group in early.iter().chain(late.iter().rev()).filter(|g| !g.is_empty()) {
             let merged = self.merge(group);
             out.push(merged);
         }
+        order.clear();
+        early.clear();
+        late.clear();
     }
 
     /// Gathers the alternatives per value, in the order in which the values first appear.

@@ -22,17 +22,22 @@ const FRAGMENT: u32 = 44;
 const OPTION_HEADERS: [u32; 3] = [0, 43, 60];
 
 /// A walk along a chain: the current protocol, and where its header begins in the packet.
-#[derive(Clone, Copy)]
-struct Walk {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Walk {
     proto: Var,
     at: Var,
 }
 
 impl Generator<'_> {
     fn chain_start(&mut self, rel: Rel, proto_offset: u32) -> Gen<(Walk, FId)> {
-        let walk = Walk { proto: self.new_var()?, at: self.new_var()? };
         let first = self.load(Rel::Network, proto_offset, Size::Byte)?;
         let (base, k) = self.base(rel)?;
+        // Every walk sets its words before it reads them, so those with one start can share them.
+        let walk = match self.walks.get(&(base, k)) {
+            Some(walk) => *walk,
+            None => Walk { proto: self.new_var()?, at: self.new_var()? },
+        };
+        self.walks.insert((base, k), walk);
         let start = match base {
             Some(base) => self.values.bin_k(AluOp::Add, base, k),
             None => self.values.constant(k),

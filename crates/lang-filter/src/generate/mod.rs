@@ -120,6 +120,8 @@ pub struct Generator<'a> {
     tunnel: Option<(ValId, ValId)>,
     /// Inside ATM LAN emulation.
     lane: bool,
+    /// The memory words of walks along header chains, by where they start.
+    walks: HashMap<(Option<ValId>, u32), chain::Walk>,
 }
 
 impl<'a> Generator<'a> {
@@ -146,6 +148,7 @@ impl<'a> Generator<'a> {
             labels: 0,
             tunnel: None,
             lane: false,
+            walks: HashMap::new(),
         };
         this.init_variable_headers();
         this
