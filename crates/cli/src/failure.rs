@@ -16,8 +16,6 @@ pub enum Failure {
     Expression(String),
     /// Input, capture or output failed. Status 1.
     Run(String),
-    /// As [`Run`](Self::Run), with everything said already.
-    Said,
     /// Whoever read our output has gone away: nothing to complain about. Status 0.
     ClosedPipe,
 }
@@ -49,7 +47,6 @@ impl Failure {
                 note(&text);
                 ExitCode::from(1)
             }
-            Self::Said => ExitCode::from(1),
             Self::ClosedPipe => ExitCode::SUCCESS,
         }
     }

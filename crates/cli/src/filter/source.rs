@@ -93,7 +93,7 @@ pub fn open(path: &Path, stop: Option<&Stop>) -> Result<Reader, Failure> {
             Ok(reader)
         }
         // The user ended it before there was anything.
-        Err(_) if stop.happened() => Err(Failure::Said),
+        Err(_) if stop.happened() => Err(Failure::Run("interrupted before the recording began".to_owned())),
         Err(error) => Err(Failure::run(error)),
     }
 }

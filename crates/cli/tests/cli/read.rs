@@ -1,7 +1,7 @@
 //! `-r` without `-w`: counting and printing recordings.
 
-use std::io::{BufRead, BufReader};
-use std::process::Stdio;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use skep_packet::file::{Direction, Interface};
@@ -95,6 +95,35 @@ fn closed_pipe_ends_it_quietly() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn interrupted_wait_for_a_pipe_ends_with_what_came() {
+    let (file, _) = recording(LinkType::EN10MB, 100);
+    let bytes = std::fs::read(file.path()).unwrap();
+    let mut child = command(["filter", "-n", "-r", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Kept open: the reader waits for more.
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&bytes).unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    // What has arrived is shown although more may come.
+    out.read_line(&mut line).unwrap();
+    assert!(line.ends_with('\n'));
+    let pid = child.id().to_string();
+    assert!(Command::new("kill").args(["-INT", &pid]).status().unwrap().success());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let err = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{err}");
+    assert!(err.contains("interrupted after 100 packets"), "{err}");
 }
 
 /// A pcapng file with two link types; packets know their direction.

@@ -13,11 +13,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 /// Bytes of a piece: large enough to make system calls and hand-overs cheap, small enough for the caches.
-pub(crate) const PIECE: usize = 512 * 1024;
+pub(crate) const PIECE: usize = 128 * 1024;
 /// Free bytes in front of a piece, for the beginning of a record whose end is in the piece.
 pub(crate) const HEADROOM: usize = 64 * 1024;
 /// Buffers in the round, that of the source included.
-const BUFFERS: usize = 4;
+const BUFFERS: usize = 8;
 
 /// What can be read at any place, by several threads at once.
 pub(crate) trait ReadAt: Send + Sync {
