@@ -11,7 +11,7 @@ use skep_packet::ring::{Capture, Signal, Signals, Wait};
 use skep_packet::{LinkType, Packet, Timestamp};
 
 use crate::args::{DnsArgs, FilterArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, say, say_part};
 use crate::filter::{
     Expression, Installed, Stop, Target, capture_options, catch_signals, end_requested, finish_reading, install,
     open_capture, open_recording, print_summary,
@@ -152,7 +152,7 @@ impl Watch<'_> {
         if let Some(user) = &args.user {
             skep_kernel::drop_privileges(user).map_err(Failure::run)?;
         }
-        eprintln!("listening on {}; Ctrl-C ends it with a summary", capture.interface().name);
+        say!("listening on {}; Ctrl-C ends it with a summary", capture.interface().name);
         self.heading()?;
         let outcome = self.live(&mut capture, installed.as_ref(), signals);
         let finished = self.finish();
@@ -220,7 +220,7 @@ impl Watch<'_> {
         if show.args.top.is_none() && !show.args.json {
             let mut text = Vec::new();
             show.statistics.summary(&mut text, &counts, 0);
-            eprint!("{}", String::from_utf8_lossy(&text));
+            say_part!("{}", String::from_utf8_lossy(&text));
         }
         Ok(())
     }
@@ -266,7 +266,7 @@ mod tests {
         for link in [LinkType::EN10MB, LinkType::LINUX_SLL2, LinkType::RAW] {
             let best = expressions(&[53, 5353], link).swap_remove(0);
             for live in [false, true] {
-                let target = Target { link, live, netmask: None };
+                let target = Target { live, ..Target::live(link, None) };
                 let result = Expression::internal(best.clone()).try_compile(target);
                 assert!(result.is_ok(), "{link} {live}: {:?}", result.err());
             }

@@ -7,6 +7,24 @@ use skep_diag::Diagnostic;
 use skep_packet::WriteError;
 use skep_packet::write::CopyError;
 
+/// A line on standard error, like `eprintln!`, but if nobody reads it that is no reason to panic.
+macro_rules! say {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($text)*);
+    }};
+}
+
+/// Text on standard error without a line end.
+macro_rules! say_part {
+    ($($text:tt)*) => {{
+        use std::io::Write as _;
+        let _ = write!(std::io::stderr(), $($text)*);
+    }};
+}
+
+pub(crate) use {say, say_part};
+
 /// Why a sub-command ended early.
 #[derive(Debug)]
 pub enum Failure {
@@ -40,7 +58,7 @@ impl Failure {
                 ExitCode::from(2)
             }
             Self::Expression(text) => {
-                eprint!("{text}");
+                say_part!("{text}");
                 ExitCode::from(2)
             }
             Self::Run(text) => {
@@ -67,9 +85,9 @@ impl From<CopyError> for Failure {
     }
 }
 
-/// A line on standard error.
+/// A line on standard error that begins with the name of the program.
 pub fn note(text: &str) {
-    eprintln!("skep: {text}");
+    say!("skep: {text}");
 }
 
 /// Whether diagnostics may be coloured: <https://no-color.org> and terminals that cannot are respected.

@@ -34,7 +34,7 @@ pub fn parse(data: &[u8]) {
 /// Turns arbitrary bytes into text of mostly valid words, which gets deeper into the parser, and parses that.
 ///
 /// # Panics
-/// As [`parse`].
+/// As [`parse()`].
 pub fn parse_words(data: &[u8]) {
     let mut text = vec![0];
     for byte in data {

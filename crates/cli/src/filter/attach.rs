@@ -11,7 +11,7 @@ use skep_kernel::{
 use skep_packet::ring::{Capture, InstallError, LivePacket, rewrite_for_cooked};
 use skep_vm::classic::{Metadata, Program};
 
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 
 /// Where a filter runs.
 pub enum Installed {
@@ -46,7 +46,7 @@ pub fn install(capture: &mut Capture, wanted: &[Insn]) -> Result<Installed, Fail
             Err(reason) => reason,
         },
     };
-    eprintln!("Warning: the filter runs in user space, which costs more time per packet: {reason}");
+    say!("Warning: the filter runs in user space, which costs more time per packet: {reason}");
     let program = Program::new(wanted).map_err(Failure::run)?;
     capture.accept_all().map_err(Failure::run)?;
     Ok(Installed::Here(Box::new(program)))

@@ -10,7 +10,7 @@ use skep_vm::classic::{Metadata, Program};
 
 use super::expression::{Expression, Target, compile};
 use crate::args::FilterArgs;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, note, say};
 use crate::text::print;
 
 /// Compares, prints the answer, saves the witness.
@@ -19,7 +19,7 @@ pub fn run(args: &FilterArgs, pair: &[String]) -> Result<(), Failure> {
         return Err(Failure::Usage("--diff takes two expressions; put each into quotes".to_owned()));
     };
     if args.link.is_none() {
-        eprintln!("Warning: assuming Ethernet");
+        say!("Warning: assuming Ethernet");
     }
     let link = args.link.unwrap_or(LinkType::EN10MB);
     let target = Target::recording(link);

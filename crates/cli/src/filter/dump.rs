@@ -13,7 +13,7 @@ use super::expression::{Expression, Target, compile};
 use super::live::{capture_options, known_link, netmask_of, open_capture};
 use super::source;
 use crate::args::{CompatArg, FilterArgs};
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 use crate::text::print;
 
 /// `-d` and its relatives, `--explain`, `--dot`, `--ebpf`.
@@ -51,7 +51,7 @@ fn target(args: &FilterArgs, expression: &Expression) -> Result<Target, Failure>
     }
     let Some(interface) = &args.interface else {
         if args.link.is_none() {
-            eprintln!("Warning: assuming Ethernet");
+            say!("Warning: assuming Ethernet");
         }
         return Ok(Target::recording(args.link.unwrap_or(LinkType::EN10MB)));
     };

@@ -11,7 +11,7 @@ use skep_lang_filter::{Compat, Filter, Live, Options};
 use skep_packet::LinkType;
 
 use crate::args::FilterArgs;
-use crate::failure::{Failure, colour_on_stderr};
+use crate::failure::{Failure, colour_on_stderr, say_part};
 
 /// Bytes that an accepting program keeps if `-s` does not say: more than any packet has.
 const WHOLE: u32 = 262_144;
@@ -34,6 +34,8 @@ pub struct Target {
     pub live: bool,
     /// The network's mask, as far as it is known.
     pub netmask: Option<u32>,
+    /// Whether the recording comes from a machine of the other byte order.
+    pub swapped: bool,
 }
 
 impl Target {
@@ -41,12 +43,12 @@ impl Target {
     ///
     /// tcpdump takes the mask of the network to be 0 there, so that `ip broadcast` knows 0.0.0.0 and 255.255.255.255.
     pub fn recording(link: LinkType) -> Self {
-        Self { link, live: false, netmask: Some(0) }
+        Self { link, live: false, netmask: Some(0), swapped: false }
     }
 
     /// For packets of an interface.
     pub fn live(link: LinkType, netmask: Option<u32>) -> Self {
-        Self { link, live: true, netmask }
+        Self { link, live: true, netmask, swapped: false }
     }
 }
 
@@ -79,7 +81,8 @@ impl Expression {
     /// Compiles it, without printing anything.
     pub fn try_compile(&self, target: Target) -> Result<Filter, Vec<Diagnostic>> {
         let live = target.live.then(Live::default);
-        let options = Options { link: target.link, live, netmask: target.netmask, ..self.options };
+        let Target { link, netmask, swapped, .. } = target;
+        let options = Options { link, live, netmask, swapped, ..self.options };
         skep_lang_filter::compile(&self.text, &options, &SystemResolver::new())
     }
 
@@ -87,7 +90,7 @@ impl Expression {
     pub fn warn(&self, diagnostics: &[Diagnostic]) {
         let colour = colour_on_stderr();
         for one in diagnostics {
-            eprint!("{}", skep_diag::render(one, &self.name, &self.text, colour));
+            say_part!("{}", skep_diag::render(one, &self.name, &self.text, colour));
         }
     }
 }

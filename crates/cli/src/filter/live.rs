@@ -18,7 +18,7 @@ use super::output::{Next, Output, nanoseconds};
 use super::read::print_count;
 use super::source::end_requested;
 use crate::args::FilterArgs;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, note, say};
 
 /// How long packets may wait in the kernel for others.
 const DELAY: Duration = Duration::from_millis(100);
@@ -129,7 +129,7 @@ impl Session<'_> {
 
 /// Says what became of the packets, in the words of tcpdump.
 pub fn print_summary(captured: u64, capture: &mut Capture) {
-    let line = |count: u64, what: &str| eprintln!("{count} packet{} {what}", if count == 1 { "" } else { "s" });
+    let line = |count: u64, what: &str| say!("{count} packet{} {what}", if count == 1 { "" } else { "s" });
     line(captured, "captured");
     match capture.stats() {
         Ok(stats) => {
@@ -251,7 +251,7 @@ fn listening(capture: &Capture) {
     let link = capture.link();
     let description = link.description().unwrap_or("no description");
     let (name, snaplen) = (&capture.interface().name, capture.snaplen());
-    eprintln!("listening on {name}, link-type {link} ({description}), snapshot length {snaplen} bytes");
+    say!("listening on {name}, link-type {link} ({description}), snapshot length {snaplen} bytes");
 }
 
 /// Becomes another user. Later files of a series must still be possible then, so that is tried out.

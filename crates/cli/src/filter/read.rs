@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use skep_isa::classic::{Insn, Op, SKF_AD_OFF};
-use skep_packet::file::{Compression, Direction};
+use skep_packet::file::{Compression, Direction, Encoding};
 use skep_packet::write::{Precision, RotateClock};
 use skep_packet::{LinkType, Packet, Reader, Verdict, WriteOptions, Writer};
 use skep_vm::classic::{Metadata, Program};
@@ -13,7 +13,7 @@ use super::live::catch_signals;
 use super::output::{Next, Output, nanoseconds, prints};
 use super::source::{self, Stop, finish_reading};
 use crate::args::FilterArgs;
-use crate::failure::{Failure, note};
+use crate::failure::{Failure, note, say};
 use crate::progress::Progress;
 use crate::text::print;
 
@@ -46,7 +46,7 @@ fn banner(reader: &Reader, path: &Path, as_link: Option<LinkType>) {
     let snaplen = reader.interfaces().first().map_or(0, |interface| interface.snaplen);
     let description = link.description().unwrap_or("no description");
     let name = path.display();
-    eprintln!("reading from file {name}, link-type {link} ({description}), snapshot length {snaplen}");
+    say!("reading from file {name}, link-type {link} ({description}), snapshot length {snaplen}");
 }
 
 /// The answer to `--count`.
@@ -149,7 +149,7 @@ struct Chooser<'a> {
     as_link: Option<LinkType>,
     /// pcapng may know what the kernel knew: direction and interface.
     has_facts: bool,
-    rules: Vec<(LinkType, Rule)>,
+    rules: Vec<(Kind, Rule)>,
     recent: usize,
     /// Packets read.
     read: u64,
@@ -163,7 +163,11 @@ struct Chooser<'a> {
     progress: Progress,
 }
 
-/// What decides about packets of one link type.
+/// Packets of one kind have one program: the link type, and whether the recording's byte order is the other one, which
+/// is part of the format of BSD loopback packets.
+type Kind = (LinkType, bool);
+
+/// What decides about packets of one kind.
 enum Rule {
     All,
     None,
@@ -192,17 +196,17 @@ impl<'a> Chooser<'a> {
             stop,
             progress: Progress::new(total, prints(args)),
         };
-        let link = chooser.as_link.unwrap_or(reader.link());
-        let rule = chooser.rule(link)?;
-        chooser.rules.push((link, rule));
+        let kind = (chooser.as_link.unwrap_or(reader.link()), false);
+        let rule = chooser.rule(kind)?;
+        chooser.rules.push((kind, rule));
         Ok(chooser)
     }
 
-    fn rule(&self, link: LinkType) -> Result<Rule, Failure> {
+    fn rule(&self, (link, swapped): Kind) -> Result<Rule, Failure> {
         if self.expression.is_empty() {
             return Ok(Rule::All);
         }
-        let target = Target::recording(link);
+        let target = Target { swapped, ..Target::recording(link) };
         let live = Target { live: true, ..target };
         if self.has_facts
             && self.expression.try_compile(target).is_err()
@@ -231,7 +235,7 @@ impl<'a> Chooser<'a> {
             return Verdict::Stop;
         }
         if self.stop.statistics() {
-            eprintln!("{} packets read, {} matched", self.read, self.matched);
+            say!("{} packets read, {} matched", self.read, self.matched);
         }
         if !self.matches(packet) {
             return Verdict::Drop;
@@ -247,8 +251,10 @@ impl<'a> Chooser<'a> {
     #[inline]
     fn matches(&mut self, packet: &Packet<'_>) -> bool {
         let link = self.as_link.unwrap_or(packet.link);
-        if self.rules[self.recent].0 != link {
-            self.find(link);
+        // A pcap file whose records are not in our byte order comes from such a machine.
+        let swapped = link == LinkType::NULL && !self.has_facts && packet.record().1 == Encoding::Other;
+        if self.rules[self.recent].0 != (link, swapped) {
+            self.find((link, swapped));
         }
         match &self.rules[self.recent].1 {
             Rule::All => true,
@@ -262,12 +268,13 @@ impl<'a> Chooser<'a> {
         }
     }
 
-    /// Makes the rule for a link type the recent one; compiles if it is new.
+    /// Makes the rule for a kind of packets the recent one; compiles if it is new.
     #[cold]
-    fn find(&mut self, link: LinkType) {
-        let known = self.rules.iter().position(|(one, _)| *one == link);
+    fn find(&mut self, kind: Kind) {
+        let known = self.rules.iter().position(|(one, _)| *one == kind);
+        let link = kind.0;
         self.recent = known.unwrap_or_else(|| {
-            let rule = self.rule(link).unwrap_or_else(|failure| {
+            let rule = self.rule(kind).unwrap_or_else(|failure| {
                 self.progress.clear();
                 note(&format!(
                     "warning: packets of link type {link} are left out, because the expression fails there:"
@@ -275,7 +282,7 @@ impl<'a> Chooser<'a> {
                 let _ = failure.report();
                 Rule::None
             });
-            self.rules.push((link, rule));
+            self.rules.push((kind, rule));
             self.rules.len() - 1
         });
     }

@@ -11,7 +11,7 @@ use skep_packet::Reader;
 use skep_packet::ring::{Signal, Signals};
 
 use super::expression::plain;
-use crate::failure::Failure;
+use crate::failure::{Failure, say};
 
 /// Whether the user has asked to end.
 #[derive(Clone)]
@@ -112,7 +112,7 @@ fn pipe(path: &Path) -> Option<io::Result<File>> {
 /// Turns the end of reading into the end of the sub-command: an error, or success.
 pub fn finish_reading(outcome: Result<(), Failure>, stop: &Stop, read: u64) -> Result<(), Failure> {
     if stop.happened() {
-        eprintln!("interrupted after {read} packets");
+        say!("interrupted after {read} packets");
     }
     outcome
 }

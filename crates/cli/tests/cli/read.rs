@@ -23,6 +23,32 @@ fn counts_are_those_of_tcpdump() {
 }
 
 #[test]
+fn recordings_of_the_other_byte_order_mean_the_same() {
+    let (file, packets) = recording(LinkType::NULL, 1000);
+    // The same packets as a machine of the other byte order would have written them.
+    let swap = |word: &[u8]| word.iter().rev().copied().collect::<Vec<u8>>();
+    let bytes = std::fs::read(file.path()).unwrap();
+    let mut swapped: Vec<u8> = [swap(&bytes[..4]), swap(&bytes[4..6]), swap(&bytes[6..8])].concat();
+    bytes[8..24].chunks(4).for_each(|word| swapped.extend(swap(word)));
+    let mut at = 24;
+    for packet in &packets {
+        bytes[at..at + 16].chunks(4).for_each(|word| swapped.extend(swap(word)));
+        let mut data = packet.data.clone();
+        if let Some(family) = data.first_chunk_mut::<4>() {
+            family.reverse();
+        }
+        swapped.extend(&data);
+        at += 16 + data.len();
+    }
+    for expression in ["ip", "tcp", "ip6", "udp port 53"] {
+        let count = count_in(&skep(["filter", "-r", path(&file), "--count", expression]).ok());
+        assert!(count > 0, "{expression}");
+        let other = skep_with(["filter", "-r", "-", "--count", expression], &swapped).ok();
+        assert_eq!(count_in(&other), count, "{expression}");
+    }
+}
+
+#[test]
 fn what_is_read_is_said_as_tcpdump_does() {
     let (file, _) = recording(LinkType::EN10MB, 3);
     let Some(theirs) = tcpdump(&["-r", path(&file), "--count"]) else { return };
@@ -95,6 +121,20 @@ fn closed_pipe_ends_it_quietly() {
     let err = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(0), "{err}");
     assert_eq!(err.lines().count(), 1, "{err}");
+}
+
+#[test]
+fn closed_standard_error_is_no_reason_to_panic() {
+    let (file, _) = recording(LinkType::EN10MB, 10);
+    let mut child = command(["filter", "-r", path(&file), "--count"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), &output.stdout[..]), (Some(0), &b"10 packets\n"[..]));
 }
 
 #[test]

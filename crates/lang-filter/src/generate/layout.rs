@@ -179,7 +179,7 @@ impl Layout {
     }
 }
 
-/// Link types whose protocols a filter can name (see [`Layout`]).
+/// Link types whose protocols a filter can name; on all others `link[N:M]`, `len` and numbers work.
 pub fn supported_links() -> impl Iterator<Item = LinkType> {
     LAYOUTS.iter().filter(|l| l.test != TypeTest::Unsupported).map(|l| l.link)
 }

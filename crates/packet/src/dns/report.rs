@@ -49,7 +49,7 @@ impl Selection {
     }
 }
 
-/// Appends the heading of the table that [`line`] writes.
+/// Appends the heading of the table that [`line()`] writes.
 pub fn heading(out: &mut Vec<u8>) {
     let _ = writeln!(
         out,

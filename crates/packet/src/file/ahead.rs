@@ -1,14 +1,10 @@
-//! Reading ahead: a thread that reads or decompresses a file while the packets before are filtered.
+//! Decompressing ahead: a thread that decompresses a file while the packets before are filtered and printed.
 //!
-//! A few buffers go round between the thread and the [`Source`](super::source). Pieces are numbered and handed out in
-//! order, each with the fault that ended it, so nothing changes for the decoders. A file that can be read at any place
-//! is read by both sides: the thread that filters reads a piece itself rather than wait for one, which keeps two
-//! processors busy whichever half of the work is the larger. A decompressor stays on its thread.
+//! A few buffers go round between the thread and the [`Source`](super::source). Pieces come in order, each with the
+//! fault that ended it, so nothing changes for the decoders.
 
-use std::collections::BTreeMap;
-use std::fs::File;
+use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::unix::fs::FileExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -19,18 +15,6 @@ pub(crate) const HEADROOM: usize = 64 * 1024;
 /// Buffers in the round, that of the source included.
 const BUFFERS: usize = 8;
 
-/// What can be read at any place, by several threads at once.
-pub(crate) trait ReadAt: Send + Sync {
-    /// As [`FileExt::read_at`].
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
-}
-
-impl ReadAt for File {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-}
-
 /// Part of a stream: `buffer[HEADROOM..HEADROOM + len]`.
 pub(crate) struct Piece {
     pub(crate) buffer: Vec<u8>,
@@ -39,21 +23,10 @@ pub(crate) struct Piece {
     pub(crate) fault: Option<io::Error>,
 }
 
-/// Where the bytes come from.
-pub(crate) enum Origin {
-    /// A file, and the offset of the first piece.
-    Places(Arc<dyn ReadAt>, u64),
-    /// Something that gives its bytes in order only.
-    Stream(Box<dyn Read + Send>),
-}
-
 /// The round of buffers and its thread, which ends when this is dropped.
 pub(crate) struct Ahead {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
-    places: Option<(Arc<dyn ReadAt>, u64)>,
-    /// Number of the piece that comes next.
-    wanted: u64,
 }
 
 struct Shared {
@@ -62,10 +35,8 @@ struct Shared {
 }
 
 struct State {
-    ready: BTreeMap<u64, Piece>,
+    ready: VecDeque<Piece>,
     free: Vec<Vec<u8>>,
-    /// Number of the next piece that nobody reads yet.
-    unclaimed: u64,
     /// Nothing more is to be read: the stream ended or failed, or nobody wants the rest.
     over: bool,
     /// The thread has ended.
@@ -76,30 +47,24 @@ impl Ahead {
     /// Starts the thread.
     ///
     /// # Errors
-    /// Gives the origin back if the system has no thread left.
-    pub(crate) fn start(origin: Origin) -> Result<Self, Origin> {
+    /// Gives the stream back if the system has no thread left.
+    pub(crate) fn start(input: Box<dyn Read + Send>) -> Result<Self, Box<dyn Read + Send>> {
         let free = (1..BUFFERS).map(|_| vec![0; HEADROOM + PIECE]).collect();
-        let state = State { ready: BTreeMap::new(), free, unclaimed: 0, over: false, gone: false };
+        let state = State { ready: VecDeque::new(), free, over: false, gone: false };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
-        let places = match &origin {
-            Origin::Places(file, first) => Some((Arc::clone(file), *first)),
-            Origin::Stream(_) => None,
-        };
         // Handed over by way of a shared place, because a thread that does not start drops what it was given.
-        let parcel = Arc::new(Mutex::new(Some(origin)));
+        let parcel = Arc::new(Mutex::new(Some(input)));
         let (theirs, gift) = (Arc::clone(&shared), Arc::clone(&parcel));
-        let spawned = thread::Builder::new().name("read-ahead".into()).spawn(move || {
-            let _gone = Leaving(&theirs);
-            if let Some(origin) = lock(&gift).take() {
-                theirs.read_all(origin);
+        let spawned = thread::Builder::new().name("decompress".into()).spawn(move || {
+            let _leaving = Leaving(&theirs);
+            let input = lock(&gift).take();
+            if let Some(input) = input {
+                theirs.read_all(input);
             }
         });
-        match (spawned, places) {
-            (Ok(thread), places) => Ok(Self { shared, thread: Some(thread), places, wanted: 0 }),
-            (Err(_), places) => {
-                let origin = lock(&parcel).take().or_else(|| places.map(|(file, first)| Origin::Places(file, first)));
-                Err(origin.unwrap_or_else(|| Origin::Stream(Box::new(io::empty()))))
-            }
+        match spawned {
+            Ok(thread) => Ok(Self { shared, thread: Some(thread) }),
+            Err(_) => Err(lock(&parcel).take().unwrap_or_else(|| Box::new(io::empty()))),
         }
     }
 
@@ -109,31 +74,15 @@ impl Ahead {
     pub(crate) fn next(&mut self) -> Piece {
         let mut state = self.shared.lock();
         loop {
-            if let Some(piece) = state.ready.remove(&self.wanted) {
-                self.wanted += 1;
+            if let Some(piece) = state.ready.pop_front() {
                 return piece;
             }
-            if let Some((file, first)) = &self.places
-                && let Some((number, buffer)) = state.claim()
-            {
-                drop(state);
-                let piece = read_place(&**file, first + number * PIECE as u64, buffer);
-                state = self.shared.lock();
-                state.deliver(number, piece);
-                continue;
-            }
-            // Pieces are claimed in order and one buffer is here, so the piece that is missing is being read.
             if state.gone {
                 let fault = Some(io::Error::other("the decompressor failed at something it did not expect"));
                 return Piece { buffer: vec![0; HEADROOM + PIECE], len: 0, fault };
             }
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-
-    /// The file, if it can be read at any place, and where that began.
-    pub(crate) const fn places(&self) -> Option<&(Arc<dyn ReadAt>, u64)> {
-        self.places.as_ref()
     }
 
     /// Returns a buffer to the round, whatever its size has become.
@@ -164,45 +113,28 @@ impl Shared {
     }
 
     /// The work of the thread.
-    fn read_all(&self, mut origin: Origin) {
-        while let Some((number, buffer)) = self.wait_for_buffer() {
-            let piece = match &mut origin {
-                Origin::Places(file, first) => read_place(&**file, *first + number * PIECE as u64, buffer),
-                Origin::Stream(stream) => read_piece(buffer, |_, rest| stream.read(rest)),
-            };
-            self.lock().deliver(number, piece);
+    fn read_all(&self, mut input: Box<dyn Read + Send>) {
+        while let Some(buffer) = self.wait_for_buffer() {
+            let piece = read_piece(buffer, &mut input);
+            let mut state = self.lock();
+            state.over |= piece.len < PIECE;
+            state.ready.push_back(piece);
+            drop(state);
             self.changed.notify_one();
         }
     }
 
-    fn wait_for_buffer(&self) -> Option<(u64, Vec<u8>)> {
+    fn wait_for_buffer(&self) -> Option<Vec<u8>> {
         let mut state = self.lock();
         loop {
             if state.over {
                 return None;
             }
-            if let Some(claim) = state.claim() {
-                return Some(claim);
+            if let Some(buffer) = state.free.pop() {
+                return Some(buffer);
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
-    }
-}
-
-impl State {
-    /// The number of a piece to be read and the buffer for it.
-    fn claim(&mut self) -> Option<(u64, Vec<u8>)> {
-        if self.over {
-            return None;
-        }
-        let buffer = self.free.pop()?;
-        self.unclaimed += 1;
-        Some((self.unclaimed - 1, buffer))
-    }
-
-    fn deliver(&mut self, number: u64, piece: Piece) {
-        self.over |= piece.len < PIECE;
-        self.ready.insert(number, piece);
     }
 }
 
@@ -221,16 +153,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn read_place(file: &dyn ReadAt, offset: u64, buffer: Vec<u8>) -> Piece {
-    read_piece(buffer, |done, rest| file.read_at(rest, offset + done as u64))
-}
-
 /// Reads until the piece is full, or the stream ends or fails.
-fn read_piece(mut buffer: Vec<u8>, mut read: impl FnMut(usize, &mut [u8]) -> io::Result<usize>) -> Piece {
+fn read_piece(mut buffer: Vec<u8>, input: &mut dyn Read) -> Piece {
     let mut len = 0;
     let mut fault = None;
     while len < PIECE {
-        match read(len, &mut buffer[HEADROOM + len..HEADROOM + PIECE]) {
+        match input.read(&mut buffer[HEADROOM + len..HEADROOM + PIECE]) {
             Ok(0) => break,
             Ok(count) => len += count,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -241,4 +169,45 @@ fn read_piece(mut buffer: Vec<u8>, mut read: impl FnMut(usize, &mut [u8]) -> io:
         }
     }
     Piece { buffer, len, fault }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Panics;
+
+    impl Read for Panics {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            panic!("on purpose")
+        }
+    }
+
+    #[test]
+    fn a_thread_that_panics_is_an_error() {
+        let Ok(mut ahead) = Ahead::start(Box::new(Panics)) else { return };
+        let piece = ahead.next();
+        assert_eq!(piece.len, 0);
+        assert!(piece.fault.is_some());
+    }
+
+    #[test]
+    fn an_error_comes_behind_the_bytes_before_it() {
+        let input = io::repeat(7).take(PIECE as u64 + 10).chain(Fails);
+        let Ok(mut ahead) = Ahead::start(Box::new(input)) else { return };
+        let first = ahead.next();
+        assert_eq!((first.len, first.fault.is_none()), (PIECE, true));
+        ahead.give_back(vec![0; 5]);
+        let second = ahead.next();
+        assert_eq!((second.len, second.fault.is_some()), (10, true));
+        assert_eq!(second.buffer[HEADROOM..HEADROOM + 10], [7; 10]);
+    }
+
+    struct Fails;
+
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            Err(io::Error::other("on purpose"))
+        }
+    }
 }

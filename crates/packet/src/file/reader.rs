@@ -17,7 +17,7 @@ use super::wire::{Fault, Record, Step};
 
 /// Reads the packets of a capture file one after the other.
 ///
-/// After an error or the end, it keeps answering `Ok(None)`. Memory stays flat: one buffer, which grows only to hold a
+/// After an error or the end, it keeps answering `Ok(None)`. Memory stays flat: a few buffers, one of which grows to hold a
 /// single packet, and a list of interfaces of limited length.
 pub struct Reader {
     source: Source,

@@ -1,6 +1,8 @@
 //! A stream of bytes with a window on it: the place where a capture reader does I/O.
 //!
-//! Large files and decompression go on in a thread of their own, see [`ahead`](super::ahead); all else is read here.
+//! Decompression of files goes on in a thread of its own, see [`ahead`](super::ahead); all else is read here. Copying a
+//! plain file on a second thread does not pay: the copies are bound by memory, and records then have to come from the
+//! other processor's cache (measured on two processors: the same time for twice the work).
 //!
 //! Large reads into one reused buffer beat a memory map here: a map costs a page fault per few packets (measured 0.17 s
 //! against 0.05 s for 600 MB from the page cache), and a file that shrinks while it is mapped would kill the process.
@@ -14,13 +16,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-use super::ahead::{Ahead, HEADROOM, Origin, PIECE, ReadAt};
+use super::ahead::{Ahead, HEADROOM, PIECE};
 use super::decompress::{self, Compression};
 
 /// One read's worth: large enough to make system calls cheap, small enough to stay in the second-level cache.
 const CHUNK: usize = 512 * 1024;
-/// A plain file of fewer bytes is read before a second thread would have been of use.
-const LARGE: u64 = 16 << 20;
 
 // The first piece that is read ahead lies behind the first chunk, so its headroom has an offset, too.
 const _: () = assert!(CHUNK >= HEADROOM);
@@ -57,8 +57,8 @@ pub(crate) struct Source {
     base: u64,
     ended: bool,
     ahead: Option<Ahead>,
-    /// What may be read ahead and has not been begun.
-    prospect: Prospect,
+    /// Whether decompression may move to another thread and has not.
+    may_start: bool,
     /// To be reported when the bytes before it have been consumed.
     fault: Option<io::Error>,
     stop: Option<Arc<AtomicBool>>,
@@ -67,16 +67,6 @@ pub(crate) struct Source {
     pub(crate) total: Option<u64>,
     pub(crate) id: Option<FileId>,
     pub(crate) compression: Compression,
-}
-
-/// Whether reading ahead is possible.
-enum Prospect {
-    /// No: a pipe, a small file, or it has begun.
-    None,
-    /// The file can be read at any place.
-    Places(Arc<dyn ReadAt>),
-    /// The decompressor never waits for anything but the disk.
-    Stream,
 }
 
 impl Source {
@@ -92,17 +82,12 @@ impl Source {
             return Err(io::ErrorKind::IsADirectory.into());
         }
         let id = FileId::of(&file);
-        // Standard input shares its position with other programs, so it is read in order.
-        let places = if id.is_some() && path.as_os_str() != "-" { file.try_clone().ok() } else { None };
         let mut source = Self::new(file)?;
         source.total = id.map(|_| meta.len());
         source.id = id;
-        source.prospect = match places {
-            _ if thread::available_parallelism().is_ok_and(|count| count.get() == 1) => Prospect::None,
-            Some(_) if source.compression != Compression::None => Prospect::Stream,
-            Some(file) if meta.len() >= LARGE => Prospect::Places(Arc::new(file)),
-            _ => Prospect::None,
-        };
+        // A thread that waits for a pipe could not be ended together with the reader.
+        let two = thread::available_parallelism().is_ok_and(|count| count.get() > 1);
+        source.may_start = two && id.is_some() && source.compression != Compression::None;
         Ok(source)
     }
 
@@ -137,7 +122,7 @@ impl Source {
             base: 0,
             ended: false,
             ahead: None,
-            prospect: Prospect::None,
+            may_start: false,
             fault: None,
             stop: None,
             taken,
@@ -233,21 +218,17 @@ impl Source {
         Ok(count - left)
     }
 
-    /// Whether pieces come from the other thread. Starts it behind the first chunk, which is enough for `-c 1`.
+    /// Whether pieces come from the other thread. It starts behind the first chunk, which is enough for `-c 1`.
     fn reads_ahead(&mut self) -> bool {
         let offset = self.base + self.end as u64;
-        if self.ahead.is_some() || matches!(self.prospect, Prospect::None) || offset < CHUNK as u64 {
-            return self.ahead.is_some();
-        }
-        let origin = match std::mem::replace(&mut self.prospect, Prospect::None) {
-            Prospect::Places(file) => Origin::Places(file, offset),
-            _ => Origin::Stream(std::mem::replace(&mut self.input, Box::new(io::empty()))),
-        };
-        match Ahead::start(origin) {
-            Ok(ahead) => self.ahead = Some(ahead),
-            // No thread is to be had. A plain file is where its position says, as nothing else was read.
-            Err(Origin::Places(..)) => {}
-            Err(Origin::Stream(stream)) => self.input = stream,
+        if self.may_start && offset >= CHUNK as u64 {
+            self.may_start = false;
+            let input = std::mem::replace(&mut self.input, Box::new(io::empty()));
+            match Ahead::start(input) {
+                Ok(ahead) => self.ahead = Some(ahead),
+                // The system has no thread left, so it goes on here.
+                Err(input) => self.input = input,
+            }
         }
         self.ahead.is_some()
     }
@@ -272,15 +253,7 @@ impl Source {
             (self.base, self.start, self.end) = (self.base + self.start as u64, 0, self.buffer.len());
         }
         ahead.give_back(piece.buffer);
-        if let Some((file, _)) = ahead.places() {
-            self.taken.fetch_add(piece.len as u64, Ordering::Relaxed);
-            if piece.len < PIECE {
-                // The file seems to end, but may be growing. What was read behind this point may have a gap in front.
-                let input = Positioned { file: Arc::clone(file), at: offset + piece.len as u64 };
-                self.input = Box::new(Counted { input, taken: Arc::clone(&self.taken) });
-                self.ahead = None;
-            }
-        } else if piece.len < PIECE {
+        if piece.len < PIECE {
             self.ahead = None;
             self.ended = piece.fault.is_none();
         }
@@ -299,20 +272,6 @@ impl Source {
             let doubled = self.buffer.len().saturating_mul(2);
             self.buffer.resize(doubled.min(self.start + need).max(self.end + 1), 0);
         }
-    }
-}
-
-/// Reads a file in order from a place on.
-struct Positioned {
-    file: Arc<dyn ReadAt>,
-    at: u64,
-}
-
-impl Read for Positioned {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.at)?;
-        self.at += count as u64;
-        Ok(count)
     }
 }
 

@@ -95,11 +95,11 @@ fn filtered_udp_is_counted_exactly() {
     let count = read_all(&mut capture, |packet| {
         let (_, number) = packet.data.split_at(packet.data.len() - 4);
         assert_eq!(number, expected.to_be_bytes());
-        let length = if expected % 2 == 0 { 14 + 20 + 8 + 4 } else { 14 + 40 + 8 + 4 };
+        let length = if expected.is_multiple_of(2) { 14 + 20 + 8 + 4 } else { 14 + 40 + 8 + 4 };
         assert_eq!((packet.data.len(), packet.orig_len), (length, length as u32));
         assert_eq!(packet.data[..12], [MAC[0], MAC[1]].concat());
         assert_eq!((packet.ifindex, packet.packet_type, packet.vlan), (index, 0, None));
-        assert_eq!(packet.protocol, if expected % 2 == 0 { 0x0800 } else { 0x86dd });
+        assert_eq!(packet.protocol, if expected.is_multiple_of(2) { 0x0800 } else { 0x86dd });
         assert_eq!(packet.to_packet().direction, Some(Direction::Inbound));
         assert!(packet.ts.0 >= last, "time goes on");
         last = packet.ts.0;
