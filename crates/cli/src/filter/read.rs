@@ -151,6 +151,8 @@ struct Chooser<'a> {
     has_facts: bool,
     rules: Vec<(Kind, Rule)>,
     recent: usize,
+    /// What programs are told about packets besides their bytes: nothing.
+    no_facts: Metadata,
     /// Packets read.
     read: u64,
     to_skip: u64,
@@ -188,6 +190,7 @@ impl<'a> Chooser<'a> {
             has_facts: reader.is_pcapng(),
             rules: Vec::new(),
             recent: 0,
+            no_facts: Metadata::default(),
             read: 0,
             to_skip: args.skip,
             matched: 0,
@@ -231,11 +234,8 @@ impl<'a> Chooser<'a> {
     fn verdict(&mut self, packet: &Packet<'_>) -> Verdict {
         self.read += 1;
         self.progress.packet(packet.file_offset, self.read);
-        if self.stop.requested() {
+        if self.stop.is_asked() && self.attend() {
             return Verdict::Stop;
-        }
-        if self.stop.statistics() {
-            say!("{} packets read, {} matched", self.read, self.matched);
         }
         if !self.matches(packet) {
             return Verdict::Drop;
@@ -246,6 +246,16 @@ impl<'a> Chooser<'a> {
         }
         self.matched += 1;
         if self.matched == self.limit { Verdict::KeepAndStop } else { Verdict::Keep }
+    }
+
+    /// Answers a signal; true if reading is to end.
+    #[cold]
+    fn attend(&mut self) -> bool {
+        if self.stop.statistics() {
+            self.progress.clear();
+            say!("{} packets read, {} matched", self.read, self.matched);
+        }
+        self.stop.requested()
     }
 
     #[inline]
@@ -259,7 +269,7 @@ impl<'a> Chooser<'a> {
         match &self.rules[self.recent].1 {
             Rule::All => true,
             Rule::None => false,
-            Rule::Filter(program) => program.run(packet.data, packet.orig_len, &Metadata::default()) != 0,
+            Rule::Filter(program) => program.run(packet.data, packet.orig_len, &self.no_facts) != 0,
             Rule::WithFacts { direction: true, .. } if packet.direction.is_none() => {
                 self.undirected += 1;
                 false

@@ -26,6 +26,12 @@ impl Stop {
         Self { signals, flag: Arc::default() }
     }
 
+    /// Whether any signal waits to be answered. One load: cheap enough for every packet.
+    #[inline]
+    pub fn is_asked(&self) -> bool {
+        self.signals.any()
+    }
+
     /// Whether to end. Cheap enough for every packet.
     #[inline]
     pub fn requested(&self) -> bool {
