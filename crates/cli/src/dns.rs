@@ -235,7 +235,7 @@ fn install_filter(capture: &mut Capture, ports: &[u16]) -> Result<Option<Install
     let target = Target::live(capture.link(), None);
     for text in expressions(ports, capture.link()) {
         if let Ok(filter) = Expression::internal(text).try_compile(target) {
-            return install(capture, &filter.program).map(Some);
+            return install(capture, &filter).map(Some);
         }
     }
     capture.accept_all().map_err(Failure::run)?;

@@ -114,7 +114,40 @@ impl Factor<'_> {
             }
         }
         self.flush_run(&mut run, &mut out);
+        let out = self.share_prefixes(&out);
         self.formulas.or(&out)
+    }
+
+    /// Neighbours that begin with the same tests and steps, such as the walk along IPv6 extension headers: those are
+    /// made once. What is left must not set memory words, so that it finds them as the common part has left them.
+    fn share_prefixes(&mut self, list: &[FId]) -> Vec<FId> {
+        let conjuncts: Vec<Arc<[FId]>> = list
+            .iter()
+            .map(|&f| match self.formulas.get(f) {
+                Formula::And(inner) => inner.clone(),
+                _ => Arc::from([f]),
+            })
+            .collect();
+        let mut out = Vec::with_capacity(list.len());
+        let mut at = 0;
+        for group in conjuncts.chunk_by(|a, b| a[0] == b[0]) {
+            let range = at..at + group.len();
+            at = range.end;
+            let shared = group[1..].iter().fold(group[0].len(), |n, other| {
+                n.min(group[0].iter().zip(other.iter()).take_while(|(a, b)| a == b).count())
+            });
+            let pure = group.iter().all(|c| c[shared..].iter().all(|&f| !self.formulas.sets_words(f)));
+            if group.len() == 1 || !pure {
+                out.extend_from_slice(&list[range]);
+                continue;
+            }
+            let rests: Vec<FId> = group.iter().map(|c| self.formulas.and(&c[shared..])).collect();
+            let rest = self.or(&rests);
+            let mut all = group[0][..shared].to_vec();
+            all.push(rest);
+            out.push(self.formulas.and(&all));
+        }
+        out
     }
 
     /// Splits an alternative into its first test and the rest.

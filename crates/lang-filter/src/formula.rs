@@ -136,6 +136,17 @@ impl Formulas {
         self.wrap(flat, Self::FALSE, Formula::Or)
     }
 
+    /// Whether evaluating `f` may set a memory word.
+    pub fn sets_words(&self, f: FId) -> bool {
+        match self.get(f) {
+            Formula::Set(..) => true,
+            Formula::Not(a) => self.sets_words(*a),
+            Formula::And(list) | Formula::Or(list) => list.iter().any(|&f| self.sets_words(f)),
+            Formula::Switch(_, cases) => cases.iter().any(|(_, f)| self.sets_words(*f)),
+            _ => false,
+        }
+    }
+
     /// How deeply operators nest in `root`. Operands have smaller ids than what is made of them.
     pub fn depth(&self, root: FId) -> usize {
         let mut depths = vec![0usize; root.0 as usize + 1];

@@ -6,8 +6,10 @@ use skep_isa::classic::{self, Insn};
 use skep_isa::ebpf::{self, Callee, Imm64, Op, Reg};
 use skep_isa::{MapType, ProgType, translate};
 use skep_kernel::{
-    KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, Update, attach_classic, attach_program,
+    KernelError, Loaded, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, Update, attach_classic,
+    attach_program,
 };
+use skep_lang_filter::Filter;
 use skep_packet::ring::{Capture, InstallError, LivePacket, rewrite_for_cooked};
 use skep_vm::classic::{Metadata, Program};
 
@@ -17,8 +19,8 @@ use crate::failure::{Failure, say};
 pub enum Installed {
     /// In the kernel, as the program that tcpdump would attach.
     Classic,
-    /// In the kernel, as a 64-bit program; with the array that holds it if it is large.
-    SixtyFour { _array: Option<LoadedMap> },
+    /// In the kernel, as a 64-bit program; with the array that holds it if it is large, and its maps.
+    SixtyFour { _array: Option<LoadedMap>, _maps: Option<Loaded> },
     /// Here: the kernel passes everything.
     Here(Box<Program>),
 }
@@ -34,11 +36,18 @@ impl Installed {
     }
 }
 
-/// Installs a filter in the best place there is. `wanted` is the program for the packets that the capture delivers.
+/// Installs a filter in the best place there is. `filter` is for the packets that the capture delivers.
 ///
 /// If the kernel cannot have it, one line on standard error says why, and the filter runs here.
-pub fn install(capture: &mut Capture, wanted: &[Insn]) -> Result<Installed, Failure> {
-    let for_kernel = if capture.is_cooked() { rewrite_for_cooked(wanted) } else { Some(wanted.to_vec()) };
+pub fn install(capture: &mut Capture, filter: &Filter) -> Result<Installed, Failure> {
+    let wanted = &filter.program;
+    if !filter.fits_kernel()
+        && !capture.is_cooked()
+        && let Some(installed) = with_maps(capture, filter)?
+    {
+        return Ok(installed);
+    }
+    let for_kernel = if capture.is_cooked() { rewrite_for_cooked(wanted) } else { Some(wanted.clone()) };
     let reason = match for_kernel {
         None => "it reads bytes of the pseudo header that the kernel does not have".to_owned(),
         Some(insns) => match in_kernel(capture, &insns)? {
@@ -50,6 +59,21 @@ pub fn install(capture: &mut Capture, wanted: &[Insn]) -> Result<Installed, Fail
     let program = Program::new(wanted).map_err(Failure::run)?;
     capture.accept_all().map_err(Failure::run)?;
     Ok(Installed::Here(Box::new(program)))
+}
+
+/// Tries the 64-bit program that keeps its long lists in maps. `None` if there is none, or the kernel does not take it.
+fn with_maps(capture: &mut Capture, filter: &Filter) -> Result<Option<Installed>, Failure> {
+    let Ok(object) = filter.object() else { return Ok(None) };
+    if object.maps.is_empty() {
+        return Ok(None);
+    }
+    let Ok(loaded) = skep_kernel::load(&object) else { return Ok(None) };
+    let Some(program) = loaded.programs.first() else { return Ok(None) };
+    match capture.install(|socket| attach_program(socket, program)) {
+        Ok(()) => Ok(Some(Installed::SixtyFour { _array: None, _maps: Some(loaded) })),
+        Err(InstallError::Attach(_)) => Ok(None),
+        Err(InstallError::Capture(error)) => Err(Failure::run(error)),
+    }
 }
 
 /// Tries both kinds of program. The inner error says why neither can be had.
@@ -68,7 +92,7 @@ fn in_kernel(capture: &mut Capture, insns: &[Insn]) -> Result<Result<Installed, 
         Ok(())
     };
     match capture.install(attach) {
-        Ok(()) => Ok(Ok(Installed::SixtyFour { _array: array })),
+        Ok(()) => Ok(Ok(Installed::SixtyFour { _array: array, _maps: None })),
         Err(InstallError::Attach(error)) => Ok(Err(reason.unwrap_or(error))),
         Err(InstallError::Capture(error)) => Err(Failure::run(error)),
     }

@@ -34,8 +34,8 @@ pub fn run(args: &FilterArgs) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("{name} offers {native} and LINUX_SLL2, not {link}; `-L` lists them")));
     }
     let target = Target::live(capture.link(), netmask_of(&capture.interface().name, &expression));
-    let program = compile(&expression, target)?.program;
-    let installed = install(&mut capture, &program)?;
+    let filter = compile(&expression, target)?;
+    let installed = install(&mut capture, &filter)?;
     let mut output = Output::open(args, &write_options(args, &capture), RotateClock::Wall)?;
     output.declare(&[description(&capture)]);
     if let Some(user) = &args.user {
