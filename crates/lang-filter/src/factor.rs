@@ -141,8 +141,12 @@ impl Factor<'_> {
                 out.extend_from_slice(&list[range]);
                 continue;
             }
-            let rests: Vec<FId> = group.iter().map(|c| self.formulas.and(&c[shared..])).collect();
-            let rest = self.or(&rests);
+            let mut rests: Vec<FId> = group.iter().map(|c| self.formulas.and(&c[shared..])).collect();
+            // Behind one that is certain, nothing is tested.
+            if let Some(certain) = rests.iter().position(|&f| f == Formulas::TRUE) {
+                rests.truncate(certain + 1);
+            }
+            let rest = if rests.len() == 1 { rests[0] } else { self.or(&rests) };
             let mut all = group[0][..shared].to_vec();
             all.push(rest);
             out.push(self.formulas.and(&all));
