@@ -20,8 +20,9 @@ const GATHER_TESTS: usize = 4;
 /// Shortest such list in which each value is loaded once, at the price of guards.
 const GATHER_GUARDED: usize = 8;
 /// Shortest list of compound alternatives that is gathered per value. In such a list, a packet that ends within the
-/// fields of a *later* alternative is not told from one that ends within those of an earlier one.
-const GATHER_COMPOUNDS: usize = 33;
+/// fields of a *later* alternative is not told from one that ends within those of an earlier one. Shorter lists stay in
+/// their order, which is exact.
+const GATHER_COMPOUNDS: usize = 257;
 
 /// Rewrites a formula.
 pub fn factor(values: &Values, formulas: &mut Formulas, root: FId) -> FId {

@@ -27,8 +27,8 @@
 //!
 //! Guarantees:
 //! - An optimised program gives every packet the verdict of libpcap's *unoptimised* one, packets cut short included. The
-//!   exceptions are the cases where libpcap itself is wrong (docs/filter.md lists them) and lists of more than 32
-//!   compound alternatives (from 17 `ip6 host` on), where a packet that ends inside the addresses may be judged otherwise.
+//!   exceptions are the cases where libpcap itself is wrong (docs/filter.md lists them) and lists of more than 256
+//!   compound alternatives (from 129 `ip6 host` on), where a packet that ends inside the addresses may be judged otherwise.
 //! - Same expression, same options, same answers of the resolver: same program, on every machine.
 //! - No expression panics or exhausts the stack; work is close to linear in the length of the expression.
 

@@ -16,10 +16,10 @@ use skep_proto::LinkType;
 use skep_testkit::{Rng, TestPacket, packets, random_expr};
 use skep_vm::classic::{Metadata, Program};
 
-/// Instructions of the plain program from which an expression may be a list of more than 32 alternatives of two tests
+/// Instructions of the plain program from which an expression may be a list of more than 256 alternatives of two tests
 /// each. In such lists a packet that ends inside the fields of one alternative may be judged by another one (see the
 /// guarantees of the crate).
-const LONG_LIST: usize = 66;
+const LONG_LIST: usize = 514;
 
 /// Link types with different ways to find the network header. The words of Ethernet are for the first one only.
 const LINKS: [LinkType; 7] = [
