@@ -12,19 +12,29 @@
 //! What lives here: execution. The instruction set is `skep_isa::ebpf`; whether the kernel would accept a program is the
 //! business of a verifier.
 
+mod facts;
 mod fault;
+mod flow;
 mod helpers;
 mod interpreter;
-mod map;
-mod memory;
+mod layout;
+mod machine;
+mod maps;
 mod program;
 pub mod semantics;
 mod socket_filter;
+mod space;
+mod state;
+mod vm;
+mod worker;
 
-pub use fault::{Access, Fault, FaultKind, Region};
-pub use helpers::{Helper, Helpers, Machine};
-pub use interpreter::{DEFAULT_FUEL, Input, Vm};
-pub use map::{MAX_KEY_BYTES, MAX_MAP_BYTES, Map, MapError, Shape, Slot, UpdateFlag};
-pub use memory::{CONTEXT_START, FRAME_BYTES, MAX_FRAMES, Memory, PACKET_START, map_handle};
+pub use fault::{Fault, FaultKind, Region};
+pub use helpers::{HelperFn, Helpers};
+pub use layout::{FRAME_BYTES, MAX_CONTEXT_BYTES, MAX_FRAMES, map_handle};
+pub use machine::{Bytes, Machine};
+pub use maps::{Map, MapError, Shape};
 pub use program::{LoadError, MAX_INSNS, Problem};
 pub use socket_filter::{ObjectError, SkBuff, SocketFilter};
+pub use space::{Access, Model};
+pub use vm::{DEFAULT_FUEL, Engine, Setup, SetupError, Vm};
+pub use worker::{Input, Worker};

@@ -1,6 +1,7 @@
 //! Socket filters: 64-bit programs that look at a packet and say how many bytes to keep.
 
 use std::fmt;
+use std::io;
 
 use skep_isa::ProgType;
 use skep_isa::ebpf::Insn;
@@ -8,9 +9,8 @@ use skep_object::Object;
 
 use super::fault::Fault;
 use super::helpers::Helpers;
-use super::interpreter::{Input, Vm};
-use super::map::{Map, MapError};
-use super::program::LoadError;
+use super::vm::{Setup, SetupError, Vm};
+use super::worker::{Input, Worker};
 use crate::classic::Metadata;
 
 /// The context of a socket filter as bytes: `struct __sk_buff` of `linux/bpf.h`.
@@ -49,27 +49,24 @@ impl SkBuff {
 }
 
 /// Why a filter of an object cannot run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum ObjectError {
     /// The object has no socket filter of this name.
     NoSuchProgram(String),
-    /// A map cannot be made.
-    Map {
-        /// Its name.
-        name: String,
-        /// The reason.
-        error: MapError,
-    },
-    /// The program cannot be loaded.
-    Load(LoadError),
+    /// A map or the program cannot be had in user space.
+    Setup(SetupError),
+    /// There is no address space to run it in.
+    Memory(io::Error),
 }
 
 impl fmt::Display for ObjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchProgram(name) => write!(f, "the object has no socket filter with the name `{name}`"),
-            Self::Map { name, error } => write!(f, "map `{name}`: {error}"),
-            Self::Load(error) => error.fmt(f),
+            Self::Setup(error) => error.fmt(f),
+            Self::Memory(error) => {
+                write!(f, "cannot reserve 4 GiB of addresses for the program: {error}; raise `ulimit -v`")
+            }
         }
     }
 }
@@ -77,18 +74,21 @@ impl fmt::Display for ObjectError {
 impl std::error::Error for ObjectError {}
 
 /// A 64-bit socket filter with its maps.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct SocketFilter {
     vm: Vm,
+    worker: Worker,
+    program: usize,
 }
 
 impl SocketFilter {
-    /// Loads a filter whose map references are indices into `maps`.
+    /// Loads a filter without maps.
     ///
     /// # Errors
-    /// Those of [`Vm::new`].
-    pub fn new(insns: &[Insn], maps: Vec<Map>) -> Result<Self, LoadError> {
-        Ok(Self { vm: Vm::new(insns, Helpers::socket_filter(), maps)? })
+    /// [`ObjectError::Setup`] if it does not load, [`ObjectError::Memory`] if there are no addresses for it.
+    pub fn new(insns: &[Insn]) -> Result<Self, ObjectError> {
+        let setup = Setup::new().helpers(Helpers::kernel()).program("filter", ProgType::SocketFilter, insns);
+        Self::from_vm(setup.load().map_err(ObjectError::Setup)?, 0)
     }
 
     /// Loads the socket filter called `name` with all maps of its object and their contents.
@@ -96,19 +96,16 @@ impl SocketFilter {
     /// # Errors
     /// When there is no such filter, a map is impossible in user space, or the program does not load.
     pub fn from_object(object: &Object, name: &str) -> Result<Self, ObjectError> {
-        let is_wanted = |program: &&skep_object::Program| program.name == name;
-        let program = object
-            .programs
-            .iter()
-            .filter(|program| program.prog_type == ProgType::SocketFilter)
-            .find(is_wanted)
-            .ok_or_else(|| ObjectError::NoSuchProgram(name.to_owned()))?;
-        let maps = object
-            .maps
-            .iter()
-            .map(|spec| Map::from_spec(spec).map_err(|error| ObjectError::Map { name: spec.name.clone(), error }))
-            .collect::<Result<_, _>>()?;
-        Self::new(&program.insns, maps).map_err(ObjectError::Load)
+        let vm = Vm::new(object).load().map_err(ObjectError::Setup)?;
+        let wanted = |&(program, prog_type): &(&str, ProgType)| program == name && prog_type == ProgType::SocketFilter;
+        let program = vm.programs().position(|row| wanted(&row));
+        let program = program.ok_or_else(|| ObjectError::NoSuchProgram(name.to_owned()))?;
+        Self::from_vm(vm, program)
+    }
+
+    fn from_vm(vm: Vm, program: usize) -> Result<Self, ObjectError> {
+        let worker = vm.worker().map_err(ObjectError::Memory)?;
+        Ok(Self { vm, worker, program })
     }
 
     /// Runs the filter on the captured bytes of a packet that had `wire_len` bytes on the wire.
@@ -119,7 +116,7 @@ impl SocketFilter {
     /// The first instruction that does what it must not. The packet is neither accepted nor rejected then.
     pub fn run(&mut self, packet: &[u8], wire_len: u32, meta: &Metadata) -> Result<u32, Fault> {
         let mut context = SkBuff::new(wire_len, meta);
-        let kept = self.vm.run(Input { context: &mut context.0, packet, meta })?;
+        let kept = self.worker.run(self.program, Input { context: &mut context.0, packet, meta })?;
         // The kernel's program runners return 32 bits.
         Ok(kept as u32)
     }
@@ -127,10 +124,5 @@ impl SocketFilter {
     /// The machine that runs it, for its maps.
     pub const fn vm(&self) -> &Vm {
         &self.vm
-    }
-
-    /// The machine that runs it, to change the contents of its maps.
-    pub const fn vm_mut(&mut self) -> &mut Vm {
-        &mut self.vm
     }
 }

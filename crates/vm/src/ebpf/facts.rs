@@ -1,0 +1,210 @@
+//! What is known about register values in front of each instruction, found by walking forward once or a few times.
+//!
+//! Compiled code uses it to leave checks out: an address that is known to be a distance from the frame pointer, or a
+//! number that is small, needs none. Everything here is about the program alone and holds for every input.
+
+use skep_isa::ebpf::{AluOp, Callee, Imm64, Op, Reg, Size, Src, Width};
+
+use super::flow::{RegSet, writes};
+use super::helpers::{Helpers, Kind};
+use super::layout::{FRAME_BYTES, PAGE_BYTES};
+use super::program::{Function, Program, Step};
+
+/// Numbers below it are small: added to an offset of 16 bits they stay inside the cage and its guards.
+pub(crate) const SMALL_LIMIT: u64 = (1 << 32) + (1 << 19);
+
+/// What is known about a register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fact {
+    /// Nothing reaches this point yet.
+    Unreached,
+    /// It holds this number.
+    Number(u64),
+    /// It points this many bytes from the end of the active frame.
+    Frame(i32),
+    /// It is at most this, which is below [`SMALL_LIMIT`].
+    AtMost(u64),
+    /// It may be anything.
+    Any,
+}
+
+impl Fact {
+    const BITS_32: Self = Self::AtMost(u32::MAX as u64);
+
+    /// What holds when one or the other does.
+    fn join(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Unreached, fact) | (fact, Self::Unreached) => fact,
+            _ if self == other => self,
+            _ => match (self.bound(), other.bound()) {
+                // Rounded up, so that loops come to an end quickly.
+                (Some(a), Some(b)) if a.max(b) <= u32::MAX.into() => Self::BITS_32,
+                _ => Self::Any,
+            },
+        }
+    }
+
+    /// The largest number that it may be, if that is small.
+    pub(crate) fn bound(self) -> Option<u64> {
+        match self {
+            Self::Number(number) => Some(number),
+            Self::AtMost(bound) => Some(bound),
+            // Frames lie at low addresses.
+            Self::Frame(_) => Some(u32::MAX.into()),
+            Self::Any | Self::Unreached => None,
+        }
+        .filter(|&bound| bound < SMALL_LIMIT)
+    }
+
+    fn plus(self, distance: i64) -> Self {
+        match self {
+            Self::Number(number) => Self::Number(number.wrapping_add_signed(distance)),
+            Self::Frame(at) => match i32::try_from(i64::from(at) + distance) {
+                Ok(sum) if sum.unsigned_abs() <= FRAME_BYTES * 2 => Self::Frame(sum),
+                _ => Self::Any,
+            },
+            Self::AtMost(bound) => match bound.checked_add_signed(distance) {
+                Some(sum) if distance >= 0 && sum < SMALL_LIMIT => Self::AtMost(sum),
+                _ => Self::Any,
+            },
+            other => other,
+        }
+    }
+}
+
+/// Facts about all registers.
+pub(crate) type Facts = [Fact; 11];
+
+const NOTHING: Facts = [Fact::Unreached; 11];
+
+/// Facts in front of each step of a program.
+pub(crate) fn facts(program: &Program, helpers: &Helpers) -> Vec<Facts> {
+    let mut all = vec![NOTHING; program.steps.len()];
+    for (index, function) in program.functions.iter().enumerate() {
+        let mut entry = [Fact::Any; 11];
+        entry[10] = Fact::Frame(0);
+        if index == 0 {
+            // The context and its length; everything else starts at 0.
+            entry[1] = Fact::BITS_32;
+            entry[2] = Fact::BITS_32;
+        }
+        walk(&program.steps, function, entry, helpers, &mut all);
+    }
+    all
+}
+
+fn walk(steps: &[Step], function: &Function, entry: Facts, helpers: &Helpers, all: &mut [Facts]) {
+    all[function.start as usize] = entry;
+    loop {
+        let mut again = false;
+        for at in function.range() {
+            let before = all[at];
+            if before == NOTHING {
+                continue;
+            }
+            let step = &steps[at];
+            let after = transfer(step, before, helpers);
+            let mut reach = |target: usize| {
+                let mut joined = all[target];
+                joined.iter_mut().zip(after).for_each(|(fact, new)| *fact = fact.join(new));
+                let changed = joined != all[target];
+                all[target] = joined;
+                changed
+            };
+            if step.op.jump_distance().is_some() {
+                let target = step.target as usize;
+                again |= reach(target) && target <= at;
+            }
+            if step.op.falls_through() && at + 1 < function.end as usize {
+                reach(at + 1);
+            }
+        }
+        if !again {
+            return;
+        }
+    }
+}
+
+/// Facts behind a step.
+pub(crate) fn transfer(step: &Step, mut facts: Facts, helpers: &Helpers) -> Facts {
+    let of = |src: Src, facts: &Facts| match src {
+        Src::Reg(reg) => facts[reg.index()],
+        Src::Imm(imm) => Fact::Number(super::semantics::immediate(imm)),
+    };
+    match step.op {
+        Op::Alu { width, op, dst, src } => {
+            facts[dst.index()] = alu(width, op, facts[dst.index()], of(src, &facts));
+        }
+        Op::LoadImm { dst, value: Imm64::Value(value) } => facts[dst.index()] = Fact::Number(value),
+        Op::Load { size, signed: false, dst, .. } | Op::LoadAcquire { size, dst, .. } if size != Size::DW => {
+            facts[dst.index()] = Fact::AtMost(u64::MAX >> (64 - 8 * size.bytes()));
+        }
+        Op::MovSx { width: Width::W32, dst, .. } | Op::Neg { width: Width::W32, dst } => {
+            facts[dst.index()] = Fact::BITS_32;
+        }
+        Op::Swap { size, dst, .. } if size != Size::DW => facts[dst.index()] = Fact::BITS_32,
+        op => {
+            let written = writes(op);
+            written.iter().for_each(|reg| facts[reg.index()] = Fact::Any);
+            let lookup = matches!(op, Op::Call(Callee::Helper(_)))
+                && helpers.at(step.target).is_some_and(|helper| helper.kind == Kind::MapLookup);
+            if lookup || matches!(op, Op::LdAbs { .. } | Op::LdInd { .. }) {
+                facts[Reg::R0.index()] = Fact::BITS_32;
+            }
+        }
+    }
+    facts
+}
+
+fn alu(width: Width, op: AluOp, a: Fact, b: Fact) -> Fact {
+    let known = match (op, a, b) {
+        (_, Fact::Number(a), Fact::Number(b)) => Fact::Number(op.eval(width, a, b)),
+        (AluOp::Mov, _, b) => b,
+        (AluOp::Add, a, Fact::Number(b)) => a.plus(b.cast_signed()),
+        (AluOp::Add, Fact::Number(a), b) => b.plus(a.cast_signed()),
+        (AluOp::Sub, a, Fact::Number(b)) => a.plus(0i64.wrapping_sub(b.cast_signed())),
+        (AluOp::And, _, Fact::Number(b)) if b < SMALL_LIMIT => Fact::AtMost(b),
+        (AluOp::And, a, _) if a.bound().is_some() => Fact::AtMost(a.bound().unwrap_or(0)),
+        (AluOp::And, _, b) if b.bound().is_some() => Fact::AtMost(b.bound().unwrap_or(0)),
+        (AluOp::Rsh, a, Fact::Number(_)) if a.bound().is_some() => Fact::AtMost(a.bound().unwrap_or(0)),
+        (AluOp::Rsh, _, Fact::Number(b)) if matches!(width, Width::W64) && (32..64).contains(&b) => Fact::BITS_32,
+        (AluOp::Div | AluOp::Mod, a, _) if a.bound().is_some() => Fact::AtMost(a.bound().unwrap_or(0)),
+        _ => Fact::Any,
+    };
+    match (width, known) {
+        (Width::W64, known) => known,
+        // The sum of small numbers may be one bit too long for 32.
+        (Width::W32, Fact::Number(number)) => Fact::Number(number & u64::from(u32::MAX)),
+        (Width::W32, Fact::AtMost(bound)) if bound <= u32::MAX.into() => Fact::AtMost(bound),
+        (Width::W32, _) => Fact::BITS_32,
+    }
+}
+
+/// Bytes at the end of the stack page that a run may change: all of them if the program calls functions or lets the
+/// frame pointer out of sight.
+pub(crate) fn dirty_stack(program: &Program) -> u32 {
+    let mut dirty = 0;
+    for step in &program.steps {
+        match step.op {
+            Op::Call(Callee::Local(_) | Callee::Reg(_)) => return PAGE_BYTES,
+            Op::Store { base: Reg::R10, off, .. } => dirty = dirty.max(u32::from((-off.min(0)).unsigned_abs())),
+            op if names_frame_pointer(op) => return PAGE_BYTES,
+            _ => {}
+        }
+    }
+    dirty.min(FRAME_BYTES)
+}
+
+/// Whether an instruction reads register 10 for anything but a load.
+fn names_frame_pointer(op: Op) -> bool {
+    let r10 = RegSet::of(Reg::R10);
+    match op {
+        Op::Alu { src: Src::Reg(src), .. } | Op::JumpIf { src: Src::Reg(src), .. } => src == Reg::R10,
+        Op::MovSx { src, .. } => src == Reg::R10,
+        Op::JumpIf { dst, .. } => RegSet::of(dst) == r10,
+        Op::Store { src: Src::Reg(src), .. } => src == Reg::R10,
+        Op::StoreRelease { .. } | Op::Atomic { .. } => true,
+        Op::LdInd { src, .. } => src == Reg::R10,
+        _ => false,
+    }
+}

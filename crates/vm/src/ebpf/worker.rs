@@ -1,0 +1,247 @@
+//! One thread's part of a machine: a cage with the context, the stack and the packet of a run.
+
+use std::io;
+use std::panic::resume_unwind;
+use std::ptr;
+use std::sync::Arc;
+
+use super::fault::{Fault, FaultKind};
+use super::interpreter::{self, End, Form, Watch, insn_of};
+use super::layout::{
+    CONTEXT, FRAME_BYTES, MAX_CONTEXT_BYTES, PAGE_BYTES, SCRATCH, SCRATCH_BYTES, SLOT_BYTES, STACK, STACK_END,
+};
+use super::machine::Machine;
+use super::space::{Extent, Space};
+use super::state::State;
+use super::vm::{Engine, Placed, Shared};
+use crate::classic::Metadata;
+
+/// What one run works on.
+#[derive(Debug)]
+pub struct Input<'a> {
+    /// The bytes that register 1 points to, at most [`MAX_CONTEXT_BYTES`]; register 2 is their number. They hold what
+    /// the program left there afterwards.
+    pub context: &'a mut [u8],
+    /// The packet of packet loads and of helpers.
+    pub packet: &'a [u8],
+    /// What the kernel knows about the packet.
+    pub meta: &'a Metadata,
+}
+
+/// An address space in which programs of one machine run, one at a time.
+#[derive(Debug)]
+pub struct Worker {
+    space: Space,
+    machine: Box<Machine>,
+    shared: Arc<Shared>,
+    engine: Engine,
+    fuel: u64,
+    fuel_used: u64,
+    /// Mapped bytes of context.
+    context_room: u32,
+    /// Bytes of context of the last run: the end of the room.
+    context_len: u32,
+    /// Bytes at the end of the stack page that may not be zero.
+    dirty: u32,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: Arc<Shared>) -> io::Result<Self> {
+        let mut space = Space::new()?;
+        space.map_private(STACK, PAGE_BYTES)?;
+        let stack = Extent { start: STACK, len: PAGE_BYTES };
+        space.describe(STACK, 1, Some(stack), stack, true);
+        let mut machine = Box::new(Machine::new(space.base(), Arc::clone(&shared)));
+        // SAFETY: the state lies in the head of the new space; the machine lives as long as the worker.
+        unsafe { space.state().write(State::new(&raw mut *machine)) };
+        let (engine, fuel) = (shared.engine, shared.fuel);
+        let mut worker =
+            Self { space, machine, shared, engine, fuel, fuel_used: 0, context_room: 0, context_len: 0, dirty: 0 };
+        worker.place_maps()?;
+        Ok(worker)
+    }
+
+    /// Maps what has been added to the machine since the last time.
+    fn place_maps(&mut self) -> io::Result<()> {
+        for placed in self.shared.places_from(self.machine.placed.len()) {
+            map_values(&mut self.space, &placed)?;
+            self.machine.placed.push(placed);
+        }
+        Ok(())
+    }
+
+    /// With another limit than that of the machine.
+    pub const fn set_fuel(&mut self, fuel: u64) {
+        self.fuel = fuel;
+    }
+
+    /// With another engine than that of the machine.
+    pub const fn set_engine(&mut self, engine: Engine) {
+        self.engine = engine;
+    }
+
+    /// Fuel that the last run used: an upper bound of its instructions, but for those in front of its first jump
+    /// backwards or call.
+    pub const fn fuel_used(&self) -> u64 {
+        self.fuel_used
+    }
+
+    /// What helpers work on: to look at the memory of the last run.
+    pub const fn machine(&self) -> &Machine {
+        &self.machine
+    }
+
+    /// The context of the next run, `len` bytes that keep their values from run to run.
+    ///
+    /// # Errors
+    /// What mprotect(2) says, and `InvalidInput` for more than [`MAX_CONTEXT_BYTES`].
+    pub fn context(&mut self, len: usize) -> io::Result<&mut [u8]> {
+        let len = u32::try_from(len).ok().filter(|&len| len <= MAX_CONTEXT_BYTES).ok_or(io::ErrorKind::InvalidInput)?;
+        if len != self.context_len || self.context_room == 0 {
+            self.resize_context(len)?;
+        }
+        let start = self.context_start();
+        // SAFETY: the bytes are mapped, and no program runs while the worker is borrowed.
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.space.base().add(start as usize), len as usize) })
+    }
+
+    /// The context ends with its room, so that compiled code faults behind it too; it starts at a multiple of 8.
+    const fn context_start(&self) -> u32 {
+        CONTEXT + self.context_room - self.context_len.next_multiple_of(8)
+    }
+
+    fn resize_context(&mut self, len: u32) -> io::Result<()> {
+        let room = len.max(1).next_multiple_of(PAGE_BYTES);
+        let old = self.context_start();
+        if room > self.context_room {
+            self.space.map_private(CONTEXT, room)?;
+            // What the old context held must not show up in the middle of the new room.
+            // SAFETY: these bytes were mapped before.
+            unsafe { ptr::write_bytes(self.space.base().add(CONTEXT as usize), 0, self.context_room as usize) };
+            self.context_room = room;
+        } else {
+            // SAFETY: the old context is mapped.
+            unsafe { ptr::write_bytes(self.space.base().add(old as usize), 0, self.context_len as usize) };
+        }
+        self.context_len = len;
+        let object = Extent { start: self.context_start(), len };
+        let pages = Extent { start: CONTEXT, len: self.context_room };
+        self.space.describe(CONTEXT, self.context_room.div_ceil(SLOT_BYTES), Some(object), pages, true);
+        Ok(())
+    }
+
+    /// Runs a program and gives register 0 at its end.
+    ///
+    /// On entry register 1 is the address of the context, register 2 its length, register 10 the end of the stack; all
+    /// others are 0. What the program changed in maps stays when a run ends with a fault.
+    ///
+    /// # Errors
+    /// The first instruction that does what it must not.
+    ///
+    /// # Panics
+    /// If there is no program with this index, the context is larger than [`MAX_CONTEXT_BYTES`], or a registered helper
+    /// panics.
+    pub fn run(&mut self, program: usize, input: Input<'_>) -> Result<u64, Fault> {
+        self.run_watched(program, input, None)
+    }
+
+    /// As [`run`](Self::run) in the interpreter, with a look at the registers in front of every instruction.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As for [`run`](Self::run).
+    pub fn trace(
+        &mut self,
+        program: usize,
+        input: Input<'_>,
+        mut watch: impl FnMut(usize, skep_isa::ebpf::InsnIdx, &[u64; 11]),
+    ) -> Result<u64, Fault> {
+        let shared = Arc::clone(&self.shared);
+        let mut watch = |program: usize, step: usize, registers: &[u64; 11]| {
+            watch(program, insn_of(&shared.programs[program].program, step), registers);
+        };
+        self.run_watched(program, input, Some(&mut watch))
+    }
+
+    fn run_watched(
+        &mut self,
+        program: usize,
+        input: Input<'_>,
+        watch: Option<&mut Watch<'_>>,
+    ) -> Result<u64, Fault> {
+        let room = self.context(input.context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
+        room.copy_from_slice(input.context);
+        self.machine.set_packet(input.packet, input.meta);
+        let form = if watch.is_some() { Form::Step } else { Form::Fast };
+        let result = self.interpret(program, form, watch);
+        self.machine.set_packet(&[], input.meta);
+        let len = input.context.len();
+        let start = self.context_start() as usize;
+        // SAFETY: the context is mapped, and no program runs any more.
+        let room = unsafe { std::slice::from_raw_parts(self.space.base().add(start), len) };
+        input.context.copy_from_slice(room);
+        result
+    }
+
+    fn interpret(&mut self, program: usize, form: Form, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
+        self.scrub_stack(FRAME_BYTES.max(self.shared.programs[program].dirty_stack));
+        self.machine.model = form.model();
+        self.machine.context = self.context_start();
+        // SAFETY: the state lies in the head of the space; no program runs.
+        let state = unsafe { &mut *self.space.state() };
+        state.registers = [0; 11];
+        state.registers[1] = self.context_start().into();
+        state.registers[2] = self.context_len.into();
+        state.fuel = self.fuel;
+        // SAFETY: the space and the machine live, the state is prepared.
+        let end = unsafe { interpreter::run(self.space.base(), program, form, watch) };
+        // SAFETY: the state lies in the head of the space; no program runs any more.
+        let left = unsafe { (*self.space.state()).fuel };
+        self.fuel_used = self.fuel - left;
+        match end {
+            End::Exit(value) => Ok(value),
+            End::Fault { program, step, kind } => {
+                self.dirty = PAGE_BYTES;
+                let at = insn_of(&self.shared.programs[program].program, step);
+                Err(self.fault(program, at, kind, left))
+            }
+        }
+    }
+
+    /// Gives the fault to the caller; a panic of a helper goes on.
+    fn fault(&mut self, program: usize, at: skep_isa::ebpf::InsnIdx, kind: FaultKind, fuel: u64) -> Fault {
+        if let Some(payload) = self.machine.panic.take() {
+            resume_unwind(payload);
+        }
+        Fault { program, at, kind, fuel }
+    }
+
+    /// Makes the stack all zeros; `dirty` bytes at its end may not be zero after the coming run.
+    fn scrub_stack(&mut self, dirty: u32) {
+        let len = self.dirty as usize;
+        // SAFETY: the stack is mapped, and no program runs.
+        unsafe { ptr::write_bytes(self.space.base().add(STACK_END as usize - len), 0, len) };
+        self.dirty = dirty;
+    }
+}
+
+/// Maps the values of a map.
+fn map_values(space: &mut Space, placed: &Placed) -> io::Result<()> {
+    let Some(values) = placed.map.values() else { return Ok(()) };
+    let writable = placed.map.is_writable_by_programs();
+    space.map_shared(placed.offset, values.len(), values.as_fd(), writable)?;
+    // A map has at most a gigabyte of values.
+    let pages = Extent { start: placed.offset, len: values.len() as u32 };
+    space.describe(placed.offset, pages.len.div_ceil(SLOT_BYTES), None, pages, writable);
+    Ok(())
+}
+
+/// Maps the scratch slot, which only helpers with callbacks need.
+pub(crate) fn map_scratch(space: &mut Space) -> io::Result<()> {
+    space.map_private(SCRATCH, SCRATCH_BYTES)?;
+    let scratch = Extent { start: SCRATCH, len: SCRATCH_BYTES };
+    space.describe(SCRATCH, 1, Some(scratch), scratch, true);
+    Ok(())
+}
