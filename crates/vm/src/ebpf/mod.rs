@@ -17,6 +17,7 @@ mod fault;
 mod flow;
 mod helpers;
 mod interpreter;
+mod jit;
 mod layout;
 mod machine;
 mod maps;
