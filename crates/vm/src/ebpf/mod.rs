@@ -15,6 +15,7 @@
 mod fault;
 mod helpers;
 mod interpreter;
+mod jit;
 mod map;
 mod memory;
 mod program;
