@@ -22,6 +22,8 @@ pub(crate) enum Fact {
     Number(u64),
     /// It points this many bytes from the end of the active frame.
     Frame(i32),
+    /// It is the address of the context.
+    Context,
     /// It is at most this, which is below [`SMALL_LIMIT`].
     AtMost(u64),
     /// It may be anything.
@@ -49,8 +51,8 @@ impl Fact {
         match self {
             Self::Number(number) => Some(number),
             Self::AtMost(bound) => Some(bound),
-            // Frames lie at low addresses.
-            Self::Frame(_) => Some(u32::MAX.into()),
+            // Addresses have 32 bits.
+            Self::Frame(_) | Self::Context => Some(u32::MAX.into()),
             Self::Any | Self::Unreached => None,
         }
         .filter(|&bound| bound < SMALL_LIMIT)
@@ -67,6 +69,7 @@ impl Fact {
                 Some(sum) if distance >= 0 && sum < SMALL_LIMIT => Self::AtMost(sum),
                 _ => Self::Any,
             },
+            Self::Context if distance != 0 => Self::BITS_32.plus(distance),
             other => other,
         }
     }
@@ -85,7 +88,7 @@ pub(crate) fn facts(program: &Program, helpers: &Helpers) -> Vec<Facts> {
         entry[10] = Fact::Frame(0);
         if index == 0 {
             // The context and its length; everything else starts at 0.
-            entry[1] = Fact::BITS_32;
+            entry[1] = Fact::Context;
             entry[2] = Fact::BITS_32;
         }
         walk(&program.steps, function, entry, helpers, &mut all);

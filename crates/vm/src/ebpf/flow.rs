@@ -19,7 +19,7 @@ impl RegSet {
     /// What a call writes: registers 0 to 5.
     pub(crate) const CALL: Self = Self(0b11_1111);
     /// Registers 0 to 9.
-    const ALL: Self = Self(0x3ff);
+    pub(crate) const ALL: Self = Self(0x3ff);
 
     pub(crate) const fn of(reg: Reg) -> Self {
         Self(1 << reg.number())
@@ -102,18 +102,23 @@ pub(crate) fn reads(step: &Step, helpers: &Helpers) -> RegSet {
     }
 }
 
-/// For each step the registers that something may read before they are written again, as of behind the step.
-pub(crate) fn live_out(steps: &[Step], functions: &[Function], helpers: &Helpers) -> Vec<RegSet> {
+/// For each step the registers that something may read before they are written again: in front of it and behind it.
+pub(crate) struct Live {
+    pub(crate) into: Vec<RegSet>,
+    pub(crate) out: Vec<RegSet>,
+}
+
+/// Finds what is live.
+pub(crate) fn live(steps: &[Step], functions: &[Function], helpers: &Helpers) -> Live {
     let mut live = Liveness {
         steps,
         helpers,
         into: vec![RegSet::NONE; steps.len()],
         out: vec![RegSet::NONE; steps.len()],
-        falls: steps.iter().map(|step| step.op.falls_through()).collect(),
     };
     // Loops and recursion need several passes. Backwards, one pass is enough for everything else.
     while functions.iter().rev().fold(false, |changed, function| live.pass(function) | changed) {}
-    live.out
+    Live { into: live.into, out: live.out }
 }
 
 struct Liveness<'a> {
@@ -121,7 +126,6 @@ struct Liveness<'a> {
     helpers: &'a Helpers,
     into: Vec<RegSet>,
     out: Vec<RegSet>,
-    falls: Vec<bool>,
 }
 
 impl Liveness<'_> {
@@ -129,7 +133,7 @@ impl Liveness<'_> {
         let mut changed = false;
         for at in function.range().rev() {
             let step = &self.steps[at];
-            let mut out = if self.falls[at] { self.into[at + 1] } else { RegSet::NONE };
+            let mut out = if step.op.falls_through() { self.into[at + 1] } else { RegSet::NONE };
             let mut callee = RegSet::NONE;
             match step.op {
                 Op::Call(Callee::Local(_)) => callee = self.into[step.target as usize],

@@ -38,6 +38,8 @@ pub struct Machine {
     pub(crate) tail_calls: u32,
     /// How callbacks are run: set by the executor.
     pub(crate) call_back: Option<CallBack>,
+    /// The program and step of a fault in a callback of compiled code.
+    pub(crate) fault_in_callback: Option<(usize, usize)>,
     /// The panic of a registered helper.
     pub(crate) panic: Option<Box<dyn Any + Send>>,
 }
@@ -69,6 +71,7 @@ impl Machine {
             random: 0,
             tail_calls: 0,
             call_back: None,
+            fault_in_callback: None,
             panic: None,
         }
     }
@@ -85,6 +88,13 @@ impl Machine {
         self.packet = packet;
         self.meta = *meta;
         self.random = meta.random;
+    }
+
+    #[inline]
+    pub(crate) fn prepare(&mut self, model: Model, context: u32, call_back: Option<CallBack>) {
+        self.model = model;
+        self.context = context;
+        self.call_back = call_back;
         self.tail_calls = 0;
     }
 

@@ -47,6 +47,10 @@ pub(crate) struct State {
     pub(crate) frame: u64,
     /// What helpers work on.
     pub(crate) machine: *mut Machine,
+    /// The program that called a helper which may call back.
+    pub(crate) program: u64,
+    /// Value of register 1 at the start of the run.
+    pub(crate) context: u64,
     /// Number of the registered helper that is being called.
     pub(crate) helper: u64,
     /// The bytes of packet loads, in the memory of the host.
@@ -80,6 +84,8 @@ impl State {
             fuel: 0,
             frame: STACK_END as u64,
             machine,
+            program: 0,
+            context: 0,
             helper: 0,
             packet: std::ptr::null(),
             packet_len: 0,

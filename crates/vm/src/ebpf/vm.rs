@@ -5,17 +5,19 @@
 //! ```
 
 use std::fmt;
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use skep_isa::ProgType;
+use skep_isa::{MapType, ProgType};
 use skep_isa::ebpf::Insn;
 use skep_object::Object;
 
 use super::fault::FaultKind;
 use super::helpers::{Entry, Helpers, HelperFn};
 use super::interpreter::{Cell, Code, Form};
-use super::layout::{MAPS, MAPS_END, MAX_MAPS, SLOT_BYTES};
+use super::jit::{ArrayMap, Compiled};
+use super::layout::{MAPS, MAPS_END, MAX_MAPS, SLOT_BYTES, map_handle};
 use super::machine::Machine;
 use super::maps::{Map, MapError};
 use super::program::{LoadError, Program};
@@ -32,6 +34,9 @@ pub enum Engine {
     Auto,
     /// The interpreter: checks accesses against objects, not pages.
     Interpreter,
+    /// The interpreter with the checks of compiled code: against mapped pages, with addresses cut to 32 bits. For
+    /// tests of compiled code, which it agrees with in everything.
+    InterpreterByPage,
     /// Compiled code.
     Jit,
 }
@@ -110,6 +115,8 @@ pub struct Setup {
     helpers: Helpers,
     fuel: u64,
     engine: Engine,
+    proved: bool,
+    blinding: Option<u32>,
 }
 
 impl Default for Setup {
@@ -121,7 +128,15 @@ impl Default for Setup {
 impl Setup {
     /// Nothing yet, with the helpers of the kernel that exist in user space and [`DEFAULT_FUEL`].
     pub const fn new() -> Self {
-        Self { programs: Vec::new(), maps: Vec::new(), helpers: Helpers::none(), fuel: DEFAULT_FUEL, engine: Engine::Auto }
+        Self {
+            programs: Vec::new(),
+            maps: Vec::new(),
+            helpers: Helpers::none(),
+            fuel: DEFAULT_FUEL,
+            engine: Engine::Auto,
+            proved: false,
+            blinding: None,
+        }
     }
 
     /// All programs and maps of an object with their contents, and the helpers of the kernel.
@@ -178,6 +193,23 @@ impl Setup {
         self
     }
 
+    /// Compiled code without checks of addresses.
+    ///
+    /// # Safety
+    /// Every program must have been proved safe by a verifier: it accesses nothing but what its program type allows,
+    /// whatever its input is. If it has not, it can read and change any memory of this process.
+    pub const unsafe fn proved(mut self) -> Self {
+        self.proved = true;
+        self
+    }
+
+    /// Keeps constants of the programs out of compiled code, by a random key: nobody can bring machine code into it
+    /// that way. It costs a sixth of the speed.
+    pub fn blinded(mut self) -> Self {
+        self.blinding = Some(RandomState::new().hash_one(self.fuel) as u32 | 1);
+        self
+    }
+
     /// Makes the machine.
     ///
     /// # Errors
@@ -185,7 +217,7 @@ impl Setup {
     /// asks for a helper or a map that is not there, or control could leave its function. Nothing else is checked
     /// before a run; what goes wrong then is a [`Fault`](super::Fault).
     pub fn load(self) -> Result<Vm, SetupError> {
-        let Self { programs, maps, helpers, fuel, engine } = self;
+        let Self { programs, maps, helpers, fuel, engine, proved, blinding } = self;
         let mut places = Places::default();
         for (name, map) in maps {
             let map = map.map_err(|error| SetupError::Map { name, error })?;
@@ -199,7 +231,7 @@ impl Setup {
                 program.map(Loaded::new).map_err(|error| SetupError::Program { name, error })
             })
             .collect::<Result<_, _>>()?;
-        let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine };
+        let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, proved, blinding };
         Ok(Vm { shared: Arc::new(shared) })
     }
 }
@@ -209,6 +241,8 @@ impl Setup {
 pub(crate) struct Loaded {
     pub(crate) program: Program,
     forms: [OnceLock<Code>; 3],
+    /// Machine code, `None` if there can be none.
+    compiled: OnceLock<Option<Compiled>>,
     /// Bytes of the stack page that a run may have changed.
     pub(crate) dirty_stack: u32,
 }
@@ -216,7 +250,7 @@ pub(crate) struct Loaded {
 impl Loaded {
     fn new(program: Program) -> Self {
         let dirty_stack = super::facts::dirty_stack(&program);
-        Self { program, forms: Default::default(), dirty_stack }
+        Self { program, forms: Default::default(), compiled: OnceLock::new(), dirty_stack }
     }
 }
 
@@ -250,6 +284,8 @@ pub(crate) struct Shared {
     places: RwLock<Places>,
     pub(crate) fuel: u64,
     pub(crate) engine: Engine,
+    proved: bool,
+    blinding: Option<u32>,
 }
 
 impl Shared {
@@ -281,6 +317,41 @@ impl Shared {
     pub(crate) fn first_cell(&self, program: usize, form: Form) -> (*const Cell, u64) {
         let code = self.code(program, form);
         (code.first(), self.programs[program].program.functions[0].len().into())
+    }
+
+    /// The machine code of a program, `None` if there can be none.
+    pub(crate) fn compiled(&self, program: usize) -> Option<&Compiled> {
+        let loaded = &self.programs[program];
+        let compile = || {
+            let number = u32::try_from(program).ok()?;
+            Compiled::new(&loaded.program, number, &self.helpers, self.arrays(), self.proved, self.blinding).ok()
+        };
+        loaded.compiled.get_or_init(compile).as_ref()
+    }
+
+    /// The program whose machine code `position` finds an address in, with what it finds.
+    pub(crate) fn compiled_at(
+        &self,
+        address: u64,
+        position: impl Fn(&Compiled, u64) -> Option<u32>,
+    ) -> Option<(usize, &Compiled, u32)> {
+        self.programs.iter().enumerate().find_map(|(index, loaded)| {
+            let compiled = loaded.compiled.get()?.as_ref()?;
+            Some((index, compiled, position(compiled, address)?))
+        })
+    }
+
+    /// The arrays, whose look-ups need no call.
+    fn arrays(&self) -> Vec<ArrayMap> {
+        let arrays = self.places_from(0).into_iter().filter(|placed| placed.map.kind() == MapType::Array);
+        arrays
+            .map(|placed| ArrayMap {
+                handle: map_handle(placed.number),
+                values: placed.offset,
+                entries: placed.map.shape().max_entries,
+                stride: placed.map.value_stride(),
+            })
+            .collect()
     }
 
     /// The program and the step that a cell belongs to.

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use super::fault::{Fault, FaultKind};
 use super::interpreter::{self, End, Form, Watch, insn_of};
+use super::jit::{self, Compiled, Ended};
 use super::layout::{
-    CONTEXT, FRAME_BYTES, MAX_CONTEXT_BYTES, PAGE_BYTES, SCRATCH, SCRATCH_BYTES, SLOT_BYTES, STACK, STACK_END,
+    CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SCRATCH, SCRATCH_BYTES, SLOT_BYTES, STACK, STACK_END,
 };
 use super::machine::Machine;
-use super::space::{Extent, Space};
+use super::space::{Extent, Model, Space};
 use super::state::State;
 use super::vm::{Engine, Placed, Shared};
-use crate::classic::Metadata;
+use crate::classic::{MAX_PACKET, Metadata};
 
 /// What one run works on.
 #[derive(Debug)]
@@ -173,10 +174,12 @@ impl Worker {
     ) -> Result<u64, Fault> {
         let room = self.context(input.context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
         room.copy_from_slice(input.context);
-        self.machine.set_packet(input.packet, input.meta);
-        let form = if watch.is_some() { Form::Step } else { Form::Fast };
-        let result = self.interpret(program, form, watch);
-        self.machine.set_packet(&[], input.meta);
+        self.set_packet(input.packet, input.meta);
+        let result = match watch {
+            Some(watch) => self.interpret(program, Form::Step, Some(watch)),
+            None => self.execute(program),
+        };
+        self.set_packet(&[], input.meta);
         let len = input.context.len();
         let start = self.context_start() as usize;
         // SAFETY: the context is mapped, and no program runs any more.
@@ -185,10 +188,62 @@ impl Worker {
         result
     }
 
+    fn set_packet(&mut self, packet: &[u8], meta: &Metadata) {
+        self.machine.set_packet(packet, meta);
+        let packet = packet.get(..MAX_PACKET).unwrap_or(packet);
+        // SAFETY: the state lies in the head of the space; no program runs.
+        let state = unsafe { &mut *self.space.state() };
+        state.packet = packet.as_ptr();
+        state.packet_len = packet.len() as u64;
+    }
+
+    /// Runs a program on the context and the packet that are in place.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
+    /// If there is no program with this index, or a registered helper panics.
+    #[inline]
+    pub fn execute(&mut self, program: usize) -> Result<u64, Fault> {
+        match self.engine {
+            Engine::Interpreter => self.interpret(program, Form::Fast, None),
+            Engine::InterpreterByPage => self.interpret(program, Form::StepPages, None),
+            Engine::Auto | Engine::Jit => {
+                let shared: *const Shared = Arc::as_ptr(&self.shared);
+                // SAFETY: the worker keeps the shared part; nothing takes it away while this function runs.
+                let shared = unsafe { &*shared };
+                match shared.compiled(program) {
+                    Some(compiled) => self.run_compiled(shared, program, compiled),
+                    None => self.interpret(program, Form::Fast, None),
+                }
+            }
+        }
+    }
+
+    fn run_compiled(&mut self, shared: &Shared, program: usize, compiled: &Compiled) -> Result<u64, Fault> {
+        self.scrub_stack(shared.programs[program].dirty_stack);
+        self.machine.prepare(Model::Pages, self.context_start(), Some(jit::call_back));
+        // SAFETY: the state lies in the head of the space; no program runs.
+        unsafe {
+            let state = &mut *self.space.state();
+            state.fuel = self.fuel;
+            state.context = self.context_start().into();
+        }
+        // SAFETY: the space and the machine live, the state is prepared, the code is that of the program.
+        let ended = unsafe { jit::run(self.space.base(), shared, program, compiled, self.context_len) };
+        // SAFETY: the state lies in the head of the space; no program runs any more.
+        let left = unsafe { (*self.space.state()).fuel };
+        self.fuel_used = self.fuel - left;
+        match ended {
+            Ended::Exit(value) => Ok(value),
+            Ended::Fault { program, step, kind } => Err(self.fault(program, step, kind, left)),
+        }
+    }
+
     fn interpret(&mut self, program: usize, form: Form, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
-        self.scrub_stack(FRAME_BYTES.max(self.shared.programs[program].dirty_stack));
-        self.machine.model = form.model();
-        self.machine.context = self.context_start();
+        self.scrub_stack(self.shared.programs[program].dirty_stack);
+        self.machine.prepare(form.model(), self.context_start(), Some(interpreter::call_back));
         // SAFETY: the state lies in the head of the space; no program runs.
         let state = unsafe { &mut *self.space.state() };
         state.registers = [0; 11];
@@ -196,22 +251,22 @@ impl Worker {
         state.registers[2] = self.context_len.into();
         state.fuel = self.fuel;
         // SAFETY: the space and the machine live, the state is prepared.
-        let end = unsafe { interpreter::run(self.space.base(), program, form, watch) };
+        let end = unsafe { interpreter::run(self.space.base(), &self.shared, program, form, watch) };
         // SAFETY: the state lies in the head of the space; no program runs any more.
         let left = unsafe { (*self.space.state()).fuel };
         self.fuel_used = self.fuel - left;
         match end {
             End::Exit(value) => Ok(value),
-            End::Fault { program, step, kind } => {
-                self.dirty = PAGE_BYTES;
-                let at = insn_of(&self.shared.programs[program].program, step);
-                Err(self.fault(program, at, kind, left))
-            }
+            End::Fault { program, step, kind } => Err(self.fault(program, step, kind, left)),
         }
     }
 
     /// Gives the fault to the caller; a panic of a helper goes on.
-    fn fault(&mut self, program: usize, at: skep_isa::ebpf::InsnIdx, kind: FaultKind, fuel: u64) -> Fault {
+    #[cold]
+    fn fault(&mut self, program: usize, step: usize, kind: FaultKind, fuel: u64) -> Fault {
+        // A tail call may have led to a program that uses more of the stack than the one that was started.
+        self.dirty = PAGE_BYTES;
+        let at = insn_of(&self.shared.programs[program].program, step);
         if let Some(payload) = self.machine.panic.take() {
             resume_unwind(payload);
         }

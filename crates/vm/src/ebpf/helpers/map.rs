@@ -37,7 +37,7 @@ pub(super) fn delete_elem(machine: &mut Machine, [handle, key, ..]: [u64; 5]) ->
 }
 
 /// The program that a tail call goes on in: its index plus 1, or 0 if there is none and the caller goes on.
-pub(super) fn tail_call(machine: &mut Machine, [context, map, index, ..]: [u64; 5]) -> Result<u64, FaultKind> {
+pub(crate) fn tail_call(machine: &mut Machine, [context, map, index, ..]: [u64; 5]) -> Result<u64, FaultKind> {
     machine.expect_context(context)?;
     machine.tail_call(map, index as u32)
 }

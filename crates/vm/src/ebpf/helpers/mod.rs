@@ -7,6 +7,8 @@
 mod basic;
 mod map;
 
+pub(crate) use map::tail_call;
+
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -132,6 +134,11 @@ impl Helpers {
 
     pub(crate) fn at(&self, index: u32) -> Option<&Helper> {
         self.rows.get(index as usize)
+    }
+
+    /// The entries of all helpers.
+    pub(crate) fn entries(&self) -> impl Iterator<Item = Entry> {
+        self.rows.iter().map(|row| row.entry)
     }
 
     /// Number of arguments of the helper at an index.

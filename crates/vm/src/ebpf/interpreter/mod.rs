@@ -13,6 +13,8 @@ mod arith;
 mod control;
 mod select;
 
+pub(crate) use select::inside_frame;
+
 use skep_isa::ebpf::InsnIdx;
 
 use super::fault::FaultKind;
@@ -21,6 +23,7 @@ use super::layout::{FRAME_BYTES, STACK, STACK_END};
 use super::program::Program;
 use super::space::{Model, set_stack_bottom};
 use super::state::{MAX_LOOPS, State, state_of};
+use super::vm::Shared;
 
 /// Does the work of one cell. Returns the next cell to a driving loop, null when the run is over.
 pub(crate) type Handler = unsafe extern "C" fn(*const Cell, *mut u8, u64) -> *const Cell;
@@ -146,18 +149,22 @@ pub(crate) enum End {
 ///
 /// # Safety
 /// `base` is the base of a living space, whose state has a machine with all code in this form.
-pub(crate) unsafe fn run(base: *mut u8, program: usize, form: Form, watch: Option<&mut Watch<'_>>) -> End {
+pub(crate) unsafe fn run(
+    base: *mut u8,
+    shared: &Shared,
+    program: usize,
+    form: Form,
+    watch: Option<&mut Watch<'_>>,
+) -> End {
     // SAFETY: the caller's promise.
     let state = unsafe { state_of(base) };
-    // SAFETY: the state is valid and used by this thread only. The machine is not borrowed now.
-    let shared = unsafe {
+    // SAFETY: the state is valid and used by this thread only.
+    unsafe {
         (*state).entry_frame = u64::from(STACK_END);
         (*state).registers[10] = u64::from(STACK_END);
         (*state).loops = MAX_LOOPS;
         (*state).fault = None;
-        (*(*state).machine).call_back = Some(call_back);
-        (*(*state).machine).shared_arc()
-    };
+    }
     if form.model() == Model::Precise {
         // SAFETY: the stack of a worker is mapped.
         unsafe { set_stack_bottom(base, STACK_END - FRAME_BYTES) };

@@ -5,20 +5,29 @@
 //! form     one instruction as data -> prefixes, opcode, ModRM, SIB, displacement
 //! encode   the assembler: one method per kind of instruction, always its shortest encoding
 //! branch   jumps and calls, and filling in their distances
+//!
+//! lower    steps -> code: driver, frames, jumps      arith, memory, calls    the kinds of steps
+//! peephole sequences of steps with shorter code      stubs                   how code is entered and left
 //! ```
 //!
-//! What lives here: bytes. Which instruction does the work of which BPF instruction is not decided here. Nothing in
-//! this module runs code or depends on the machine that it runs on. The encodings are those of the Intel 64 Software
+//! Nothing in this module runs code or depends on the machine that it runs on. The encodings are those of the Intel 64 Software
 //! Developer's Manual, volume 2, which is meant by "the manual" below.
-#![cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the lowering comes next"))]
 
+mod arith;
 mod branch;
+mod calls;
 mod encode;
 mod form;
+mod lower;
+mod memory;
 mod operand;
+mod peephole;
+mod stubs;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use branch::{OutOfRange, Rel8, Rel32};
 pub(crate) use encode::{Alu, Assembler, LockedAlu, Shift, ShiftX, Unary};
+pub(crate) use lower::lower;
 pub(crate) use operand::{Cond, Mem, Reg, Rm, Scale};
+pub(crate) use stubs::{Stubs, stubs};
