@@ -18,5 +18,5 @@ pub use metadata::Metadata;
 pub use program::{LoadError, MAX_INSNS, Program};
 
 pub(crate) use ancillary::find_attribute;
-pub(crate) use exec::packet_load;
+pub(crate) use exec::{MAX_PACKET, packet_load};
 pub(crate) use metadata::next_random;
