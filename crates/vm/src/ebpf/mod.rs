@@ -16,6 +16,7 @@ mod fault;
 mod helpers;
 mod interpreter;
 mod map;
+pub mod maps;
 mod memory;
 mod program;
 pub mod semantics;
