@@ -6,9 +6,7 @@
 mod bytes;
 mod classic;
 mod ebpf;
-mod maps;
 
 pub use bytes::Bytes;
 pub use classic::{Special, classic, program as classic_program, reference, translation};
-pub use ebpf::{arithmetic, arithmetic_program, ebpf};
-pub use maps::{MapStep, map_steps, maps};
+pub use ebpf::{arithmetic, arithmetic_program, arbitrary_program, ebpf};

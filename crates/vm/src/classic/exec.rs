@@ -7,7 +7,7 @@ use super::metadata::Metadata;
 use super::op::{Code, Op};
 
 /// Offsets from 2^31 on are negative for the kernel: ancillary area, network header, link-layer header.
-const MAX_PACKET: usize = i32::MAX as usize;
+pub(crate) const MAX_PACKET: usize = i32::MAX as usize;
 
 #[inline(always)]
 fn word(packet: &[u8], off: u32) -> Option<u32> {

@@ -28,6 +28,8 @@ pub(crate) const FUNCTIONS_END: u32 = 0x0040_0000;
 
 /// Start of the window of the context.
 pub(crate) const CONTEXT: u32 = 0x0100_0000;
+/// The lowest address that the context of a run can have: it lies in the window of [`MAX_CONTEXT_BYTES`] from here.
+pub const CONTEXT_WINDOW: u64 = CONTEXT as u64;
 /// Most bytes of context: 15 MiB.
 pub const MAX_CONTEXT_BYTES: u32 = 0x00f0_0000;
 

@@ -4,6 +4,8 @@
 //! pages of maps at the same time.
 
 use std::any::Any;
+use std::io;
+use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::Arc;
 
@@ -11,10 +13,10 @@ use super::fault::{FaultKind, Region};
 use super::interpreter;
 use super::layout::{
     CONTEXT, FUNCTIONS, FUNCTIONS_END, MAP_HANDLES, MAPS, MAX_CONTEXT_BYTES, MAX_PACKET_BYTES, NULL_END, PACKET,
-    SCRATCH, SCRATCH_BYTES, STACK, STACK_END, map_index,
+    SCRATCH, SCRATCH_BYTES, SLOT_BYTES, STACK, STACK_END, map_handle, map_index,
 };
 use super::maps::Map;
-use super::space::{Access, Model, fast_check};
+use super::space::{Access, Extent, Model, Space, fast_check};
 use super::vm::{Placed, Shared};
 use crate::classic::Metadata;
 
@@ -23,6 +25,7 @@ const MAX_TAIL_CALLS: u32 = 33;
 
 /// What a helper can work on.
 pub struct Machine {
+    pub(crate) space: Space,
     base: *mut u8,
     pub(crate) model: Model,
     shared: Arc<Shared>,
@@ -47,7 +50,7 @@ pub struct Machine {
 /// Runs the function at a step of the running program with registers 1 to 5, in the cage with this base.
 pub(crate) type CallBack = unsafe fn(*mut u8, u32, [u64; 5]) -> Result<u64, FaultKind>;
 
-// SAFETY: the pointers are to the cage of the worker that owns the machine, and to a packet that is only set during a
+// SAFETY: the pointers are to the machine's own cage, and to a packet that is only set during a
 // run, on the thread that runs.
 unsafe impl Send for Machine {}
 
@@ -58,10 +61,11 @@ impl std::fmt::Debug for Machine {
 }
 
 impl Machine {
-    /// `base` must be the base of a space that lives as long as this machine is used.
-    pub(crate) fn new(base: *mut u8, shared: Arc<Shared>) -> Self {
+    /// A machine for this cage.
+    pub(crate) fn new(space: Space, shared: Arc<Shared>) -> Self {
         Self {
-            base,
+            base: space.base(),
+            space,
             model: Model::Precise,
             shared,
             placed: Vec::new(),
@@ -275,15 +279,59 @@ impl Machine {
         self.placed.get(index as usize).ok_or(FaultKind::NotAMap(handle))
     }
 
-    /// The address of the value that the key at address `key` finds in the map behind `handle`, 0 if there is none.
+    /// The address of the value that the key at address `key` finds in the map behind `handle`, 0 if there is none; for
+    /// a map of maps the handle of the inner map.
     ///
     /// # Errors
     /// When `handle` is no map or the key cannot be read.
     #[inline]
-    pub fn map_find(&self, handle: u64, key: u64) -> Result<u64, FaultKind> {
+    pub fn map_find(&mut self, handle: u64, key: u64) -> Result<u64, FaultKind> {
         let placed = self.placed_map(handle)?;
         let key = self.bytes(key, placed.map.shape().key_size)?;
-        Ok(placed.map.find(&key, self.cpu()).map_or(0, |offset| u64::from(placed.offset + offset)))
+        match placed.map.find(&key, self.cpu()) {
+            Some(offset) => Ok(u64::from(placed.offset + offset)),
+            None => match placed.map.inner(&key) {
+                Some(inner) => self.handle_of(&inner),
+                None => Ok(0),
+            },
+        }
+    }
+
+    /// The handle of a map that may not be in this cage yet.
+    ///
+    /// # Errors
+    /// [`FaultKind::NoRoomForMap`]
+    #[cold]
+    fn handle_of(&mut self, map: &Arc<Map>) -> Result<u64, FaultKind> {
+        let number = self.shared.number_of(map).ok_or(FaultKind::NoRoomForMap)?;
+        self.place_maps().map_err(|_| FaultKind::NoRoomForMap)?;
+        Ok(map_handle(number))
+    }
+
+    /// Maps what has been added to the machine since the last time.
+    ///
+    /// # Errors
+    /// What mmap(2) says.
+    pub(crate) fn place_maps(&mut self) -> io::Result<()> {
+        for placed in self.shared.places_from(self.placed.len()) {
+            self.map_values(&placed)?;
+            self.placed.push(placed);
+        }
+        Ok(())
+    }
+
+    fn map_values(&mut self, placed: &Placed) -> io::Result<()> {
+        let Some(values) = placed.map.values() else { return Ok(()) };
+        let writable = placed.map.is_writable_by_programs();
+        let copies = values.len() / values.file_len();
+        for copy in 0..copies {
+            // A map has at most a gigabyte of values.
+            let offset = placed.offset + (copy * values.file_len()) as u32;
+            self.space.map_shared(offset, values.file_len(), values.as_fd(), writable)?;
+        }
+        let pages = Extent { start: placed.offset, len: values.len() as u32 };
+        self.space.describe(placed.offset, pages.len.div_ceil(SLOT_BYTES), None, pages, writable);
+        Ok(())
     }
 
     /// The index plus 1 of the program in a program array, 0 if there is none or the run has done too many tail calls.

@@ -9,12 +9,12 @@ use super::fault::{Fault, FaultKind};
 use super::interpreter::{self, End, Form, Watch, insn_of};
 use super::jit::{self, Compiled, Ended};
 use super::layout::{
-    CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SCRATCH, SCRATCH_BYTES, SLOT_BYTES, STACK, STACK_END,
+    CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END,
 };
 use super::machine::Machine;
 use super::space::{Extent, Model, Space};
 use super::state::State;
-use super::vm::{Engine, Placed, Shared};
+use super::vm::{Engine, Shared};
 use crate::classic::{MAX_PACKET, Metadata};
 
 /// What one run works on.
@@ -32,7 +32,6 @@ pub struct Input<'a> {
 /// An address space in which programs of one machine run, one at a time.
 #[derive(Debug)]
 pub struct Worker {
-    space: Space,
     machine: Box<Machine>,
     shared: Arc<Shared>,
     engine: Engine,
@@ -52,23 +51,12 @@ impl Worker {
         space.map_private(STACK, PAGE_BYTES)?;
         let stack = Extent { start: STACK, len: PAGE_BYTES };
         space.describe(STACK, 1, Some(stack), stack, true);
-        let mut machine = Box::new(Machine::new(space.base(), Arc::clone(&shared)));
+        let mut machine = Box::new(Machine::new(space, Arc::clone(&shared)));
+        machine.place_maps()?;
         // SAFETY: the state lies in the head of the new space; the machine lives as long as the worker.
-        unsafe { space.state().write(State::new(&raw mut *machine)) };
+        unsafe { machine.space.state().write(State::new(&raw mut *machine)) };
         let (engine, fuel) = (shared.engine, shared.fuel);
-        let mut worker =
-            Self { space, machine, shared, engine, fuel, fuel_used: 0, context_room: 0, context_len: 0, dirty: 0 };
-        worker.place_maps()?;
-        Ok(worker)
-    }
-
-    /// Maps what has been added to the machine since the last time.
-    fn place_maps(&mut self) -> io::Result<()> {
-        for placed in self.shared.places_from(self.machine.placed.len()) {
-            map_values(&mut self.space, &placed)?;
-            self.machine.placed.push(placed);
-        }
-        Ok(())
+        Ok(Self { machine, shared, engine, fuel, fuel_used: 0, context_room: 0, context_len: 0, dirty: 0 })
     }
 
     /// With another limit than that of the machine.
@@ -103,7 +91,7 @@ impl Worker {
         }
         let start = self.context_start();
         // SAFETY: the bytes are mapped, and no program runs while the worker is borrowed.
-        Ok(unsafe { std::slice::from_raw_parts_mut(self.space.base().add(start as usize), len as usize) })
+        Ok(unsafe { std::slice::from_raw_parts_mut(self.machine.space.base().add(start as usize), len as usize) })
     }
 
     /// The context ends with its room, so that compiled code faults behind it too; it starts at a multiple of 8.
@@ -115,19 +103,20 @@ impl Worker {
         let room = len.max(1).next_multiple_of(PAGE_BYTES);
         let old = self.context_start();
         if room > self.context_room {
-            self.space.map_private(CONTEXT, room)?;
+            self.machine.space.map_private(CONTEXT, room)?;
             // What the old context held must not show up in the middle of the new room.
             // SAFETY: these bytes were mapped before.
-            unsafe { ptr::write_bytes(self.space.base().add(CONTEXT as usize), 0, self.context_room as usize) };
+            unsafe { ptr::write_bytes(self.machine.space.base().add(CONTEXT as usize), 0, self.context_room as usize) };
             self.context_room = room;
         } else {
             // SAFETY: the old context is mapped.
-            unsafe { ptr::write_bytes(self.space.base().add(old as usize), 0, self.context_len as usize) };
+            unsafe { ptr::write_bytes(self.machine.space.base().add(old as usize), 0, self.context_len as usize) };
         }
         self.context_len = len;
         let object = Extent { start: self.context_start(), len };
         let pages = Extent { start: CONTEXT, len: self.context_room };
-        self.space.describe(CONTEXT, self.context_room.div_ceil(SLOT_BYTES), Some(object), pages, true);
+        let slots = self.context_room.div_ceil(SLOT_BYTES);
+        self.machine.space.describe(CONTEXT, slots, Some(object), pages, true);
         Ok(())
     }
 
@@ -183,7 +172,7 @@ impl Worker {
         let len = input.context.len();
         let start = self.context_start() as usize;
         // SAFETY: the context is mapped, and no program runs any more.
-        let room = unsafe { std::slice::from_raw_parts(self.space.base().add(start), len) };
+        let room = unsafe { std::slice::from_raw_parts(self.machine.space.base().add(start), len) };
         input.context.copy_from_slice(room);
         result
     }
@@ -192,7 +181,7 @@ impl Worker {
         self.machine.set_packet(packet, meta);
         let packet = packet.get(..MAX_PACKET).unwrap_or(packet);
         // SAFETY: the state lies in the head of the space; no program runs.
-        let state = unsafe { &mut *self.space.state() };
+        let state = unsafe { &mut *self.machine.space.state() };
         state.packet = packet.as_ptr();
         state.packet_len = packet.len() as u64;
     }
@@ -226,14 +215,14 @@ impl Worker {
         self.machine.prepare(Model::Pages, self.context_start(), Some(jit::call_back));
         // SAFETY: the state lies in the head of the space; no program runs.
         unsafe {
-            let state = &mut *self.space.state();
+            let state = &mut *self.machine.space.state();
             state.fuel = self.fuel;
             state.context = self.context_start().into();
         }
         // SAFETY: the space and the machine live, the state is prepared, the code is that of the program.
-        let ended = unsafe { jit::run(self.space.base(), shared, program, compiled, self.context_len) };
+        let ended = unsafe { jit::run(self.machine.space.base(), shared, program, compiled, self.context_len) };
         // SAFETY: the state lies in the head of the space; no program runs any more.
-        let left = unsafe { (*self.space.state()).fuel };
+        let left = unsafe { (*self.machine.space.state()).fuel };
         self.fuel_used = self.fuel - left;
         match ended {
             Ended::Exit(value) => Ok(value),
@@ -245,15 +234,15 @@ impl Worker {
         self.scrub_stack(self.shared.programs[program].dirty_stack);
         self.machine.prepare(form.model(), self.context_start(), Some(interpreter::call_back));
         // SAFETY: the state lies in the head of the space; no program runs.
-        let state = unsafe { &mut *self.space.state() };
+        let state = unsafe { &mut *self.machine.space.state() };
         state.registers = [0; 11];
         state.registers[1] = self.context_start().into();
         state.registers[2] = self.context_len.into();
         state.fuel = self.fuel;
         // SAFETY: the space and the machine live, the state is prepared.
-        let end = unsafe { interpreter::run(self.space.base(), &self.shared, program, form, watch) };
+        let end = unsafe { interpreter::run(self.machine.space.base(), &self.shared, program, form, watch) };
         // SAFETY: the state lies in the head of the space; no program runs any more.
-        let left = unsafe { (*self.space.state()).fuel };
+        let left = unsafe { (*self.machine.space.state()).fuel };
         self.fuel_used = self.fuel - left;
         match end {
             End::Exit(value) => Ok(value),
@@ -277,26 +266,7 @@ impl Worker {
     fn scrub_stack(&mut self, dirty: u32) {
         let len = self.dirty as usize;
         // SAFETY: the stack is mapped, and no program runs.
-        unsafe { ptr::write_bytes(self.space.base().add(STACK_END as usize - len), 0, len) };
+        unsafe { ptr::write_bytes(self.machine.space.base().add(STACK_END as usize - len), 0, len) };
         self.dirty = dirty;
     }
-}
-
-/// Maps the values of a map.
-fn map_values(space: &mut Space, placed: &Placed) -> io::Result<()> {
-    let Some(values) = placed.map.values() else { return Ok(()) };
-    let writable = placed.map.is_writable_by_programs();
-    space.map_shared(placed.offset, values.len(), values.as_fd(), writable)?;
-    // A map has at most a gigabyte of values.
-    let pages = Extent { start: placed.offset, len: values.len() as u32 };
-    space.describe(placed.offset, pages.len.div_ceil(SLOT_BYTES), None, pages, writable);
-    Ok(())
-}
-
-/// Maps the scratch slot, which only helpers with callbacks need.
-pub(crate) fn map_scratch(space: &mut Space) -> io::Result<()> {
-    space.map_private(SCRATCH, SCRATCH_BYTES)?;
-    let scratch = Extent { start: SCRATCH, len: SCRATCH_BYTES };
-    space.describe(SCRATCH, 1, Some(scratch), scratch, true);
-    Ok(())
 }

@@ -59,7 +59,7 @@ pub fn translation(data: &[u8]) {
     for cpu in [Cpu::V1, Cpu::V2, Cpu::V3, Cpu::V4] {
         let translated = translate(&insns, &Options { cpu });
         let Ok(translated) = translated else { panic!("{translated:?}\n{}", listing(&insns)) };
-        let mut filter = SocketFilter::new(&translated.insns, Vec::new()).unwrap_or_else(|error| panic!("{error}"));
+        let mut filter = SocketFilter::new(&translated.insns).unwrap_or_else(|error| panic!("{error}"));
         let result = filter.run(packet, wire_len, &meta);
         assert_eq!(result, Ok(expected), "{cpu:?}\n{}\n{packet:02x?} {meta:?}", listing(&insns));
     }

@@ -1,24 +1,41 @@
 //! Random 64-bit programs: computing ones against the pure semantics, arbitrary ones against everything that must
 //! never happen.
 
-use skep_isa::MapType;
+use std::sync::Arc;
+
+use skep_isa::{MapType, ProgType};
 use skep_isa::ebpf::{
     AluOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Order, ROWS, Reg, Size, Src, Width, decode_program,
 };
 
 use super::Bytes;
 use crate::classic::Metadata;
-use crate::ebpf::{CONTEXT_START, Helpers, Input, Map, PACKET_START, Shape, Vm, map_handle, semantics};
+use crate::ebpf::{
+    CONTEXT_WINDOW, Engine, Fault, Helpers, Input, Map, Setup, Shape, UpdateFlag, Vm, Worker, map_handle, semantics,
+};
 
-fn run(insns: &[Insn], fuel: u64) -> Result<u64, crate::ebpf::Fault> {
-    let mut vm = Vm::new(insns, Helpers::new(), Vec::new()).unwrap_or_else(|error| panic!("{error}")).with_fuel(fuel);
-    vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() })
+const ENGINES: [Engine; 3] = [Engine::Interpreter, Engine::InterpreterByPage, Engine::Jit];
+
+fn program(insns: &[Insn]) -> Vm {
+    let setup = Setup::new().helpers(Helpers::kernel()).program("test", ProgType::SocketFilter, insns);
+    setup.load().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn worker(vm: &Vm, engine: Engine, fuel: u64) -> Worker {
+    let mut worker = vm.worker().unwrap_or_else(|error| panic!("{error}"));
+    worker.set_engine(engine);
+    worker.set_fuel(fuel);
+    worker
 }
 
 /// Programs that only compute and jump forward: the interpreter against a walk with the pure functions.
 pub fn arithmetic(data: &[u8]) {
     let insns = arithmetic_program(&mut Bytes::new(data));
-    assert_eq!(run(&insns, 10_000), Ok(walk(&insns)), "{insns:?}");
+    let vm = program(&insns);
+    for engine in ENGINES {
+        let input = Input { context: &mut [], packet: &[], meta: &Metadata::default() };
+        assert_eq!(worker(&vm, engine, 10_000).run(0, input), Ok(walk(&insns)), "{engine:?} {insns:?}");
+    }
 }
 
 /// The result of a program that only computes and jumps forward, from the pure semantics alone.
@@ -126,44 +143,87 @@ fn immediate(bytes: &mut Bytes<'_>) -> i32 {
     bytes.interesting().cast_signed()
 }
 
+/// What a run leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+struct Outcome {
+    result: Result<u64, Fault>,
+    fuel_used: u64,
+    context: [u8; 64],
+    entries: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
+}
+
 /// Arbitrary programs: whatever loads ends with a result or a fault within its fuel, and does so again the same way.
+/// Compiled code and the interpreter with its checks agree in everything, faults and fuel included; where the precise
+/// interpreter finds no fault, it agrees with both.
 pub fn ebpf(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let insns = arbitrary_program(&mut bytes);
-    let maps = [
-        (MapType::Hash, Shape { key_size: 4, value_size: 12, max_entries: 2, flags: 0 }),
-        (MapType::Array, Shape { key_size: 4, value_size: 12, max_entries: 3, flags: 0 }),
-        (MapType::LpmTrie, Shape { key_size: 8, value_size: 4, max_entries: 3, flags: 1 }),
-    ]
-    .map(|(kind, shape)| Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}")));
-    let Ok(vm) = Vm::new(&insns, Helpers::socket_filter(), maps.to_vec()) else { return };
-    let mut vm = vm.with_fuel(2_000);
+    let fuel = 2_000;
     let packet = bytes.take(256);
-    let mut outcome = || {
-        for map in vm.maps_mut() {
-            for (key, _) in map.entries() {
-                let _ = map.delete(&key);
-            }
+    let setup = Setup::new().helpers(Helpers::kernel()).program("test", ProgType::SocketFilter, &insns);
+    let setup = MAPS.iter().fold(setup, |setup, &(kind, shape)| {
+        let map = Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}"));
+        setup.map("map", Arc::new(map))
+    });
+    let Ok(vm) = setup.load() else { return };
+    let outcomes: Vec<Outcome> = ENGINES
+        .into_iter()
+        .map(|engine| {
+            let mut worker = worker(&vm, engine, fuel);
+            let first = outcome(&vm, &mut worker, packet);
+            assert_eq!(first, outcome(&vm, &mut worker, packet), "a second run differs: {engine:?}");
+            first
+        })
+        .collect();
+    assert_eq!(outcomes[1], outcomes[2], "the interpreter by page and compiled code differ\n{}", listing(&insns));
+    match &outcomes[0].result {
+        Ok(_) => assert_eq!(outcomes[0], outcomes[1], "precise and by page differ\n{}", listing(&insns)),
+        Err(fault) => {
+            assert!(fault.at.index() < insns.len(), "{fault}");
+            assert!(!fault.to_string().is_empty());
         }
-        let zero = [0; 12];
-        let _ = (0..3u32)
-            .try_for_each(|index| vm.maps_mut()[1].update(&index.to_ne_bytes(), &zero, crate::ebpf::UpdateFlag::Any));
-        let mut context = [7; 64];
-        let result = vm.run(Input { context: &mut context, packet, meta: &Metadata::default() });
-        let entries: Vec<_> = vm.maps().iter().map(Map::entries).collect();
-        (result, context, entries)
-    };
-    let first = outcome();
-    assert_eq!(first, outcome(), "a second run differs");
-    if let Err(fault) = first.0 {
-        assert!(fault.at.index() < insns.len(), "{fault}");
-        assert!(!fault.to_string().is_empty());
     }
 }
 
+/// The maps that arbitrary programs have.
+const MAPS: [(MapType, Shape); 3] = [
+    (MapType::Hash, Shape { key_size: 4, value_size: 12, max_entries: 2, flags: 0 }),
+    (MapType::Array, Shape { key_size: 4, value_size: 12, max_entries: 3, flags: 0 }),
+    (MapType::LpmTrie, Shape { key_size: 8, value_size: 4, max_entries: 3, flags: 1 }),
+];
+
+fn listing(insns: &[Insn]) -> String {
+    skep_isa::ebpf::disassemble(insns).unwrap_or_else(|error| error.to_string())
+}
+
+fn maps(vm: &Vm) -> impl Iterator<Item = Arc<Map>> + '_ {
+    (0..MAPS.len()).filter_map(|index| vm.map(index))
+}
+
+/// Empties the maps and runs once.
+fn outcome(vm: &Vm, worker: &mut Worker, packet: &[u8]) -> Outcome {
+    for map in maps(vm) {
+        let keys: Vec<_> = map.user().entries().map(|(key, _)| key).collect();
+        for key in keys {
+            let zero = vec![0; map.user().value_size()];
+            if map.user().delete(&key).is_err() {
+                let _ = map.user().update(&key, &zero, UpdateFlag::Any.bits());
+            }
+        }
+    }
+    let mut context = [7; 64];
+    let result = worker.run(0, Input { context: &mut context, packet, meta: &Metadata::default() });
+    let entries = maps(vm).map(|map| {
+        let mut entries: Vec<_> = map.user().entries().collect();
+        entries.sort_unstable();
+        entries
+    });
+    Outcome { result, fuel_used: worker.fuel_used(), context, entries: entries.collect() }
+}
+
 /// Instructions of all rows of the table with operands that are likely to reach something.
-fn arbitrary_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
-    let pointers = [CONTEXT_START, PACKET_START, map_handle(0), map_handle(1), map_handle(2), map_handle(3)];
+pub fn arbitrary_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
+    let pointers = [CONTEXT_WINDOW, map_handle(0), map_handle(1), map_handle(2), map_handle(3)];
     let mut insns = Vec::new();
     Op::mov(Reg::R6, Reg::R1).emit(&mut insns);
     Op::mov(Reg::R7, Reg::R10).emit(&mut insns);

@@ -24,7 +24,7 @@ pub(super) fn update_elem(machine: &mut Machine, [handle, key, value, flags, _]:
     if !map.is_writable_by_programs() {
         return Ok(EPERM.cast_unsigned());
     }
-    Ok(status(map.update_on(&key, &value, flags, machine.cpu())))
+    Ok(status(map.update(&key, &value, flags, machine.cpu())))
 }
 
 pub(super) fn delete_elem(machine: &mut Machine, [handle, key, ..]: [u64; 5]) -> Result<u64, FaultKind> {

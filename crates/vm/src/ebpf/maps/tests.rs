@@ -1,0 +1,1 @@
+//! Rules of the maps that need no kernel to compare with.
