@@ -28,11 +28,6 @@ fn computing_programs_follow_the_pure_semantics() {
 }
 
 #[test]
-fn arbitrary_programs_end() {
+fn engines_agree_on_arbitrary_programs() {
     run(skep_vm::fuzz::ebpf);
-}
-
-#[test]
-fn maps_behave_like_lists() {
-    run(skep_vm::fuzz::maps);
 }
