@@ -401,6 +401,18 @@ impl Vm {
         Worker::new(Arc::clone(&self.shared))
     }
 
+    /// Compiles a program now instead of when it first runs. `false` if it can only be interpreted here.
+    ///
+    /// # Panics
+    /// If there is no program with this index.
+    pub fn prepare(&self, program: usize) -> bool {
+        match self.shared.engine {
+            Engine::Auto | Engine::Jit => self.shared.compiled(program).is_some(),
+            Engine::Interpreter => self.shared.first_cell(program, Form::Fast).1 == 0,
+            Engine::InterpreterByPage => self.shared.first_cell(program, Form::StepPages).1 == 0,
+        }
+    }
+
     /// The index of the program with this name.
     pub fn find(&self, name: &str) -> Option<usize> {
         self.shared.programs.iter().position(|loaded| loaded.program.name == name)

@@ -94,6 +94,11 @@ impl Worker {
         Ok(unsafe { std::slice::from_raw_parts_mut(self.machine.space.base().add(start as usize), len as usize) })
     }
 
+    /// The address of the context: what register 1 is on entry. It changes with the length.
+    pub const fn context_address(&self) -> u64 {
+        self.context_start() as u64
+    }
+
     /// The context ends with its room, so that compiled code faults behind it too; it starts at a multiple of 8.
     const fn context_start(&self) -> u32 {
         CONTEXT + self.context_room - self.context_len.next_multiple_of(8)
