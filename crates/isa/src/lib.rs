@@ -3,7 +3,7 @@
 //! * [`classic`] is the 32-bit accumulator machine of `SO_ATTACH_FILTER` and tcpdump.
 //! * [`ebpf`] is the 64-bit machine of RFC 9669 with the additions of Linux.
 //! * [`translate`](mod@translate) makes a 64-bit socket filter of a classic program.
-//! * [`helpers`], [`ProgType`] and [`MapType`] name what the kernel numbers.
+//! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers.
 //!
 //! ```
 //! use skep_isa::{classic, ebpf, translate};
@@ -39,4 +39,4 @@ pub mod translate;
 mod types;
 
 pub use release::Release;
-pub use types::{MapType, ProgType};
+pub use types::{AttachType, MapType, ProgType};

@@ -1,4 +1,4 @@
-//! Program types and map types: numbers, names and the release they came with.
+//! Program types, map types and attach types: numbers, names and the release they came with.
 
 use std::fmt;
 
@@ -196,6 +196,129 @@ kernel_enum! {
     }
 }
 
+// TABLE
+kernel_enum! {
+    /// Places where programs attach (`enum bpf_attach_type`).
+    AttachType {
+        /// Packets that enter a control group.
+        CgroupInetIngress = 0, "cgroup_inet_ingress", 4, 10;
+        /// Packets that leave a control group.
+        CgroupInetEgress = 1, "cgroup_inet_egress", 4, 10;
+        /// Creation of a socket in a control group.
+        CgroupInetSockCreate = 2, "cgroup_inet_sock_create", 4, 10;
+        /// Events of TCP connections in a control group.
+        CgroupSockOps = 3, "cgroup_sock_ops", 4, 13;
+        /// Finding messages in a stream of a socket map.
+        SkSkbStreamParser = 4, "sk_skb_stream_parser", 4, 14;
+        /// Verdict on a message of a stream parser.
+        SkSkbStreamVerdict = 5, "sk_skb_stream_verdict", 4, 14;
+        /// Access to a device.
+        CgroupDevice = 6, "cgroup_device", 4, 15;
+        /// Verdict on a sent message.
+        SkMsgVerdict = 7, "sk_msg_verdict", 4, 17;
+        /// bind(2) with IPv4.
+        CgroupInet4Bind = 8, "cgroup_inet4_bind", 4, 17;
+        /// bind(2) with IPv6.
+        CgroupInet6Bind = 9, "cgroup_inet6_bind", 4, 17;
+        /// connect(2) with IPv4.
+        CgroupInet4Connect = 10, "cgroup_inet4_connect", 4, 17;
+        /// connect(2) with IPv6.
+        CgroupInet6Connect = 11, "cgroup_inet6_connect", 4, 17;
+        /// After bind(2) with IPv4.
+        CgroupInet4PostBind = 12, "cgroup_inet4_post_bind", 4, 17;
+        /// After bind(2) with IPv6.
+        CgroupInet6PostBind = 13, "cgroup_inet6_post_bind", 4, 17;
+        /// sendmsg(2) over UDP and IPv4.
+        CgroupUdp4Sendmsg = 14, "cgroup_udp4_sendmsg", 4, 18;
+        /// sendmsg(2) over UDP and IPv6.
+        CgroupUdp6Sendmsg = 15, "cgroup_udp6_sendmsg", 4, 18;
+        /// Infrared signals.
+        LircMode2 = 16, "lirc_mode2", 4, 18;
+        /// Dissection of flow keys.
+        FlowDissector = 17, "flow_dissector", 4, 20;
+        /// Access to a sysctl.
+        CgroupSysctl = 18, "cgroup_sysctl", 5, 2;
+        /// recvmsg(2) over UDP and IPv4.
+        CgroupUdp4Recvmsg = 19, "cgroup_udp4_recvmsg", 5, 2;
+        /// recvmsg(2) over UDP and IPv6.
+        CgroupUdp6Recvmsg = 20, "cgroup_udp6_recvmsg", 5, 2;
+        /// getsockopt(2).
+        CgroupGetsockopt = 21, "cgroup_getsockopt", 5, 3;
+        /// setsockopt(2).
+        CgroupSetsockopt = 22, "cgroup_setsockopt", 5, 3;
+        /// A raw tracepoint with typed arguments.
+        TraceRawTp = 23, "trace_raw_tp", 5, 5;
+        /// Entry of a function.
+        TraceFentry = 24, "trace_fentry", 5, 5;
+        /// Exit of a function.
+        TraceFexit = 25, "trace_fexit", 5, 5;
+        /// Instead of a function, with its result.
+        ModifyReturn = 26, "modify_return", 5, 7;
+        /// A security hook.
+        LsmMac = 27, "lsm_mac", 5, 7;
+        /// An iterator.
+        TraceIter = 28, "trace_iter", 5, 8;
+        /// getpeername(2) with IPv4.
+        CgroupInet4Getpeername = 29, "cgroup_inet4_getpeername", 5, 8;
+        /// getpeername(2) with IPv6.
+        CgroupInet6Getpeername = 30, "cgroup_inet6_getpeername", 5, 8;
+        /// getsockname(2) with IPv4.
+        CgroupInet4Getsockname = 31, "cgroup_inet4_getsockname", 5, 8;
+        /// getsockname(2) with IPv6.
+        CgroupInet6Getsockname = 32, "cgroup_inet6_getsockname", 5, 8;
+        /// Packets redirected by a device map.
+        XdpDevmap = 33, "xdp_devmap", 5, 8;
+        /// Release of a socket in a control group.
+        CgroupInetSockRelease = 34, "cgroup_inet_sock_release", 5, 9;
+        /// Packets redirected by a processor map.
+        XdpCpumap = 35, "xdp_cpumap", 5, 9;
+        /// Lookup of the socket for a packet.
+        SkLookup = 36, "sk_lookup", 5, 9;
+        /// Packets in the network driver.
+        Xdp = 37, "xdp", 5, 9;
+        /// Verdict on a stream without parser.
+        SkSkbVerdict = 38, "sk_skb_verdict", 5, 13;
+        /// Choice of a socket of a reuseport group.
+        SkReuseportSelect = 39, "sk_reuseport_select", 5, 14;
+        /// Choice of a socket of a reuseport group, also for one that closes.
+        SkReuseportSelectOrMigrate = 40, "sk_reuseport_select_or_migrate", 5, 14;
+        /// Overflow of a performance counter.
+        PerfEvent = 41, "perf_event", 5, 15;
+        /// Many kernel functions at once.
+        TraceKprobeMulti = 42, "trace_kprobe_multi", 5, 18;
+        /// A security hook in a control group.
+        LsmCgroup = 43, "lsm_cgroup", 6, 0;
+        /// A function of an operations table.
+        StructOps = 44, "struct_ops", 6, 1;
+        /// A netfilter hook.
+        Netfilter = 45, "netfilter", 6, 4;
+        /// Incoming packets of a device in traffic control.
+        TcxIngress = 46, "tcx_ingress", 6, 6;
+        /// Outgoing packets of a device in traffic control.
+        TcxEgress = 47, "tcx_egress", 6, 6;
+        /// Many user functions at once.
+        TraceUprobeMulti = 48, "trace_uprobe_multi", 6, 6;
+        /// connect(2) with Unix sockets.
+        CgroupUnixConnect = 49, "cgroup_unix_connect", 6, 7;
+        /// sendmsg(2) with Unix sockets.
+        CgroupUnixSendmsg = 50, "cgroup_unix_sendmsg", 6, 7;
+        /// recvmsg(2) with Unix sockets.
+        CgroupUnixRecvmsg = 51, "cgroup_unix_recvmsg", 6, 7;
+        /// getpeername(2) with Unix sockets.
+        CgroupUnixGetpeername = 52, "cgroup_unix_getpeername", 6, 7;
+        /// getsockname(2) with Unix sockets.
+        CgroupUnixGetsockname = 53, "cgroup_unix_getsockname", 6, 7;
+        /// Packets of the primary device of a netkit pair.
+        NetkitPrimary = 54, "netkit_primary", 6, 7;
+        /// Packets of the peer device of a netkit pair.
+        NetkitPeer = 55, "netkit_peer", 6, 7;
+        /// Entry and exit of many kernel functions.
+        TraceKprobeSession = 56, "trace_kprobe_session", 6, 10;
+        /// Entry and exit of many user functions.
+        TraceUprobeSession = 57, "trace_uprobe_session", 6, 13;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -209,6 +332,10 @@ mod tests {
         for &kind in MapType::ALL {
             assert_eq!(MapType::from_number(kind.number()), Some(kind));
             assert_eq!(MapType::from_name(kind.name()), Some(kind));
+        }
+        for &kind in AttachType::ALL {
+            assert_eq!(AttachType::from_number(kind.number()), Some(kind));
+            assert_eq!(AttachType::from_name(kind.name()), Some(kind));
         }
         assert_eq!(ProgType::from_number(0), None);
         assert_eq!(MapType::from_number(34), None);

@@ -41,9 +41,9 @@ pub use errors::KernelError;
 pub use features::{Capability, confinement, has_capability, possible_cpus, running_release, sysctl};
 pub use load::{LoadError, Loaded, load};
 pub use log::VerifierLog;
-pub use map::{LoadedMap, MapDefinition, Update};
+pub use map::{LoadedMap, MapDefinition, MapOptions, Update};
 pub use privileges::{PrivilegeError, drop_privileges};
-pub use prog::{LoadedProgram, ProgramDefinition, ProgramInfo, TestRun};
+pub use prog::{LoadedProgram, ProgramDefinition, ProgramInfo, ProgramOptions, TestRun};
 pub use verdict::{Verdicts, test_verdict, verdict_classic};
 
 /// Reports a test that cannot run here; fails it when `SKEP_REQUIRE_KERNEL` is 1.

@@ -1,14 +1,16 @@
 //! From an [`Object`], which is plain data, to maps and programs in the kernel.
 
 use std::fmt;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
+use skep_isa::MapType;
 use skep_isa::ebpf::{self, Imm64, Insn, Op};
-use skep_object::{MapIdx, MapSpec, Object, ObjectError, Program};
+use skep_object::{MapIdx, MapSpec, Object, ObjectError, Program, Reference};
 
 use crate::errors::KernelError;
-use crate::map::{LoadedMap, MapDefinition};
-use crate::prog::{LoadedProgram, ProgramDefinition};
+use crate::features::possible_cpus;
+use crate::map::{LoadedMap, MapDefinition, MapOptions, Update};
+use crate::prog::{LoadedProgram, ProgramDefinition, ProgramOptions};
 
 /// Everything of one object, in the kernel. Dropping it frees what nothing else uses.
 #[derive(Debug)]
@@ -73,7 +75,8 @@ impl std::error::Error for LoadError {
     }
 }
 
-/// Creates the maps of an object, fills them, puts their descriptors into the code and loads the programs.
+/// Creates the maps of an object, fills them, puts their descriptors into the code, loads the programs,
+/// and sets the entries that refer to maps and programs.
 ///
 /// # Errors
 /// The first part that fails; what was created before it is freed.
@@ -84,6 +87,10 @@ pub fn load(object: &Object) -> Result<Loaded, LoadError> {
         .iter()
         .map(|spec| create(spec).map_err(|error| LoadError::Map { map: spec.name.clone(), error }))
         .collect::<Result<Vec<_>, _>>()?;
+    set_references(object, &maps, |reference| match reference {
+        Reference::Map(map) => maps.get(map.index()).map(AsFd::as_fd),
+        Reference::Program(_) => None,
+    })?;
     let programs = object
         .programs
         .iter()
@@ -95,22 +102,52 @@ pub fn load(object: &Object) -> Result<Loaded, LoadError> {
                 insns: &insns,
                 license: &object.license,
             };
-            LoadedProgram::load(&definition)
+            let options = ProgramOptions { attach_type: program.attach_type, flags: program.flags.0 };
+            LoadedProgram::load_with(&definition, options)
                 .map_err(|error| LoadError::Program { program: program.name.clone(), error })
         })
         .collect::<Result<Vec<_>, _>>()?;
+    set_references(object, &maps, |reference| match reference {
+        Reference::Map(_) => None,
+        Reference::Program(program) => programs.get(program.index()).map(AsFd::as_fd),
+    })?;
     Ok(Loaded { maps, programs })
 }
 
+/// Stores the descriptors that `descriptor` finds in the entries that refer to them.
+fn set_references<'a>(
+    object: &Object,
+    maps: &[LoadedMap],
+    descriptor: impl Fn(Reference) -> Option<BorrowedFd<'a>>,
+) -> Result<(), LoadError> {
+    for (spec, map) in object.maps.iter().zip(maps) {
+        for (entry, reference) in &spec.references {
+            let Some(fd) = descriptor(*reference) else { continue };
+            map.set(&entry.to_ne_bytes(), &fd.as_raw_fd().to_ne_bytes(), Update::Any)
+                .map_err(|error| LoadError::Map { map: spec.name.clone(), error })?;
+        }
+    }
+    Ok(())
+}
+
 fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
-    let map = LoadedMap::create(&MapDefinition {
+    // The kernel copies the properties of the inner map; it is not needed for longer than this call.
+    let inner = spec.inner.as_deref().map(create).transpose()?;
+    let max_entries = match (spec.map_type, spec.max_entries) {
+        (MapType::PerfEventArray, 0) => possible_cpus().unwrap_or(0),
+        (_, entries) => entries,
+    };
+    let definition = MapDefinition {
         name: &spec.name,
         map_type: spec.map_type,
         key_size: spec.key_size,
         value_size: spec.value_size,
-        max_entries: spec.max_entries,
+        max_entries,
         flags: spec.flags.0,
-    })?;
+    };
+    let inner = inner.as_ref().map(AsFd::as_fd);
+    let options = MapOptions { inner, numa_node: spec.numa_node, extra: spec.extra };
+    let map = LoadedMap::create_with(&definition, &options)?;
     let declared = usize::try_from(spec.value_size).ok();
     if declared == Some(map.value_size()) {
         map.fill(&spec.contents)?;
@@ -124,6 +161,9 @@ fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
         };
         let contents: Vec<_> = spec.contents.iter().map(|(key, value)| (key.clone(), spread(value))).collect();
         map.fill(&contents)?;
+    }
+    if spec.frozen {
+        map.freeze()?;
     }
     Ok(map)
 }

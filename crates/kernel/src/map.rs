@@ -1,6 +1,6 @@
 //! Maps: create, read, write.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use skep_isa::{MapType, Release};
 
@@ -30,6 +30,17 @@ pub struct MapDefinition<'a> {
     pub max_entries: u32,
     /// `BPF_F_*`
     pub flags: u32,
+}
+
+/// What only some maps need.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct MapOptions<'a> {
+    /// For maps of maps: a map like those that it will hold.
+    pub inner: Option<BorrowedFd<'a>>,
+    /// The memory node; counts only with `BPF_F_NUMA_NODE` among the flags.
+    pub numa_node: u32,
+    /// The number whose meaning depends on the type (`map_extra`, Linux 5.16).
+    pub extra: u64,
 }
 
 /// Whether an update may create or must replace an entry.
@@ -67,6 +78,15 @@ impl LoadedMap {
     /// [`KernelError::NotPermitted`], [`KernelError::Invalid`] if type, sizes and flags do not fit together,
     /// [`KernelError::System`] otherwise.
     pub fn create(definition: &MapDefinition<'_>) -> Result<Self, KernelError> {
+        Self::create_with(definition, &MapOptions::default())
+    }
+
+    /// Creates a map with what only some types need.
+    ///
+    /// # Errors
+    /// As for [`create`](Self::create).
+    pub fn create_with(definition: &MapDefinition<'_>, options: &MapOptions<'_>) -> Result<Self, KernelError> {
+        let inner = options.inner.and_then(|inner| u32::try_from(inner.as_raw_fd()).ok());
         let attr = MapCreate {
             map_type: definition.map_type.number(),
             key_size: definition.key_size,
@@ -74,6 +94,9 @@ impl LoadedMap {
             max_entries: definition.max_entries,
             map_flags: definition.flags,
             map_name: object_name(definition.name),
+            inner_map_fd: inner.unwrap_or(0),
+            numa_node: options.numa_node,
+            map_extra: options.extra,
             ..MapCreate::default()
         };
         let fd = bpf::map_create(attr).map_err(|errno| create_error(errno, definition))?;
@@ -196,6 +219,25 @@ impl LoadedMap {
             }
         }
         Ok(())
+    }
+
+    /// Keeps everybody but programs from changing the map from now on (Linux 5.2).
+    ///
+    /// # Errors
+    /// [`KernelError::Unsupported`] on older kernels, [`KernelError::Invalid`] if the map is in use in a way that forbids
+    /// it.
+    pub fn freeze(&self) -> Result<(), KernelError> {
+        match bpf::map_freeze(self.as_fd()) {
+            Ok(()) => Ok(()),
+            Err(libc::EINVAL) if running_release().is_some_and(|release| release < Release::new(5, 2)) => {
+                Err(KernelError::Unsupported {
+                    what: "freezing of maps".to_owned(),
+                    since: Some(Release::new(5, 2)),
+                    running: running_release(),
+                })
+            }
+            Err(errno) => Err(self.access_error("freeze a map", errno)),
+        }
     }
 
     /// Removes an entry. `false` if there was none.

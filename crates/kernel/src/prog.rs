@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use skep_isa::ebpf::{Endian, Insn};
-use skep_isa::{ProgType, Release};
+use skep_isa::{AttachType, ProgType, Release};
 
 use crate::errors::{KernelError, describe};
 use crate::features::{Capability, running_release};
@@ -31,6 +31,15 @@ pub struct ProgramDefinition<'a> {
     pub insns: &'a [Insn],
     /// Licence; helpers marked `gpl_only` need one that the kernel counts as compatible with the GPL.
     pub license: &'a str,
+}
+
+/// What only some programs need.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProgramOptions {
+    /// Where it will be attached, for types that the verifier treats differently from place to place.
+    pub attach_type: Option<AttachType>,
+    /// `BPF_F_*` of loading programs.
+    pub flags: u32,
 }
 
 /// A program in the kernel. It lives as long as this value, an attachment or another descriptor.
@@ -76,6 +85,14 @@ impl LoadedProgram {
     /// [`KernelError::Rejected`] with the verifier's log, [`KernelError::NotPermitted`], [`KernelError::Invalid`] if
     /// name or licence hold a NUL or the program is too long, [`KernelError::System`] otherwise.
     pub fn load(definition: &ProgramDefinition<'_>) -> Result<Self, KernelError> {
+        Self::load_with(definition, ProgramOptions::default())
+    }
+
+    /// Loads a program with what only some types need.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    pub fn load_with(definition: &ProgramDefinition<'_>, options: ProgramOptions) -> Result<Self, KernelError> {
         let insns: Vec<[u8; 8]> = definition.insns.iter().map(|insn| insn.to_bytes(Endian::NATIVE)).collect();
         let license = CString::new(definition.license).map_err(|_| KernelError::Invalid {
             action: LOAD,
@@ -86,6 +103,8 @@ impl LoadedProgram {
             prog_name: object_name(definition.name),
             // Kernels before 5.0 compare this for some program types; a value is never harmful.
             kern_version: 0,
+            prog_flags: options.flags,
+            expected_attach_type: options.attach_type.map_or(0, AttachType::number),
             ..ProgLoad::default()
         };
         let first = bpf::prog_load(attr, &insns, &license, &mut []);

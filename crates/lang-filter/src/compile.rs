@@ -52,11 +52,7 @@ impl Filter {
             None => (&self.program, Vec::new()),
         };
         let translation = translate_with_lookups(program, &translate::Options::default(), &lookups)?;
-        object.add_program(Program {
-            name: "filter".into(),
-            prog_type: ProgType::SocketFilter,
-            insns: translation.insns,
-        });
+        object.add_program(Program::new("filter", ProgType::SocketFilter, translation.insns));
         Ok(object)
     }
 }

@@ -114,7 +114,7 @@ const NAME: &str = "filter";
 fn translated(insns: &[Insn]) -> Result<Object, TranslateError> {
     let mut object = Object::new("GPL");
     let insns = translate(insns, &translate::Options::default())?.insns;
-    object.add_program(Program { name: NAME.to_owned(), prog_type: ProgType::SocketFilter, insns });
+    object.add_program(Program::new(NAME, ProgType::SocketFilter, insns));
     Ok(object)
 }
 

@@ -18,16 +18,23 @@
 //! assert_eq!(object.validate(), Ok(()));
 //! ```
 //!
+//! [`Object::from_elf`] reads what clang makes of C: `clang -O2 -g -target bpf -c prog.c`.
+//!
 //! # Guarantees
 //! * [`Object::validate`] accepts an object only if every program decodes, keeps control inside itself and refers
 //!   only to maps that exist. Whether it is safe to run is decided by a verifier.
 //! * Map references in code are 64-bit immediate loads of kind `MapFd` or `MapFdValue` whose number is a
 //!   [`MapIdx`]; the executor puts its own handle there.
+//! * [`Object::from_elf`] gives an object that is valid in this sense or an error with a place, for any bytes.
 
+mod elf;
+#[doc(hidden)]
+pub mod fuzz;
 mod map;
 mod object;
 mod program;
 
-pub use map::{MapFlags, MapIdx, MapSpec};
+pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
+pub use map::{MapFlags, MapIdx, MapSpec, Reference};
 pub use object::{Object, ObjectError};
-pub use program::Program;
+pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};

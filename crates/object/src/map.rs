@@ -3,6 +3,8 @@
 use skep_isa::MapType;
 use skep_isa::ebpf::Imm64;
 
+use crate::ProgIdx;
+
 /// Position of a map in [`Object::maps`](crate::Object::maps).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct MapIdx(pub u32);
@@ -48,6 +50,15 @@ impl MapFlags {
     }
 }
 
+/// What an entry of a map refers to that exists only when everything is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reference {
+    /// A map, in a map of maps.
+    Map(MapIdx),
+    /// A program, in an array of programs.
+    Program(ProgIdx),
+}
+
 /// A map to create, with its first contents.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MapSpec {
@@ -59,12 +70,25 @@ pub struct MapSpec {
     pub key_size: u32,
     /// Bytes of a value; 0 for types without values.
     pub value_size: u32,
-    /// Most entries; bytes for ring buffers.
+    /// Most entries; bytes for ring buffers. 0 for an array of performance events means one for each processor.
     pub max_entries: u32,
     /// Creation flags.
     pub flags: MapFlags,
     /// Pairs of key and value that the map holds before any program runs.
     pub contents: Vec<(Vec<u8>, Vec<u8>)>,
+    /// For a map of maps: what the maps in it are like. Its name and contents do not matter.
+    pub inner: Option<Box<MapSpec>>,
+    /// For maps of maps and arrays of programs: what the entry with this index refers to before any program runs.
+    pub references: Vec<(u32, Reference)>,
+    /// The number whose meaning depends on the type (`map_extra`), for example the hash functions of a Bloom filter.
+    pub extra: u64,
+    /// The memory node to allocate on; counts only with `BPF_F_NUMA_NODE` among the flags.
+    pub numa_node: u32,
+    /// Whether only programs may change it once its contents are there; the kernel's verifier then takes what programs
+    /// may not write either for constants.
+    pub frozen: bool,
+    /// Whether the map is meant to be pinned under its name and shared with other objects that say the same.
+    pub pinned: bool,
 }
 
 impl MapSpec {
@@ -78,6 +102,17 @@ impl MapSpec {
             max_entries,
             flags: MapFlags::default(),
             contents: Vec::new(),
+            inner: None,
+            references: Vec::new(),
+            extra: 0,
+            numa_node: 0,
+            frozen: false,
+            pinned: false,
         }
+    }
+
+    /// Whether the entries are maps.
+    pub const fn holds_maps(&self) -> bool {
+        matches!(self.map_type, MapType::ArrayOfMaps | MapType::HashOfMaps)
     }
 }

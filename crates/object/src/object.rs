@@ -1,10 +1,12 @@
 //! The container of programs and maps, and the checks that tie them together.
 
+use std::collections::HashSet;
 use std::fmt;
 
+use skep_isa::MapType;
 use skep_isa::ebpf::{self, DecodeError, Imm64, InsnIdx, Op};
 
-use crate::{MapIdx, MapSpec, Program};
+use crate::{MapIdx, MapSpec, ProgIdx, Program, Reference};
 
 /// Programs, the maps they share and the licence they are under.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -15,6 +17,8 @@ pub struct Object {
     pub maps: Vec<MapSpec>,
     /// Licence for the kernel; some helpers demand one compatible with the GPL.
     pub license: String,
+    /// The type information that came with the programs (BTF, as in section `.BTF`); empty if there is none.
+    pub btf: Vec<u8>,
 }
 
 /// What is wrong with an object.
@@ -60,6 +64,22 @@ pub enum ObjectError {
         /// The declared maximum.
         max_entries: u32,
     },
+    /// A map of maps does not say what its maps are like, or another kind of map does.
+    Inner {
+        /// Name of the map.
+        map: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+    /// An entry refers to something that it cannot refer to.
+    Reference {
+        /// Name of the map.
+        map: String,
+        /// Index of the entry.
+        entry: u32,
+        /// What is wrong.
+        problem: &'static str,
+    },
 }
 
 impl fmt::Display for ObjectError {
@@ -75,6 +95,8 @@ impl fmt::Display for ObjectError {
             Self::TooManyEntries { map, found, max_entries } => {
                 write!(f, "map `{map}`: {found} entries do not fit; raise max_entries ({max_entries})")
             }
+            Self::Inner { map, problem } => write!(f, "map `{map}`: {problem}"),
+            Self::Reference { map, entry, problem } => write!(f, "map `{map}`: entry {entry} {problem}"),
         }
     }
 }
@@ -94,9 +116,16 @@ impl Object {
         index
     }
 
-    /// Adds a program.
-    pub fn add_program(&mut self, program: Program) {
+    /// Adds a program and returns the index that entries of maps refer to it by.
+    pub fn add_program(&mut self, program: Program) -> ProgIdx {
+        let index = ProgIdx(u32::try_from(self.programs.len()).unwrap_or(u32::MAX));
         self.programs.push(program);
+        index
+    }
+
+    /// The program with this name.
+    pub fn program(&self, name: &str) -> Option<&Program> {
+        self.programs.iter().find(|program| program.name == name)
     }
 
     /// Checks the structure of every program and map and the references between them.
@@ -104,8 +133,43 @@ impl Object {
     /// # Errors
     /// The first thing that no executor could load.
     pub fn validate(&self) -> Result<(), ObjectError> {
-        self.maps.iter().try_for_each(check_contents)?;
+        for map in &self.maps {
+            check_contents(map)?;
+            check_inner(map)?;
+            self.check_references(map)?;
+        }
         self.programs.iter().try_for_each(|program| self.check_program(program))
+    }
+
+    fn check_references(&self, map: &MapSpec) -> Result<(), ObjectError> {
+        let mut entries = HashSet::new();
+        for (entry, reference) in &map.references {
+            let exists = match reference {
+                Reference::Map(target) => target.index() < self.maps.len(),
+                Reference::Program(target) => target.index() < self.programs.len(),
+            };
+            let fits = match reference {
+                Reference::Map(_) => map.holds_maps(),
+                Reference::Program(_) => map.map_type == MapType::ProgArray,
+            };
+            let problem = match (exists, fits) {
+                (false, _) => "refers to something that the object does not have",
+                (_, false) => "refers to something that maps of this type do not hold",
+                _ if map.key_size != 4 => "is given by its index, but the keys do not have 4 bytes",
+                // A hash map takes any key as long as there is room.
+                _ if map.map_type != MapType::HashOfMaps && *entry >= map.max_entries => {
+                    "is beyond the end; raise max_entries"
+                }
+                _ if !entries.insert(*entry) => "is given twice",
+                _ => continue,
+            };
+            return Err(ObjectError::Reference { map: map.name.clone(), entry: *entry, problem });
+        }
+        if u32::try_from(entries.len()).is_ok_and(|found| found <= map.max_entries) {
+            return Ok(());
+        }
+        let (found, max_entries) = (entries.len(), map.max_entries);
+        Err(ObjectError::TooManyEntries { map: map.name.clone(), found, max_entries })
     }
 
     fn check_program(&self, program: &Program) -> Result<(), ObjectError> {
@@ -124,6 +188,16 @@ impl Object {
         }
         Ok(())
     }
+}
+
+fn check_inner(map: &MapSpec) -> Result<(), ObjectError> {
+    let problem = match &map.inner {
+        Some(_) if !map.holds_maps() => "has an inner map, but its type holds no maps",
+        None if map.holds_maps() => "its type holds maps; say what they are like with `inner`",
+        Some(inner) if inner.holds_maps() || inner.inner.is_some() => "its inner map must not hold maps itself",
+        _ => return Ok(()),
+    };
+    Err(ObjectError::Inner { map: map.name.clone(), problem })
 }
 
 fn check_contents(map: &MapSpec) -> Result<(), ObjectError> {
@@ -174,6 +248,40 @@ mod tests {
         object.programs[0].insns.pop();
         let error = object.validate().unwrap_err();
         assert!(error.to_string().starts_with("program `f`: instruction 0: "), "{error}");
+    }
+
+    #[test]
+    fn maps_of_maps_and_programs() {
+        let mut object = object_loading(MapIdx(0).load());
+        let mut outer = MapSpec::new("outer", MapType::ArrayOfMaps, 4, 4, 2);
+        let problem = |object: &Object| object.validate().unwrap_err().to_string();
+        object.add_map(outer.clone());
+        assert_eq!(problem(&object), "map `outer`: its type holds maps; say what they are like with `inner`");
+        outer.inner = Some(Box::new(outer.clone()));
+        object.maps[1] = outer.clone();
+        assert_eq!(problem(&object), "map `outer`: its inner map must not hold maps itself");
+        outer.inner = Some(Box::new(object.maps[0].clone()));
+        outer.references = vec![(1, Reference::Map(MapIdx(0)))];
+        object.maps[1] = outer;
+        assert_eq!(object.validate(), Ok(()));
+        let cases = [
+            (vec![(2, Reference::Map(MapIdx(0)))], "entry 2 is beyond the end; raise max_entries"),
+            (vec![(0, Reference::Map(MapIdx(7)))], "entry 0 refers to something that the object does not have"),
+            (
+                vec![(0, Reference::Program(ProgIdx(0)))],
+                "entry 0 refers to something that maps of this type do not hold",
+            ),
+            (vec![(1, Reference::Map(MapIdx(0))); 2], "entry 1 is given twice"),
+        ];
+        for (references, message) in cases {
+            object.maps[1].references = references;
+            assert_eq!(problem(&object), format!("map `outer`: {message}"));
+        }
+        object.maps[1].map_type = MapType::ProgArray;
+        object.maps[1].references = vec![(0, Reference::Program(ProgIdx(0)))];
+        assert_eq!(problem(&object), "map `outer`: has an inner map, but its type holds no maps");
+        object.maps[1].inner = None;
+        assert_eq!(object.validate(), Ok(()));
     }
 
     #[test]

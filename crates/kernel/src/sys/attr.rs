@@ -17,6 +17,7 @@ pub(crate) mod cmd {
     pub(crate) const PROG_LOAD: c_int = 5;
     pub(crate) const PROG_TEST_RUN: c_int = 10;
     pub(crate) const OBJ_GET_INFO_BY_FD: c_int = 15;
+    pub(crate) const MAP_FREEZE: c_int = 22;
     pub(crate) const MAP_UPDATE_BATCH: c_int = 26;
 }
 
@@ -67,6 +68,8 @@ plain! {
         btf_fd: u32,
         btf_key_type_id: u32,
         btf_value_type_id: u32,
+        btf_vmlinux_value_type_id: u32,
+        map_extra: u64,
     }
 }
 

@@ -93,6 +93,13 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, size: ElemSize, key: &[u8]) -> Res
     unsafe { bpf(cmd::MAP_DELETE_ELEM, &mut attr) }.map(drop)
 }
 
+/// Keeps system calls from changing a map from now on.
+pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> Result<(), i32> {
+    let mut attr = MapElem { map_fd: raw(map), ..MapElem::default() };
+    // SAFETY: the kernel reads only the descriptor.
+    unsafe { bpf(cmd::MAP_FREEZE, &mut attr) }.map(drop)
+}
+
 /// Writes the key after `key`, or the first one, to `next`. `false` at the end.
 pub(crate) fn map_next_key(
     map: BorrowedFd<'_>,

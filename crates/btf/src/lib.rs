@@ -1,0 +1,44 @@
+//! A reader of BTF, the type information of BPF programs and of the kernel (Linux, `Documentation/bpf/btf.rst`).
+//!
+//! * [`Btf`] is one blob: types with a number each, and their names. It reads lazily: opening checks the outline and
+//!   builds an index of one `u32` for each type; names and members are read when they are asked for.
+//! * [`Ext`] is the content of `.BTF.ext` in an object file: which function and which source line an instruction
+//!   belongs to, and which accesses a loader may have to relocate.
+//!
+//! ```
+//! use skep_btf::{Btf, Kind, TypeId};
+//!
+//! // One type: `int` with 4 bytes, signed.
+//! let mut blob = vec![0x9f, 0xeb, 1, 0];
+//! for word in [24, 0, 16, 16, 5, /* name, INT, size, encoding */ 1, 1 << 24, 4, 1 << 24 | 32] {
+//!     blob.extend_from_slice(&u32::to_le_bytes(word));
+//! }
+//! blob.extend_from_slice(b"\0int\0");
+//! let btf = Btf::parse(blob)?;
+//! let int = btf.find("int").ok_or("no such type")?;
+//! assert_eq!(btf.size_of(int)?, 4);
+//! assert!(matches!(btf.kind(int)?, Kind::Int(int) if int.signed));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Guarantees
+//! * Any bytes give a value or a [`BtfError`] with the offset in the blob; nothing panics.
+//! * An open blob occupies its own bytes and four for each type. Every walk through types ends after
+//!   [`MAX_DEPTH`] steps.
+//! * Little-endian blobs only; a big-endian one is told apart and refused.
+
+mod blob;
+mod bytes;
+mod error;
+mod ext;
+#[doc(hidden)]
+pub mod fuzz;
+mod kind;
+
+pub use blob::{Btf, MAX_DEPTH};
+pub use error::{BtfError, Problem};
+pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
+pub use kind::{
+    Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, NameOff, Param, SectionVar,
+    TypeId, Vars,
+};

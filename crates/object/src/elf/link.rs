@@ -1,0 +1,155 @@
+//! Programs: a main function with the subprograms that it needs, and everything known about their instructions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use skep_isa::ebpf::{Insn, InsnIdx};
+
+use super::code::{Function, Functions};
+use super::debug::Debug;
+use super::error::{ElfError, ElfProblem};
+use super::{Context, DEFAULT_TYPE, Role, section_kind};
+use crate::{CoreRelocation, Function as Named, Line, Object, ProgIdx, Program};
+
+/// Most slots in one program, the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
+const MOST_SLOTS: usize = 1_000_000;
+/// Most slots in all programs together: shared subprograms could otherwise make much out of a small file.
+const MOST_SLOTS_IN_ALL: usize = 4_000_000;
+
+/// Which functions are programs.
+pub(super) struct Programs(HashMap<usize, ProgIdx>);
+
+impl Programs {
+    /// The program whose main function is the given one.
+    pub(super) fn of_function(&self, function: usize) -> Option<ProgIdx> {
+        self.0.get(&function).copied()
+    }
+}
+
+/// Puts all programs together.
+pub(super) fn link(
+    context: &Context<'_>,
+    functions: &Functions<'_>,
+    debug: &Debug,
+    object: &mut Object,
+) -> Result<Programs, ElfError> {
+    let section_of = |function: &Function<'_>| context.file.sections[function.section].name;
+    let code = context.file.sections.iter().zip(&context.roles).filter(|(_, role)| **role == Role::Code);
+    let only_text = code.into_iter().all(|(section, _)| section.name == ".text");
+    let names: Vec<Arc<str>> = functions.list.iter().map(|function| function.name.into()).collect();
+    let mut programs = HashMap::new();
+    let mut slots = 0;
+    for (main, function) in functions.list.iter().enumerate() {
+        let section = section_of(function);
+        if !function.global || (section == ".text" && !only_text) {
+            continue;
+        }
+        let too_large = || ElfError::in_section(section, ElfProblem::TooLarge).about(function.name);
+        let layout = Layout::new(functions, main).ok_or_else(too_large)?;
+        slots += layout.slots;
+        if slots > MOST_SLOTS_IN_ALL {
+            return Err(too_large());
+        }
+        let kind = section_kind(section);
+        let mut program =
+            Program::new(function.name, kind.map_or(DEFAULT_TYPE, |kind| kind.prog_type), layout.insns(functions));
+        program.attach_type = kind.and_then(|kind| kind.attach_type);
+        program.flags = kind.map(|kind| kind.flags).unwrap_or_default();
+        program.section = section.to_owned();
+        layout.describe(functions, &names, debug, &mut program);
+        programs.insert(main, object.add_program(program));
+    }
+    Ok(Programs(programs))
+}
+
+/// The functions of one program and where they start.
+struct Layout {
+    /// Positions in the list of functions, in the order of the code.
+    order: Vec<usize>,
+    /// The first slot of each.
+    starts: HashMap<usize, usize>,
+    /// Slots in all of them.
+    slots: usize,
+}
+
+impl Layout {
+    /// The main function, then each function where it is first referred to, its own subprograms before those that the
+    /// caller refers to later: libbpf's order. `None` if that is too much.
+    fn new(functions: &Functions<'_>, main: usize) -> Option<Self> {
+        let mut layout = Self { order: Vec::new(), starts: HashMap::new(), slots: 0 };
+        layout.append(functions, main)?;
+        // Functions on the way from the main function, and how many of their references were followed.
+        let mut path = vec![(main, 0)];
+        while let Some((function, followed)) = path.last_mut() {
+            let Some(reference) = functions.list[*function].references.get(*followed) else {
+                path.pop();
+                continue;
+            };
+            *followed += 1;
+            if !layout.starts.contains_key(&reference.function) {
+                layout.append(functions, reference.function)?;
+                path.push((reference.function, 0));
+            }
+        }
+        Some(layout)
+    }
+
+    fn append(&mut self, functions: &Functions<'_>, function: usize) -> Option<()> {
+        self.order.push(function);
+        self.starts.insert(function, self.slots);
+        self.slots += functions.list[function].insns.len();
+        (self.slots <= MOST_SLOTS).then_some(())
+    }
+
+    fn parts<'f, 'a>(
+        &self,
+        functions: &'f Functions<'a>,
+    ) -> impl Iterator<Item = (usize, usize, &'f Function<'a>)> + use<'f, 'a, '_> {
+        self.order.iter().map(|function| (*function, self.starts[function], &functions.list[*function]))
+    }
+
+    /// The code with the distances between functions filled in.
+    fn insns(&self, functions: &Functions<'_>) -> Vec<Insn> {
+        let mut insns = Vec::with_capacity(self.slots);
+        for (_, start, function) in self.parts(functions) {
+            insns.extend_from_slice(&function.insns);
+            for reference in &function.references {
+                let at = start + reference.at.index();
+                let insn: &mut Insn = &mut insns[at];
+                if insn.code == LOAD_IMM {
+                    insn.src = PSEUDO_FUNC;
+                    // What the compiler stored beside it was only meant for the linker.
+                    insns[at + 1].imm = 0;
+                }
+                // Both fit: a program has at most a million slots.
+                insns[at].imm = self.starts[&reference.function] as i32 - at as i32 - 1;
+            }
+        }
+        insns
+    }
+
+    /// Names of functions, source lines and relocations.
+    fn describe(&self, functions: &Functions<'_>, names: &[Arc<str>], debug: &Debug, program: &mut Program) {
+        for (index, start, function) in self.parts(functions) {
+            let place = |slot: u32| InsnIdx::new(start + slot as usize);
+            program.functions.push(Named { at: place(0), name: names[index].clone(), ty: debug.type_of(function) });
+            program.lines.extend(debug.lines(function).map(|(slot, line)| Line {
+                at: place(slot),
+                file: debug.text(line.file),
+                line: line.line,
+                column: line.column,
+                text: debug.text(line.text),
+            }));
+            program.core_relocations.extend(debug.relocations(function).map(|(slot, relocation)| CoreRelocation {
+                at: place(slot),
+                kind: relocation.kind,
+                ty: relocation.ty.0,
+                access: debug.text(relocation.access),
+            }));
+        }
+    }
+}
+
+/// Opcode of a 64-bit immediate load, and the source field that makes it the address of a function (RFC 9669, 5.4).
+const LOAD_IMM: u8 = 0x18;
+const PSEUDO_FUNC: u8 = 4;

@@ -1,0 +1,191 @@
+//! From an ELF object as clang makes it for BPF to an [`Object`].
+//!
+//! ```text
+//! bytes --file--> sections, symbols --maps--> maps, roles of sections --code--> functions --link--> programs
+//!                                                                                 debug --^ lines, relocations
+//! ```
+//!
+//! What lives here: the order of the steps, and what each section is for. The conventions are those of libbpf, because
+//! sources and compilers follow it.
+
+mod code;
+mod debug;
+mod error;
+mod file;
+mod link;
+mod maps;
+mod sections;
+
+use std::collections::HashMap;
+
+use skep_btf::Btf;
+use skep_isa::ProgType;
+
+pub use error::{ElfError, ElfProblem};
+pub use sections::{SectionKind, section_kind};
+
+use code::Functions;
+use debug::Debug;
+use file::{File, Place, Symbol};
+
+use crate::{MapFlags, MapIdx, MapSpec, Object};
+
+/// What a section is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Instructions.
+    Code,
+    /// Definitions of maps, by types or as structures.
+    Maps,
+    /// Variables, which are the only value of this map.
+    Data(MapIdx),
+    /// The compiler's and linker's own.
+    Other,
+}
+
+/// Everything that the steps share.
+struct Context<'a> {
+    file: File<'a>,
+    btf: Option<Btf>,
+    roles: Vec<Role>,
+    /// The symbols that each section defines, in the order of the file.
+    symbols_of: HashMap<usize, Vec<Symbol<'a>>>,
+    /// Where each map is defined: section, offset, and the map.
+    map_places: Vec<(usize, u64, MapIdx)>,
+}
+
+impl Object {
+    /// Reads an object file that clang made for BPF (`clang -O2 -g -target bpf -c`).
+    ///
+    /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type from the name of
+    ///   the section. Names without meaning give socket filters, the type with the fewest rights. Functions in `.text`
+    ///   are subprograms, unless there is no other code: then they are socket filters, too.
+    /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls.
+    /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
+    ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
+    /// * Source lines, names of functions and relocations of the kernel's types are kept as data. The latter are not
+    ///   applied: see [`Program::core_relocations`](crate::Program::core_relocations).
+    ///
+    /// The result passes [`Object::validate`].
+    ///
+    /// # Errors
+    /// Files that are no such object, are damaged, or refer to what only the running kernel has.
+    ///
+    /// ```
+    /// use skep_object::Object;
+    ///
+    /// let error = Object::from_elf(b"#!/bin/sh\n").unwrap_err();
+    /// assert!(error.to_string().contains("not an ELF file"), "{error}");
+    /// ```
+    pub fn from_elf(bytes: &[u8]) -> Result<Self, ElfError> {
+        let file = File::parse(bytes)?;
+        let mut object = Self::new(&license(&file)?);
+        if let Some(section) = file.sections.iter().find(|section| section.name.starts_with(".struct_ops")) {
+            return Err(ElfError::in_section(section.name, ElfProblem::StructOps));
+        }
+        let btf = match file.section(".BTF") {
+            Some(section) => Some(Btf::parse(section.data.to_vec())?),
+            None => None,
+        };
+        if let Some(btf) = &btf {
+            object.btf = btf.bytes().to_vec();
+        }
+        let roles = vec![Role::Other; file.sections.len()];
+        let mut symbols_of: HashMap<usize, Vec<Symbol<'_>>> = HashMap::new();
+        for symbol in &file.symbols {
+            if let Place::Section(section) = symbol.place {
+                symbols_of.entry(section).or_default().push(*symbol);
+            }
+        }
+        let mut context = Context { file, btf, roles, symbols_of, map_places: Vec::new() };
+        let with_entries = maps::define(&mut context, &mut object)?;
+        define_variables(&mut context, &mut object)?;
+        let functions = Functions::read(&context)?;
+        let debug = Debug::read(&context)?;
+        let programs = link::link(&context, &functions, &debug, &mut object)?;
+        maps::fill(&context, &with_entries, &functions, &programs, &mut object)?;
+        object.validate().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
+        Ok(object)
+    }
+}
+
+/// The text of section `license`, empty if there is none.
+fn license(file: &File<'_>) -> Result<String, ElfError> {
+    let Some(section) = file.section("license") else { return Ok(String::new()) };
+    let text = section.data.split(|byte| *byte == 0).next().unwrap_or_default();
+    let text = std::str::from_utf8(text).map_err(|_| ElfError::in_section(section.name, ElfProblem::Name))?;
+    Ok(text.to_owned())
+}
+
+/// Says what each section is for and makes maps of those with variables.
+fn define_variables(context: &mut Context<'_>, object: &mut Object) -> Result<(), ElfError> {
+    for (section, role) in context.file.sections.iter().zip(&mut context.roles) {
+        if section.is_code() {
+            *role = Role::Code;
+        }
+        let base = [".data", ".rodata", ".bss"]
+            .into_iter()
+            .find(|base| section.name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
+        let Some(base) = base.filter(|_| *role == Role::Other && section.is_allocated()) else { continue };
+        let size = u32::try_from(section.size);
+        let size = size.map_err(|_| ElfError::in_section(section.name, ElfProblem::TooLarge))?;
+        let mut map = MapSpec::new(section.name, skep_isa::MapType::Array, 4, size, 1);
+        if base == ".rodata" {
+            map.flags = MapFlags::READ_ONLY_FOR_PROGRAMS;
+            map.frozen = true;
+        }
+        if !section.is_zeros() {
+            map.contents = vec![(vec![0; 4], section.data.to_vec())];
+        }
+        *role = Role::Data(object.add_map(map));
+    }
+    Ok(())
+}
+
+impl<'a> Context<'a> {
+    /// The symbols that a section defines.
+    fn symbols_of(&self, section: usize) -> &[Symbol<'a>] {
+        self.symbols_of.get(&section).map_or(&[], Vec::as_slice)
+    }
+
+    /// The symbol of a relocation.
+    fn symbol(&self, index: usize) -> Symbol<'a> {
+        self.file.symbols[index]
+    }
+
+    /// The section that a symbol is defined in and what it is for.
+    fn section_of(&self, symbol: &Symbol<'_>) -> Result<(usize, Role), ElfError> {
+        match symbol.place {
+            Place::Section(section) => Ok((section, self.roles[section])),
+            Place::Common => Err(ElfError::new(ElfProblem::Common).about(symbol.name)),
+            Place::Absolute => Err(ElfError::new(ElfProblem::Undefined).about(symbol.name)),
+            Place::Undefined => Err(ElfError::new(self.missing(symbol.name)).about(symbol.name)),
+        }
+    }
+
+    /// Why a symbol is not defined: the section that its declaration names in the type information.
+    fn missing(&self, name: &str) -> ElfProblem {
+        let Some(btf) = &self.btf else { return ElfProblem::Undefined };
+        let declares = |section: &str| {
+            let kind = btf.find(section).map(|id| btf.kind(id));
+            let Some(Ok(skep_btf::Kind::Datasec { vars, .. })) = kind else { return false };
+            vars.iter().any(|var| btf.name(var.ty) == Ok(name))
+        };
+        if declares(".kconfig") {
+            ElfProblem::Kconfig
+        } else if declares(".ksyms") {
+            ElfProblem::KernelSymbol
+        } else {
+            ElfProblem::Undefined
+        }
+    }
+
+    /// The map that is defined at an offset of a section.
+    fn map_at(&self, section: usize, offset: u64) -> Option<MapIdx> {
+        let place = self.map_places.binary_search_by_key(&(section, offset), |place| (place.0, place.1));
+        place.ok().map(|index| self.map_places[index].2)
+    }
+}
+
+/// The type of programs in sections whose name says nothing: the one with the fewest rights.
+const DEFAULT_TYPE: ProgType = ProgType::SocketFilter;
