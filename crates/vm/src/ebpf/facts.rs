@@ -7,7 +7,7 @@ use skep_isa::ebpf::{AluOp, Callee, Imm64, Op, Reg, Size, Src, Width};
 
 use super::flow::{RegSet, writes};
 use super::helpers::{Helpers, Kind};
-use super::layout::{FRAME_BYTES, PAGE_BYTES};
+use super::layout::{FRAME_BYTES, MAX_FRAMES, PAGE_BYTES};
 use super::program::{Function, Program, Step};
 
 /// Numbers below it are small: added to an offset of 16 bits they stay inside the cage and its guards.
@@ -183,31 +183,94 @@ fn alu(width: Width, op: AluOp, a: Fact, b: Fact) -> Fact {
     }
 }
 
-/// Bytes at the end of the stack page that a run may change: all of them if the program calls functions or lets the
-/// frame pointer out of sight.
-pub(crate) fn dirty_stack(program: &Program) -> u32 {
-    let mut dirty = 0;
-    for step in &program.steps {
-        match step.op {
-            Op::Call(Callee::Local(_) | Callee::Reg(_)) => return PAGE_BYTES,
-            Op::Store { base: Reg::R10, off, .. } => dirty = dirty.max(u32::from((-off.min(0)).unsigned_abs())),
-            op if names_frame_pointer(op) => return PAGE_BYTES,
-            _ => {}
+/// Bytes at the end of the stack page that a run may change: all of them if a pointer into the stack gets out of sight.
+pub(crate) fn dirty_stack(program: &Program, helpers: &Helpers) -> u32 {
+    // Most programs without calls that name the frame pointer only in accesses need no analysis.
+    let plain = program.functions.len() == 1 && !program.steps.iter().any(|step| copies_frame_pointer(step.op));
+    let facts = if plain { Vec::new() } else { facts(program, helpers) };
+    let mut lowest = vec![0; program.functions.len()];
+    for (function, low) in program.functions.iter().zip(&mut lowest) {
+        for at in function.range() {
+            let mut before = NOTHING;
+            before[10] = Fact::Frame(0);
+            let before = if plain { &before } else { &facts[at] };
+            match lowest_use(&program.steps[at], before, helpers) {
+                Some(place) => *low = place.min(*low),
+                None => return PAGE_BYTES,
+            }
         }
     }
-    dirty.min(FRAME_BYTES)
+    let Some(depths) = depths(program) else { return PAGE_BYTES };
+    let used = depths.iter().zip(lowest).map(|(depth, low): (&u32, i32)| depth * FRAME_BYTES + low.unsigned_abs());
+    used.max().unwrap_or(0).min(PAGE_BYTES)
 }
 
-/// Whether an instruction reads register 10 for anything but a load.
-fn names_frame_pointer(op: Op) -> bool {
-    let r10 = RegSet::of(Reg::R10);
+/// Whether an instruction puts the frame pointer where it is not seen any more without analysis.
+fn copies_frame_pointer(op: Op) -> bool {
     match op {
-        Op::Alu { src: Src::Reg(src), .. } | Op::JumpIf { src: Src::Reg(src), .. } => src == Reg::R10,
-        Op::MovSx { src, .. } => src == Reg::R10,
-        Op::JumpIf { dst, .. } => RegSet::of(dst) == r10,
-        Op::Store { src: Src::Reg(src), .. } => src == Reg::R10,
-        Op::StoreRelease { .. } | Op::Atomic { .. } => true,
-        Op::LdInd { src, .. } => src == Reg::R10,
+        Op::Alu { src: Src::Reg(src), .. } | Op::Store { src: Src::Reg(src), .. } => src == Reg::R10,
+        Op::MovSx { src, .. } | Op::LdInd { src, .. } => src == Reg::R10,
+        Op::StoreRelease { src, .. } | Op::Atomic { src, .. } => src == Reg::R10,
         _ => false,
+    }
+}
+
+/// The lowest place in its frame that a step writes, as a distance from the end; `None` if it lets a pointer into the
+/// frame out of sight.
+fn lowest_use(step: &Step, facts: &Facts, helpers: &Helpers) -> Option<i32> {
+    let frame = |reg: Reg| match facts[reg.index()] {
+        Fact::Frame(at) => Some(at),
+        _ => None,
+    };
+    let hidden = |src: Src| matches!(src, Src::Reg(reg) if frame(reg).is_some());
+    match step.op {
+        Op::Store { base, off, src, .. } if !hidden(src) => Some(frame(base).map_or(0, |at| at + i32::from(off))),
+        Op::StoreRelease { base, off, src, .. } | Op::Atomic { base, off, src, .. } if frame(src).is_none() => {
+            Some(frame(base).map_or(0, |at| at + i32::from(off)))
+        }
+        Op::Store { .. } | Op::StoreRelease { .. } | Op::Atomic { .. } => None,
+        Op::Alu { dst, src, op, .. } => {
+            let after = transfer(step, *facts, helpers)[dst.index()];
+            let pointer = hidden(src) || (op != AluOp::Mov && frame(dst).is_some());
+            (!pointer || matches!(after, Fact::Frame(_))).then_some(0)
+        }
+        Op::MovSx { src, .. } | Op::LdInd { src, .. } => frame(src).is_none().then_some(0),
+        Op::Neg { dst, .. } | Op::Swap { dst, .. } => frame(dst).is_none().then_some(0),
+        Op::Exit => frame(Reg::R0).is_none().then_some(0),
+        Op::Call(Callee::Helper(_)) => {
+            let kind = helpers.at(step.target).map_or(Kind::Registered, |helper| helper.kind);
+            let pointers = RegSet::ARGUMENTS.iter().filter_map(frame);
+            // What helpers write begins where an argument points to. Other code may be given the pointer by the rest.
+            matches!(kind, Kind::Plain | Kind::MapLookup).then(|| pointers.min().unwrap_or(0))
+        }
+        Op::Call(Callee::Local(_)) => RegSet::ALL.iter().all(|reg| frame(reg).is_none()).then_some(0),
+        Op::Call(_) => None,
+        _ => Some(0),
+    }
+}
+
+/// For each function the most functions that can be active around it; `None` if it can call itself.
+fn depths(program: &Program) -> Option<Vec<u32>> {
+    let mut depths = vec![0u32; program.functions.len()];
+    loop {
+        let mut changed = false;
+        for (index, function) in program.functions.iter().enumerate() {
+            for step in &program.steps[function.range()] {
+                if let Op::Call(Callee::Local(_)) = step.op {
+                    let callee = program.function_of(step.target as usize);
+                    let depth = depths[index] + 1;
+                    if depth > depths[callee] {
+                        if depth > MAX_FRAMES {
+                            return None;
+                        }
+                        depths[callee] = depth;
+                        changed = true;
+                    }
+                }
+            }
+        }
+        if !changed {
+            return Some(depths);
+        }
     }
 }

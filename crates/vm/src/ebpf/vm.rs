@@ -228,7 +228,7 @@ impl Setup {
             .into_iter()
             .map(|(name, prog_type, insns)| {
                 let program = Program::new(&name, prog_type, &insns, &helpers, &offsets);
-                program.map(Loaded::new).map_err(|error| SetupError::Program { name, error })
+                program.map(|program| Loaded::new(program, &helpers)).map_err(|error| SetupError::Program { name, error })
             })
             .collect::<Result<_, _>>()?;
         let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, proved, blinding };
@@ -248,8 +248,8 @@ pub(crate) struct Loaded {
 }
 
 impl Loaded {
-    fn new(program: Program) -> Self {
-        let dirty_stack = super::facts::dirty_stack(&program);
+    fn new(program: Program, helpers: &Helpers) -> Self {
+        let dirty_stack = super::facts::dirty_stack(&program, helpers);
         Self { program, forms: Default::default(), compiled: OnceLock::new(), dirty_stack }
     }
 }
@@ -411,6 +411,14 @@ impl Vm {
             Engine::Interpreter => self.shared.first_cell(program, Form::Fast).1 == 0,
             Engine::InterpreterByPage => self.shared.first_cell(program, Form::StepPages).1 == 0,
         }
+    }
+
+    /// The machine code of a program as it is in memory, empty if it can only be interpreted here.
+    ///
+    /// # Panics
+    /// If there is no program with this index.
+    pub fn machine_code(&self, program: usize) -> Vec<u8> {
+        self.shared.compiled(program).map_or_else(Vec::new, Compiled::bytes)
     }
 
     /// The index of the program with this name.

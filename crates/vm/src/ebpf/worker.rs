@@ -268,10 +268,20 @@ impl Worker {
     }
 
     /// Makes the stack all zeros; `dirty` bytes at its end may not be zero after the coming run.
+    #[inline]
     fn scrub_stack(&mut self, dirty: u32) {
-        let len = self.dirty as usize;
-        // SAFETY: the stack is mapped, and no program runs.
-        unsafe { ptr::write_bytes(self.machine.space.base().add(STACK_END as usize - len), 0, len) };
+        // Word by word: library functions use masked stores for short lengths, and those that reach into the
+        // inaccessible page behind the stack take a hundred nanoseconds although they write nothing there.
+        let words = self.dirty.div_ceil(8) as usize;
+        // SAFETY: the stack is mapped and ends at the end of a page, and no program runs.
+        unsafe {
+            let end = self.machine.space.base().add(STACK_END as usize).cast::<u64>();
+            if words >= 64 {
+                ptr::write_bytes(end.sub(words), 0, words);
+            } else {
+                (1..=words).for_each(|word| end.sub(word).write_volatile(0));
+            }
+        }
         self.dirty = dirty;
     }
 }

@@ -65,14 +65,10 @@ impl Compiled {
         self.block.address + self.functions.get(index).copied().unwrap_or(0) as usize
     }
 
-    /// Bytes of machine code.
-    pub(crate) const fn len(&self) -> usize {
-        self.block.len
-    }
-
-    /// Address of the first byte of machine code.
-    pub(crate) const fn address(&self) -> usize {
-        self.block.address
+    /// A copy of the machine code.
+    pub(crate) fn bytes(&self) -> Vec<u8> {
+        // SAFETY: the block is mapped and readable as long as it lives, and nothing writes to it.
+        unsafe { std::slice::from_raw_parts(self.block.address as *const u8, self.block.len) }.to_vec()
     }
 
     /// The distance of an address from the start of the code, if it is in it.
