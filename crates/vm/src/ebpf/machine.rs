@@ -5,9 +5,12 @@
 
 use std::any::Any;
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::Arc;
+
+use skep_isa::MapType;
 
 use super::fault::{FaultKind, Region};
 use super::interpreter;
@@ -128,13 +131,12 @@ impl Machine {
     }
 
     /// The check for regions of many objects, and the fault of an access that fits none.
-    #[cold]
     pub(crate) fn slow_check(&self, address: u64, size: u32, access: Access) -> Result<*mut u8, FaultKind> {
         if self.model == Model::Precise
             && let Ok(offset) = u32::try_from(address)
             && let Some(placed) = self.placed_at(offset)
-            && (access == Access::Read || placed.map.is_writable_by_programs())
             && placed.holds(offset, size)
+            && (access == Access::Read || placed.map.is_writable_by_programs())
         {
             // SAFETY: the offset lies in the cage.
             return Ok(unsafe { self.base.add(offset as usize) });
@@ -152,6 +154,7 @@ impl Machine {
     }
 
     /// The fault of an access to `size` bytes at `address`.
+    #[cold]
     pub(crate) fn out_of_bounds(&self, address: u64, size: u32, access: Access) -> FaultKind {
         let address = if self.model == Model::Pages { u64::from(address as u32) } else { address };
         FaultKind::OutOfBounds { address, size, access, region: self.region(address) }
@@ -287,13 +290,37 @@ impl Machine {
     #[inline]
     pub fn map_find(&mut self, handle: u64, key: u64) -> Result<u64, FaultKind> {
         let placed = self.placed_map(handle)?;
-        let key = self.bytes(key, placed.map.shape().key_size)?;
-        match placed.map.find(&key, self.cpu()) {
-            Some(offset) => Ok(u64::from(placed.offset + offset)),
-            None => match placed.map.inner(&key) {
-                Some(inner) => self.handle_of(&inner),
-                None => Ok(0),
-            },
+        let cpu = self.cpu();
+        let found = self.with_key(key, placed.map.shape().key_size, |key| {
+            placed.map.find(key, cpu).map_or_else(|| Err(placed.map.inner(key)), Ok)
+        })?;
+        match found {
+            Ok(offset) => Ok(u64::from(placed.offset + offset)),
+            Err(None) => Ok(0),
+            Err(Some(inner)) => self.handle_of(&inner),
+        }
+    }
+
+    /// Calls a function with a copy of a key. Keys of the usual sizes are copied with single loads and stores of just
+    /// their size: what reads them then need not wait for parts to come together.
+    #[inline]
+    fn with_key<T>(&self, address: u64, size: u32, function: impl FnOnce(&[u8]) -> T) -> Result<T, FaultKind> {
+        let from = self.check(address, size, Access::Read)?;
+        let mut key = MaybeUninit::<[u64; 8]>::uninit();
+        let to = key.as_mut_ptr().cast::<u8>();
+        if size as usize > size_of_val(&key) {
+            let bytes = self.bytes(address, size)?;
+            return Ok(function(&bytes));
+        }
+        // SAFETY: `size` bytes at `from` are mapped, and the array has room for them.
+        unsafe {
+            match size {
+                4 => to.cast::<u32>().write(from.cast::<u32>().read_unaligned()),
+                8 => to.cast::<u64>().write(from.cast::<u64>().read_unaligned()),
+                16 => to.cast::<[u64; 2]>().write(from.cast::<[u64; 2]>().read_unaligned()),
+                _ => ptr::copy_nonoverlapping(from, to, size as usize),
+            }
+            Ok(function(std::slice::from_raw_parts(to, size as usize)))
         }
     }
 
@@ -330,7 +357,10 @@ impl Machine {
             self.space.map_shared(offset, values.file_len(), values.as_fd(), writable)?;
         }
         let pages = Extent { start: placed.offset, len: values.len() as u32 };
-        self.space.describe(placed.offset, pages.len.div_ceil(SLOT_BYTES), None, pages, writable);
+        // The one value of an array, as of global data, is known without the slow check.
+        let single = placed.map.kind() == MapType::Array && placed.map.shape().max_entries == 1;
+        let object = single.then(|| Extent { start: placed.offset, len: placed.map.shape().value_size });
+        self.space.describe(placed.offset, pages.len.div_ceil(SLOT_BYTES), object, pages, writable);
         Ok(())
     }
 

@@ -58,6 +58,17 @@ impl Lower<'_> {
         Operand { mem: sum(BASE, ADDRESS, 0), place }
     }
 
+    /// The operand at a constant and an index of any size.
+    pub(super) fn indexed(&mut self, index: Reg, constant: i32) -> Operand {
+        if self.plan.options.proved {
+            let place = Some(Place::Register { number: index.number(), off: constant });
+            return Operand { mem: sum(BASE, index, constant), place };
+        }
+        self.asm.lea(Width::W32, ADDRESS, Mem::new(index, constant));
+        let place = Some(Place::Register { number: ADDRESS.number(), off: 0 });
+        Operand { mem: sum(BASE, ADDRESS, 0), place }
+    }
+
     /// Notes the access that was emitted at `start`.
     pub(super) fn note(&mut self, at: usize, start: usize, operand: Operand, size: Size, access: Access) {
         self.note_with(at, start, operand, size, access, None);
@@ -146,10 +157,16 @@ impl Lower<'_> {
     /// As [`operand`](Self::operand), stopping where the address is no multiple of the size.
     fn aligned(&mut self, at: usize, base: BpfReg, off: i16, size: Size, access: Access) -> Operand {
         let operand = self.operand(at, base, off, size, access);
-        if self.plan.options.proved || size == Size::B {
+        let bytes = size.bytes();
+        let known = match self.plan.facts[at][base.index()] {
+            // Frames end at multiples of their size.
+            Fact::Frame(place) => (place + i32::from(off)).cast_unsigned().is_multiple_of(bytes),
+            Fact::Number(number) => number.wrapping_add_signed(off.into()).is_multiple_of(bytes.into()),
+            _ => false,
+        };
+        if self.plan.options.proved || known {
             return operand;
         }
-        let bytes = size.bytes();
         let stop = Reason::Misaligned { size: bytes };
         // The base of the cage is the start of a page.
         self.asm.lea(Width::W64, VALUE, operand.mem);

@@ -3,7 +3,7 @@
 //! A pattern looks only at steps that nothing but the one in front of them leads to, and drops a register's value only
 //! where nothing reads it any more. What a program can see stays the same, also when one of the steps faults.
 
-use skep_isa::ebpf::{AluOp, Op, Reg as BpfReg, Size, Src, Width};
+use skep_isa::ebpf::{AluOp, Imm64, Op, Reg as BpfReg, Size, Src, Width};
 
 use super::arith::two_operand;
 use super::lower::{Lower, host};
@@ -22,6 +22,7 @@ impl Lower<'_> {
         match (step.op, next.op) {
             (Op::Alu { op: AluOp::Mov, .. }, _) => self.rotate(at).or_else(|| self.three_operands(at, step, next)),
             (Op::Alu { op: AluOp::Lsh, .. }, _) => self.rotate(at).or_else(|| self.extension(step, next)),
+            (Op::LoadImm { .. }, Op::Alu { op: AluOp::Add, .. }) => self.constant_plus(at, step, next),
             (Op::Load { .. }, Op::Alu { .. }) => self.read_modify_write(at).or_else(|| self.load_operand(at, step, next)),
             _ => None,
         }
@@ -64,6 +65,58 @@ impl Lower<'_> {
             _ => return None,
         }
         Some(2)
+    }
+
+    /// `dst = constant; dst += src`, and an access there if nothing else reads `dst`: how compilers index global data.
+    fn constant_plus(&mut self, at: usize, step: &Step, next: &Step) -> Option<usize> {
+        let Op::LoadImm { dst, value: Imm64::Value(value) } = step.op else { return None };
+        let Op::Alu { width: Width::W64, dst: sum, src: Src::Reg(src), .. } = next.op else { return None };
+        let value = i32::try_from(value).ok()?;
+        if sum != dst || src == dst {
+            return None;
+        }
+        if let Some(used) = self.indexed_access(at + 2, dst, src, value) {
+            return Some(used + 2);
+        }
+        self.asm.lea(Width::W64, host(dst), Mem::new(host(src), value));
+        Some(2)
+    }
+
+    /// An access at `constant + index + off` with the address in `sum`, which is not read again.
+    fn indexed_access(&mut self, at: usize, sum: BpfReg, index: BpfReg, constant: i32) -> Option<usize> {
+        let op = self.follower(at - 1)?.op;
+        let (size, off) = match op {
+            Op::Load { size, dst, base, off, .. } if base == sum && (dst == sum || !self.plan.live[at].has(sum)) => {
+                (size, off)
+            }
+            Op::Store { size, base, off, src } if base == sum && src != Src::Reg(sum) && !self.plan.live[at].has(sum) => {
+                (size, off)
+            }
+            _ => return None,
+        };
+        let operand = self.indexed(host(index), constant.checked_add(off.into())?);
+        let start = self.asm.position();
+        let access = match op {
+            Op::Load { signed, dst, .. } => {
+                if signed && size != Size::DW {
+                    self.asm.movsx(Width::W64, size, host(dst), operand.mem);
+                } else {
+                    self.asm.movzx(size, host(dst), operand.mem);
+                }
+                Access::Read
+            }
+            Op::Store { src: Src::Reg(src), .. } => {
+                self.asm.store(size, operand.mem, host(src));
+                Access::Write
+            }
+            Op::Store { src: Src::Imm(imm), .. } => {
+                self.asm.store_imm(size, operand.mem, imm);
+                Access::Write
+            }
+            _ => return None,
+        };
+        self.note(at, start, operand, size, access);
+        Some(1)
     }
 
     /// `dst = from; dst <<= 32` has been seen and `dst >>= 32` or `dst s>>= 32` may follow.
