@@ -15,7 +15,10 @@ impl LoadedMap {
     ///
     /// # Errors
     /// The number, or [`KernelError`]'s text if the new map cannot be examined.
-    pub fn create_or_errno(definition: &MapDefinition<'_>, inner: Option<&Self>) -> Result<Result<Self, i32>, KernelError> {
+    pub fn create_or_errno(
+        definition: &MapDefinition<'_>,
+        inner: Option<&Self>,
+    ) -> Result<Result<Self, i32>, KernelError> {
         let attr = MapCreate {
             map_type: definition.map_type.number(),
             key_size: definition.key_size,

@@ -305,7 +305,8 @@ fn maps_of_maps() {
                 for (key, flags) in [(0_u32, 0), (1, 1), (1, 2), (2, 0)] {
                     let key = key.to_ne_bytes();
                     let descriptor = kernel_inner.as_fd().as_raw_fd().to_ne_bytes();
-                    let expected = kernel.update_with_flags(&key, &descriptor, flags).map_err(|errno| -i64::from(errno));
+                    let expected =
+                        kernel.update_with_flags(&key, &descriptor, flags).map_err(|errno| -i64::from(errno));
                     let outcome = ours.user().set_inner(&key, our_inner.clone(), flags).map_err(|error| error.errno());
                     assert_eq!(outcome, expected, "{outer_kind} of {template:?}: {candidate:?} {key:?} {flags}");
                 }

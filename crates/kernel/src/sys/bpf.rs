@@ -73,8 +73,7 @@ fn fits(size: ElemSize, key: &[u8], value: Option<&[u8]>) -> Result<(), i32> {
 /// `size` must be the map's own; [`crate::LoadedMap`] asks the kernel for it.
 pub(crate) fn map_update(map: BorrowedFd<'_>, size: ElemSize, key: &[u8], value: &[u8], flags: u64) -> Result<(), i32> {
     fits(size, key, Some(value))?;
-    let mut attr =
-        MapElem { map_fd: raw(map), key: key_address(key), value: address(value.as_ptr()), flags, pad: 0 };
+    let mut attr = MapElem { map_fd: raw(map), key: key_address(key), value: address(value.as_ptr()), flags, pad: 0 };
     // SAFETY: key and value have the lengths that the kernel reads.
     unsafe { bpf(cmd::MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }

@@ -70,7 +70,8 @@ pub fn plan(bytes: &mut Bytes<'_>, cpus: u32) -> Plan {
         MapType::Queue | MapType::Stack | MapType::BloomFilter => 0,
         _ => bytes.pick(&[1, 3, 4, 6, 8, 11, 16, 21]),
     };
-    let shape = Shape { key_size, value_size: bytes.pick(&[1, 4, 8, 9, 24]), max_entries: bytes.pick(&[1, 3, 6, 9]), flags };
+    let shape =
+        Shape { key_size, value_size: bytes.pick(&[1, 4, 8, 9, 24]), max_entries: bytes.pick(&[1, 3, 6, 9]), flags };
     let count = bytes.below(80);
     let steps = (0..count).map(|_| step(bytes, kind, shape, cpus)).collect();
     Plan { kind, shape, steps }
@@ -218,7 +219,9 @@ impl Model {
                 .map(|index| (index.to_ne_bytes().to_vec(), vec![0; shape.value_size as usize]))
                 .collect(),
             MapType::PercpuArray => (0..shape.max_entries)
-                .map(|index| (index.to_ne_bytes().to_vec(), vec![0; (shape.value_size.next_multiple_of(8) * CPUS) as usize]))
+                .map(|index| {
+                    (index.to_ne_bytes().to_vec(), vec![0; (shape.value_size.next_multiple_of(8) * CPUS) as usize])
+                })
                 .collect(),
             _ => Vec::new(),
         };

@@ -223,7 +223,9 @@ impl<'m> UserSide<'m> {
     /// Whether batch operations exist: not for arrays with gaps and maps without keys.
     fn check_batches(self) -> Result<(), MapError> {
         match self.map.storage {
-            Storage::Array(_) | Storage::Hash(_) | Storage::LpmTrie(_) if self.map.kind != MapType::DevmapHash => Ok(()),
+            Storage::Array(_) | Storage::Hash(_) | Storage::LpmTrie(_) if self.map.kind != MapType::DevmapHash => {
+                Ok(())
+            }
             _ => Err(MapError::NotSupported("this type of map has no batch operations")),
         }
     }
