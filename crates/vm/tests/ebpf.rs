@@ -411,14 +411,17 @@ fn map_helpers() {
 #[test]
 fn maps_that_programs_may_only_read() {
     let flags = MapFlags::READ_ONLY_FOR_PROGRAMS.0;
-    let map = || vec![Arc::new(Map::new(MapType::Array, Shape { key_size: 4, value_size: 8, max_entries: 1, flags }).unwrap())];
+    let map = || {
+        vec![Arc::new(Map::new(MapType::Array, Shape { key_size: 4, value_size: 8, max_entries: 1, flags }).unwrap())]
+    };
     let value = Op::LoadImm { dst: R1, value: Imm64::MapFdValue { fd: 0, offset: 4 } };
     let read = run_on(&[value, load(Size::W, R0, R1, 0), Op::Exit], &[], &map);
     assert_eq!(read, Ok(0));
     let written = run_on(&[value, store(Size::W, R1, 0, 1), Op::Exit], &[], &map);
     assert!(matches!(written.unwrap_err().kind, FaultKind::OutOfBounds { access: Access::Write, .. }));
     // A read-modify-write, which is one instruction in compiled code, faults where it writes.
-    let both = [value, load(Size::W, R2, R1, 0), alu(AluOp::Add, R2, Src::Imm(1)), store_reg(Size::W, R1, 0, R2), Op::Exit];
+    let both =
+        [value, load(Size::W, R2, R1, 0), alu(AluOp::Add, R2, Src::Imm(1)), store_reg(Size::W, R1, 0, R2), Op::Exit];
     assert_eq!(run_on(&both, &[], &map).unwrap_err().at, InsnIdx(4));
     let jit = run_vm(&vm(&both, &map()), Engine::Jit, &mut [], &Metadata::default()).unwrap_err();
     assert!(jit.at == InsnIdx(4) && matches!(jit.kind, FaultKind::OutOfBounds { access: Access::Write, .. }), "{jit}");

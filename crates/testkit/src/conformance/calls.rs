@@ -221,7 +221,7 @@ fn helper_keeps() -> Case {
     let mut asm = Asm::default();
     let callee = asm.label();
     for round in 0..2 {
-        let own = |reg: Reg| 0x0f1e_2d3c_4b5a_6978 * (round + 2) ^ u64::from(reg.number());
+        let own = |reg: Reg| (0x0f1e_2d3c_4b5a_6978 * (round + 2)) ^ u64::from(reg.number());
         if round == 1 {
             asm.to(CALL, callee);
             asm.op(Op::Exit);

@@ -12,6 +12,7 @@
 //! What lives here: execution. The instruction set is `skep_isa::ebpf`; whether the kernel would accept a program is the
 //! business of a verifier.
 
+mod classic_filter;
 mod facts;
 mod fault;
 mod flow;
@@ -29,6 +30,7 @@ mod state;
 mod vm;
 mod worker;
 
+pub use classic_filter::ClassicFilter;
 pub use fault::{Fault, FaultKind, Region};
 pub use helpers::{HelperFn, Helpers};
 pub use layout::{CONTEXT_WINDOW, FRAME_BYTES, MAX_CONTEXT_BYTES, MAX_FRAMES, map_handle};

@@ -8,9 +8,7 @@ use std::sync::Arc;
 use super::fault::{Fault, FaultKind};
 use super::interpreter::{self, End, Form, Watch, insn_of};
 use super::jit::{self, Compiled, Ended};
-use super::layout::{
-    CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END,
-};
+use super::layout::{CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END};
 use super::machine::Machine;
 use super::space::{Extent, Model, Space};
 use super::state::State;
@@ -160,12 +158,7 @@ impl Worker {
         self.run_watched(program, input, Some(&mut watch))
     }
 
-    fn run_watched(
-        &mut self,
-        program: usize,
-        input: Input<'_>,
-        watch: Option<&mut Watch<'_>>,
-    ) -> Result<u64, Fault> {
+    fn run_watched(&mut self, program: usize, input: Input<'_>, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
         let room = self.context(input.context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
         room.copy_from_slice(input.context);
         self.set_packet(input.packet, input.meta);
@@ -213,6 +206,21 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Runs a program on the context that is in place and on a packet that stays where it is.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As for [`execute`](Self::execute).
+    #[inline]
+    pub fn execute_on(&mut self, program: usize, packet: &[u8], meta: &Metadata) -> Result<u64, Fault> {
+        self.set_packet(packet, meta);
+        let result = self.execute(program);
+        self.set_packet(&[], meta);
+        result
     }
 
     fn run_compiled(&mut self, shared: &Shared, program: usize, compiled: &Compiled) -> Result<u64, Fault> {
