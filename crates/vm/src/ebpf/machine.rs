@@ -98,6 +98,11 @@ impl Machine {
     }
 
     #[inline]
+    pub(crate) fn clear_packet(&mut self) {
+        self.packet = &[];
+    }
+
+    #[inline]
     pub(crate) fn prepare(&mut self, model: Model, context: u32, call_back: Option<CallBack>) {
         self.model = model;
         self.context = context;

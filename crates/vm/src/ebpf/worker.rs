@@ -166,7 +166,7 @@ impl Worker {
             Some(watch) => self.interpret(program, Form::Step, Some(watch)),
             None => self.execute(program),
         };
-        self.set_packet(&[], input.meta);
+        self.clear_packet();
         let len = input.context.len();
         let start = self.context_start() as usize;
         // SAFETY: the context is mapped, and no program runs any more.
@@ -175,6 +175,15 @@ impl Worker {
         result
     }
 
+    /// The packet of the last run is not there any more.
+    #[inline]
+    fn clear_packet(&mut self) {
+        self.machine.clear_packet();
+        // SAFETY: the state lies in the head of the space; no program runs.
+        unsafe { (*self.machine.space.state()).packet_len = 0 };
+    }
+
+    #[inline]
     fn set_packet(&mut self, packet: &[u8], meta: &Metadata) {
         self.machine.set_packet(packet, meta);
         let packet = packet.get(..MAX_PACKET).unwrap_or(packet);
@@ -219,7 +228,7 @@ impl Worker {
     pub fn execute_on(&mut self, program: usize, packet: &[u8], meta: &Metadata) -> Result<u64, Fault> {
         self.set_packet(packet, meta);
         let result = self.execute(program);
-        self.set_packet(&[], meta);
+        self.clear_packet();
         result
     }
 
