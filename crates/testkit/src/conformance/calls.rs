@@ -3,8 +3,8 @@
 use skep_isa::ebpf::{AluOp, Callee, Imm64, JmpOp, Op, Reg, Size, Src};
 
 use super::asm::{
-    Asm, CALL, GOTO, GOTO_LONG, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, REGS, W32, W64, alu, alui, group, jump_if,
-    load, set, store,
+    Asm, CALL, GOTO, GOTO_LONG, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, REGS, W32, W64, alu, alui, group,
+    jump_if, load, set, store,
 };
 use super::values::BORDERS;
 use super::{Case, Cases, KernelVerdict, eval};
@@ -201,6 +201,7 @@ fn recursion() -> Case {
     asm.place(end);
     asm.op(Op::Exit);
     asm.case("call itself".to_owned(), group(CALL), 720)
+        .kernel(KernelVerdict::Refuses("no function calls itself there"))
 }
 
 /// The helper returns its first argument at full width.
@@ -220,7 +221,7 @@ fn helper_keeps() -> Case {
     let mut asm = Asm::default();
     let callee = asm.label();
     for round in 0..2 {
-        let own = |reg: Reg| 0x0f1e_2d3c_4b5a_6978 * (round + 2) ^ u64::from(reg.number());
+        let own = |reg: Reg| (0x0f1e_2d3c_4b5a_6978 * (round + 2)) ^ u64::from(reg.number());
         if round == 1 {
             asm.to(CALL, callee);
             asm.op(Op::Exit);
