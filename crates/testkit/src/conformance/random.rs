@@ -32,11 +32,11 @@ type Body = fn(&mut Script, &mut Rng, bool);
 
 /// Programs of some instructions, then programs of all.
 ///
-/// The kernel is not asked about the second half, because the verifier of Linux 6.18 draws wrong conclusions from two
-/// instructions and then removes code that runs. It does not follow a value that an atomic operation fetches back to
-/// its stack slot (`backtrack_insn` in `kernel/bpf/verifier.c`) and takes two paths that join for the same. And it
-/// keeps a register linked to the slot that it was spilled to when a load extends the slot by its sign
-/// (`check_stack_read_fixed_off`), so that a comparison of one narrows the other.
+/// The kernel is not asked about the second half: Linux 6.18 removes code that runs from a few of them. Reduced to the
+/// smallest programs that show it, there were two kinds. In one, two paths that differ in a spilled value join before an
+/// atomic operation fetches it from the stack (probably not followed back to the slot by `backtrack_insn` in
+/// `kernel/bpf/verifier.c`). In the other, a load extends the low half of a spilled register by its sign, and a
+/// comparison of the result narrows the register (probably linked by `check_stack_read_fixed_off`).
 fn both(name: &'static str, body: Body) -> Cases {
     let reason = "verifiers lose track of values that are fetched from the stack or extended from it by their sign";
     let some = programs(name, body, false);
