@@ -97,6 +97,11 @@ impl Worker {
         self.context_start() as u64
     }
 
+    /// Bytes of context of the last run.
+    pub(crate) const fn context_len(&self) -> u32 {
+        self.context_len
+    }
+
     /// The context ends with its room, so that compiled code faults behind it too; it starts at a multiple of 8.
     const fn context_start(&self) -> u32 {
         CONTEXT + self.context_room - self.context_len.next_multiple_of(8)
