@@ -34,12 +34,13 @@
 //!
 //! let mut worker = vm.worker()?;
 //! let mut memory = [12u32, 0].map(u32::to_ne_bytes).concat();
-//! let input = |context| Input { context, packet: &[], meta: &Metadata::default() };
-//! assert_eq!(worker.run(0, input(&mut memory)), Ok(144));
+//! let meta = Metadata::default();
+//! let result = worker.run(0, Input { context: &mut memory, packet: &[], meta: &meta });
+//! assert_eq!(result, Ok(144));
 //! assert_eq!(memory[4..], 144u32.to_ne_bytes());
 //!
 //! // Memory that is not there ends the run with a place and a reason.
-//! let fault = worker.run(0, input(&mut [])).unwrap_err();
+//! let fault = worker.run(0, Input { context: &mut [], packet: &[], meta: &meta }).unwrap_err();
 //! assert_eq!(fault.at.0, 1);
 //! assert!(fault.to_string().starts_with("instruction 1 reads 4 bytes from address"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())

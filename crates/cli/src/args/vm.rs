@@ -7,14 +7,13 @@ use skep_vm::ebpf::{DEFAULT_FUEL, Engine};
 
 use super::values::{HexBytes, hex_bytes};
 
-/// The commands of `skep vm`.
+/// The commands of `skep vm`. What they do is told at their arguments: a remark here would hide the long text of
+/// `--help`.
 #[derive(Debug, Clone, Subcommand)]
+#[allow(missing_docs)]
 pub enum VmCommand {
-    /// Run a program and show its result: register 0, memory, maps; trace it
     Run(VmRunArgs),
-    /// Time a program on the interpreter, as compiled code and in the kernel
     Bench(VmBenchArgs),
-    /// Run one program from standard input, as conformance suites call it
     Plugin(VmPluginArgs),
 }
 

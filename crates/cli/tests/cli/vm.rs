@@ -243,7 +243,7 @@ fn files_that_are_no_programs() {
     failing("x.s", &[0xff, 0xfe], "neither an ELF object nor a text");
     failing("x.o", b"\x7fELF", "x.o: ");
     failing("x.s", b"call 5000\nexit", "helper 5000");
-    failing("x.s", b"r0 = 0", "x");
+    failing("x.s", b"r0 = 0", "program `x`: instruction 0");
     let missing = vm("run", Path::new("/nonexistent/prog.s"), &[]);
     assert!(missing.status == Some(1) && missing.err.contains("cannot read /nonexistent/prog.s"), "{missing:?}");
     for options in [&["--mem", "1"][..], &["--mem", "zz"], &["--mem", "00", "--packet", "x"], &["--jit", "--interp"]] {
