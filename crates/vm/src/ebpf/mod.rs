@@ -32,6 +32,8 @@ mod worker;
 
 pub use classic_filter::ClassicFilter;
 pub use fault::{Fault, FaultKind, Region};
+#[doc(hidden)]
+pub use jit::foreign;
 pub use helpers::{HelperFn, Helpers};
 pub use layout::{CONTEXT_WINDOW, FRAME_BYTES, MAX_CONTEXT_BYTES, MAX_FRAMES, map_handle};
 pub use machine::{Bytes, Machine};
