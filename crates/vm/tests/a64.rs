@@ -143,15 +143,29 @@ fn without_region(kind: FaultKind) -> FaultKind {
     }
 }
 
-/// Every family of the conformance set. The interpreter has to agree with the expectation too.
-#[test]
-fn conformance() {
-    // Jumps backwards over forty thousand blocks cost what they span.
-    const FUEL: u64 = 1 << 40;
-    for family in families() {
+/// Programs of more slots are large: an emulator needs seconds to translate a million.
+const LARGE: usize = 2_048;
+/// One in this many large programs of a family is run.
+const SAMPLE: usize = 8;
+/// Fuel of the conformance set: jumps backwards over forty thousand blocks cost what they span.
+const FUEL: u64 = 1 << 40;
+
+/// The families of one half of the conformance set; all of their large programs with `SKEP_A64_EVERYTHING` set, else a
+/// sample. The interpreter has to agree with the expectation too.
+fn run_half(half: usize) {
+    let everything = std::env::var_os("SKEP_A64_EVERYTHING").is_some();
+    let chosen = families().iter().enumerate().filter(|(index, _)| index % 2 == half).map(|(_, family)| family);
+    for family in chosen {
         let Some(mut emulator) = Emulator::new() else { return };
         let mut rejected = 0;
+        let mut large = 0;
         for case in family.cases() {
+            if case.insns.len() > LARGE {
+                large += 1;
+                if !everything && large % SAMPLE != 1 {
+                    continue;
+                }
+            }
             let loads = emulator.ask(&case.name, &case.insns, (&case.memory, &[]), FUEL, None);
             match case.expect {
                 Expect::Rejected => {
@@ -168,6 +182,16 @@ fn conformance() {
         println!("{}: {compared} programs, {rejected} refused", family.name);
         assert!(compared + rejected > 0, "{} is empty", family.name);
     }
+}
+
+#[test]
+fn first_half_of_the_conformance_set() {
+    run_half(0);
+}
+
+#[test]
+fn second_half_of_the_conformance_set() {
+    run_half(1);
 }
 
 /// Random bytes that are the same in every run.

@@ -104,8 +104,7 @@ impl Lower<'_> {
     /// Notes that the instruction that comes next is an access.
     pub(super) fn note(&mut self, at: usize, place: Option<Place>, size: Size, access: Access) {
         let Some(place) = place else { return };
-        let site =
-            AccessSite { at: self.position(), step: at as u32, place, size: size.bytes(), access, writer: None };
+        let site = AccessSite { at: self.position(), step: at as u32, place, size: size.bytes(), access, writer: None };
         self.out.accesses.push(site);
     }
 
@@ -160,9 +159,7 @@ impl Lower<'_> {
 
     /// An atomic read-modify-write.
     pub(super) fn atomic(&mut self, at: usize, op: Op) {
-        let Op::Atomic { width: bits, op, fetch, base, off, src } = op else {
-            unreachable!("not an atomic operation")
-        };
+        let Op::Atomic { width: bits, op, fetch, base, off, src } = op else { unreachable!("not an atomic operation") };
         let (size, width, src) = (bits.size(), width(bits), host(src));
         let place = self.aligned(at, base, off, size);
         // The old value goes nowhere if it is not asked for; not into the zero register, which would drop the acquire.

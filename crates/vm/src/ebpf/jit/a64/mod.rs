@@ -37,10 +37,10 @@ pub(crate) use data::{Arith, Divide, Extend, Logic, Reverse, Select, Shift};
 pub(crate) use error::EncodeError;
 pub(crate) use immediate::{AddImm, Bitfield, BitmaskImm};
 pub(crate) use literal::Quarter;
-pub(crate) use memory::{Address, AtomicOp, Barrier, Index, Load, PairMode, Size};
 pub(crate) use lower::{link, lower};
+pub(crate) use memory::{Address, AtomicOp, Barrier, Index, Load, PairMode, Size};
 pub(crate) use register::{Reg, RegOrSp, RegOrZr, SP, Width, ZR};
-pub(crate) use stubs::stubs;
+pub(crate) use stubs::{Stubs, stubs};
 
 #[cfg(test)]
 mod tests;
