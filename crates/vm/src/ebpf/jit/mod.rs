@@ -23,6 +23,7 @@ mod lowered;
 mod plan;
 mod run;
 mod signal;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, unused_imports, reason = "as for the other generator"))]
 mod x86;
 
 pub(crate) use lowered::{Access as AccessSite, Call, Lowered, Place, Reason, Stop};
