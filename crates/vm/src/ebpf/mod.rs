@@ -34,6 +34,8 @@ mod worker;
 pub use classic_filter::ClassicFilter;
 pub use fault::{Fault, FaultKind, Region};
 pub use helpers::{HelperFn, Helpers};
+#[doc(hidden)]
+pub use jit::foreign;
 pub use layout::{CONTEXT_WINDOW, FRAME_BYTES, MAX_CONTEXT_BYTES, MAX_FRAMES, map_handle};
 pub use machine::{Bytes, Machine};
 pub use maps::{Batch, Map, MapError, Shape, SharedBytes, UpdateFlag, UserSide};

@@ -9,16 +9,71 @@ use std::ptr::{self, NonNull};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::signal;
-use super::x86::stubs;
 use crate::ebpf::layout::PAGE_BYTES;
 
 /// Addresses for code of all programs of the process.
 const ARENA_BYTES: usize = 512 << 20;
 const PAGE: usize = PAGE_BYTES as usize;
-/// Fills what is not code: `int3`.
-const BREAKPOINT: u8 = 0xcc;
+/// Fills what is not code: `int3`; on AArch64 zeros, which are `udf #0`.
+const BREAKPOINT: u8 = if cfg!(target_arch = "aarch64") { 0 } else { 0xcc };
 /// Code starts at multiples of this.
 const ALIGNMENT: usize = 64;
+
+/// Whether there is a generator for this processor.
+#[cfg(target_arch = "x86_64")]
+const fn is_supported() -> bool {
+    true
+}
+
+/// Whether there is a generator for this processor: its atomic operations need FEAT_LSE (HWCAP_ATOMICS).
+#[cfg(target_arch = "aarch64")]
+fn is_supported() -> bool {
+    std::arch::is_aarch64_feature_detected!("lse")
+}
+
+/// There is no generator for this processor.
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const fn is_supported() -> bool {
+    false
+}
+
+/// The stubs of this processor.
+#[cfg(target_arch = "aarch64")]
+fn stubs() -> io::Result<super::a64::Stubs> {
+    super::a64::stubs().map_err(io::Error::other)
+}
+
+/// The stubs of this processor.
+#[cfg(not(target_arch = "aarch64"))]
+#[expect(clippy::unnecessary_wraps, reason = "other processors have distances that may be too long")]
+fn stubs() -> io::Result<super::x86::Stubs> {
+    Ok(super::x86::stubs())
+}
+
+/// Makes what was written visible to the fetching of instructions (Arm Architecture Reference Manual, B2.4.4).
+#[cfg(target_arch = "aarch64")]
+fn synchronize(code: &[u8]) {
+    use std::arch::asm;
+    let range = code.as_ptr_range();
+    let (start, end) = (range.start as usize, range.end as usize);
+    let types: usize;
+    // SAFETY: reads a register that Linux lets every program read.
+    unsafe { asm!("mrs {}, ctr_el0", out(reg) types, options(nomem, nostack, preserves_flags)) };
+    // Bits 16 to 19 and 0 to 3: logarithms of the words in the smallest line of data and of instructions.
+    let (data, instructions) = (4usize << (types >> 16 & 15), 4usize << (types & 15));
+    for line in (start & !(data - 1)..end).step_by(data) {
+        // SAFETY: writes a line of the cache back to memory; the line holds mapped bytes.
+        unsafe { asm!("dc cvau, {}", in(reg) line, options(nostack, preserves_flags)) };
+    }
+    // SAFETY: barriers and the invalidation of cached instructions change no memory.
+    unsafe { asm!("dsb ish", options(nostack, preserves_flags)) };
+    for line in (start & !(instructions - 1)..end).step_by(instructions) {
+        // SAFETY: as above.
+        unsafe { asm!("ic ivau, {}", in(reg) line, options(nostack, preserves_flags)) };
+    }
+    // SAFETY: as above.
+    unsafe { asm!("dsb ish", "isb", options(nostack, preserves_flags)) };
+}
 
 /// The reservation.
 #[derive(Debug)]
@@ -51,13 +106,13 @@ impl Arena {
     /// The arena of this process; `None` where code cannot be executed.
     pub(crate) fn get() -> Option<&'static Self> {
         static ARENA: OnceLock<Option<Arena>> = OnceLock::new();
-        ARENA.get_or_init(|| if cfg!(target_arch = "x86_64") { Self::new().ok() } else { None }).as_ref()
+        ARENA.get_or_init(|| if is_supported() { Self::new().ok() } else { None }).as_ref()
     }
 
     fn new() -> io::Result<Self> {
         let start = reserve()?;
         let mut arena = Self { start, free: Mutex::new(vec![(0, ARENA_BYTES / PAGE)]), enter: 0, stop: 0 };
-        let stubs = stubs();
+        let stubs = stubs()?;
         let block = arena.place(&stubs.code, |_, _| Ok(()))?;
         arena.enter = block.address + stubs.enter;
         arena.stop = block.address + stubs.stop;
@@ -96,6 +151,8 @@ impl Arena {
         let place = &mut memory[skip..skip + code.len()];
         place.copy_from_slice(code);
         link(place, block.address)?;
+        #[cfg(target_arch = "aarch64")]
+        synchronize(place);
         self.protect(first, pages, libc::PROT_READ | libc::PROT_EXEC)?;
         Ok(block)
     }

@@ -5,7 +5,6 @@ use std::io;
 use super::arena::{Arena, Block};
 use super::lowered::{Access, Call, Lowered, Place, Reason, Stop};
 use super::plan::{ArrayMap, Options, Plan};
-use super::x86;
 use crate::classic;
 use crate::ebpf::fault::FaultKind;
 use crate::ebpf::helpers::{Entry, Helpers, finish, tail_call as find_program};
@@ -50,7 +49,7 @@ impl Compiled {
         let near = outside.iter().all(|&address| arena.is_near(address));
         let options = Options { proved, blinding, bmi2: has_bmi2(), near };
         let plan = Plan::new(program, number, helpers, arrays, options);
-        let Lowered { code, functions, stops, accesses, calls, .. } = x86::lower(&plan);
+        let Lowered { code, functions, stops, accesses, calls, .. } = lower(&plan)?;
         let block = arena.place(&code, |code, address| {
             for &(at, call) in &calls {
                 link(code, address, at as usize, target(arena, helpers, call), near || call == Call::Stop)?;
@@ -90,7 +89,29 @@ fn target(arena: &Arena, helpers: &Helpers, call: Call) -> usize {
     }
 }
 
+/// Generates code for this machine.
+#[cfg(target_arch = "aarch64")]
+fn lower(plan: &Plan<'_>) -> io::Result<Lowered> {
+    super::a64::lower(plan).map_err(io::Error::other)
+}
+
+/// Generates code for this machine.
+#[cfg(not(target_arch = "aarch64"))]
+#[expect(clippy::unnecessary_wraps, reason = "other processors have distances that may be too long")]
+fn lower(plan: &Plan<'_>) -> io::Result<Lowered> {
+    Ok(super::x86::lower(plan))
+}
+
+/// Fills in the address of a call.
+#[cfg(target_arch = "aarch64")]
+#[expect(clippy::unnecessary_wraps, reason = "other processors have distances that may be too long")]
+fn link(code: &mut [u8], _: usize, at: usize, target: usize, _: bool) -> io::Result<()> {
+    super::a64::link(code, at, target as u64);
+    Ok(())
+}
+
 /// Fills in the distance, or the address, of a call.
+#[cfg(not(target_arch = "aarch64"))]
 fn link(code: &mut [u8], address: usize, at: usize, target: usize, near: bool) -> io::Result<()> {
     if near {
         let behind = address + at + 4;

@@ -10,7 +10,7 @@ use std::mem::MaybeUninit;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::ebpf::state::state_of;
 
 static START: AtomicUsize = AtomicUsize::new(0);
@@ -51,7 +51,7 @@ pub(super) fn install(start: usize, bytes: usize, exit: usize) -> io::Result<()>
 }
 
 extern "C" fn handler(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     if leave_program(context) {
         return;
     }
@@ -84,6 +84,25 @@ fn leave_program(context: *mut c_void) -> bool {
         *to = registers[index as usize].cast_unsigned();
     }
     registers[REG_RIP as usize] = EXIT.load(Ordering::Acquire) as i64;
+    true
+}
+
+/// Makes the thread go on at the exit stub if a program of ours faulted.
+#[cfg(target_arch = "aarch64")]
+fn leave_program(context: *mut c_void) -> bool {
+    // SAFETY: the kernel passes the context of the thread.
+    let machine = unsafe { &mut (*context.cast::<libc::ucontext_t>()).uc_mcontext };
+    let pc = machine.pc as usize;
+    if pc.wrapping_sub(START.load(Ordering::Acquire)) >= BYTES.load(Ordering::Acquire) {
+        return false;
+    }
+    // Register 26 is `BASE` of the generator.
+    let base = machine.regs[26] as usize as *mut u8;
+    // SAFETY: in the arena this register is the base of the cage, with its state in front.
+    let state = unsafe { &mut *state_of(base) };
+    state.stop_pc = machine.pc;
+    state.stop_registers[..31].copy_from_slice(&machine.regs);
+    machine.pc = EXIT.load(Ordering::Acquire) as u64;
     true
 }
 

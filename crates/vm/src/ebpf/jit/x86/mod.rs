@@ -34,4 +34,4 @@ pub(crate) use lower::lower;
 #[cfg(test)]
 pub(crate) use operand::Rm;
 pub(crate) use operand::{Cond, Mem, Reg, Scale};
-pub(crate) use stubs::stubs;
+pub(crate) use stubs::{Stubs, stubs};
