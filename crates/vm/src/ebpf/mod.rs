@@ -12,8 +12,11 @@
 //! What lives here: execution. The instruction set is `skep_isa::ebpf`; whether the kernel would accept a program is the
 //! business of a verifier.
 
+mod context;
+mod environment;
 mod facts;
 mod fault;
+mod fib;
 mod flow;
 mod helpers;
 mod interpreter;
@@ -26,10 +29,16 @@ pub mod semantics;
 mod socket_filter;
 mod space;
 mod state;
+mod timers;
 mod vm;
 mod worker;
 
+pub use context::{
+    MAX_FRAME_BYTES, PacketError, PtRegs, RawTracepoint, Skb, SkbVerdict, X86Register, XdpAction, XdpFrame, XdpVerdict,
+};
+pub use environment::{Clock, ClonedPacket, MAX_PRINTED_LINES, Redirect, Task};
 pub use fault::{Fault, FaultKind, Region};
+pub use fib::{Device, FibTable, Neighbour, Route, RouteKind};
 pub use helpers::{HelperFn, Helpers};
 pub use layout::{CONTEXT_WINDOW, FRAME_BYTES, MAX_CONTEXT_BYTES, MAX_FRAMES, map_handle};
 pub use machine::{Bytes, Machine};
