@@ -22,12 +22,9 @@ fn sum(bytes: &[u8]) -> u64 {
     fold(pairs.iter().map(|pair| u64::from(u16::from_ne_bytes(*pair))).sum::<u64>() + u64::from(last)).into()
 }
 
-/// The difference that replacing bytes makes to a sum, folded to 16 bits as since Linux 6.13.
+/// The difference that replacing bytes makes to a sum: of any number of bytes and folded to 16 bits, as since Linux 6.13.
 pub(super) fn csum_diff(machine: &mut Machine, [from, from_size, to, to_size, seed]: [u64; 5]) -> Result {
     let (from_size, to_size) = (from_size as u32, to_size as u32);
-    if (from_size | to_size) % 4 != 0 {
-        return Ok(EINVAL);
-    }
     let (from, to) = (machine.bytes(from, from_size)?, machine.bytes(to, to_size)?);
     let seed = seed as u32;
     // Subtracting is adding the complement. Zero has two forms, and which one comes out depends on the way.
