@@ -126,7 +126,7 @@ fn printed_lines() {
             format.len()
         );
         let mut all = worker(&text, &[], engine);
-        assert_eq!(run(&mut all), Ok(22));
+        assert_eq!(run(&mut all), Ok(21));
         assert_eq!(all.printed().collect::<Vec<_>>(), ["-3    12|ff  |text !%"]);
         let bad = text.replace("r4 = 40", "r4 = 32");
         assert_eq!(run(&mut worker(&bad, &[], engine)).map(u64::cast_signed), Ok(-22));

@@ -164,6 +164,14 @@ fn text(machine: &Machine, rest: &Format<'_>, flags: Flags, address: u64, out: &
     Some(())
 }
 
+/// An address: all digits of it unless a width is given.
+fn hexadecimal(mut flags: Flags, address: u64, out: &mut Vec<u8>) {
+    if flags.width == 0 {
+        (flags.width, flags.zero) = (16, true);
+    }
+    pad(out, flags, "", format!("{address:x}").as_bytes(), flags.zero);
+}
+
 fn pointer(
     machine: &Machine,
     rest: &mut Format<'_>,
@@ -172,14 +180,14 @@ fn pointer(
     out: &mut Vec<u8>,
 ) -> Option<()> {
     match (rest.peek(0), rest.peek(1)) {
-        _ if rest.ends(0) => pad(out, flags, "", format!("{address:016x}").as_bytes(), false),
-        (b'x', _) => {
+        _ if rest.ends(0) => hexadecimal(flags, address, out),
+        (b'x' | b'K', _) => {
             rest.skip(1);
-            pad(out, flags, "", format!("{address:x}").as_bytes(), flags.zero);
+            hexadecimal(flags, address, out);
         }
-        (b'K' | b's' | b'S' | b'B', _) => {
+        (b's' | b'S' | b'B', _) => {
             rest.skip(1);
-            pad(out, flags, "", format!("{address:016x}").as_bytes(), false);
+            pad(out, flags, "", format!("{address:#x}").as_bytes(), false);
         }
         (b'k' | b'u', b's') => {
             rest.skip(2);
