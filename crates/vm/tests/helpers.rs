@@ -75,7 +75,8 @@ fn facts_of_the_run() {
     assert_eq!(result("call bpf_get_prandom_u32\nexit"), 77);
     let comm = "r1 = r10\nr1 += -16\nr2 = 16\ncall bpf_get_current_comm\nr0 = *(u64 *)(r10 -16)\nexit";
     assert_eq!(result(comm).to_ne_bytes(), *b"skep-tas");
-    let short = "*(u64 *)(r10 -8) = -1\nr1 = r10\nr1 += -8\nr2 = 5\ncall bpf_get_current_comm\nr0 = *(u64 *)(r10 -8)\nexit";
+    let short =
+        "*(u64 *)(r10 -8) = -1\nr1 = r10\nr1 += -8\nr2 = 5\ncall bpf_get_current_comm\nr0 = *(u64 *)(r10 -8)\nexit";
     assert_eq!(result(short).to_ne_bytes(), *b"skep\0\xff\xff\xff");
 }
 
@@ -390,11 +391,9 @@ fn records() {
         let mut records = Vec::new();
         ring.ring_consume(&mut |record| records.push(record.to_vec())).unwrap();
         assert_eq!(records, [77u64.to_ne_bytes()]);
-        let twice = text.replace("r1 = map[fd:0] ll\nr2 = 0\ncall bpf_ringbuf_query", "r1 = 4096\ncall bpf_ringbuf_discard");
-        assert!(matches!(
-            run(&mut worker(&twice, &[ring], engine)),
-            Err(FaultKind::WrongArgument { value: 4096, .. })
-        ));
+        let twice =
+            text.replace("r1 = map[fd:0] ll\nr2 = 0\ncall bpf_ringbuf_query", "r1 = 4096\ncall bpf_ringbuf_discard");
+        assert!(matches!(run(&mut worker(&twice, &[ring], engine)), Err(FaultKind::WrongArgument { value: 4096, .. })));
 
         let events = map(MapType::PerfEventArray, [4, 4, 4]);
         events.perf_open(2, 64).unwrap();
@@ -404,7 +403,8 @@ fn records() {
                  call bpf_perf_event_output\nexit"
             )
         };
-        let send = |flags, size| run(&mut worker(&text(flags, size), &[Arc::clone(&events)], engine)).unwrap().cast_signed();
+        let send =
+            |flags, size| run(&mut worker(&text(flags, size), &[Arc::clone(&events)], engine)).unwrap().cast_signed();
         assert_eq!((send(0xffff_ffff, 8), send(2, 4), send(1, 8), send(9, 8)), (0, 0, -2, -7));
         assert_eq!(send(1 << 32, 8), -22);
         let mut skb = Skb::new(&[5; 20]);
@@ -436,7 +436,10 @@ fn redirects() {
         let verdict = skb("r1 = 5\nr2 = 1\ncall bpf_redirect\nexit", engine);
         assert!(matches!(verdict.redirect, Some(Redirect::Device { ifindex: 5, ingress: true })));
         assert_eq!((verdict.code, skb("r1 = 5\nr2 = 2\ncall bpf_redirect\nexit", engine).code), (7, 2));
-        assert!(matches!(skb("r1 = 6\nr2 = 0\ncall bpf_redirect_peer\nexit", engine).redirect, Some(Redirect::Peer(6))));
+        assert!(matches!(
+            skb("r1 = 6\nr2 = 0\ncall bpf_redirect_peer\nexit", engine).redirect,
+            Some(Redirect::Peer(6))
+        ));
         let neighbour = skb("r1 = 6\nr2 = 0\nr3 = 0\nr4 = 0\ncall bpf_redirect_neigh\nexit", engine);
         assert!(matches!(neighbour.redirect, Some(Redirect::Neighbour { ifindex: 6, .. })));
         let clones = skb("r2 = 4\nr3 = 1\ncall bpf_clone_redirect\nexit", engine).clones;

@@ -33,9 +33,10 @@ fn load(prog_type: ProgType, insns: &[Insn]) -> Result<LoadedProgram, KernelErro
 
 /// The program of a text in which `{0}` stands for the first map and so on.
 fn code(text: &str, maps: &[i32]) -> Vec<Insn> {
-    let text = maps.iter().enumerate().fold(text.to_owned(), |text, (at, map)| {
-        text.replace(&format!("{{{at}}}"), &map.to_string())
-    });
+    let text = maps
+        .iter()
+        .enumerate()
+        .fold(text.to_owned(), |text, (at, map)| text.replace(&format!("{{{at}}}"), &map.to_string()));
     assemble(&text).unwrap_or_else(|error| panic!("{error}\n{text}"))
 }
 
@@ -155,9 +156,8 @@ fn xdp_head_and_tail() {
     for (length, offset) in [(60, 100), (60, 3460), (60, 3461), (60, -46), (60, -47), (3500, 20), (3500, 21), (60, 0)] {
         let text = format!("r2 = {offset}\ncall bpf_xdp_adjust_tail\nexit");
         xdp(&text, &packet(length));
-        let text = format!(
-            "r6 = r1\nr2 = {offset}\ncall bpf_xdp_adjust_tail\nr1 = r6\ncall bpf_xdp_get_buff_len\nexit"
-        );
+        let text =
+            format!("r6 = r1\nr2 = {offset}\ncall bpf_xdp_adjust_tail\nr1 = r6\ncall bpf_xdp_get_buff_len\nexit");
         xdp(&text, &packet(length));
     }
 }
@@ -227,9 +227,28 @@ fn numbers_in_text() {
         return;
     }
     let texts: [&[u8]; 22] = [
-        b"42", b" -42x", b"0x1fz", b"077", b"08", b"0x", b"-", b"", b"   ", b"+5", b"9223372036854775807",
-        b"9223372036854775808", b"-9223372036854775808", b"-9223372036854775809", b"18446744073709551615",
-        b"18446744073709551616", b"\t\n 7", b"ff", b"0xFFg", b"-0", b"0", b"\xa05",
+        b"42",
+        b" -42x",
+        b"0x1fz",
+        b"077",
+        b"08",
+        b"0x",
+        b"-",
+        b"",
+        b"   ",
+        b"+5",
+        b"9223372036854775807",
+        b"9223372036854775808",
+        b"-9223372036854775808",
+        b"-9223372036854775809",
+        b"18446744073709551615",
+        b"18446744073709551616",
+        b"\t\n 7",
+        b"ff",
+        b"0xFFg",
+        b"-0",
+        b"0",
+        b"\xa05",
     ];
     for text in texts {
         let padded = if text.is_empty() { b"\0" } else { text };
@@ -253,8 +272,13 @@ fn comparisons_of_text() {
         return;
     }
     let constant = || Maps::none().constant(b"packet\0\0");
-    for (text, size) in [("packet\0", 7), ("packet", 6), ("pack", 4), ("pacx\0", 5), ("pabk\0", 5), ("packetz\0", 8), ("\0", 1)] {
-        let text = format!("{}r2 = {size}\nr3 = map[fd:{{0}}][0]+0 ll\ncall bpf_strncmp\nexit", text_argument(text.as_bytes()));
+    for (text, size) in
+        [("packet\0", 7), ("packet", 6), ("pack", 4), ("pacx\0", 5), ("pabk\0", 5), ("packetz\0", 8), ("\0", 1)]
+    {
+        let text = format!(
+            "{}r2 = {size}\nr3 = map[fd:{{0}}][0]+0 ll\ncall bpf_strncmp\nexit",
+            text_argument(text.as_bytes())
+        );
         compare(ProgType::SchedCls, &text, &packet(64), constant);
     }
 }
@@ -265,9 +289,40 @@ fn formats() {
         return;
     }
     let formats = [
-        "%d %u", "%5d|%-6u|", "%05d|% d|%+d", "%x %X", "%08x", "%lld %llu", "%lx", "%ld", "%c%c", "%%%d", "%s", "%d%",
-        "%q", "%.3d", "%5c|%-3c|", "%i", "%hd", "%#x", "%d %d %d %d", "plain", "%-08d|", "%+05d|", "% 5d", "%px", "%12px|",
-        "%pI4 %pi4", "%pks", "%lls", "%ss", "%5%", "%20d", "%\u{7}", "%l", "% x",
+        "%d %u",
+        "%5d|%-6u|",
+        "%05d|% d|%+d",
+        "%x %X",
+        "%08x",
+        "%lld %llu",
+        "%lx",
+        "%ld",
+        "%c%c",
+        "%%%d",
+        "%s",
+        "%d%",
+        "%q",
+        "%.3d",
+        "%5c|%-3c|",
+        "%i",
+        "%hd",
+        "%#x",
+        "%d %d %d %d",
+        "plain",
+        "%-08d|",
+        "%+05d|",
+        "% 5d",
+        "%px",
+        "%12px|",
+        "%pI4 %pi4",
+        "%pks",
+        "%lls",
+        "%ss",
+        "%5%",
+        "%20d",
+        "%\u{7}",
+        "%l",
+        "% x",
     ];
     for format in formats {
         for (first, second) in [(0, 1), (-5, 77), (65, 0x7fff_ffff)] {
@@ -278,9 +333,8 @@ fn formats() {
                 text + &format!("r2 = *(u64 *)(r10 -{})\nr0 *= 31\nr0 += r2\n", 96 - 8 * word)
             });
             for (room, arguments) in [(48, 16), (5, 24), (48, 0), (48, 12), (1, 24)] {
-                let zeros = (0..6).fold(String::new(), |text, word| {
-                    text + &format!("*(u64 *)(r10 -{}) = 0\n", 96 - 8 * word)
-                });
+                let zeros =
+                    (0..6).fold(String::new(), |text, word| text + &format!("*(u64 *)(r10 -{}) = 0\n", 96 - 8 * word));
                 let text = format!(
                     "// {format:?}\n{zeros}*(u64 *)(r10 -24) = {first}\n*(u64 *)(r10 -16) = {second}\n*(u64 *)(r10 -8) = -1\nr1 = r10\n\
                      r1 += -96\nr2 = {room}\nr3 = map[fd:{{0}}][0]+0 ll\nr4 = r10\nr4 += -24\nr5 = {arguments}\n\
@@ -408,7 +462,14 @@ fn skb_tags() {
     }
     let push = "r1 = r6\nr2 = 0xa888\nr3 = 100\ncall bpf_skb_vlan_push\n";
     let pop = "r1 = r6\ncall bpf_skb_vlan_pop\n";
-    let answers = ["", "r0 = *(u32 *)(r6 +20)\n", "r0 = *(u32 *)(r6 +24)\n", "r0 = *(u32 *)(r6 +28)\n", "r0 = *(u32 *)(r6 +16)\n", "r0 = *(u32 *)(r6 +0)\n"];
+    let answers = [
+        "",
+        "r0 = *(u32 *)(r6 +20)\n",
+        "r0 = *(u32 *)(r6 +24)\n",
+        "r0 = *(u32 *)(r6 +28)\n",
+        "r0 = *(u32 *)(r6 +16)\n",
+        "r0 = *(u32 *)(r6 +0)\n",
+    ];
     for steps in ["u", "uu", "uuu", "o", "uo", "uuo", "uuoo", "uuuo"] {
         let steps: String = steps.chars().map(|step| if step == 'u' { push } else { pop }).collect();
         for answer in answers {

@@ -121,10 +121,9 @@ impl fmt::Display for FaultKind {
             Self::WrongArgument { value, expected } => {
                 write!(f, "gives a helper {value:#x} where it expects {expected}")
             }
-            Self::DeadLock(address) => write!(
-                f,
-                "waits for the spin lock at {address:#x} that nobody releases; release it on every way out"
-            ),
+            Self::DeadLock(address) => {
+                write!(f, "waits for the spin lock at {address:#x} that nobody releases; release it on every way out")
+            }
             Self::HelperPanicked => f.write_str("calls a helper that panicked"),
             Self::NoRoomForMap => f.write_str("reaches a map for which there are no addresses left; use fewer maps"),
         }

@@ -331,7 +331,8 @@ impl Machine {
             None if self.space.map_private(SCRATCH, SCRATCH_BYTES).is_ok() => 0,
             None => return Ok(None),
         };
-        let Some(end) = u32::try_from(bytes.len()).ok().and_then(|len| lent.checked_add(len.next_multiple_of(8))) else {
+        let Some(end) = u32::try_from(bytes.len()).ok().and_then(|len| lent.checked_add(len.next_multiple_of(8)))
+        else {
             return Ok(None);
         };
         if end > SCRATCH_BYTES {

@@ -10,9 +10,7 @@ use super::fault::{Fault, FaultKind};
 use super::fib::FibTable;
 use super::interpreter::{self, End, Form, Watch, insn_of};
 use super::jit::{self, Compiled, Ended};
-use super::layout::{
-    CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END, map_handle,
-};
+use super::layout::{CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END, map_handle};
 use super::machine::Machine;
 use super::space::{Extent, Model, Space};
 use super::state::State;
@@ -149,7 +147,12 @@ impl Worker {
             return Ok(false);
         };
         if fuel == 0 {
-            return Err(Fault { program, at: insn_of(&self.shared.programs[program].program, step as usize), kind: FaultKind::OutOfFuel, fuel });
+            return Err(Fault {
+                program,
+                at: insn_of(&self.shared.programs[program].program, step as usize),
+                kind: FaultKind::OutOfFuel,
+                fuel,
+            });
         }
         let form = if self.engine == Engine::Interpreter { Form::Fast } else { Form::StepPages };
         self.machine.prepare(form.model(), self.context_start(), Some(interpreter::call_back));
@@ -251,12 +254,7 @@ impl Worker {
         self.run_watched(program, input, Some(&mut watch))
     }
 
-    fn run_watched(
-        &mut self,
-        program: usize,
-        input: Input<'_>,
-        watch: Option<&mut Watch<'_>>,
-    ) -> Result<u64, Fault> {
+    fn run_watched(&mut self, program: usize, input: Input<'_>, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
         self.machine.remove_packet();
         let room = self.context(input.context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
         room.copy_from_slice(input.context);
@@ -280,12 +278,7 @@ impl Worker {
 
     /// Runs a program on a packet that is in the cage. The fields of the context that say where it lies are written
     /// here.
-    pub(super) fn run_on_packet(
-        &mut self,
-        program: usize,
-        context: &mut [u8],
-        meta: &Metadata,
-    ) -> Result<u64, Fault> {
+    pub(super) fn run_on_packet(&mut self, program: usize, context: &mut [u8], meta: &Metadata) -> Result<u64, Fault> {
         let room = self.context(context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
         room.copy_from_slice(context);
         self.machine.set_meta(meta);

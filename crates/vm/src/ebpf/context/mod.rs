@@ -14,10 +14,10 @@ mod xdp;
 use std::fmt;
 use std::io;
 
+pub(crate) use skb::{HASH_FIELD, MAX_GROWN_BYTES, VLAN_FIELDS};
 pub use skb::{Skb, SkbVerdict};
 pub use trace::{PtRegs, RawTracepoint, X86Register};
 pub use window::MAX_FRAME_BYTES;
-pub(crate) use skb::{HASH_FIELD, MAX_GROWN_BYTES, VLAN_FIELDS};
 pub(crate) use window::{PacketKind, Window};
 pub use xdp::{XdpAction, XdpFrame, XdpVerdict};
 

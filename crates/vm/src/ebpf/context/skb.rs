@@ -150,9 +150,7 @@ impl Worker {
             return Err(PacketError::TooLong(skb.packet.len()));
         }
         let tailroom = MAX_GROWN_BYTES.saturating_sub(skb.packet.len() as u32);
-        self.machine_mut()
-            .place_packet(PacketKind::Skb, &[], &skb.packet, tailroom)
-            .map_err(PacketError::Memory)?;
+        self.machine_mut().place_packet(PacketKind::Skb, &[], &skb.packet, tailroom).map_err(PacketError::Memory)?;
         let mut context = skb.context();
         let code = self.run_on_packet(program, &mut context.0, &skb.meta)? as u32;
         skb.read_back(&context);

@@ -65,13 +65,7 @@ fn replaced(old: u16, from: u64, to: u64, size: u64) -> Option<u16> {
     Some(!fold(sum + from + to))
 }
 
-fn replace(
-    machine: &mut Machine,
-    at: u64,
-    [from, to, flags]: [u64; 3],
-    is_optional: bool,
-    is_forced: bool,
-) -> Result {
+fn replace(machine: &mut Machine, at: u64, [from, to, flags]: [u64; 3], is_optional: bool, is_forced: bool) -> Result {
     let mut old = [0; 2];
     machine.read(at, &mut old)?;
     if is_optional && !is_forced && old == [0; 2] {
@@ -105,9 +99,7 @@ pub(super) fn l4_csum_replace(machine: &mut Machine, [_, offset, from, to, flags
         return Ok(EINVAL);
     }
     match field(machine, offset)? {
-        Some(at) => {
-            replace(machine, at, [from, to, flags], flags & ZERO_IS_NONE != 0, flags & ENFORCE != 0)
-        }
+        Some(at) => replace(machine, at, [from, to, flags], flags & ZERO_IS_NONE != 0, flags & ENFORCE != 0),
         None => Ok(EFAULT),
     }
 }

@@ -172,13 +172,7 @@ fn hexadecimal(mut flags: Flags, address: u64, out: &mut Vec<u8>) {
     pad(out, flags, "", format!("{address:x}").as_bytes(), flags.zero);
 }
 
-fn pointer(
-    machine: &Machine,
-    rest: &mut Format<'_>,
-    flags: Flags,
-    address: u64,
-    out: &mut Vec<u8>,
-) -> Option<()> {
+fn pointer(machine: &Machine, rest: &mut Format<'_>, flags: Flags, address: u64, out: &mut Vec<u8>) -> Option<()> {
     match (rest.peek(0), rest.peek(1)) {
         _ if rest.ends(0) => hexadecimal(flags, address, out),
         (b'x' | b'K', _) => {

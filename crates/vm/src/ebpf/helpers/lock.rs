@@ -19,7 +19,10 @@ pub(super) fn spin_lock(machine: &mut Machine, [address, ..]: [u64; 5]) -> Resul
         return Err(FaultKind::WrongArgument { value: address, expected: EXPECTED });
     }
     if machine.environment.held_lock.is_some() {
-        return Err(FaultKind::WrongArgument { value: address, expected: "no second lock, while the first one is held" });
+        return Err(FaultKind::WrongArgument {
+            value: address,
+            expected: "no second lock, while the first one is held",
+        });
     }
     let lock = machine.atomic_u32(address)?;
     let mut started = None;

@@ -240,11 +240,12 @@ unsafe extern "C" fn call_registered(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64
     let helper = machine.shared().helpers.at(index).and_then(|row| row.registered.clone());
     let result = match helper {
         // A panic must not unwind through compiled code; the thread that started the run goes on with it.
-        Some(helper) => catch_unwind(AssertUnwindSafe(|| helper(machine, [r1, r2, r3, r4, r5])))
-            .unwrap_or_else(|payload| {
+        Some(helper) => {
+            catch_unwind(AssertUnwindSafe(|| helper(machine, [r1, r2, r3, r4, r5]))).unwrap_or_else(|payload| {
                 machine.panic = Some(payload);
                 Err(FaultKind::HelperPanicked)
-            }),
+            })
+        }
         None => Err(FaultKind::BadCallTarget(index.into())),
     };
     // SAFETY: as above.

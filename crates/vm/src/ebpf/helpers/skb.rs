@@ -113,9 +113,10 @@ fn number(machine: &Machine, address: u64) -> Result<u32> {
 fn set_tag(machine: &mut Machine, skb: u64, tag: Option<(u16, u16)>) -> Result<()> {
     let (ether_type, tci) = tag.unwrap_or((0, 0));
     let fields = [u32::from(tag.is_some()), tci.into(), ether_type.to_be().into()];
-    fields.into_iter().zip(0..).try_for_each(|(field, index)| {
-        machine.write(skb + VLAN_FIELDS + 4 * index, &field.to_ne_bytes())
-    })
+    fields
+        .into_iter()
+        .zip(0..)
+        .try_for_each(|(field, index)| machine.write(skb + VLAN_FIELDS + 4 * index, &field.to_ne_bytes()))
 }
 
 fn set_protocol(machine: &mut Machine, skb: u64, ether_type: u16) -> Result<()> {

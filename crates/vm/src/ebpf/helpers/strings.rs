@@ -132,9 +132,11 @@ pub(super) fn strtol(machine: &mut Machine, [text, size, flags, to, _]: [u64; 5]
 /// Reads an unsigned number: the bytes that it took.
 pub(super) fn strtoul(machine: &mut Machine, [text, size, flags, to, _]: [u64; 5]) -> Result {
     let text = machine.bytes(text, size as u32)?;
-    let result = number(&text, flags).and_then(|(negative, value, length)| {
-        if negative { Err(EINVAL) } else { Ok((value, length)) }
-    });
+    let result = number(&text, flags).and_then(
+        |(negative, value, length)| {
+            if negative { Err(EINVAL) } else { Ok((value, length)) }
+        },
+    );
     store(machine, to, result)
 }
 
