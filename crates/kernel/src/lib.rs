@@ -31,6 +31,7 @@ mod features;
 mod load;
 mod log;
 mod map;
+mod map_commands;
 mod privileges;
 mod prog;
 mod sys;

@@ -271,6 +271,10 @@ impl LoadedMap {
         Ok(keys)
     }
 
+    pub(crate) fn sizes(&self) -> ElemSize {
+        self.size
+    }
+
     fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
         self.check_length("key", key.len(), self.size.key)
     }

@@ -165,7 +165,7 @@ fn hash(bencher: Bencher<'_, '_>) {
 fn udp_port_translated(bencher: Bencher<'_, '_>) {
     let insns = udp_port_53();
     let translated = translate(&insns, &Options::default()).expect("the benchmark's programs translate");
-    let mut filter = SocketFilter::new(&translated.insns, Vec::new()).expect("translations load");
+    let mut filter = SocketFilter::new(&translated.insns).expect("translations load");
     let packets = packets();
     let meta = Metadata::default();
     let steps: usize = packets.iter().map(|packet| executed(&insns, packet)).sum();

@@ -9,4 +9,4 @@ mod ebpf;
 
 pub use bytes::Bytes;
 pub use classic::{Special, classic, program as classic_program, reference, translation};
-pub use ebpf::{arithmetic, arithmetic_program, arbitrary_program, ebpf};
+pub use ebpf::{arbitrary_program, arithmetic, arithmetic_program, ebpf};

@@ -1,13 +1,17 @@
-//! The 64-bit machine: memory, calls, helpers, faults and packet loads, each with its edges.
+//! The 64-bit machine: memory, calls, helpers, faults and packet loads, each with its edges, on every engine.
+
+use std::sync::Arc;
 
 use skep_isa::ebpf::{AluOp, AtomicOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Reg, Size, Src, Width};
 use skep_isa::{MapType, ProgType};
 use skep_object::{MapFlags, MapSpec, Object, Program};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{
-    Access, CONTEXT_START, Fault, FaultKind, Helpers, Input, LoadError, Map, ObjectError, PACKET_START, Problem,
-    Region, Shape, SocketFilter, Vm,
+    Access, CONTEXT_WINDOW, Engine, Fault, FaultKind, Helpers, Input, LoadError, Map, ObjectError, Problem, Region,
+    Setup, SetupError, Shape, SocketFilter, Vm,
 };
+
+const ENGINES: [Engine; 3] = [Engine::Interpreter, Engine::InterpreterByPage, Engine::Jit];
 
 const R0: Reg = Reg::R0;
 const R1: Reg = Reg::R1;
@@ -34,6 +38,10 @@ const fn store(size: Size, base: Reg, off: i16, imm: i32) -> Op {
     Op::Store { size, base, off, src: Src::Imm(imm) }
 }
 
+const fn store_reg(size: Size, base: Reg, off: i16, src: Reg) -> Op {
+    Op::Store { size, base, off, src: Src::Reg(src) }
+}
+
 const fn set(dst: Reg, value: u64) -> Op {
     Op::LoadImm { dst, value: Imm64::Value(value) }
 }
@@ -42,31 +50,61 @@ const fn helper(id: i32) -> Op {
     Op::Call(Callee::Helper(id))
 }
 
-fn hash_map() -> Map {
-    Map::new(MapType::Hash, Shape { key_size: 4, value_size: 8, max_entries: 2, flags: 0 }).unwrap()
+fn new_map(kind: MapType, value_size: u32, flags: u32) -> Arc<Map> {
+    Arc::new(Map::new(kind, Shape { key_size: 4, value_size, max_entries: 2, flags }).unwrap())
 }
 
-fn array_map() -> Map {
-    Map::new(MapType::Array, Shape { key_size: 4, value_size: 12, max_entries: 2, flags: 0 }).unwrap()
+fn hash_map() -> Arc<Map> {
+    new_map(MapType::Hash, 8, 0)
 }
 
-fn vm(ops: &[Op], maps: Vec<Map>) -> Vm {
-    Vm::new(&assemble(ops), Helpers::socket_filter(), maps).unwrap_or_else(|error| panic!("{error}"))
+fn array_map() -> Arc<Map> {
+    new_map(MapType::Array, 12, 0)
 }
 
-fn run_on(ops: &[Op], context: &mut [u8], maps: Vec<Map>) -> Result<u64, Fault> {
+fn setup(ops: &[Op], maps: &[Arc<Map>]) -> Setup {
+    let setup = Setup::new().helpers(Helpers::kernel()).program("test", ProgType::SocketFilter, &assemble(ops));
+    maps.iter().fold(setup, |setup, map| setup.map("map", Arc::clone(map)))
+}
+
+fn vm(ops: &[Op], maps: &[Arc<Map>]) -> Vm {
+    setup(ops, maps).load().unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn run_vm(vm: &Vm, engine: Engine, context: &mut [u8], meta: &Metadata) -> Result<u64, Fault> {
+    let mut worker = vm.worker().unwrap();
+    worker.set_engine(engine);
     let packet = [0x11, 0x22, 0x33, 0x44];
-    vm(ops, maps).run(Input { context, packet: &packet, meta: &Metadata::default() })
+    worker.run(0, Input { context, packet: &packet, meta })
+}
+
+/// Runs on all engines, which must agree; maps are made anew for each.
+#[track_caller]
+fn run_on(ops: &[Op], context: &[u8], maps: &dyn Fn() -> Vec<Arc<Map>>) -> Result<u64, Fault> {
+    let results = ENGINES.map(|engine| {
+        let mut context = context.to_vec();
+        run_vm(&vm(ops, &maps()), engine, &mut context, &Metadata::default())
+    });
+    assert_eq!(results[1], results[2], "the interpreter by page and compiled code");
+    if results[0].is_ok() {
+        assert_eq!(results[0], results[1], "precise and by page");
+    }
+    results[0]
+}
+
+fn no_maps() -> Vec<Arc<Map>> {
+    Vec::new()
 }
 
 #[track_caller]
 fn result(ops: &[Op]) -> u64 {
-    run_on(ops, &mut [], Vec::new()).unwrap_or_else(|fault| panic!("{fault}"))
+    run_on(ops, &[], &no_maps).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
+/// The fault of the precise interpreter.
 #[track_caller]
 fn fault(ops: &[Op]) -> (u32, FaultKind) {
-    let Fault { at: InsnIdx(at), kind } = run_on(ops, &mut [0; 8], vec![hash_map()]).unwrap_err();
+    let Fault { at: InsnIdx(at), kind, .. } = run_on(ops, &[0; 8], &|| vec![hash_map()]).unwrap_err();
     (at, kind)
 }
 
@@ -74,12 +112,21 @@ fn out_of_bounds(address: u64, size: u32, access: Access, region: Region) -> Fau
     FaultKind::OutOfBounds { address, size, access, region }
 }
 
+/// Where a context of this length ends: at the end of a page.
+fn context_end() -> u64 {
+    CONTEXT_WINDOW + 4096
+}
+
 #[test]
 fn registers_on_entry() {
-    let mut context = [0xab; 24];
-    assert_eq!(run_on(&[Op::Exit], &mut context, Vec::new()), Ok(0));
-    assert_eq!(run_on(&[Op::mov(R0, R2), Op::Exit], &mut context, Vec::new()), Ok(24));
-    assert_eq!(run_on(&[load(Size::H, R0, R1, 22), Op::Exit], &mut context, Vec::new()), Ok(0xabab));
+    let context = [0xab; 24];
+    assert_eq!(run_on(&[Op::Exit], &context, &no_maps), Ok(0));
+    assert_eq!(run_on(&[Op::mov(R0, R2), Op::Exit], &context, &no_maps), Ok(24));
+    assert_eq!(run_on(&[load(Size::H, R0, R1, 22), Op::Exit], &context, &no_maps), Ok(0xabab));
+    // Everything else starts at zero, whatever ran before.
+    for reg in (3..10).filter_map(Reg::new) {
+        assert_eq!(run_on(&[Op::mov(R0, reg), Op::Exit], &context, &no_maps), Ok(0));
+    }
 }
 
 #[test]
@@ -101,9 +148,14 @@ fn stack_accesses_of_all_sizes() {
     ];
     assert_eq!(result(&released), 7);
     // The stack starts as zeros in every run.
-    let mut vm = vm(&[load(Size::DW, R0, R10, -8), store(Size::DW, R10, -8, 5), Op::Exit], Vec::new());
-    for _ in 0..2 {
-        assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }), Ok(0));
+    let vm = vm(&[load(Size::DW, R0, R10, -8), store(Size::DW, R10, -8, 5), Op::Exit], &[]);
+    for engine in ENGINES {
+        let mut worker = vm.worker().unwrap();
+        worker.set_engine(engine);
+        for _ in 0..2 {
+            let input = Input { context: &mut [], packet: &[], meta: &Metadata::default() };
+            assert_eq!(worker.run(0, input), Ok(0));
+        }
     }
 }
 
@@ -111,25 +163,31 @@ fn stack_accesses_of_all_sizes() {
 fn faults_name_instruction_address_and_region() {
     let ends = |op| [Op::mov_imm(R0, 0), op, Op::Exit];
     assert_eq!(fault(&ends(load(Size::W, R0, R3, 4))), (1, out_of_bounds(4, 4, Access::Read, Region::Null)));
-    let context = |off: u64, size| out_of_bounds(CONTEXT_START + off, size, Access::Read, Region::Context);
+    let context = |off: u64, size| out_of_bounds(context_end() - 8 + off, size, Access::Read, Region::Context);
     assert_eq!(fault(&ends(load(Size::W, R0, R1, 5))), (1, context(5, 4)));
     assert_eq!(fault(&ends(load(Size::B, R0, R1, 8))), (1, context(8, 1)));
+    // Compiled code finds them too: the context ends with its page.
+    let mut bytes = [0; 8];
+    let compiled = run_vm(&vm(&ends(load(Size::W, R0, R1, 5)), &[]), Engine::Jit, &mut bytes, &Metadata::default());
+    assert_eq!(compiled.unwrap_err().kind, context(5, 4));
     let (at, kind) = fault(&ends(store(Size::B, R10, 0, 1)));
     assert!(matches!(kind, FaultKind::OutOfBounds { access: Access::Write, region: Region::Stack, .. }) && at == 1);
     for off in [-513, -4, 0, 1000] {
         let (_, kind) = fault(&ends(load(Size::DW, R0, R10, off)));
         assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::Stack, .. }), "{off}: {kind}");
     }
-    let packet = [set(R3, PACKET_START), Op::Store { size: Size::B, base: R3, off: 0, src: Src::Imm(1) }, Op::Exit];
-    assert_eq!(fault(&packet), (2, out_of_bounds(PACKET_START, 1, Access::Write, Region::Packet)));
     let handle = [Op::LoadImm { dst: R3, value: Imm64::MapFd(0) }, load(Size::B, R0, R3, 0), Op::Exit];
     assert!(matches!(fault(&handle).1, FaultKind::OutOfBounds { region: Region::MapHandle, .. }));
     let nowhere = [set(R3, u64::MAX), load(Size::DW, R0, R3, 0), Op::Exit];
     assert_eq!(fault(&nowhere), (2, out_of_bounds(u64::MAX, 8, Access::Read, Region::Unmapped)));
-    let values = [Op::LoadImm { dst: R3, value: Imm64::MapFdValue { fd: 0, offset: 0 } }, load(Size::B, R0, R3, 0)];
-    let (at, kind) = fault(&[values[0], values[1], Op::Exit]);
-    assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::MapValues(0), .. }) && at == 2);
-    let text = run_on(&ends(load(Size::W, R0, R3, 4)), &mut [], Vec::new()).unwrap_err().to_string();
+    let values = |offset| Op::LoadImm { dst: R3, value: Imm64::MapFdValue { fd: 0, offset } };
+    let (at, kind) = fault(&[values(1 << 20), load(Size::B, R0, R3, 0), Op::Exit]);
+    assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::Unmapped, .. }) && at == 2);
+    // Two values of 8 bytes: an access may not reach from one into the other.
+    let (_, kind) = fault(&[values(4), load(Size::DW, R0, R3, 0), Op::Exit]);
+    assert!(matches!(kind, FaultKind::OutOfBounds { region: Region::MapValues(0), .. }));
+    assert_eq!(run_on(&[values(8), load(Size::DW, R0, R3, 0), Op::Exit], &[], &|| vec![hash_map()]), Ok(0));
+    let text = run_on(&ends(load(Size::W, R0, R3, 4)), &[], &no_maps).unwrap_err().to_string();
     assert!(text.starts_with("instruction 1 reads 4 bytes from address 0x4"), "{text}");
 }
 
@@ -165,22 +223,41 @@ fn atomics_change_memory_and_return_the_old_value() {
     assert_eq!(fault(&[nowhere, Op::Exit]), (0, out_of_bounds(0, 4, Access::Write, Region::Null)));
 }
 
+/// Runs with a limit on all engines, which must agree.
+#[track_caller]
+fn with_fuel(ops: &[Op], fuel: u64) -> (Result<u64, Fault>, u64) {
+    let vm = setup(ops, &[]).fuel(fuel).load().unwrap();
+    let outcomes = ENGINES.map(|engine| {
+        let mut worker = vm.worker().unwrap();
+        worker.set_engine(engine);
+        let result = worker.run(0, Input { context: &mut [], packet: &[], meta: &Metadata::default() });
+        (result, worker.fuel_used())
+    });
+    assert_eq!(outcomes[0], outcomes[1]);
+    assert_eq!(outcomes[1], outcomes[2]);
+    outcomes[0]
+}
+
 #[test]
 fn loops_cost_fuel() {
-    let endless = [Op::Goto { off: -1 }];
-    let mut vm = vm(&endless, Vec::new()).with_fuel(1000);
-    let stopped = vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() });
-    assert_eq!(stopped, Err(Fault { at: InsnIdx(0), kind: FaultKind::OutOfFuel }));
-    // Exactly as much fuel as instructions is enough.
-    let three = [Op::mov_imm(R0, 1), Op::GotoLong { off: 0 }, Op::Exit];
-    for (fuel, ends) in [(3, true), (2, false), (0, false)] {
-        let mut vm = self::vm(&three, Vec::new()).with_fuel(fuel);
-        assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }).is_ok(), ends, "{fuel}");
-    }
+    let (stopped, used) = with_fuel(&[Op::Goto { off: -1 }], 1000);
+    assert_eq!(stopped, Err(Fault { program: 0, at: InsnIdx(0), kind: FaultKind::OutOfFuel, fuel: 0 }));
+    assert_eq!(used, 1000);
+    // A jump backwards pays for the instructions that it spans, forwards nothing.
+    let countdown = |rounds| {
+        [
+            Op::mov_imm(R0, rounds),
+            alu(AluOp::Sub, R0, Src::Imm(1)),
+            Op::JumpIf { width: Width::W64, op: JmpOp::Ne, dst: R0, src: Src::Imm(0), off: -2 },
+            Op::Exit,
+        ]
+    };
+    assert_eq!(with_fuel(&countdown(5), 8), (Ok(0), 8));
+    let (stopped, _) = with_fuel(&countdown(5), 7);
+    assert!(matches!(stopped, Err(Fault { at: InsnIdx(2), kind: FaultKind::OutOfFuel, .. })));
     // `may_goto` leaves the loop after 8 Mi rounds.
     let rounds = [Op::MayGoto { off: 2 }, alu(AluOp::Add, R0, Src::Imm(1)), Op::Goto { off: -3 }, Op::Exit];
-    let mut vm = self::vm(&rounds, Vec::new()).with_fuel(1 << 26);
-    assert_eq!(vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() }), Ok(8 << 20));
+    assert_eq!(with_fuel(&rounds, 1 << 26).0, Ok(8 << 20));
 }
 
 #[test]
@@ -190,17 +267,16 @@ fn functions_have_their_own_frames_and_keep_the_callers_registers() {
         Op::mov_imm(R6, 6),
         store(Size::DW, R10, -8, 40),
         Op::mov(R1, R10),
-        local(3),
+        local(4),
         alu(AluOp::Add, R0, Src::Reg(R6)),
         load(Size::DW, R1, R10, -16),
-        Op::Goto { off: 5 },
+        alu(AluOp::Add, R0, Src::Reg(R1)),
+        Op::Exit,
         // The function: adds what the pointer to the caller's frame finds, and marks that frame and its own.
         load(Size::DW, R0, R1, -8),
         store(Size::DW, R1, -16, 100),
         store(Size::DW, R10, -16, 7),
         Op::mov_imm(R6, 1),
-        Op::Exit,
-        alu(AluOp::Add, R0, Src::Reg(R1)),
         Op::Exit,
     ];
     assert_eq!(result(&program), 40 + 6 + 100);
@@ -232,10 +308,12 @@ fn indirect_calls() {
     // Slots: the load has two, so the function starts at slot 4.
     assert_eq!(result(&through(Imm64::Func(3))), 77);
     let meta = Metadata { cpu: 5, ..Metadata::default() };
-    let by_number = vm(&through(Imm64::Value(8)), Vec::new()).run(Input { context: &mut [], packet: &[], meta: &meta });
-    assert_eq!(by_number, Ok(5));
-    assert_eq!(fault(&through(Imm64::Value(4))), (2, FaultKind::BadCallTarget(4)));
-    assert!(matches!(fault(&through(Imm64::Value(5 << 32 | 0x100))), (2, FaultKind::BadCallTarget(_))));
+    for engine in ENGINES {
+        assert_eq!(run_vm(&vm(&through(Imm64::Value(8)), &[]), engine, &mut [], &meta), Ok(5));
+    }
+    assert_eq!(fault(&through(Imm64::Value(900))), (2, FaultKind::BadCallTarget(900)));
+    // The address of an instruction that no function starts with.
+    assert_eq!(fault(&through(Imm64::Value(0x20_0001))), (2, FaultKind::BadCallTarget(0x20_0001)));
 }
 
 #[test]
@@ -273,7 +351,7 @@ fn key_and_map(key: i32) -> [Op; 4] {
 
 #[test]
 fn map_helpers() {
-    let lookup = |key: i32, map: Map| {
+    let lookup = |key: i32, map: &dyn Fn() -> Arc<Map>| {
         let ops = [
             &key_and_map(key)[..],
             &[
@@ -287,19 +365,26 @@ fn map_helpers() {
             ],
         ]
         .concat();
-        let mut vm = vm(&ops, vec![map]);
-        let result = vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() });
-        (result, vm.maps()[0].entries())
+        run_on(&ops, &[], &|| vec![map()])
     };
-    let mut hash = hash_map();
     let key = 5i32.to_ne_bytes();
-    hash.update(&key, &3u64.to_ne_bytes(), skep_vm::ebpf::UpdateFlag::Any).unwrap();
-    let (found, entries) = lookup(5, hash.clone());
-    assert_eq!(found, Ok(9 << 32 | 3));
-    assert_eq!(entries, [(key.to_vec(), (9u64 << 32 | 3).to_ne_bytes().to_vec())]);
-    assert_eq!(lookup(6, hash).0, Ok(u64::MAX));
-    assert_eq!(lookup(1, array_map()).0, Ok(9 << 32));
-    assert_eq!(lookup(2, array_map()).0, Ok(u64::MAX));
+    let filled = || {
+        let hash = hash_map();
+        hash.update(&key, &3u64.to_ne_bytes(), 0, 0).unwrap();
+        hash
+    };
+    assert_eq!(lookup(5, &filled), Ok(9 << 32 | 3));
+    assert_eq!(lookup(6, &filled), Ok(u64::MAX));
+    assert_eq!(lookup(1, &array_map), Ok(9 << 32));
+    assert_eq!(lookup(2, &array_map), Ok(u64::MAX));
+    // What a program writes through the pointer is in the map.
+    for engine in ENGINES {
+        let map = filled();
+        let ops = [&key_and_map(5)[..], &[helper(1), store(Size::W, R0, 4, 9), Op::Exit]].concat();
+        run_vm(&vm(&ops, &[Arc::clone(&map)]), engine, &mut [], &Metadata::default()).unwrap();
+        let entries: Vec<_> = map.user().entries().collect();
+        assert_eq!(entries, [(key.to_vec(), (9u64 << 32 | 3).to_ne_bytes().to_vec())]);
+    }
 
     // Updates and deletions return the kernel's error numbers.
     let update = |flags: i32| {
@@ -312,13 +397,13 @@ fn map_helpers() {
             Op::Exit,
         ]
     };
-    let code = |ops: &[Op]| run_on(ops, &mut [], vec![hash_map()]).map(u64::cast_signed);
+    let code = |ops: &[Op]| run_on(ops, &[], &|| vec![hash_map()]).map(u64::cast_signed);
     assert_eq!(code(&[&key_and_map(1)[..], &update(0)].concat()), Ok(0));
     assert_eq!(code(&[&key_and_map(1)[..], &update(2)].concat()), Ok(-2));
     assert_eq!(code(&[&key_and_map(1)[..], &update(9)].concat()), Ok(-22));
     assert_eq!(code(&[&key_and_map(1)[..], &[helper(3), Op::Exit]].concat()), Ok(-2));
     // What is not a map, and a key that cannot be read.
-    assert_eq!(fault(&[Op::mov(R2, R10), helper(1), Op::Exit]), (1, FaultKind::NotAMap(CONTEXT_START)));
+    assert_eq!(fault(&[Op::mov(R2, R10), helper(1), Op::Exit]), (1, FaultKind::NotAMap(context_end() - 8)));
     let bad_key = [Op::LoadImm { dst: R1, value: Imm64::MapFd(0) }, Op::mov_imm(R2, 64), helper(1), Op::Exit];
     assert_eq!(fault(&bad_key), (3, out_of_bounds(64, 4, Access::Read, Region::Null)));
 }
@@ -326,12 +411,20 @@ fn map_helpers() {
 #[test]
 fn maps_that_programs_may_only_read() {
     let flags = MapFlags::READ_ONLY_FOR_PROGRAMS.0;
-    let map = Map::new(MapType::Array, Shape { key_size: 4, value_size: 8, max_entries: 1, flags }).unwrap();
+    let map = || {
+        vec![Arc::new(Map::new(MapType::Array, Shape { key_size: 4, value_size: 8, max_entries: 1, flags }).unwrap())]
+    };
     let value = Op::LoadImm { dst: R1, value: Imm64::MapFdValue { fd: 0, offset: 4 } };
-    let read = run_on(&[value, load(Size::W, R0, R1, 0), Op::Exit], &mut [], vec![map.clone()]);
+    let read = run_on(&[value, load(Size::W, R0, R1, 0), Op::Exit], &[], &map);
     assert_eq!(read, Ok(0));
-    let written = run_on(&[value, store(Size::W, R1, 0, 1), Op::Exit], &mut [], vec![map.clone()]);
+    let written = run_on(&[value, store(Size::W, R1, 0, 1), Op::Exit], &[], &map);
     assert!(matches!(written.unwrap_err().kind, FaultKind::OutOfBounds { access: Access::Write, .. }));
+    // A read-modify-write, which is one instruction in compiled code, faults where it writes.
+    let both =
+        [value, load(Size::W, R2, R1, 0), alu(AluOp::Add, R2, Src::Imm(1)), store_reg(Size::W, R1, 0, R2), Op::Exit];
+    assert_eq!(run_on(&both, &[], &map).unwrap_err().at, InsnIdx(4));
+    let jit = run_vm(&vm(&both, &map()), Engine::Jit, &mut [], &Metadata::default()).unwrap_err();
+    assert!(jit.at == InsnIdx(4) && matches!(jit.kind, FaultKind::OutOfBounds { access: Access::Write, .. }), "{jit}");
     let update = [
         &key_and_map(0)[..],
         &[
@@ -344,7 +437,7 @@ fn maps_that_programs_may_only_read() {
         ],
     ]
     .concat();
-    assert_eq!(run_on(&update, &mut [], vec![map]).map(u64::cast_signed), Ok(-1));
+    assert_eq!(run_on(&update, &[], &map).map(u64::cast_signed), Ok(-1));
 }
 
 #[test]
@@ -387,10 +480,14 @@ fn registers_after_a_call_are_scrubbed() {
 
 #[test]
 fn what_does_not_load() {
-    let load = |ops: &[Op]| Vm::new(&assemble(ops), Helpers::socket_filter(), Vec::new()).map(|_| ());
+    let load = |ops: &[Op]| match setup(ops, &[]).load() {
+        Ok(_) => Ok(()),
+        Err(SetupError::Program { error, .. }) => Err(error),
+        Err(error) => panic!("{error}"),
+    };
     let problem = |at, problem| Err(LoadError::Insn { at: InsnIdx(at), problem });
     assert_eq!(load(&[Op::mov_imm(R10, 0), Op::Exit]), problem(0, Problem::WritesFramePointer));
-    assert_eq!(load(&[Op::Exit, helper(6), Op::Exit]), problem(1, Problem::NoSuchHelper(6)));
+    assert_eq!(load(&[Op::Exit, helper(999), Op::Exit]), problem(1, Problem::NoSuchHelper(999)));
     let map = Op::LoadImm { dst: R1, value: Imm64::MapFd(0) };
     assert_eq!(load(&[map, Op::Exit]), problem(0, Problem::NoSuchMap(0)));
     assert_eq!(load(&[Op::Call(Callee::Kfunc { id: 1, module: 0 }), Op::Exit]), problem(0, Problem::NeedsKernel));
@@ -398,6 +495,10 @@ fn what_does_not_load() {
     assert!(matches!(load(&[]), Err(LoadError::Malformed(_))));
     let fetch = Op::Atomic { width: Width::W64, op: AtomicOp::Add, fetch: true, base: R10, off: -8, src: R10 };
     assert_eq!(load(&[fetch, Op::Exit]), problem(0, Problem::WritesFramePointer));
+    // Functions are entered by calls and left by exits.
+    let call = Op::Call(Callee::Local(1));
+    assert_eq!(load(&[call, Op::Goto { off: 0 }, Op::Exit]), problem(1, Problem::LeavesFunction(InsnIdx(2))));
+    assert_eq!(load(&[call, Op::mov_imm(R0, 0), Op::Exit]), problem(1, Problem::FallsIntoFunction));
 }
 
 #[test]
@@ -415,7 +516,7 @@ fn socket_filters_see_the_kernels_context() {
     };
     let field = |offset: i16| {
         let insns = assemble(&[load(Size::W, R0, R1, offset), Op::Exit]);
-        SocketFilter::new(&insns, Vec::new()).unwrap().run(&[1, 2], 60, &meta).unwrap()
+        SocketFilter::new(&insns).unwrap().run(&[1, 2], 60, &meta).unwrap()
     };
     let fields = [0, 4, 8, 12, 20, 24, 36, 40, 68].map(field);
     assert_eq!(fields, [60, 1, 0x1234_5678, 3, 1, 0x2064, 9, 9, 0xfeed_f00d]);
@@ -423,7 +524,7 @@ fn socket_filters_see_the_kernels_context() {
     assert_eq!([16, 28].map(field), [0x0800u16.to_be().into(), 0x88a8u16.to_be().into()]);
     // Only the lower half of register 0 is the verdict.
     let wide = assemble(&[set(R0, 1 << 32), Op::Exit]);
-    assert_eq!(SocketFilter::new(&wide, Vec::new()).unwrap().run(&[], 0, &meta), Ok(0));
+    assert_eq!(SocketFilter::new(&wide).unwrap().run(&[], 0, &meta), Ok(0));
 }
 
 #[test]
@@ -455,7 +556,8 @@ fn socket_filters_of_objects() {
     }
     assert_eq!(filter.run(&[10, 0, 0], 4, &meta), Ok(0));
     let missing = SocketFilter::from_object(&object, "other").err();
-    assert_eq!(missing, Some(ObjectError::NoSuchProgram("other".to_owned())));
+    assert!(matches!(missing, Some(ObjectError::NoSuchProgram(name)) if name == "other"));
     object.maps[0].max_entries = 1;
-    assert!(matches!(SocketFilter::from_object(&object, "hosts"), Err(ObjectError::Map { .. })));
+    let full = SocketFilter::from_object(&object, "hosts");
+    assert!(matches!(full, Err(ObjectError::Setup(SetupError::Map { .. }))));
 }

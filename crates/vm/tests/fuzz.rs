@@ -1,14 +1,15 @@
-//! Every random test of the crate, a second each.
+//! Every random test of the crate, a second each, or as long as `SKEP_FUZZ_SECONDS` says.
 
 use arbtest::arbitrary::Unstructured;
 use arbtest::arbtest;
 
 fn run(body: fn(&[u8])) {
+    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(1);
     arbtest(|u: &mut Unstructured<'_>| {
         body(u.bytes(u.len())?);
         Ok(())
     })
-    .budget_ms(1_000)
+    .budget_ms(seconds * 1_000)
     .size_max(4_096);
 }
 

@@ -1,4 +1,4 @@
-//! Our interpreters and maps against those of the running kernel.
+//! Our engines against the running kernel.
 //!
 //! Programs are random; the kernel runs them by `BPF_PROG_TEST_RUN` or as filters of Unix sockets. A kernel that is
 //! out of reach is a skip that is printed, and a failure with `SKEP_REQUIRE_KERNEL=1`.
@@ -9,12 +9,15 @@ use skep_isa::classic::{self, Insn};
 use skep_isa::ebpf::{self, Cpu};
 use skep_isa::translate::{Options, translate};
 use skep_kernel::test_verdict;
-use skep_kernel::{KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, Update, Verdicts};
+use skep_kernel::{KernelError, LoadedProgram, ProgramDefinition, Verdicts};
 use skep_vm::classic::{Metadata, Program};
-use skep_vm::ebpf::{Helpers, Input, Map, UpdateFlag, Vm};
-use skep_vm::fuzz::{Bytes, MapStep, Special, arithmetic_program, classic_program, map_steps};
+use skep_vm::ebpf::{Engine, Input, Setup};
+use skep_vm::fuzz::{Bytes, Special, arithmetic_program, classic_program};
 
-const MILLISECONDS: u64 = 1_500;
+/// How long each random test runs: a second and a half, or what `SKEP_FUZZ_SECONDS` says.
+fn milliseconds() -> u64 {
+    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_500, |s| s * 1_000)
+}
 
 fn skip(error: &KernelError) {
     println!("SKIPPED: {error}");
@@ -50,13 +53,17 @@ fn computing_programs() {
         let insns = arithmetic_program(&mut Bytes::new(u.bytes(u.len())?));
         let loaded = load(&insns).unwrap_or_else(|error| panic!("{error}"));
         let expected = test_verdict(&loaded, &[0; 64]).unwrap_or_else(|error| panic!("{error}"));
-        let mut vm = Vm::new(&insns, Helpers::new(), Vec::new()).unwrap();
-        let result = vm.run(Input { context: &mut [], packet: &[], meta: &Metadata::default() });
-        assert_eq!(result.map(|value| value as u32), Ok(expected), "{insns:?}");
+        let vm = Setup::new().program("test", ProgType::SocketFilter, &insns).load().unwrap();
+        for engine in [Engine::Interpreter, Engine::Jit] {
+            let mut worker = vm.worker().unwrap();
+            worker.set_engine(engine);
+            let result = worker.run(0, Input { context: &mut [], packet: &[], meta: &Metadata::default() });
+            assert_eq!(result.map(|value| value as u32), Ok(expected), "{engine:?} {insns:?}");
+        }
         programs += 1;
         Ok(())
     })
-    .budget_ms(MILLISECONDS)
+    .budget_ms(milliseconds())
     .size_min(128)
     .size_max(1 << 10);
     println!("{programs} programs");
@@ -93,7 +100,7 @@ fn classic_programs() {
         }
         Ok(())
     })
-    .budget_ms(MILLISECONDS)
+    .budget_ms(milliseconds())
     .size_min(128)
     .size_max(1 << 12);
     println!("{verdicts} verdicts, {kept_packets} packets kept");
@@ -127,58 +134,9 @@ fn translated_programs() {
         }
         Ok(())
     })
-    .budget_ms(MILLISECONDS)
+    .budget_ms(milliseconds())
     .size_min(128)
     .size_max(1 << 12);
     println!("{verdicts} verdicts");
     assert!(verdicts > 0);
-}
-
-#[test]
-fn maps() {
-    if !kernel_is_in_reach() {
-        return;
-    }
-    let mut operations = 0;
-    arbtest(|u| {
-        let (kind, shape, steps) = map_steps(&mut Bytes::new(u.bytes(u.len())?));
-        let mut map = Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}"));
-        let definition = MapDefinition {
-            name: "skep_test",
-            map_type: kind,
-            key_size: shape.key_size,
-            value_size: shape.value_size,
-            max_entries: shape.max_entries,
-            flags: shape.flags,
-        };
-        let kernel = LoadedMap::create(&definition).unwrap_or_else(|error| panic!("{error}"));
-        for step in &steps {
-            let (ours, kernels) = match step {
-                MapStep::Find(key) => (map.lookup(key).map(<[u8]>::to_vec), kernel.get(key).unwrap()),
-                MapStep::Update(key, value, flag) => {
-                    let update = match flag {
-                        UpdateFlag::Any => Update::Any,
-                        UpdateFlag::NoExist => Update::Create,
-                        UpdateFlag::Exist => Update::Replace,
-                    };
-                    (
-                        map.update(key, value, *flag).ok().map(|()| vec![]),
-                        kernel.set(key, value, update).ok().map(|()| vec![]),
-                    )
-                }
-                MapStep::Delete(key) => {
-                    let removed = kernel.remove(key).unwrap_or(false);
-                    (map.delete(key).ok().map(|()| vec![]), removed.then(Vec::new))
-                }
-            };
-            assert_eq!(ours, kernels, "{kind} {shape:?} {step:?} of {steps:?}");
-            operations += 1;
-        }
-        Ok(())
-    })
-    .budget_ms(MILLISECONDS)
-    .size_min(64)
-    .size_max(1 << 10);
-    println!("{operations} operations");
-    assert!(operations > 0);
 }

@@ -6,7 +6,8 @@ use skep_isa::classic::{Insn, Op, SKF_AD_OFF};
 use skep_packet::file::{Compression, Direction, Encoding};
 use skep_packet::write::{Precision, RotateClock};
 use skep_packet::{LinkType, Packet, Reader, Verdict, WriteOptions, Writer};
-use skep_vm::classic::{Metadata, Program};
+use skep_vm::classic::Metadata;
+use skep_vm::ebpf::ClassicFilter;
 
 use super::expression::{Expression, Target, compile};
 use super::live::catch_signals;
@@ -173,10 +174,10 @@ type Kind = (LinkType, bool);
 enum Rule {
     All,
     None,
-    Filter(Program),
+    Filter(ClassicFilter),
     /// The program asks for facts that are not among the bytes.
     WithFacts {
-        program: Program,
+        program: ClassicFilter,
         direction: bool,
     },
 }
@@ -266,7 +267,7 @@ impl<'a> Chooser<'a> {
         if self.rules[self.recent].0 != (link, swapped) {
             self.find((link, swapped));
         }
-        match &self.rules[self.recent].1 {
+        match &mut self.rules[self.recent].1 {
             Rule::All => true,
             Rule::None => false,
             Rule::Filter(program) => program.run(packet.data, packet.orig_len, &self.no_facts) != 0,
@@ -306,8 +307,8 @@ impl<'a> Chooser<'a> {
     }
 }
 
-fn runnable(program: &[Insn]) -> Result<Program, Failure> {
-    Program::new(program).map_err(Failure::run)
+fn runnable(program: &[Insn]) -> Result<ClassicFilter, Failure> {
+    ClassicFilter::new(program).map_err(Failure::run)
 }
 
 /// Number of the ancillary word that says who a packet was for (`SKF_AD_PKTTYPE`).

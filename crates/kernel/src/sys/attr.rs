@@ -17,6 +17,7 @@ pub(crate) mod cmd {
     pub(crate) const PROG_LOAD: c_int = 5;
     pub(crate) const PROG_TEST_RUN: c_int = 10;
     pub(crate) const OBJ_GET_INFO_BY_FD: c_int = 15;
+    pub(crate) const MAP_LOOKUP_AND_DELETE_ELEM: c_int = 21;
     pub(crate) const MAP_FREEZE: c_int = 22;
     pub(crate) const MAP_UPDATE_BATCH: c_int = 26;
 }
@@ -241,6 +242,8 @@ mod tests {
             ("BPF_PROG_LOAD", cmd::PROG_LOAD),
             ("BPF_PROG_TEST_RUN", cmd::PROG_TEST_RUN),
             ("BPF_OBJ_GET_INFO_BY_FD", cmd::OBJ_GET_INFO_BY_FD),
+            ("BPF_MAP_LOOKUP_AND_DELETE_ELEM", cmd::MAP_LOOKUP_AND_DELETE_ELEM),
+            ("BPF_MAP_FREEZE", cmd::MAP_FREEZE),
             ("BPF_MAP_UPDATE_BATCH", cmd::MAP_UPDATE_BATCH),
         ];
         for (name, number) in commands {

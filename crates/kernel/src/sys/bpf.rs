@@ -47,6 +47,11 @@ fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
+/// The address of a key; maps without keys demand 0.
+fn key_address(key: &[u8]) -> u64 {
+    if key.is_empty() { 0 } else { address(key.as_ptr()) }
+}
+
 pub(crate) fn map_create(mut attr: MapCreate) -> Result<OwnedFd, i32> {
     // SAFETY: the structure holds no addresses.
     unsafe { bpf(cmd::MAP_CREATE, &mut attr) }.map(owned)
@@ -68,8 +73,7 @@ fn fits(size: ElemSize, key: &[u8], value: Option<&[u8]>) -> Result<(), i32> {
 /// `size` must be the map's own; [`crate::LoadedMap`] asks the kernel for it.
 pub(crate) fn map_update(map: BorrowedFd<'_>, size: ElemSize, key: &[u8], value: &[u8], flags: u64) -> Result<(), i32> {
     fits(size, key, Some(value))?;
-    let mut attr =
-        MapElem { map_fd: raw(map), key: address(key.as_ptr()), value: address(value.as_ptr()), flags, pad: 0 };
+    let mut attr = MapElem { map_fd: raw(map), key: key_address(key), value: address(value.as_ptr()), flags, pad: 0 };
     // SAFETY: key and value have the lengths that the kernel reads.
     unsafe { bpf(cmd::MAP_UPDATE_ELEM, &mut attr) }.map(drop)
 }
@@ -78,7 +82,7 @@ pub(crate) fn map_lookup(map: BorrowedFd<'_>, size: ElemSize, key: &[u8], value:
     fits(size, key, Some(value))?;
     let mut attr = MapElem {
         map_fd: raw(map),
-        key: address(key.as_ptr()),
+        key: key_address(key),
         value: address(value.as_mut_ptr().cast_const()),
         ..MapElem::default()
     };
@@ -86,9 +90,26 @@ pub(crate) fn map_lookup(map: BorrowedFd<'_>, size: ElemSize, key: &[u8], value:
     unsafe { bpf(cmd::MAP_LOOKUP_ELEM, &mut attr) }.map(drop)
 }
 
+pub(crate) fn map_lookup_and_delete(
+    map: BorrowedFd<'_>,
+    size: ElemSize,
+    key: &[u8],
+    value: &mut [u8],
+) -> Result<(), i32> {
+    fits(size, key, Some(value))?;
+    let mut attr = MapElem {
+        map_fd: raw(map),
+        key: key_address(key),
+        value: address(value.as_mut_ptr().cast_const()),
+        ..MapElem::default()
+    };
+    // SAFETY: the kernel reads a key and writes a value, and both buffers have just these lengths.
+    unsafe { bpf(cmd::MAP_LOOKUP_AND_DELETE_ELEM, &mut attr) }.map(drop)
+}
+
 pub(crate) fn map_delete(map: BorrowedFd<'_>, size: ElemSize, key: &[u8]) -> Result<(), i32> {
     fits(size, key, None)?;
-    let mut attr = MapElem { map_fd: raw(map), key: address(key.as_ptr()), ..MapElem::default() };
+    let mut attr = MapElem { map_fd: raw(map), key: key_address(key), ..MapElem::default() };
     // SAFETY: the kernel reads a key of this length.
     unsafe { bpf(cmd::MAP_DELETE_ELEM, &mut attr) }.map(drop)
 }
@@ -110,7 +131,7 @@ pub(crate) fn map_next_key(
     fits(ElemSize { value: size.key, ..size }, key.unwrap_or(next), Some(next))?;
     let mut attr = MapElem {
         map_fd: raw(map),
-        key: key.map_or(0, |key| address(key.as_ptr())),
+        key: key.map_or(0, key_address),
         value: address(next.as_mut_ptr().cast_const()),
         ..MapElem::default()
     };

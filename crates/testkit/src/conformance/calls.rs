@@ -3,8 +3,8 @@
 use skep_isa::ebpf::{AluOp, Callee, Imm64, JmpOp, Op, Reg, Size, Src};
 
 use super::asm::{
-    Asm, CALL, GOTO, GOTO_LONG, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, REGS, W32, W64, alu, alui, group, jump_if,
-    load, set, store,
+    Asm, CALL, GOTO, GOTO_LONG, Label, R0, R1, R2, R3, R4, R5, R6, R7, R8, R9, R10, REGS, W32, W64, alu, alui, group,
+    jump_if, load, set, store,
 };
 use super::values::BORDERS;
 use super::{Case, Cases, KernelVerdict, eval};
@@ -201,6 +201,7 @@ fn recursion() -> Case {
     asm.place(end);
     asm.op(Op::Exit);
     asm.case("call itself".to_owned(), group(CALL), 720)
+        .kernel(KernelVerdict::Refuses("no function calls itself there"))
 }
 
 /// The helper returns its first argument at full width.
@@ -220,7 +221,7 @@ fn helper_keeps() -> Case {
     let mut asm = Asm::default();
     let callee = asm.label();
     for round in 0..2 {
-        let own = |reg: Reg| 0x0f1e_2d3c_4b5a_6978 * (round + 2) ^ u64::from(reg.number());
+        let own = |reg: Reg| (0x0f1e_2d3c_4b5a_6978 * (round + 2)) ^ u64::from(reg.number());
         if round == 1 {
             asm.to(CALL, callee);
             asm.op(Op::Exit);
@@ -268,14 +269,13 @@ fn callx_local(reg: Reg) -> Case {
     asm.case(format!("call local by {reg}"), group(callx), 0).kernel(NO_CALLX)
 }
 
-/// Three functions chosen by their address in a loop; the first lies in front of the call.
+/// Three functions chosen by their address in a loop. The jump at the start leads over nothing.
 fn table() -> Case {
     let mut asm = Asm::default();
     let callx = Op::Call(Callee::Reg(R3));
     let (start, end) = (asm.label(), asm.label());
     let functions = [asm.label(), asm.label(), asm.label()];
     asm.to(GOTO, start);
-    function(&mut asm, functions[0], &[Op::mov(R0, R1), alui(W64, AluOp::Add, R0, 1), Op::Exit]);
     asm.place(start);
     for (label, off) in functions.into_iter().zip([-8, -16, -24]) {
         asm.to(Op::LoadImm { dst: R1, value: Imm64::Func(0) }, label);
@@ -289,6 +289,7 @@ fn table() -> Case {
     asm.to(GOTO, end);
     asm.place(end);
     asm.op(Op::Exit);
+    function(&mut asm, functions[0], &[Op::mov(R0, R1), alui(W64, AluOp::Add, R0, 1), Op::Exit]);
     function(&mut asm, functions[1], &[Op::mov(R0, R1), alui(W64, AluOp::Mul, R0, 10), Op::Exit]);
     function(&mut asm, functions[2], &[Op::mov(R0, R1), Op::Neg { width: W64, dst: R0 }, Op::Exit]);
     asm.case("call table of functions".to_owned(), group(callx), eval::immediate(-60)).kernel(NO_CALLX)

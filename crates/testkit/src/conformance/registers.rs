@@ -1,11 +1,11 @@
 //! Every pair of registers in every form, with all other registers checked afterwards: finds code generators that use a
 //! register of the program as scratch.
 
-use skep_isa::ebpf::{AluOp, JmpOp, Op, Reg, Src};
+use skep_isa::ebpf::{AluOp, JmpOp, Op, Reg, Src, Width};
 
 use super::Cases;
 use super::alu::{form, kernel_refuses};
-use super::asm::{EXTENSIONS, R0, R10, REGS, WIDTHS, alu, alui, binary, group, jump_if, unary};
+use super::asm::{EXTENSIONS, R0, R10, REGS, W64, WIDTHS, alu, alui, binary, group, jump_if, unary};
 use super::script::{Home, Script};
 use super::values::{any, any_immediate};
 use crate::Rng;
@@ -41,7 +41,7 @@ pub(super) fn cases() -> Cases {
 }
 
 /// The operator with a constant that the kernel accepts.
-fn allowed(rng: &mut Rng, width: skep_isa::ebpf::Width, op: AluOp, dst: Reg) -> Op {
+fn allowed(rng: &mut Rng, width: Width, op: AluOp, dst: Reg) -> Op {
     loop {
         let imm = any_immediate(rng);
         if kernel_refuses(width, op, imm).is_none() {
@@ -81,7 +81,8 @@ fn jumps(home: Home) -> impl Iterator<Item = super::Case> {
                 script.check_jump(width, op, dst, Src::Imm(imm));
                 script.check_all();
             }
-            if width == skep_isa::ebpf::Width::W64 {
+            // Addresses are checked relative to the window, which is on the stack at one of the homes.
+            if width == W64 && home == Home::Stack {
                 frame_pointer(&mut script, &mut rng, op);
             }
             let name = format!("registers if {op:?} {} {}", width.bits(), home.name());
@@ -90,16 +91,15 @@ fn jumps(home: Home) -> impl Iterator<Item = super::Case> {
     })
 }
 
-/// A copy of the frame pointer compares as equal to it.
+/// A copy of the frame pointer compares as equal to it; the test of common bits holds, since no address is zero.
 fn frame_pointer(script: &mut Script, rng: &mut Rng, op: JmpOp) {
-    // The test of bits needs a bit: an address is not zero.
     for reg in REGS {
         script.set_all(rng);
         let other = any(rng);
         script.set(reg, other);
         script.run(Op::mov(reg, R10));
-        script.check_jump(skep_isa::ebpf::Width::W64, op, reg, Src::Reg(R10));
-        script.check_jump(skep_isa::ebpf::Width::W64, op, R10, Src::Reg(reg));
+        script.check_jump(W64, op, reg, Src::Reg(R10));
+        script.check_jump(W64, op, R10, Src::Reg(reg));
         script.check_all();
     }
 }

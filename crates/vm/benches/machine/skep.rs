@@ -54,7 +54,6 @@ impl Engine for Skep {
         let begin = Instant::now();
         vm.prepare(0);
         let compile = Some(begin.elapsed());
-        if let Ok(path)=std::env::var("SKEP_DUMP") { if self.engine==SkepEngine::Jit && !self.proved { std::fs::write(path, vm.machine_code(0)).unwrap(); } }
         Ok(Loaded { runner: Box::new(SkepRunner { worker }), compile })
     }
 }

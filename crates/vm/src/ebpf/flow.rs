@@ -110,12 +110,8 @@ pub(crate) struct Live {
 
 /// Finds what is live.
 pub(crate) fn live(steps: &[Step], functions: &[Function], helpers: &Helpers) -> Live {
-    let mut live = Liveness {
-        steps,
-        helpers,
-        into: vec![RegSet::NONE; steps.len()],
-        out: vec![RegSet::NONE; steps.len()],
-    };
+    let mut live =
+        Liveness { steps, helpers, into: vec![RegSet::NONE; steps.len()], out: vec![RegSet::NONE; steps.len()] };
     // Loops and recursion need several passes. Backwards, one pass is enough for everything else.
     while functions.iter().rev().fold(false, |changed, function| live.pass(function) | changed) {}
     Live { into: live.into, out: live.out }

@@ -12,6 +12,7 @@
 //! What lives here: execution. The instruction set is `skep_isa::ebpf`; whether the kernel would accept a program is the
 //! business of a verifier.
 
+mod classic_filter;
 mod context;
 mod environment;
 mod facts;
@@ -33,6 +34,7 @@ mod timers;
 mod vm;
 mod worker;
 
+pub use classic_filter::ClassicFilter;
 pub use context::{
     MAX_FRAME_BYTES, PacketError, PtRegs, RawTracepoint, Skb, SkbVerdict, X86Register, XdpAction, XdpFrame, XdpVerdict,
 };

@@ -43,6 +43,11 @@ impl SkBuff {
         context
     }
 
+    /// The structure.
+    pub const fn bytes(&self) -> &[u8; Self::BYTES] {
+        &self.0
+    }
+
     pub(super) fn put(&mut self, offset: usize, value: u32) {
         self.0[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
     }

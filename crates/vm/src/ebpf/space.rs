@@ -147,8 +147,7 @@ impl Space {
         let protection: c_int = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
         let flags = libc::MAP_SHARED | libc::MAP_FIXED;
         // SAFETY: replaces pages of the cage, which belongs to this value, by pages of the file.
-        let result =
-            unsafe { libc::mmap(self.page(offset).cast(), len, protection, flags, fd.as_raw_fd(), 0) };
+        let result = unsafe { libc::mmap(self.page(offset).cast(), len, protection, flags, fd.as_raw_fd(), 0) };
         if result == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 

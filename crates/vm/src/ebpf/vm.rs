@@ -9,12 +9,12 @@ use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
-use skep_isa::{MapType, ProgType};
 use skep_isa::ebpf::Insn;
+use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use super::fault::FaultKind;
-use super::helpers::{Entry, Helpers, HelperFn};
+use super::helpers::{Entry, HelperFn, Helpers};
 use super::interpreter::{Cell, Code, Form};
 use super::jit::{ArrayMap, Compiled};
 use super::layout::{MAPS, MAPS_END, MAX_MAPS, SLOT_BYTES, map_handle};
@@ -141,9 +141,8 @@ impl Setup {
 
     /// All programs and maps of an object with their contents, and the helpers of the kernel.
     pub fn of(object: &Object) -> Self {
-        let programs = object.programs.iter().map(|program| {
-            (program.name.clone(), program.prog_type, program.insns.clone())
-        });
+        let programs =
+            object.programs.iter().map(|program| (program.name.clone(), program.prog_type, program.insns.clone()));
         let maps = object.maps.iter().map(|spec| (spec.name.clone(), Map::from_spec(spec).map(Arc::new)));
         Self { programs: programs.collect(), maps: maps.collect(), helpers: Helpers::kernel(), ..Self::new() }
     }
@@ -228,7 +227,9 @@ impl Setup {
             .into_iter()
             .map(|(name, prog_type, insns)| {
                 let program = Program::new(&name, prog_type, &insns, &helpers, &offsets);
-                program.map(|program| Loaded::new(program, &helpers)).map_err(|error| SetupError::Program { name, error })
+                program
+                    .map(|program| Loaded::new(program, &helpers))
+                    .map_err(|error| SetupError::Program { name, error })
             })
             .collect::<Result<_, _>>()?;
         let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, proved, blinding };

@@ -328,6 +328,21 @@ impl Worker {
         }
     }
 
+    /// Runs a program on the context that is in place and on a packet that stays where it is.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    ///
+    /// # Panics
+    /// As for [`execute`](Self::execute).
+    #[inline]
+    pub fn execute_on(&mut self, program: usize, packet: &[u8], meta: &Metadata) -> Result<u64, Fault> {
+        self.set_packet(packet, meta);
+        let result = self.execute(program);
+        self.set_packet(&[], meta);
+        result
+    }
+
     fn run_compiled(&mut self, shared: &Shared, program: usize, compiled: &Compiled) -> Result<u64, Fault> {
         self.scrub_stack(shared.programs[program].dirty_stack);
         self.machine.prepare(Model::Pages, self.context_start(), Some(jit::call_back));

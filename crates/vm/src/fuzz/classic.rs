@@ -10,7 +10,7 @@ use skep_isa::translate::{Options, translate};
 
 use super::Bytes;
 use crate::classic::{Metadata, Program, find_attribute, next_random};
-use crate::ebpf::SocketFilter;
+use crate::ebpf::{ClassicFilter, SocketFilter};
 
 /// Which loads a generated program may have besides those of packet bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +62,13 @@ pub fn translation(data: &[u8]) {
         let mut filter = SocketFilter::new(&translated.insns).unwrap_or_else(|error| panic!("{error}"));
         let result = filter.run(packet, wire_len, &meta);
         assert_eq!(result, Ok(expected), "{cpu:?}\n{}\n{packet:02x?} {meta:?}", listing(&insns));
+    }
+    let mut filter = ClassicFilter::new(&insns).unwrap_or_else(|error| panic!("{error}"));
+    filter.compile();
+    // Twice: nothing of the first run may be left.
+    for _ in 0..2 {
+        let result = filter.run(packet, wire_len, &meta);
+        assert_eq!(result, expected, "{}\n{packet:02x?} {meta:?}", listing(&insns));
     }
 }
 

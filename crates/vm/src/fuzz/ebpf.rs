@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use skep_isa::{MapType, ProgType};
 use skep_isa::ebpf::{
     AluOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Order, ROWS, Reg, Size, Src, Width, decode_program,
 };
+use skep_isa::{MapType, ProgType};
 
 use super::Bytes;
 use crate::classic::Metadata;
@@ -152,27 +152,31 @@ struct Outcome {
     entries: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
-/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel, and does so again the same way.
-/// Compiled code and the interpreter with its checks agree in everything, faults and fuel included; where the precise
+/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel. Compiled code and the interpreter with its checks agree in everything, faults and fuel included; where the precise
 /// interpreter finds no fault, it agrees with both.
 pub fn ebpf(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let insns = arbitrary_program(&mut bytes);
     let fuel = 2_000;
     let packet = bytes.take(256);
-    let setup = Setup::new().helpers(Helpers::kernel()).program("test", ProgType::SocketFilter, &insns);
-    let setup = MAPS.iter().fold(setup, |setup, &(kind, shape)| {
-        let map = Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}"));
-        setup.map("map", Arc::new(map))
-    });
-    let Ok(vm) = setup.load() else { return };
+    let make = || {
+        let setup = Setup::new().helpers(Helpers::kernel()).program("test", ProgType::SocketFilter, &insns);
+        let setup = MAPS.iter().fold(setup, |setup, &(kind, shape)| {
+            let map = Map::new(kind, shape).unwrap_or_else(|error| panic!("{error}"));
+            setup.map("map", Arc::new(map))
+        });
+        setup.load()
+    };
+    if make().is_err() {
+        return;
+    }
     let outcomes: Vec<Outcome> = ENGINES
         .into_iter()
         .map(|engine| {
-            let mut worker = worker(&vm, engine, fuel);
-            let first = outcome(&vm, &mut worker, packet);
-            assert_eq!(first, outcome(&vm, &mut worker, packet), "a second run differs: {engine:?}");
-            first
+            // Maps keep what a run leaves in them, and checks by page let a wrong program write around its objects:
+            // every run gets pages of its own.
+            let Ok(vm) = make() else { panic!("loads only sometimes") };
+            outcome(&vm, &mut worker(&vm, engine, fuel), packet)
         })
         .collect();
     assert_eq!(outcomes[1], outcomes[2], "the interpreter by page and compiled code differ\n{}", listing(&insns));
@@ -200,17 +204,8 @@ fn maps(vm: &Vm) -> impl Iterator<Item = Arc<Map>> + '_ {
     (0..MAPS.len()).filter_map(|index| vm.map(index))
 }
 
-/// Empties the maps and runs once.
+/// Runs once.
 fn outcome(vm: &Vm, worker: &mut Worker, packet: &[u8]) -> Outcome {
-    for map in maps(vm) {
-        let keys: Vec<_> = map.user().entries().map(|(key, _)| key).collect();
-        for key in keys {
-            let zero = vec![0; map.user().value_size()];
-            if map.user().delete(&key).is_err() {
-                let _ = map.user().update(&key, &zero, UpdateFlag::Any.bits());
-            }
-        }
-    }
     let mut context = [7; 64];
     let result = worker.run(0, Input { context: &mut context, packet, meta: &Metadata::default() });
     let entries = maps(vm).map(|map| {
@@ -221,37 +216,119 @@ fn outcome(vm: &Vm, worker: &mut Worker, packet: &[u8]) -> Outcome {
     Outcome { result, fuel_used: worker.fuel_used(), context, entries: entries.collect() }
 }
 
-/// Instructions of all rows of the table with operands that are likely to reach something.
+/// Instructions of all rows of the table with operands that are likely to reach something, among them the sequences
+/// that compilers write and code generators shorten.
 pub fn arbitrary_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
-    let pointers = [CONTEXT_WINDOW, map_handle(0), map_handle(1), map_handle(2), map_handle(3)];
     let mut insns = Vec::new();
     Op::mov(Reg::R6, Reg::R1).emit(&mut insns);
     Op::mov(Reg::R7, Reg::R10).emit(&mut insns);
     for _ in 0..bytes.below(48) {
-        let op = match bytes.below(8) {
-            0 => Op::LoadImm { dst: register(bytes), value: Imm64::Value(bytes.pick(&pointers)) },
-            1 => Op::LoadImm { dst: register(bytes), value: Imm64::MapFd(bytes.below(4) as i32) },
-            2 => Op::Call(Callee::Helper(bytes.pick(&[1, 2, 3, 7, 8, 26]))),
-            3 => Op::mov(register(bytes), Reg::R10),
-            _ => {
-                let template = ROWS[bytes.below(ROWS.len())].op.encode();
-                let imm = if template.first.code & 7 == 5 { i32::from(bytes.u8() % 8) } else { immediate(bytes) };
-                let off = i16::from(bytes.u8().cast_signed() % 24);
-                let operands = Insn { dst: bytes.u8() % 11, src: bytes.u8() % 11, off, imm, code: template.first.code };
-                // Most rows do not use all fields; those keep what the row demands.
-                let first = [operands, Insn { imm: template.first.imm, ..operands }]
-                    .into_iter()
-                    .flat_map(|insn| [insn, Insn { src: template.first.src, ..insn }])
-                    .flat_map(|insn| [insn, Insn { off: template.first.off, ..insn }])
-                    .find(|insn| insn.decode(template.second).is_ok())
-                    .unwrap_or(template.first);
-                insns.push(first);
-                insns.extend(template.second);
-                continue;
-            }
-        };
-        op.emit(&mut insns);
+        match bytes.below(4) {
+            0 => any_row(bytes, &mut insns),
+            1 => pointer(bytes).emit(&mut insns),
+            _ => snippet(bytes, &mut insns),
+        }
     }
     Op::Exit.emit(&mut insns);
     insns
+}
+
+/// An instruction that gives a register something to point with, or calls.
+fn pointer(bytes: &mut Bytes<'_>) -> Op {
+    let pointers = [CONTEXT_WINDOW + 4096 - 64, map_handle(0), map_handle(1), map_handle(2), map_handle(3)];
+    let dst = register(bytes);
+    match bytes.below(6) {
+        0 => Op::LoadImm { dst, value: Imm64::Value(bytes.pick(&pointers)) },
+        1 => Op::LoadImm { dst, value: Imm64::MapFd(bytes.below(4) as i32) },
+        2 => {
+            Op::LoadImm { dst, value: Imm64::MapFdValue { fd: bytes.below(3) as i32, offset: bytes.below(48) as u32 } }
+        }
+        3 => Op::Call(Callee::Helper(bytes.pick(&[1, 2, 3, 7, 8, 26]))),
+        4 => Op::mov(dst, Reg::R10),
+        _ => Op::mov(dst, Reg::R6),
+    }
+}
+
+/// A row of the table.
+fn any_row(bytes: &mut Bytes<'_>, insns: &mut Vec<Insn>) {
+    let template = ROWS[bytes.below(ROWS.len())].op.encode();
+    let imm = if template.first.code & 7 == 5 { i32::from(bytes.u8() % 8) } else { immediate(bytes) };
+    let off = i16::from(bytes.u8().cast_signed() % 24);
+    let operands = Insn { dst: bytes.u8() % 11, src: bytes.u8() % 11, off, imm, code: template.first.code };
+    // Most rows do not use all fields; those keep what the row demands.
+    let first = [operands, Insn { imm: template.first.imm, ..operands }]
+        .into_iter()
+        .flat_map(|insn| [insn, Insn { src: template.first.src, ..insn }])
+        .flat_map(|insn| [insn, Insn { off: template.first.off, ..insn }])
+        .find(|insn| insn.decode(template.second).is_ok())
+        .unwrap_or(template.first);
+    insns.push(first);
+    insns.extend(template.second);
+}
+
+/// A sequence of instructions that belong together.
+fn snippet(bytes: &mut Bytes<'_>, insns: &mut Vec<Insn>) {
+    let (dst, src, third) = (register(bytes), register(bytes), register(bytes));
+    let width = bytes.pick(&[Width::W32, Width::W64]);
+    let size = bytes.pick(Size::ALL);
+    let base = bytes.pick(&[Reg::R10, Reg::R7, Reg::R6, src]);
+    let off = i16::from(bytes.u8() % 8) * 8 - 32;
+    let (alu, imm) = (bytes.pick(AluOp::ALL), immediate(bytes));
+    let operand = bytes.pick(&[Src::Reg(third), Src::Imm(imm)]);
+    let bits = width.bits().cast_signed();
+    let count = 1 + bytes.below(bits as usize - 1) as i32;
+    let op = |op, dst, src| Op::Alu { width, op, dst, src };
+    let load = Op::Load { size, signed: bytes.one_in(4) && size != Size::DW, dst, base, off };
+    let jump = Op::JumpIf { width, op: bytes.pick(JmpOp::ALL), dst, src: operand, off: bytes.below(4) as i16 };
+    let ops: &[Op] = match bytes.below(12) {
+        // Three operands in two.
+        0 => &[op(AluOp::Mov, dst, Src::Reg(src)), op(alu, dst, operand)],
+        // An operand in memory, read and changed.
+        1 => &[load, op(alu, third, Src::Reg(dst))],
+        2 => &[load, op(alu, dst, operand), Op::Store { size, base, off, src: Src::Reg(dst) }, Op::mov_imm(dst, imm)],
+        // Up and down again.
+        3 => &[op(AluOp::Lsh, dst, Src::Imm(count)), op(bytes.pick(&[AluOp::Rsh, AluOp::Arsh]), dst, Src::Imm(count))],
+        // Rotations, and what looks like one.
+        4 => &[
+            op(AluOp::Mov, dst, Src::Reg(src)),
+            op(AluOp::Lsh, dst, Src::Imm(count)),
+            op(AluOp::Rsh, src, Src::Imm((bits - count + i32::from(bytes.one_in(8))).min(bits - 1))),
+            op(AluOp::Or, dst, Src::Reg(src)),
+            Op::mov_imm(if bytes.one_in(2) { src } else { third }, imm),
+        ],
+        5 => &[
+            op(AluOp::Mov, dst, Src::Reg(src)),
+            op(AluOp::Rsh, dst, Src::Imm(count)),
+            op(AluOp::Mov, third, Src::Reg(src)),
+            op(AluOp::Lsh, third, Src::Imm(bits - count)),
+            op(AluOp::Or, third, Src::Reg(dst)),
+            Op::mov_imm(dst, imm),
+        ],
+        6 => &[Op::Store { size, base, off, src: operand }, load],
+        7 => &[jump, op(alu, dst, operand)],
+        // A loop that ends.
+        8 => &[
+            Op::mov_imm(dst, count),
+            op(AluOp::Sub, dst, Src::Imm(1)),
+            Op::JumpIf { width, op: JmpOp::Ne, dst, src: Src::Imm(0), off: -2 },
+        ],
+        // A look-up with its check.
+        9 => &[
+            Op::Store { size: Size::W, base: Reg::R10, off: -4, src: Src::Imm(count % 4) },
+            Op::mov(Reg::R2, Reg::R10),
+            Op::Alu { width: Width::W64, op: AluOp::Add, dst: Reg::R2, src: Src::Imm(-4) },
+            Op::LoadImm { dst: Reg::R1, value: Imm64::MapFd(1) },
+            Op::Call(Callee::Helper(1)),
+            Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: Reg::R0, src: Src::Imm(0), off: 1 },
+            Op::Store { size: Size::W, base: Reg::R0, off: off / 4, src: Src::Imm(imm) },
+        ],
+        // Global data with an index.
+        10 => &[
+            Op::LoadImm { dst, value: Imm64::MapFdValue { fd: 1, offset: 0 } },
+            Op::Alu { width: Width::W64, op: AluOp::Add, dst, src: Src::Reg(src) },
+            Op::Load { size, signed: false, dst: third, base: dst, off: off / 4 },
+        ],
+        _ => &[Op::Atomic { width, op: bytes.pick(skep_isa::ebpf::AtomicOp::ALL), fetch: true, base, off, src: dst }],
+    };
+    ops.iter().for_each(|op| op.emit(insns));
 }

@@ -11,7 +11,6 @@ use super::arith::{SIZES, WIDTHS, operand};
 use super::select::R10;
 use super::{Cell, Mode, go, register, stop};
 use crate::ebpf::fault::FaultKind;
-use crate::ebpf::semantics;
 use crate::ebpf::space::{Access, fast_check};
 use crate::ebpf::state::state_of;
 

@@ -91,13 +91,7 @@ pub(super) unsafe extern "C" fn may_goto<D: Mode, const BACK: bool>(
 /// # Safety
 /// As for handlers; `target` is the first cell of a function of `cost` cells.
 #[inline(always)]
-unsafe fn enter<D: Mode>(
-    cell: *const Cell,
-    target: *const Cell,
-    cost: u64,
-    base: *mut u8,
-    fuel: u64,
-) -> *const Cell {
+unsafe fn enter<D: Mode>(cell: *const Cell, target: *const Cell, cost: u64, base: *mut u8, fuel: u64) -> *const Cell {
     // SAFETY: the caller's promise; the state is used by this thread only.
     unsafe {
         let state = &mut *state_of(base);

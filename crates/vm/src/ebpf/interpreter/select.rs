@@ -179,9 +179,7 @@ fn cell<D: Mode>(program: &Program, helpers: &Helpers, at: u32, step: &Step) -> 
     let cell = |run, dst: Reg, (src, imm): (u16, u64), off: i32| Cell { run, imm, off, dst: offset(dst), src };
     let none = (0, 0);
     match step.op {
-        Op::Alu { width, op, dst, src } => {
-            cell(alu::<D>(width, op, matches!(src, Src::Imm(_))), dst, source(src), 0)
-        }
+        Op::Alu { width, op, dst, src } => cell(alu::<D>(width, op, matches!(src, Src::Imm(_))), dst, source(src), 0),
         Op::MovSx { width, from, dst, src } => cell(move_signed::<D>(width, from), dst, (offset(src), 0), 0),
         Op::Neg { width: Width::W32, dst } => cell(arith::negate::<D, 0>, dst, none, 0),
         Op::Neg { width: Width::W64, dst } => cell(arith::negate::<D, 1>, dst, none, 0),
@@ -213,9 +211,7 @@ fn cell<D: Mode>(program: &Program, helpers: &Helpers, at: u32, step: &Step) -> 
             cell(atomic::<D>(width, op, fetch), base, (offset(src), 0), off.into())
         }
         Op::LdAbs { size, k } => cell(packet::<D>(size, false), Reg::R0, source(Src::Imm(k)), 0),
-        Op::LdInd { size, src, k } => {
-            cell(packet::<D>(size, true), Reg::R0, (offset(src), source(Src::Imm(k)).1), 0)
-        }
+        Op::LdInd { size, src, k } => cell(packet::<D>(size, true), Reg::R0, (offset(src), source(Src::Imm(k)).1), 0),
         Op::Goto { .. } | Op::GotoLong { .. } => {
             let run = if back { control::goto::<D, true> as Handler } else { control::goto::<D, false> };
             cell(run, Reg::R0, none, distance)

@@ -56,8 +56,7 @@ impl Arena {
 
     fn new() -> io::Result<Self> {
         let start = reserve()?;
-        let mut arena =
-            Self { start, free: Mutex::new(vec![(0, ARENA_BYTES / PAGE)]), enter: 0, stop: 0 };
+        let mut arena = Self { start, free: Mutex::new(vec![(0, ARENA_BYTES / PAGE)]), enter: 0, stop: 0 };
         let stubs = stubs();
         let block = arena.place(&stubs.code, |_, _| Ok(()))?;
         arena.enter = block.address + stubs.enter;

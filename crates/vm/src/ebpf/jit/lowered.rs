@@ -26,7 +26,7 @@ pub(crate) enum Call {
     /// The entry of the helper at this index.
     Helper(u32),
     /// Goes on in another program: gives its code, or 0.
-    TailCall,
+    OtherProgram,
     /// Finds the target of an indirect call.
     Indirect,
     /// Loads from the packet where the fast path does not.
@@ -45,9 +45,15 @@ pub(crate) enum Reason {
     /// Register 6, in the first stop register, is not the context.
     NotTheContext,
     /// The access at this distance from the frame pointer (in the first stop register) is outside of the frame.
-    OutsideFrame { off: i16, size: u32, access: Kind },
+    OutsideFrame {
+        off: i16,
+        size: u32,
+        access: Kind,
+    },
     /// The address of the host in the first stop register is no multiple of the size.
-    Misaligned { size: u32 },
+    Misaligned {
+        size: u32,
+    },
 }
 
 /// A call of the stop stub.

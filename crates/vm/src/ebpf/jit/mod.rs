@@ -12,6 +12,7 @@
 //! A program stops early in two ways. Code calls the stop stub, whose return address tells where; or an access faults,
 //! and the signal handler does the rest. Both lead to the exit that the entry stub prepared.
 
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "only its tests use the encoder so far"))]
 mod a64;
 mod arena;
 mod lowered;
@@ -20,7 +21,6 @@ mod run;
 mod signal;
 mod x86;
 
-pub(crate) use arena::Arena;
 pub(crate) use lowered::{Access as AccessSite, Call, Lowered, Place, Reason, Stop};
-pub(crate) use plan::{ArrayMap, Options, Plan};
+pub(crate) use plan::{ArrayMap, Plan};
 pub(crate) use run::{Compiled, Ended, call_back, run};

@@ -84,7 +84,7 @@ fn target(arena: &Arena, helpers: &Helpers, call: Call) -> usize {
     match call {
         Call::Stop => arena.stop,
         Call::Helper(index) => helpers.at(index).map_or(arena.stop, |helper| helper.entry as usize),
-        Call::TailCall => TAIL_CALL as usize,
+        Call::OtherProgram => TAIL_CALL as usize,
         Call::Indirect => INDIRECT as usize,
         Call::PacketLoad => PACKET_LOAD as usize,
     }

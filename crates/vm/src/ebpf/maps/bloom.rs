@@ -42,7 +42,8 @@ impl Bloom {
         if bytes > MAX_MAP_BYTES {
             return Err(MapError::TooLarge(bytes));
         }
-        let seed = if shape.flags & flag::ZERO_SEED != 0 { 0 } else { RandomState::new().build_hasher().finish() as u32 };
+        let seed =
+            if shape.flags & flag::ZERO_SEED != 0 { 0 } else { RandomState::new().build_hasher().finish() as u32 };
         Ok(Self { bits: zeroed_words(bytes as usize / 8), mask, seed, hashes })
     }
 
@@ -68,7 +69,8 @@ impl Bloom {
 
     /// Whether the value may have been added.
     pub(super) fn peek(&self, value: &[u8]) -> Result<(), MapError> {
-        let all = self.positions(value).all(|(word, bit)| self.bits.get(word).is_some_and(|it| it.load(Relaxed) & bit != 0));
+        let all =
+            self.positions(value).all(|(word, bit)| self.bits.get(word).is_some_and(|it| it.load(Relaxed) & bit != 0));
         if all { Ok(()) } else { Err(MapError::NotFound) }
     }
 }

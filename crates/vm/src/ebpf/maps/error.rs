@@ -67,8 +67,6 @@ pub enum MapError {
     NoMemory,
     /// There is no room in the ring buffer now (`EAGAIN`).
     Again,
-    /// The map is frozen already (`EBUSY`).
-    Busy,
     /// The key is in the map already (`EEXIST`).
     Exists,
     /// The CPU does not exist (`ENODEV`).
@@ -100,7 +98,6 @@ impl MapError {
             Self::Full | Self::TooLarge(_) => -7,
             Self::Again => -11,
             Self::NoMemory => -12,
-            Self::Busy => -16,
             Self::Exists => -17,
             Self::NoDevice => -19,
             Self::Invalid(_) | Self::Unsupported(_) => -22,
@@ -121,7 +118,6 @@ impl fmt::Display for MapError {
             Self::Full => f.write_str("the map is full or the index is not below its number of entries"),
             Self::Again => f.write_str("the ring buffer has no room until records are consumed"),
             Self::NoMemory => f.write_str("no entry of the map could be evicted to make room"),
-            Self::Busy => f.write_str("the map is frozen already"),
             Self::Exists => f.write_str("the key is in the map already"),
             Self::NoDevice => f.write_str("there is no CPU with this number"),
             Self::Invalid(reason) | Self::NotSupported(reason) => f.write_str(reason),

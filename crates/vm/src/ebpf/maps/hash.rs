@@ -75,10 +75,7 @@ impl Hash {
         let slot_count = shape.max_entries.checked_add(spares).ok_or(MapError::TooLarge(u64::from(u32::MAX)))?;
         let slots = if lru {
             let own_lists = shape.flags & flag::NO_COMMON_LRU != 0;
-            Slots::Lru {
-                lru: Lru::new(slot_count, cpus, own_lists),
-                entry_of: vec![None; slot_count as usize],
-            }
+            Slots::Lru { lru: Lru::new(slot_count, cpus, own_lists), entry_of: vec![None; slot_count as usize] }
         } else {
             let mut numbers = Numbers::new(slot_count);
             let spare = (0..spares).filter_map(|_| numbers.take()).collect();
@@ -190,10 +187,7 @@ impl Hash {
     ) -> Result<(), MapError> {
         // As in the kernel, room is made before anybody asks whether the key exists. Only values that are changed in
         // place and must exist need none.
-        let mut owner = Owner {
-            referenced: &self.referenced,
-            evict: |slot: u32| self.evict(entries, entry_of, slot),
-        };
+        let mut owner = Owner { referenced: &self.referenced, evict: |slot: u32| self.evict(entries, entry_of, slot) };
         let fresh = if self.per_cpu && flag == UpdateFlag::Exist {
             None
         } else {

@@ -152,7 +152,8 @@ impl Map {
             MapType::Ringbuf => Storage::Ring(Ring::new(shape.max_entries)?),
             MapType::PerfEventArray => Storage::Perf(PerfBuffers::new(shape.max_entries)),
             MapType::ArrayOfMaps | MapType::HashOfMaps => {
-                let inner = inner.ok_or(MapError::Invalid("a map of maps is made with an example of its inner maps"))?;
+                let inner =
+                    inner.ok_or(MapError::Invalid("a map of maps is made with an example of its inner maps"))?;
                 Storage::Outer(Outer::new(kind, shape, inner)?)
             }
             MapType::ProgArray | MapType::Devmap | MapType::Cpumap | MapType::Xskmap => {
@@ -265,6 +266,14 @@ impl Map {
         match &self.storage {
             Storage::Array(map) => map.find(key, cpu),
             Storage::Hash(map) => map.find(key, cpu),
+            _ => self.find_rarer(key),
+        }
+    }
+
+    /// Kept apart so that the common kinds fit where they are called.
+    #[inline(never)]
+    fn find_rarer(&self, key: &[u8]) -> Option<u32> {
+        match &self.storage {
             Storage::LpmTrie(map) => map.find(key),
             Storage::Sparse(map) if self.kind != MapType::ProgArray => map.find(key),
             _ => None,

@@ -78,7 +78,8 @@ impl PerfBuffers {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         self.with(index, |buffer| {
             let room = buffer.bytes.len() - buffer.len;
-            let Some(length) = u32::try_from(length).ok().filter(|_| length.saturating_add(LENGTH_BYTES) <= room) else {
+            let Some(length) = u32::try_from(length).ok().filter(|_| length.saturating_add(LENGTH_BYTES) <= room)
+            else {
                 buffer.lost += 1;
                 return Err(MapError::NoSpace);
             };

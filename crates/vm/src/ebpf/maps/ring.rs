@@ -115,7 +115,8 @@ impl Ring {
     /// Finishes a record that was reserved at `offset`.
     pub(super) fn commit(&self, offset: u32, discard: bool, flags: u64) -> Result<(), MapError> {
         const NOT_RESERVED: MapError = MapError::Invalid("no record was reserved at this place of the ring buffer");
-        let start = offset.checked_sub(HEADER_BYTES).filter(|&start| u64::from(start) <= self.mask).ok_or(NOT_RESERVED)?;
+        let start =
+            offset.checked_sub(HEADER_BYTES).filter(|&start| u64::from(start) <= self.mask).ok_or(NOT_RESERVED)?;
         let header = self.data.u32_at(start as usize).filter(|_| start.is_multiple_of(8)).ok_or(NOT_RESERVED)?;
         let old = header.load(Relaxed);
         let new = (old & !BUSY) | if discard { DISCARD } else { 0 };

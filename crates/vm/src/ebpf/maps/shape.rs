@@ -65,10 +65,8 @@ pub mod flag {
     pub const ACCESS: u32 = RDONLY | WRONLY | RDONLY_PROG | WRONLY_PROG;
 }
 
-const ARRAY_FLAGS: u32 =
-    flag::NUMA_NODE | flag::MMAPABLE | flag::ACCESS | flag::PRESERVE_ELEMS | flag::INNER_MAP;
-const HASH_FLAGS: u32 =
-    flag::NO_PREALLOC | flag::NO_COMMON_LRU | flag::NUMA_NODE | flag::ACCESS | flag::ZERO_SEED;
+const ARRAY_FLAGS: u32 = flag::NUMA_NODE | flag::MMAPABLE | flag::ACCESS | flag::PRESERVE_ELEMS | flag::INNER_MAP;
+const HASH_FLAGS: u32 = flag::NO_PREALLOC | flag::NO_COMMON_LRU | flag::NUMA_NODE | flag::ACCESS | flag::ZERO_SEED;
 
 /// Whether each CPU has a value of its own.
 pub(super) const fn is_per_cpu(kind: MapType) -> bool {
@@ -265,7 +263,9 @@ impl Shape {
         };
         self.check_flags(flags)?;
         if !sizes.contains(&self.value_size) {
-            return Err(MapError::Invalid("the value is a number of 4 bytes, followed by a program of 4 where allowed"));
+            return Err(MapError::Invalid(
+                "the value is a number of 4 bytes, followed by a program of 4 where allowed",
+            ));
         }
         if kind == MapType::Cpumap && self.max_entries > MAX_CPUS {
             return Err(MapError::TooLarge(self.max_entries.into()));

@@ -24,6 +24,11 @@ use super::shared::zeroed_words;
 
 /// Flag of the first word of an entry.
 const ALIVE: u64 = 1 << 32;
+/// Longest key in bytes that has a path of its own.
+const SHORT: usize = 16;
+/// Most entries of a table that is at most a quarter full; others are at most half full.
+const SMALL: u32 = 1 << 16;
+
 /// The table without its values, which the caller keeps in slots with numbers.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -105,7 +110,9 @@ impl Table {
     pub(super) fn new(key_size: u32, max_entries: u32, seeded: bool) -> Self {
         let key_size = key_size as usize;
         let entry_words = 1 + key_size.div_ceil(8);
-        let cells = (max_entries as usize * 2).next_power_of_two().max(4);
+        // Short walks are predicted better, and small tables can afford to be emptier.
+        let room = if max_entries <= SMALL { 4 } else { 2 };
+        let cells = (max_entries as usize * room).next_power_of_two().max(4);
         Self {
             cells: zeroed_words(cells),
             entries: zeroed_words(entry_words * max_entries as usize),
@@ -122,9 +129,20 @@ impl Table {
         self.len.load(Relaxed)
     }
 
-    /// Calls `visit` with the cell, the number and the words of every entry that may have this hash.
+    /// The words of an entry whose number of words the caller knows.
     #[inline]
-    fn walk<T>(&self, hash: u64, mut visit: impl FnMut(usize, u32, &[AtomicU64]) -> Option<T>) -> Option<T> {
+    fn short_entry<const WORDS: usize>(&self, entry: u32) -> Option<&[AtomicU64; WORDS]> {
+        self.entries.get(entry as usize * WORDS..)?.first_chunk()
+    }
+
+    fn entry(&self, entry: u32) -> Option<&[AtomicU64]> {
+        let start = entry as usize * self.entry_words;
+        self.entries.get(start..start + self.entry_words)
+    }
+
+    /// Calls `visit` with the cell and the number of every entry that may have this hash.
+    #[inline]
+    fn walk<T>(&self, hash: u64, mut visit: impl FnMut(usize, u32) -> Option<T>) -> Option<T> {
         let tag = (hash >> 32) as u32;
         let mask = self.cells.len() - 1;
         let mut at = tag as usize & mask;
@@ -134,9 +152,7 @@ impl Table {
                 return None;
             }
             if (cell >> 32) as u32 == tag {
-                let entry = (cell as u32).wrapping_sub(1);
-                let start = entry as usize * self.entry_words;
-                let found = self.entries.get(start..start + self.entry_words).and_then(|it| visit(at, entry, it));
+                let found = visit(at, (cell as u32).wrapping_sub(1));
                 if found.is_some() {
                     return found;
                 }
@@ -154,21 +170,21 @@ impl Table {
         }
         if key.len() <= 8 {
             let only = word(key);
-            return self.walk(mix(self.seed, only), |cell, entry, words| {
-                let &[ref value, ref own] = words else { return None };
+            return self.walk(mix(self.seed, only), |cell, entry| {
+                let [value, own] = self.short_entry(entry)?;
                 (own.load(Relaxed) == only).then(|| found(cell, entry, value.load(Acquire)))
             });
         }
-        if key.len() <= 16 {
+        if key.len() <= SHORT {
             let (first, second) = (word(key), word(&key[8..]));
-            return self.walk(mix(mix(self.seed, first), second), |cell, entry, words| {
-                let &[ref value, ref a, ref b] = words else { return None };
+            return self.walk(mix(mix(self.seed, first), second), |cell, entry| {
+                let [value, a, b] = self.short_entry(entry)?;
                 let equal = a.load(Relaxed) == first && b.load(Relaxed) == second;
                 equal.then(|| found(cell, entry, value.load(Acquire)))
             });
         }
-        self.walk(self.long_hash(key), |cell, entry, words| {
-            let (value, own) = words.split_first()?;
+        self.walk(self.long_hash(key), |cell, entry| {
+            let (value, own) = self.entry(entry)?.split_first()?;
             let equal = key.chunks(8).zip(own).all(|(part, own)| own.load(Relaxed) == word(part));
             equal.then(|| found(cell, entry, value.load(Acquire)))
         })
@@ -181,6 +197,15 @@ impl Table {
     /// Slot of the value that `key` has.
     #[inline]
     pub(super) fn find(&self, key: &[u8]) -> Option<u32> {
+        if key.len() > SHORT {
+            return self.find_long(key);
+        }
+        self.sequence.read(|| self.walk_key(key, |_, _, value| value as u32))
+    }
+
+    /// Kept apart so that the short walks fit where they are called.
+    #[inline(never)]
+    fn find_long(&self, key: &[u8]) -> Option<u32> {
         self.sequence.read(|| self.walk_key(key, |_, _, value| value as u32))
     }
 
@@ -204,9 +229,7 @@ impl Table {
     /// (nothing is copied if that has another length).
     pub(super) fn entry_from(&self, from: u32, key: &mut [u8]) -> Option<(u32, u32)> {
         (from..self.used.load(Acquire)).find_map(|entry| {
-            let start = entry as usize * self.entry_words;
-            let words = self.entries.get(start..start + self.entry_words)?;
-            let (first, own) = words.split_first()?;
+            let (first, own) = self.entry(entry)?.split_first()?;
             let slot = self.sequence.read(|| {
                 let value = first.load(Acquire);
                 if key.len() == self.key_size {
@@ -227,11 +250,10 @@ impl Table {
 
     /// For the writer: the entry with this number, which is alive.
     pub(super) fn locate_entry(&self, entry: u32) -> Option<Found> {
-        let start = entry as usize * self.entry_words;
-        let (value, own) = self.entries.get(start..start + self.entry_words)?.split_first()?;
+        let (value, own) = self.entry(entry)?.split_first()?;
         let hash = own.iter().fold(self.seed, |state, word| mix(state, word.load(Relaxed)));
         let slot = value.load(Relaxed) as u32;
-        self.walk(hash, |cell, number, _| (number == entry).then_some(Found { cell, entry, slot }))
+        self.walk(hash, |cell, number| (number == entry).then_some(Found { cell, entry, slot }))
     }
 
     /// For the writer, before it writes to a value slot that was in use before.
@@ -241,10 +263,7 @@ impl Table {
 
     /// For the writer: adds a key that is not in the table. `entry` is not alive, and the value in `slot` was written.
     pub(super) fn insert(&self, key: &[u8], entry: u32, slot: u32) {
-        let start = entry as usize * self.entry_words;
-        let Some((value, own)) = self.entries.get(start..start + self.entry_words).and_then(<[_]>::split_first) else {
-            return;
-        };
+        let Some((value, own)) = self.entry(entry).and_then(<[_]>::split_first) else { return };
         self.reuse();
         let mut hash = self.seed;
         for (part, own) in key.chunks(8).zip(own) {
@@ -268,13 +287,13 @@ impl Table {
 
     /// For the writer: gives an entry another value slot; the old one is free for reuse then.
     pub(super) fn replace(&self, found: Found, slot: u32) {
-        let Some(value) = self.entries.get(found.entry as usize * self.entry_words) else { return };
+        let Some(value) = self.entry(found.entry).and_then(<[_]>::first) else { return };
         self.sequence.change(|| value.store(ALIVE | u64::from(slot), Release));
     }
 
     /// For the writer: takes an entry out; entry and value slot are free for reuse then.
     pub(super) fn remove(&self, found: Found) {
-        let Some(value) = self.entries.get(found.entry as usize * self.entry_words) else { return };
+        let Some(value) = self.entry(found.entry).and_then(<[_]>::first) else { return };
         let mask = self.cells.len() - 1;
         self.sequence.change(|| {
             value.store(0, Relaxed);

@@ -223,7 +223,9 @@ impl<'m> UserSide<'m> {
     /// Whether batch operations exist: not for arrays with gaps and maps without keys.
     fn check_batches(self) -> Result<(), MapError> {
         match self.map.storage {
-            Storage::Array(_) | Storage::Hash(_) | Storage::LpmTrie(_) if self.map.kind != MapType::DevmapHash => Ok(()),
+            Storage::Array(_) | Storage::Hash(_) | Storage::LpmTrie(_) if self.map.kind != MapType::DevmapHash => {
+                Ok(())
+            }
             _ => Err(MapError::NotSupported("this type of map has no batch operations")),
         }
     }
@@ -299,11 +301,9 @@ impl<'m> UserSide<'m> {
     /// Makes the map read-only for this side, for good.
     ///
     /// # Errors
-    /// [`MapError::Busy`] if it is so already, [`MapError::NotPermitted`] if it was made read-only.
+    /// [`MapError::NotPermitted`] if it is so already or was made read-only.
     pub fn freeze(self) -> Result<(), MapError> {
-        if self.map.shape.flags & flag::RDONLY != 0 {
-            return Err(MapError::NotPermitted);
-        }
-        if self.map.frozen.swap(true, AcqRel) { Err(MapError::Busy) } else { Ok(()) }
+        self.check_write()?;
+        if self.map.frozen.swap(true, AcqRel) { Err(MapError::NotPermitted) } else { Ok(()) }
     }
 }

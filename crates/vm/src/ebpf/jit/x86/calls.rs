@@ -113,7 +113,7 @@ impl Lower<'_> {
 
     /// Goes on in another program, in this frame.
     fn tail_call(&mut self, at: usize) {
-        self.call_out(Call::TailCall);
+        self.call_out(Call::OtherProgram);
         self.asm.test(Size::W, Reg::Rdx, Reg::Rdx);
         self.stop_if(at, Cond::Ne, Reason::Helper, None);
         self.asm.test(Size::DW, Reg::Rax, Reg::Rax);

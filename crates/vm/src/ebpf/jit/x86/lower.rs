@@ -6,7 +6,7 @@
 //!
 //! Two passes: the first has only long jumps, the second uses its positions to find the jumps that can be short.
 
-use skep_isa::ebpf::{Callee, Imm64, Op, Reg as BpfReg, Size, Src, Width};
+use skep_isa::ebpf::{Imm64, Op, Reg as BpfReg, Size, Src, Width};
 
 use super::{Alu, Assembler, Cond, Mem, Reg, Rel8, Rel32, Scale};
 use crate::ebpf::flow::{RegSet, writes};
@@ -29,19 +29,8 @@ const LOOP_ALIGNMENT: usize = 16;
 
 /// The processor's register for one of the program's.
 pub(super) const fn host(reg: BpfReg) -> Reg {
-    const MAP: [Reg; 11] = [
-        Reg::Rax,
-        Reg::Rdi,
-        Reg::Rsi,
-        Reg::Rdx,
-        Reg::Rcx,
-        Reg::R8,
-        Reg::Rbx,
-        Reg::R13,
-        Reg::R14,
-        Reg::R15,
-        Reg::Rbp,
-    ];
+    const MAP: [Reg; 11] =
+        [Reg::Rax, Reg::Rdi, Reg::Rsi, Reg::Rdx, Reg::Rcx, Reg::R8, Reg::Rbx, Reg::R13, Reg::R14, Reg::R15, Reg::Rbp];
     MAP[reg.index()]
 }
 
@@ -205,7 +194,8 @@ impl<'a> Lower<'a> {
             calls |= matches!(step.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. });
         }
         // A program starts with zeros in what it reads first.
-        let zeroed = if index == 0 { self.plan.live_at_start(0).without(RegSet(0b100_0000_0110)) } else { RegSet::NONE };
+        let zeroed =
+            if index == 0 { self.plan.live_at_start(0).without(RegSet(0b100_0000_0110)) } else { RegSet::NONE };
         frame.saved = frame.saved.with(RegSet(zeroed.0 & kept.0));
         let slots = frame.saved.iter().count() as i32 + i32::from(frame.counts);
         frame.room = 8 * i32::from(frame.counts);

@@ -241,4 +241,3 @@ impl Lower<'_> {
         self.asm.mov(width, src, VALUE);
     }
 }
-

@@ -23,7 +23,9 @@ impl Lower<'_> {
             (Op::Alu { op: AluOp::Mov, .. }, _) => self.rotate(at).or_else(|| self.three_operands(at, step, next)),
             (Op::Alu { op: AluOp::Lsh, .. }, _) => self.rotate(at).or_else(|| self.extension(step, next)),
             (Op::LoadImm { .. }, Op::Alu { op: AluOp::Add, .. }) => self.constant_plus(at, step, next),
-            (Op::Load { .. }, Op::Alu { .. }) => self.read_modify_write(at).or_else(|| self.load_operand(at, step, next)),
+            (Op::Load { .. }, Op::Alu { .. }) => {
+                self.read_modify_write(at).or_else(|| self.load_operand(at, step, next))
+            }
             _ => None,
         }
     }
@@ -89,7 +91,9 @@ impl Lower<'_> {
             Op::Load { size, dst, base, off, .. } if base == sum && (dst == sum || !self.plan.live[at].has(sum)) => {
                 (size, off)
             }
-            Op::Store { size, base, off, src } if base == sum && src != Src::Reg(sum) && !self.plan.live[at].has(sum) => {
+            Op::Store { size, base, off, src }
+                if base == sum && src != Src::Reg(sum) && !self.plan.live[at].has(sum) =>
+            {
                 (size, off)
             }
             _ => return None,

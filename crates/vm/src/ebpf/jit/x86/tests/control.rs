@@ -3,7 +3,8 @@
 use iced_x86::{Decoder, DecoderOptions, Mnemonic};
 use skep_isa::ebpf::Size;
 
-use super::super::{Assembler, Cond, OutOfRange, Reg, Rel8, Rel32};
+use super::super::branch::OutOfRange;
+use super::super::{Assembler, Cond, Reg, Rel8, Rel32};
 use super::every_mem;
 use super::oracle::{Arg, check, decode, named};
 
