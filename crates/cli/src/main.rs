@@ -10,6 +10,7 @@ mod filter;
 mod progress;
 mod shell;
 mod text;
+mod vm;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
         Command::Dns(args) => dns::run(&args),
+        Command::Vm(command) => vm::run(&command),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),
     };

@@ -5,6 +5,7 @@
 mod dns;
 mod filter;
 mod values;
+mod vm;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +14,8 @@ use clap::{Parser, Subcommand};
 
 pub use dns::DnsArgs;
 pub use filter::FilterArgs;
-pub use values::{CompatArg, Precision};
+pub use values::{CompatArg, Precision, hex_bytes};
+pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
 #[derive(Debug, Parser)]
@@ -38,6 +40,9 @@ pub enum Command {
     Filter(FilterArgs),
     /// Watch DNS: queries with their answers, latency and failures
     Dns(DnsArgs),
+    /// Run, trace and time 64-bit programs in user space
+    #[command(subcommand)]
+    Vm(VmCommand),
     /// Print a script that completes skep's command lines in a shell
     #[command(after_help = "Bash: source <(skep completions bash)")]
     Completions {

@@ -57,6 +57,32 @@ pub enum Precision {
     Nano,
 }
 
+/// Bytes that were given in hexadecimal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HexBytes(pub Vec<u8>);
+
+/// Bytes in hexadecimal: two digits each, white space between them and `0x` in front of a word do not count.
+pub fn hex_bytes(text: &str) -> Result<HexBytes, String> {
+    let mut bytes = Vec::with_capacity(text.len() / 2);
+    let mut half = None;
+    for word in text.split_ascii_whitespace() {
+        let digits = word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")).unwrap_or(word);
+        for character in digits.chars() {
+            let Some(digit) = character.to_digit(16).and_then(|digit| u8::try_from(digit).ok()) else {
+                return Err(format!("`{}` is not a hexadecimal digit", character.escape_default()));
+            };
+            match half.take() {
+                None => half = Some(digit),
+                Some(high) => bytes.push(high << 4 | digit),
+            }
+        }
+    }
+    match half {
+        None => Ok(HexBytes(bytes)),
+        Some(_) => Err("the number of digits is odd; every byte needs two".to_owned()),
+    }
+}
+
 /// A link type by name or number.
 pub fn link_type(text: &str) -> Result<LinkType, String> {
     LinkType::from_name(text).or_else(|| text.parse().ok().map(LinkType)).ok_or_else(|| {

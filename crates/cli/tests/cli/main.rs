@@ -6,4 +6,5 @@ mod errors;
 mod live;
 mod read;
 mod support;
+mod vm;
 mod write;

@@ -1,13 +1,13 @@
 //! Atomic operations: every operation, width and pair of registers, equal and unequal compare-and-exchange, and the
 //! loads and stores with ordering.
 
-use skep_isa::ebpf::{AtomicOp, Op, Reg, Size, Width};
+use skep_isa::ebpf::{AtomicOp, Op, Reg, Size, Src, Width};
 
 use super::asm::{R0, R3, REGS, WIDTHS, group};
 use super::registers::register_pairs;
 use super::script::{Home, Script, WINDOW};
 use super::values::any;
-use super::{Case, Cases, eval};
+use super::{Case, Cases, KernelVerdict, eval};
 use crate::Rng;
 
 /// Operation and whether it fetches; exchanges always do.
@@ -23,7 +23,8 @@ pub(super) fn cases() -> Cases {
         let all = forms.map(move |(width, op, fetch)| all_registers(home, width, op, fetch));
         let values = WIDTHS.into_iter().map(move |width| all_values(home, width));
         let ordered = [Size::B, Size::H, Size::W, Size::DW].map(|size| ordered(home, size));
-        all.chain(values).chain(ordered)
+        let bases = WIDTHS.map(move |width| base_is_result(home, width));
+        all.chain(values).chain(ordered).chain(bases)
     }))
 }
 
@@ -35,34 +36,54 @@ pub(super) fn place(rng: &mut Rng, size: Size) -> (usize, i32, i16) {
     (at, delta, (at as i32 - delta) as i16)
 }
 
-/// Base and source in every pair of registers.
+/// Why the kernel refuses programs whose base receives the old value (`check_atomic_rmw` in `kernel/bpf/verifier.c`).
+const LOST_BASE: KernelVerdict = KernelVerdict::Refuses(
+    "an atomic operation whose result overwrites its base: the base is checked after the result",
+);
+
+/// Base and source in every pair of registers, except where the result overwrites the base.
 fn all_registers(home: Home, width: Width, op: AtomicOp, fetch: bool) -> Case {
     let mut rng = Rng::new(0xa70);
     let mut script = Script::new(home, &mut rng);
-    let atomic = |base, off, src| Op::Atomic { width, op, fetch, base, off, src };
-    for (base, src) in register_pairs().filter(|(base, src)| base != src) {
-        for round in 0..2 {
-            let (at, delta, off) = place(&mut rng, width.size());
-            one(&mut script, &mut rng, (at, width.size()), round == 1, |script| {
-                script.point(base, delta);
-                atomic(base, off, src)
-            });
-        }
-    }
-    if op == AtomicOp::Xchg && width == Width::W64 {
-        // The address itself goes into memory; the register gets what was there. What lies there cannot be known.
-        for base in REGS {
-            let (at, delta, off) = place(&mut rng, width.size());
-            script.set_all(&mut rng);
-            script.point(base, delta);
-            script.run(atomic(base, off, base));
-            script.check_all();
-            script.point(R3, 0);
-            script.run(Op::Store { size: Size::DW, base: R3, off: at as i16, src: skep_isa::ebpf::Src::Imm(0) });
-        }
+    let exchange = op == AtomicOp::CmpXchg;
+    for (base, src) in register_pairs().filter(|&(base, src)| base != src && !(exchange && base == R0)) {
+        both_rounds(&mut script, &mut rng, (width, op, fetch), base, src);
     }
     let name = format!("atomic {op:?}{} {}{}", width.bits(), if fetch { "fetch " } else { "" }, home.name());
-    script.case(name, group(atomic(R0, 0, R0)))
+    script.case(name, group(Op::Atomic { width, op, fetch, base: R0, off: 0, src: R0 }))
+}
+
+/// Once with a value that differs from register 0, once with one that equals it.
+fn both_rounds(script: &mut Script, rng: &mut Rng, (width, op, fetch): (Width, AtomicOp, bool), base: Reg, src: Reg) {
+    for equal in [false, true] {
+        let (at, delta, off) = place(rng, width.size());
+        one(script, rng, (at, width.size()), equal, |script| {
+            script.point(base, delta);
+            Op::Atomic { width, op, fetch, base, off, src }
+        });
+    }
+}
+
+/// The old value overwrites the base: compare-and-exchange through register 0, and exchange of a register with what it
+/// points to, which leaves an address in memory that is cleared again.
+fn base_is_result(home: Home, width: Width) -> Case {
+    let mut rng = Rng::new(0xa73);
+    let mut script = Script::new(home, &mut rng);
+    for &src in &REGS[1..] {
+        both_rounds(&mut script, &mut rng, (width, AtomicOp::CmpXchg, true), R0, src);
+    }
+    for base in REGS {
+        let (at, delta, off) = place(&mut rng, width.size());
+        script.set_all(&mut rng);
+        script.point(base, delta);
+        script.run(Op::Atomic { width, op: AtomicOp::Xchg, fetch: true, base, off, src: base });
+        script.check_all();
+        script.point(R3, 0);
+        script.run(Op::Store { size: width.size(), base: R3, off: at as i16, src: Src::Imm(0) });
+    }
+    let about = Op::Atomic { width, op: AtomicOp::CmpXchg, fetch: true, base: R0, off: 0, src: R0 };
+    let case = script.case(format!("atomic into base {} {}", width.bits(), home.name()), group(about));
+    if case.kernel == KernelVerdict::MayRun { case.kernel(LOST_BASE) } else { case }
 }
 
 /// One operation on a fresh value, then a look at all registers and the bytes around it.
@@ -78,7 +99,7 @@ fn one(
     let old = any(rng) | 1;
     script.point(R3, 0);
     script.set(R0, old);
-    script.run(Op::Store { size, base: R3, off: at as i16, src: skep_isa::ebpf::Src::Reg(R0) });
+    script.run(Op::Store { size, base: R3, off: at as i16, src: Src::Reg(R0) });
     script.set(R3, any(rng));
     if !equal {
         script.set(R0, eval::neg(Width::W64, old));
@@ -100,7 +121,10 @@ fn all_values(home: Home, width: Width) -> Case {
     let mut script = Script::new(home, &mut rng);
     for (op, fetch) in operations() {
         for _ in 0..60 {
-            let [base, src, ..]: [Reg; 10] = super::asm::shuffled(&mut rng);
+            let [mut base, src, other, ..]: [Reg; 10] = super::asm::shuffled(&mut rng);
+            if base == R0 {
+                base = other;
+            }
             let (at, delta, off) = place(&mut rng, width.size());
             let equal = rng.percent(50);
             one(&mut script, &mut rng, (at, width.size()), equal, |script| {

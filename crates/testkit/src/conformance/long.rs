@@ -6,6 +6,7 @@ use super::asm::{
     Asm, GOTO, GOTO_LONG, R0, R1, R2, R3, R4, R10, W32, W64, WIDTHS, alu, alui, group, jump_if, load, set, shuffled,
     store,
 };
+use super::script::{Home, Script};
 use super::values::{any, any_immediate};
 use super::{Case, Cases, eval};
 use crate::Rng;
@@ -27,7 +28,7 @@ pub(super) fn cases() -> Cases {
         .map(|(op, distance, back)| far_jump(op, distance, back));
     let zigzags = [(GOTO, 10_000), (GOTO_LONG, 40_000)].into_iter().map(|(op, blocks)| zigzag(op, blocks));
     let huge = (0..4).map(straight);
-    let rest: [fn() -> Case; 4] = [ladder, loops, many_checks, wide_immediates];
+    let rest: [fn() -> Case; 5] = [ladder, loops, many_checks, unknown_operands, wide_immediates];
     Box::new(conditional.chain(always).chain(zigzags).chain(huge).chain(rest.into_iter().map(|make| make())))
 }
 
@@ -167,11 +168,27 @@ fn loops() -> Case {
     asm.checked("long loop".to_owned(), group(GOTO))
 }
 
-/// 200,000 slots of checks of random operations.
+/// 200,000 slots of random operations on operands from memory, with checks of all registers in between.
+fn unknown_operands() -> Case {
+    let mut rng = Rng::new(0x2e);
+    let mut script = Script::new(Home::Memory, &mut rng);
+    while script.len() < 199_000 {
+        script.set_all(&mut rng);
+        for _ in 0..20 {
+            let [dst, src, ..] = shuffled(&mut rng);
+            script.run(alu(rng.pick(&WIDTHS), rng.pick(AluOp::ALL), dst, src));
+        }
+        script.check_all();
+    }
+    script.case("long unknown operands".to_owned(), group(alu(W64, AluOp::SDiv, R0, R0)))
+}
+
+/// 60,000 slots of checks of random operations. With more the kernel takes very long, because it removes the code of
+/// checks that hold piece by piece.
 fn many_checks() -> Case {
     let mut rng = Rng::new(0x2c);
     let mut asm = Asm::default();
-    while asm.len() < 199_980 {
+    while asm.len() < 60_000 {
         let [dst, src, temp, ..] = shuffled(&mut rng);
         let (op, a, b) = (rng.pick(AluOp::ALL), any(&mut rng), any(&mut rng));
         let width = rng.pick(&WIDTHS);

@@ -95,6 +95,11 @@ impl Script {
         script
     }
 
+    /// Slots so far.
+    pub(super) fn len(&self) -> usize {
+        self.asm.len()
+    }
+
     /// Gives the register a value.
     pub(super) fn set(&mut self, dst: Reg, value: u64) {
         match self.home {

@@ -103,12 +103,14 @@ impl Machine {
         &self.shared
     }
 
+    #[inline]
     pub(crate) fn set_meta(&mut self, meta: &Metadata) {
         self.meta = *meta;
         self.random = meta.random;
     }
 
     /// Makes bytes the packet of helpers and of packet loads. They live as long as they are that.
+    #[inline]
     pub(crate) fn point_to_packet(&mut self, packet: *const [u8]) {
         self.packet = packet;
         // Longer packets than loads know are cut.

@@ -26,6 +26,7 @@ mod layout;
 mod machine;
 pub mod maps;
 mod program;
+mod regions;
 pub mod semantics;
 mod socket_filter;
 mod space;

@@ -58,6 +58,12 @@ impl SkBuff {
     }
 }
 
+impl AsRef<[u8]> for SkBuff {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Why a filter of an object cannot run.
 #[derive(Debug)]
 pub enum ObjectError {

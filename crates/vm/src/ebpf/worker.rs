@@ -193,6 +193,11 @@ impl Worker {
         self.context_start() as u64
     }
 
+    /// Bytes of context of the last run.
+    pub(crate) const fn context_len(&self) -> u32 {
+        self.context_len
+    }
+
     /// The context ends with its room, so that compiled code faults behind it too; it starts at a multiple of 8.
     const fn context_start(&self) -> u32 {
         CONTEXT + self.context_room - self.context_len.next_multiple_of(8)
@@ -263,7 +268,7 @@ impl Worker {
             Some(watch) => self.interpret(program, Form::Step, Some(watch)),
             None => self.execute_prepared(program),
         };
-        self.set_packet(&[], input.meta);
+        self.clear_packet();
         self.copy_context(input.context);
         result
     }
@@ -288,11 +293,18 @@ impl Worker {
         let described = self.machine.describe_in_context();
         debug_assert_eq!(described, Ok(()));
         let result = self.execute_prepared(program);
-        self.machine.point_to_packet(&[]);
+        self.clear_packet();
         self.copy_context(context);
         result
     }
 
+    /// The packet of the last run is not there any more.
+    #[inline]
+    fn clear_packet(&mut self) {
+        self.machine.point_to_packet(&[]);
+    }
+
+    #[inline]
     fn set_packet(&mut self, packet: &[u8], meta: &Metadata) {
         self.machine.point_to_packet(packet);
         self.machine.set_meta(meta);
@@ -339,7 +351,7 @@ impl Worker {
     pub fn execute_on(&mut self, program: usize, packet: &[u8], meta: &Metadata) -> Result<u64, Fault> {
         self.set_packet(packet, meta);
         let result = self.execute(program);
-        self.set_packet(&[], meta);
+        self.clear_packet();
         result
     }
 

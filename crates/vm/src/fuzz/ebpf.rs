@@ -11,7 +11,7 @@ use skep_isa::{MapType, ProgType};
 use super::Bytes;
 use crate::classic::Metadata;
 use crate::ebpf::{
-    CONTEXT_WINDOW, Engine, Fault, Helpers, Input, Map, Setup, Shape, UpdateFlag, Vm, Worker, map_handle, semantics,
+    CONTEXT_WINDOW, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
 };
 
 const ENGINES: [Engine; 3] = [Engine::Interpreter, Engine::InterpreterByPage, Engine::Jit];

@@ -1,0 +1,107 @@
+//! What a program works on: memory, or a packet with its context.
+
+use std::fs;
+use std::io::Cursor;
+use std::path::Path;
+
+use skep_isa::ProgType;
+use skep_packet::Reader;
+use skep_packet::file::FileErrorKind;
+use skep_vm::classic::Metadata;
+use skep_vm::ebpf::{Fault, Input, MAX_CONTEXT_BYTES, SkBuff, Worker};
+
+use super::load::{Chosen, unreadable};
+use crate::args::ProgramArgs;
+use crate::failure::Failure;
+
+/// What each run of a program starts with.
+#[derive(Debug)]
+pub struct Work {
+    /// What register 1 points to.
+    pub context: Vec<u8>,
+    /// The captured bytes of the packet, if the program gets one.
+    pub packet: Option<Vec<u8>>,
+    meta: Metadata,
+}
+
+impl Work {
+    /// The input that the options ask for.
+    pub fn new(args: &ProgramArgs, chosen: &Chosen) -> Result<Self, Failure> {
+        let Some(path) = &args.packet else { return Self::memory(args) };
+        let program = chosen.program();
+        if program.prog_type != ProgType::SocketFilter {
+            return Err(Failure::Usage(format!(
+                "--packet is for socket filters, and program `{}` is of type {}; give what register 1 points to with \
+                 --mem",
+                program.name,
+                program.prog_type.name()
+            )));
+        }
+        let (packet, wire_len, meta) = first_packet(path)?;
+        Ok(Self { context: SkBuff::new(wire_len, &meta).as_ref().to_vec(), packet: Some(packet), meta })
+    }
+
+    fn memory(args: &ProgramArgs) -> Result<Self, Failure> {
+        let context = args.mem.as_ref().map_or_else(Vec::new, |bytes| bytes.0.clone());
+        if context.len() > MAX_CONTEXT_BYTES as usize {
+            return Err(Failure::Usage(format!(
+                "--mem has {} bytes, and at most {MAX_CONTEXT_BYTES} are possible",
+                context.len()
+            )));
+        }
+        Ok(Self { context, packet: None, meta: Metadata::default() })
+    }
+
+    /// What people call the bytes behind register 1.
+    pub const fn name(&self) -> &'static str {
+        if self.packet.is_some() { "context" } else { "memory" }
+    }
+
+    /// A run on a copy of the context.
+    pub fn input<'a>(&'a self, context: &'a mut Vec<u8>) -> Input<'a> {
+        context.clone_from(&self.context);
+        Input { context, packet: self.packet.as_deref().unwrap_or_default(), meta: &self.meta }
+    }
+
+    /// Runs a program on a fresh context, which stays in the address space of the program: the shortest way, for
+    /// measurements.
+    pub fn run_in_place(&self, worker: &mut Worker, program: usize, scratch: &mut Vec<u8>) -> Result<u64, Fault> {
+        match worker.context(self.context.len()) {
+            Ok(context) if self.packet.is_none() => {
+                context.copy_from_slice(&self.context);
+                worker.execute(program)
+            }
+            _ => self.run(worker, program, scratch),
+        }
+    }
+
+    /// Runs a program on a copy of the context.
+    pub fn run(&self, worker: &mut Worker, program: usize, context: &mut Vec<u8>) -> Result<u64, Fault> {
+        worker.run(program, self.input(context))
+    }
+}
+
+/// The bytes of the first packet of a recording, or else of the file; its length on the wire; what is known about it.
+fn first_packet(path: &Path) -> Result<(Vec<u8>, u32, Metadata), Failure> {
+    let name = path.display().to_string();
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let raw = |bytes: Vec<u8>| {
+        let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        (bytes, len, Metadata::default())
+    };
+    if bytes.is_empty() {
+        return Ok(raw(bytes));
+    }
+    let mut reader = match Reader::from_stream(Cursor::new(bytes.clone()), &name) {
+        Ok(reader) => reader,
+        Err(error) if matches!(error.kind, FileErrorKind::NotACapture(_)) => return Ok(raw(bytes)),
+        Err(error) => return Err(Failure::run(error)),
+    };
+    match reader.next().map_err(Failure::run)? {
+        Some(packet) => {
+            let meta = Metadata { ifindex: packet.ifindex, ..Metadata::default() };
+            Ok((packet.data.to_vec(), packet.orig_len, meta))
+        }
+        None => Err(Failure::Run(format!("{name} is a recording without packets; give one that has a packet"))),
+    }
+}
