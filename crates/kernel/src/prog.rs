@@ -19,6 +19,8 @@ const FIRST_LOG: usize = 256 << 10;
 const LARGEST_LOG: usize = 16 << 20;
 /// Most runs of one `BPF_PROG_TEST_RUN`, so that a call cannot last for hours.
 const MOST_RUNS: u32 = 1_000_000;
+/// Room for the packet that a test run gives back: more than helpers make of a page.
+const LONGEST_OUTPUT: usize = 1 << 17;
 
 /// What to load: the arguments of `BPF_PROG_LOAD`.
 #[derive(Debug, Clone, Copy)]
@@ -168,10 +170,27 @@ impl LoadedProgram {
     /// [`KernelError::Invalid`] if the packet is too short or too long, [`KernelError::Unsupported`] if programs of
     /// this type cannot be tested.
     pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun, KernelError> {
+        self.run_on(data, &mut [], repeat).map(|(run, _)| run)
+    }
+
+    /// As [`test_run`](Self::test_run) once, for programs that change packets: what became of it.
+    ///
+    /// # Errors
+    /// As for [`test_run`](Self::test_run).
+    pub fn test_packet(&self, data: &[u8]) -> Result<(TestRun, Vec<u8>), KernelError> {
+        let mut output = vec![0; LONGEST_OUTPUT];
+        let (run, length) = self.run_on(data, &mut output, 1)?;
+        output.truncate(length);
+        Ok((run, output))
+    }
+
+    fn run_on(&self, data: &[u8], output: &mut [u8], repeat: u32) -> Result<(TestRun, usize), KernelError> {
         const ACTION: &str = "run a program on a test packet";
         let repeat = repeat.clamp(1, MOST_RUNS);
-        match bpf::test_run(self.as_fd(), data, &mut [], repeat) {
-            Ok((result, nanos, _)) => Ok(TestRun { result, duration: Duration::from_nanos(nanos.into()) }),
+        match bpf::test_run(self.as_fd(), data, output, repeat) {
+            Ok((result, nanos, length)) => {
+                Ok((TestRun { result, duration: Duration::from_nanos(nanos.into()) }, length as usize))
+            }
             Err(libc::EINVAL) => Err(KernelError::Invalid {
                 action: ACTION,
                 problem: format!(

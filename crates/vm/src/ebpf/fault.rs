@@ -78,6 +78,15 @@ pub enum FaultKind {
     NotTheContext(u64),
     /// A helper got the address of something that is no function where it needs a callback; the value.
     NotAFunction(u64),
+    /// A helper got something else than it works on.
+    WrongArgument {
+        /// The argument.
+        value: u64,
+        /// What it must be.
+        expected: &'static str,
+    },
+    /// A spin lock was not released by its holder for so long that it never will be; its address.
+    DeadLock(u64),
     /// A registered helper panicked; the panic goes on in the thread that started the run.
     HelperPanicked,
     /// A map that the program reached at run time could not be mapped; the machine has no address space left for it.
@@ -109,6 +118,12 @@ impl fmt::Display for FaultKind {
             Self::NotAMap(value) => write!(f, "gives a helper {value:#x} where it expects a map"),
             Self::NotTheContext(value) => write!(f, "uses {value:#x} where it needs the context"),
             Self::NotAFunction(value) => write!(f, "gives a helper {value:#x} where it expects a function"),
+            Self::WrongArgument { value, expected } => {
+                write!(f, "gives a helper {value:#x} where it expects {expected}")
+            }
+            Self::DeadLock(address) => {
+                write!(f, "waits for the spin lock at {address:#x} that nobody releases; release it on every way out")
+            }
             Self::HelperPanicked => f.write_str("calls a helper that panicked"),
             Self::NoRoomForMap => f.write_str("reaches a map for which there are no addresses left; use fewer maps"),
         }

@@ -9,9 +9,12 @@ use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
 use std::ptr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use skep_isa::MapType;
 
+use super::context::Window;
+use super::environment::Environment;
 use super::fault::{FaultKind, Region};
 use super::interpreter;
 use super::layout::{
@@ -21,7 +24,7 @@ use super::layout::{
 use super::maps::Map;
 use super::space::{Access, Extent, Model, Space, fast_check};
 use super::vm::{Placed, Shared};
-use crate::classic::Metadata;
+use crate::classic::{MAX_PACKET, Metadata};
 
 /// Tail calls that one run may do (`MAX_TAIL_CALL_CNT` in `linux/bpf.h`).
 const MAX_TAIL_CALLS: u32 = 33;
@@ -39,6 +42,12 @@ pub struct Machine {
     meta: Metadata,
     /// Where register 1 points to.
     pub(crate) context: u32,
+    /// Where the packet lies if it is in the cage.
+    pub(crate) window: Window,
+    /// What helpers ask and leave.
+    pub(crate) environment: Environment,
+    /// Bytes of the scratch slot that are lent to callbacks now; `None` until it is mapped.
+    scratch: Option<u32>,
     /// State of the random numbers, reproducible from [`Metadata::random`].
     pub(crate) random: u32,
     pub(crate) tail_calls: u32,
@@ -75,6 +84,9 @@ impl Machine {
             packet: &[],
             meta: Metadata::default(),
             context: CONTEXT,
+            window: Window::default(),
+            environment: Environment::new(),
+            scratch: None,
             random: 0,
             tail_calls: 0,
             call_back: None,
@@ -91,15 +103,24 @@ impl Machine {
         &self.shared
     }
 
-    pub(crate) fn set_packet(&mut self, packet: *const [u8], meta: &Metadata) {
-        self.packet = packet;
+    #[inline]
+    pub(crate) fn set_meta(&mut self, meta: &Metadata) {
         self.meta = *meta;
         self.random = meta.random;
     }
 
+    /// Makes bytes the packet of helpers and of packet loads. They live as long as they are that.
     #[inline]
-    pub(crate) fn clear_packet(&mut self) {
-        self.packet = &[];
+    pub(crate) fn point_to_packet(&mut self, packet: *const [u8]) {
+        self.packet = packet;
+        // Longer packets than loads know are cut.
+        let len = packet.len().min(MAX_PACKET);
+        // SAFETY: the state lies in the head of the space; executors read it between instructions only.
+        unsafe {
+            let state = self.space.state();
+            (*state).packet = packet.cast::<u8>();
+            (*state).packet_len = len as u64;
+        }
     }
 
     #[inline]
@@ -108,6 +129,24 @@ impl Machine {
         self.context = context;
         self.call_back = call_back;
         self.tail_calls = 0;
+        // A run leaves these to its caller, who has taken them or does not want them.
+        if self.environment.redirect.is_some() {
+            self.environment.redirect = None;
+        }
+        self.environment.clones.clear();
+        if self.scratch.is_some_and(|lent| lent != 0) {
+            self.lend_scratch(0);
+        }
+    }
+
+    /// Does what a program must not leave undone at its end: locks are released.
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        if let Some(address) = self.environment.held_lock.take()
+            && let Ok(lock) = self.atomic_u32(address)
+        {
+            lock.store(0, Ordering::Release);
+        }
     }
 
     /// The bytes of the packet: what was captured of it.
@@ -270,6 +309,74 @@ impl Machine {
     /// [`FaultKind::NotTheContext`]
     pub const fn expect_context(&self, address: u64) -> Result<(), FaultKind> {
         if address == self.context as u64 { Ok(()) } else { Err(FaultKind::NotTheContext(address)) }
+    }
+
+    /// The aligned 32-bit word at an address that a program may write.
+    ///
+    /// # Errors
+    /// [`FaultKind::OutOfBounds`] or [`FaultKind::Misaligned`]
+    pub(crate) fn atomic_u32(&self, address: u64) -> Result<&AtomicU32, FaultKind> {
+        let word = self.check(address, 4, Access::Write)?;
+        if !address.is_multiple_of(4) {
+            return Err(FaultKind::Misaligned { address, size: 4 });
+        }
+        // SAFETY: the word is mapped as long as the machine lives, writable and aligned, and the other sides of the
+        // page access it atomically or not at all while it is a lock.
+        Ok(unsafe { AtomicU32::from_ptr(word.cast()) })
+    }
+
+    /// Copies bytes into the slot that callbacks may read: their address, and what [`give_back`](Self::give_back) wants.
+    /// `None` if there is no room for them.
+    pub(crate) fn lend(&mut self, bytes: &[u8]) -> Result<Option<(u64, u32)>, FaultKind> {
+        let lent = match self.scratch {
+            Some(lent) => lent,
+            None if self.space.map_private(SCRATCH, SCRATCH_BYTES).is_ok() => 0,
+            None => return Ok(None),
+        };
+        let Some(end) = u32::try_from(bytes.len()).ok().and_then(|len| lent.checked_add(len.next_multiple_of(8)))
+        else {
+            return Ok(None);
+        };
+        if end > SCRATCH_BYTES {
+            return Ok(None);
+        }
+        self.lend_scratch(end);
+        let address = u64::from(SCRATCH + lent);
+        self.write(address, bytes)?;
+        Ok(Some((address, lent)))
+    }
+
+    /// Ends the latest loan.
+    pub(crate) fn give_back(&mut self, loan: u32) {
+        self.lend_scratch(loan);
+    }
+
+    fn lend_scratch(&mut self, lent: u32) {
+        self.scratch = Some(lent);
+        let object = Extent { start: SCRATCH, len: lent };
+        let pages = Extent { start: SCRATCH, len: SCRATCH_BYTES };
+        self.space.describe(SCRATCH, 1, Some(object), pages, true);
+    }
+
+    /// The map that has the value at an address, and the offset in its values.
+    pub(crate) fn map_at(&self, address: u64) -> Option<(&Placed, u32)> {
+        let offset = u32::try_from(address).ok()?;
+        let placed = self.placed_at(offset).filter(|placed| placed.reaches(offset))?;
+        Some((placed, offset - placed.offset))
+    }
+
+    /// The map behind a handle and where its values are.
+    ///
+    /// # Errors
+    /// As for [`map`](Self::map).
+    pub(crate) fn placed_values(&self, handle: u64) -> Result<(&Arc<Map>, u32), FaultKind> {
+        self.placed_map(handle).map(|placed| (&placed.map, placed.offset))
+    }
+
+    /// The program that called the helper, which is one that calls back.
+    pub(crate) fn running_program(&self) -> usize {
+        // SAFETY: the state lies in the head of the space and is not written while helpers run.
+        unsafe { (*self.space.state()).program as usize }
     }
 
     /// The map behind a handle.

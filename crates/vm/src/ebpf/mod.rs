@@ -13,8 +13,11 @@
 //! business of a verifier.
 
 mod classic_filter;
+mod context;
+mod environment;
 mod facts;
 mod fault;
+mod fib;
 mod flow;
 mod helpers;
 mod interpreter;
@@ -28,11 +31,17 @@ pub mod semantics;
 mod socket_filter;
 mod space;
 mod state;
+mod timers;
 mod vm;
 mod worker;
 
 pub use classic_filter::ClassicFilter;
+pub use context::{
+    MAX_FRAME_BYTES, PacketError, PtRegs, RawTracepoint, Skb, SkbVerdict, X86Register, XdpAction, XdpFrame, XdpVerdict,
+};
+pub use environment::{Clock, ClonedPacket, MAX_PRINTED_LINES, Redirect, Task};
 pub use fault::{Fault, FaultKind, Region};
+pub use fib::{Device, FibTable, Neighbour, Route, RouteKind};
 pub use helpers::{HelperFn, Helpers};
 #[doc(hidden)]
 pub use jit::foreign;

@@ -15,7 +15,7 @@ use crate::classic::Metadata;
 
 /// The context of a socket filter as bytes: `struct __sk_buff` of `linux/bpf.h`.
 #[derive(Debug, Clone, Copy)]
-pub struct SkBuff([u8; SkBuff::BYTES]);
+pub struct SkBuff(pub(super) [u8; SkBuff::BYTES]);
 
 impl SkBuff {
     /// Size of the structure.
@@ -48,8 +48,13 @@ impl SkBuff {
         &self.0
     }
 
-    fn put(&mut self, offset: usize, value: u32) {
+    pub(super) fn put(&mut self, offset: usize, value: u32) {
         self.0[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
+    }
+
+    /// The number at an offset, 0 outside.
+    pub(super) fn get(&self, offset: usize) -> u32 {
+        self.0.get(offset..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u32::from_ne_bytes(*bytes))
     }
 }
 

@@ -122,6 +122,22 @@ impl Space {
         if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
     }
 
+    /// Makes private pages from `offset`, a multiple of the page, inaccessible and forgets what they held.
+    ///
+    /// # Errors
+    /// What madvise(2) and mprotect(2) say.
+    pub(crate) fn unmap(&mut self, offset: u32, len: u32) -> io::Result<()> {
+        let start = self.page(offset).cast();
+        // SAFETY: the pages lie in the cage, which belongs to this value.
+        let result = unsafe {
+            match libc::mprotect(start, page_round(len), libc::PROT_NONE) {
+                0 => libc::madvise(start, page_round(len), libc::MADV_DONTNEED),
+                error => error,
+            }
+        };
+        if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    }
+
     /// Maps `len` bytes of a shared memory file at `offset`, a multiple of [`SLOT_BYTES`].
     ///
     /// # Errors

@@ -5,15 +5,18 @@ use std::panic::resume_unwind;
 use std::ptr;
 use std::sync::Arc;
 
+use super::environment::{Clock, ClockKind, Task};
 use super::fault::{Fault, FaultKind};
+use super::fib::FibTable;
 use super::interpreter::{self, End, Form, Watch, insn_of};
 use super::jit::{self, Compiled, Ended};
-use super::layout::{CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END};
+use super::layout::{CONTEXT, MAX_CONTEXT_BYTES, PAGE_BYTES, SLOT_BYTES, STACK, STACK_END, map_handle};
 use super::machine::Machine;
 use super::space::{Extent, Model, Space};
 use super::state::State;
+use super::timers::Timer;
 use super::vm::{Engine, Shared};
-use crate::classic::{MAX_PACKET, Metadata};
+use crate::classic::Metadata;
 
 /// What one run works on.
 #[derive(Debug)]
@@ -71,6 +74,99 @@ impl Worker {
     /// backwards or call.
     pub const fn fuel_used(&self) -> u64 {
         self.fuel_used
+    }
+
+    /// The task that programs see (`bpf_get_current_*`); until then the one of [`Task::default`].
+    pub fn set_task(&mut self, task: Task) {
+        self.machine.environment.task = task;
+    }
+
+    /// The clock that programs read; until then that of the host. Timers that were started keep the time at which they
+    /// are due.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.machine.environment.clock = clock;
+    }
+
+    /// The routes of `bpf_fib_lookup`; until then there are none.
+    pub fn set_routes(&mut self, routes: Arc<FibTable>) {
+        self.machine.environment.fib = routes;
+    }
+
+    /// The memory node of `bpf_get_numa_node_id`, 0 until then.
+    pub fn set_numa_node(&mut self, node: u32) {
+        self.machine.environment.numa_node = node;
+    }
+
+    /// Lines that programs printed (`bpf_trace_printk`), oldest first, until they are taken.
+    pub fn printed(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.machine.environment.printed.iter().map(String::as_str)
+    }
+
+    /// Takes the lines that programs printed, and the number of lines that were dropped because there were more than
+    /// [`MAX_PRINTED_LINES`](super::MAX_PRINTED_LINES).
+    pub fn take_printed(&mut self) -> (Vec<String>, u64) {
+        let environment = &mut self.machine.environment;
+        let lost = std::mem::take(&mut environment.printed_lost);
+        (std::mem::take(&mut environment.printed).into(), lost)
+    }
+
+    /// Lets time pass: adds nanoseconds to all clocks and runs the callbacks of the timers that come due, in the order of
+    /// their times and each at its time. Callbacks run in the interpreter, all together with the fuel of a run. Returns
+    /// their number.
+    ///
+    /// # Errors
+    /// The first callback that does what it must not, or finds no fuel left; the time stands where it was due then.
+    ///
+    /// # Panics
+    /// If a registered helper panics.
+    pub fn advance_time(&mut self, nanoseconds: u64) -> Result<u64, Fault> {
+        let now = |worker: &Self| worker.machine.environment.clock.now(ClockKind::Monotonic);
+        let end = now(self).saturating_add(nanoseconds);
+        let (mut fired, mut left) = (0, self.fuel);
+        while let Some((number, timer, due)) = self.machine.environment.timers.next_due(end) {
+            let ahead = due.saturating_sub(now(self));
+            self.machine.environment.clock.advance(ahead);
+            if let Some(timer) = self.machine.environment.timers.get(number, timer.address) {
+                timer.due = None;
+            }
+            fired += u64::from(self.fire(number, timer, left)?);
+            // Each one costs something, so that a timer which starts itself at once comes to an end.
+            left = left.saturating_sub(self.fuel_used.max(1));
+        }
+        let rest = end.saturating_sub(now(self));
+        self.machine.environment.clock.advance(rest);
+        Ok(fired)
+    }
+
+    /// Calls back for a timer, if its value is still there and still has it.
+    fn fire(&mut self, number: u64, timer: Timer, fuel: u64) -> Result<bool, Fault> {
+        let handle = map_handle(timer.map);
+        let found = self.machine.timer_entry(number, timer);
+        let (Some((key, value)), Some((program, step))) = (found, timer.callback) else {
+            self.machine.environment.timers.remove(number);
+            return Ok(false);
+        };
+        if fuel == 0 {
+            return Err(Fault {
+                program,
+                at: insn_of(&self.shared.programs[program].program, step as usize),
+                kind: FaultKind::OutOfFuel,
+                fuel,
+            });
+        }
+        let form = if self.engine == Engine::Interpreter { Form::Fast } else { Form::StepPages };
+        self.machine.prepare(form.model(), self.context_start(), Some(interpreter::call_back));
+        let Ok(Some((key, _))) = self.machine.lend(&key) else { return Ok(false) };
+        self.machine.environment.timers.firing = Some(number);
+        let limit = std::mem::replace(&mut self.fuel, fuel);
+        let result = self.interpret_from(program, step, form, [handle, key, value, 0, 0], None);
+        self.fuel = limit;
+        self.machine.environment.timers.firing = None;
+        result.map(|_| true)
+    }
+
+    pub(super) fn machine_mut(&mut self) -> &mut Machine {
+        &mut self.machine
     }
 
     /// What helpers work on: to look at the memory of the last run.
@@ -164,38 +260,54 @@ impl Worker {
     }
 
     fn run_watched(&mut self, program: usize, input: Input<'_>, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
+        self.machine.remove_packet();
         let room = self.context(input.context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
         room.copy_from_slice(input.context);
         self.set_packet(input.packet, input.meta);
         let result = match watch {
             Some(watch) => self.interpret(program, Form::Step, Some(watch)),
-            None => self.execute(program),
+            None => self.execute_prepared(program),
         };
         self.clear_packet();
-        let len = input.context.len();
+        self.copy_context(input.context);
+        result
+    }
+
+    /// Copies what the program left in the context.
+    fn copy_context(&self, to: &mut [u8]) {
         let start = self.context_start() as usize;
-        // SAFETY: the context is mapped, and no program runs any more.
-        let room = unsafe { std::slice::from_raw_parts(self.machine.space.base().add(start), len) };
-        input.context.copy_from_slice(room);
+        // SAFETY: the context is mapped and as long, and no program runs any more.
+        let room = unsafe { std::slice::from_raw_parts(self.machine.space.base().add(start), to.len()) };
+        to.copy_from_slice(room);
+    }
+
+    /// Runs a program on a packet that is in the cage. The fields of the context that say where it lies are written
+    /// here.
+    pub(super) fn run_on_packet(&mut self, program: usize, context: &mut [u8], meta: &Metadata) -> Result<u64, Fault> {
+        let room = self.context(context.len()).unwrap_or_else(|error| panic!("the context: {error}"));
+        room.copy_from_slice(context);
+        self.machine.set_meta(meta);
+        self.machine.model = Model::Pages;
+        self.machine.context = self.context_start();
+        // The context has all of its fields.
+        let described = self.machine.describe_in_context();
+        debug_assert_eq!(described, Ok(()));
+        let result = self.execute_prepared(program);
+        self.clear_packet();
+        self.copy_context(context);
         result
     }
 
     /// The packet of the last run is not there any more.
     #[inline]
     fn clear_packet(&mut self) {
-        self.machine.clear_packet();
-        // SAFETY: the state lies in the head of the space; no program runs.
-        unsafe { (*self.machine.space.state()).packet_len = 0 };
+        self.machine.point_to_packet(&[]);
     }
 
     #[inline]
     fn set_packet(&mut self, packet: &[u8], meta: &Metadata) {
-        self.machine.set_packet(packet, meta);
-        let packet = packet.get(..MAX_PACKET).unwrap_or(packet);
-        // SAFETY: the state lies in the head of the space; no program runs.
-        let state = unsafe { &mut *self.machine.space.state() };
-        state.packet = packet.as_ptr();
-        state.packet_len = packet.len() as u64;
+        self.machine.point_to_packet(packet);
+        self.machine.set_meta(meta);
     }
 
     /// Runs a program on the context and the packet that are in place.
@@ -207,6 +319,12 @@ impl Worker {
     /// If there is no program with this index, or a registered helper panics.
     #[inline]
     pub fn execute(&mut self, program: usize) -> Result<u64, Fault> {
+        self.machine.remove_packet();
+        self.execute_prepared(program)
+    }
+
+    #[inline]
+    fn execute_prepared(&mut self, program: usize) -> Result<u64, Fault> {
         match self.engine {
             Engine::Interpreter => self.interpret(program, Form::Fast, None),
             Engine::InterpreterByPage => self.interpret(program, Form::StepPages, None),
@@ -251,6 +369,7 @@ impl Worker {
         // SAFETY: the state lies in the head of the space; no program runs any more.
         let left = unsafe { (*self.machine.space.state()).fuel };
         self.fuel_used = self.fuel - left;
+        self.machine.finish();
         match ended {
             Ended::Exit(value) => Ok(value),
             Ended::Fault { program, step, kind } => Err(self.fault(program, step, kind, left)),
@@ -258,19 +377,35 @@ impl Worker {
     }
 
     fn interpret(&mut self, program: usize, form: Form, watch: Option<&mut Watch<'_>>) -> Result<u64, Fault> {
-        self.scrub_stack(self.shared.programs[program].dirty_stack);
         self.machine.prepare(form.model(), self.context_start(), Some(interpreter::call_back));
+        let arguments = [self.context_start().into(), self.context_len.into(), 0, 0, 0];
+        self.interpret_from(program, 0, form, arguments, watch)
+    }
+
+    /// Runs the function at a step with registers 1 to 5, on a machine that is prepared.
+    fn interpret_from(
+        &mut self,
+        program: usize,
+        start: u32,
+        form: Form,
+        arguments: [u64; 5],
+        watch: Option<&mut Watch<'_>>,
+    ) -> Result<u64, Fault> {
+        let loaded = &self.shared.programs[program];
+        // The functions of callbacks may use all of it.
+        let dirty = if start == 0 { loaded.dirty_stack } else { PAGE_BYTES };
+        self.scrub_stack(dirty);
         // SAFETY: the state lies in the head of the space; no program runs.
         let state = unsafe { &mut *self.machine.space.state() };
         state.registers = [0; 11];
-        state.registers[1] = self.context_start().into();
-        state.registers[2] = self.context_len.into();
+        state.registers[1..6].copy_from_slice(&arguments);
         state.fuel = self.fuel;
         // SAFETY: the space and the machine live, the state is prepared.
-        let end = unsafe { interpreter::run(self.machine.space.base(), &self.shared, program, form, watch) };
+        let end = unsafe { interpreter::run(self.machine.space.base(), &self.shared, program, start, form, watch) };
         // SAFETY: the state lies in the head of the space; no program runs any more.
         let left = unsafe { (*self.machine.space.state()).fuel };
         self.fuel_used = self.fuel - left;
+        self.machine.finish();
         match end {
             End::Exit(value) => Ok(value),
             End::Fault { program, step, kind } => Err(self.fault(program, step, kind, left)),

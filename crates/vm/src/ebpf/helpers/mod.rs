@@ -4,8 +4,22 @@
 //! safe function on a [`Machine`]; around it stands an entry with the calling convention of compiled code, in which
 //! registers 1 to 5 are the first five arguments and the state of the run is the sixth.
 
+mod argument;
 mod basic;
+mod buffer;
+mod callback;
+mod checksum;
+mod errno;
+mod format;
+mod lock;
 mod map;
+mod redirect;
+mod route;
+mod skb;
+mod strings;
+mod xdp;
+
+use argument::Argument;
 
 pub(crate) use map::tail_call;
 
@@ -16,6 +30,7 @@ use std::sync::Arc;
 use super::fault::FaultKind;
 use super::machine::Machine;
 use super::state::{Outcome, State};
+use super::timers::TIMER_BYTES;
 
 /// A helper: takes registers 1 to 5 and gives register 0.
 pub type HelperFn = dyn Fn(&mut Machine, [u64; 5]) -> Result<u64, FaultKind> + Send + Sync;
@@ -67,28 +82,99 @@ pub struct Helpers {
 
 /// Makes the entry around a helper.
 macro_rules! builtin {
-    ($id:literal, $arguments:literal, $kind:ident, $function:path) => {{
+    ($id:literal, [$($argument:expr),*], $kind:ident, $function:path) => {{
+        const ARGUMENTS: &[Argument] = {
+            #[allow(unused_imports)]
+            use Argument::*;
+            &[$($argument),*]
+        };
         unsafe extern "C" fn entry(r1: u64, r2: u64, r3: u64, r4: u64, r5: u64, state: *mut State) -> Outcome {
             // SAFETY: executors pass the state of the run, whose machine is not in use while it executes a program.
             let machine = unsafe { &mut *(*state).machine };
-            let result = $function(machine, [r1, r2, r3, r4, r5]);
+            let values = [r1, r2, r3, r4, r5];
+            let checked = ARGUMENTS.iter().enumerate().try_for_each(|(at, argument)| argument.check(machine, at, &values));
+            let result = checked.and_then(|()| $function(machine, values));
             // SAFETY: as above.
             unsafe { finish(state, result) }
         }
-        Helper { id: $id, arguments: $arguments, entry, registered: None, kind: Kind::$kind }
+        Helper { id: $id, arguments: ARGUMENTS.len() as u8, entry, registered: None, kind: Kind::$kind }
     }};
 }
 
 // TABLE
-/// Every helper of the kernel that exists here: number, arguments, what executors know, function.
+/// Every helper of the kernel that exists here: number, arguments, what executors know, function. Those whose memory
+/// depends on a map check it themselves, as do the look-ups, which must be fast.
 const BUILTIN: &[Helper] = &[
-    builtin!(1, 2, MapLookup, map::lookup_elem),
-    builtin!(2, 4, Plain, map::update_elem),
-    builtin!(3, 2, Plain, map::delete_elem),
-    builtin!(7, 0, Plain, basic::get_prandom_u32),
-    builtin!(8, 0, Plain, basic::get_smp_processor_id),
-    builtin!(12, 3, TailCall, map::tail_call),
-    builtin!(26, 4, Plain, basic::skb_load_bytes),
+    builtin!(1, [Any, Any], MapLookup, map::lookup_elem),
+    builtin!(2, [Any, Any, Any, Any], Plain, map::update_elem),
+    builtin!(3, [Any, Any], Plain, map::delete_elem),
+    builtin!(4, [Out(1), Any, Any], Plain, strings::probe_read),
+    builtin!(5, [], Plain, basic::ktime_get_ns),
+    builtin!(6, [In(1), Any, Any, Any, Any], Plain, format::trace_printk),
+    builtin!(7, [], Plain, basic::get_prandom_u32),
+    builtin!(8, [], Plain, basic::get_smp_processor_id),
+    builtin!(9, [Context, Any, In(3), Any, Any], Plain, skb::skb_store_bytes),
+    builtin!(10, [Context, Any, Any, Any, Any], Plain, checksum::l3_csum_replace),
+    builtin!(11, [Context, Any, Any, Any, Any], Plain, checksum::l4_csum_replace),
+    builtin!(12, [Any, Any, Any], TailCall, map::tail_call),
+    builtin!(13, [Context, Any, Any], Plain, redirect::clone_redirect),
+    builtin!(14, [], Plain, basic::get_current_pid_tgid),
+    builtin!(15, [], Plain, basic::get_current_uid_gid),
+    builtin!(16, [Out(1), Any], Plain, basic::get_current_comm),
+    builtin!(18, [Context, Any, Any], Plain, skb::skb_vlan_push),
+    builtin!(19, [Context], Plain, skb::skb_vlan_pop),
+    builtin!(23, [Any, Any], Plain, redirect::redirect),
+    builtin!(25, [Context, Map, Any, In(4), Any], Plain, buffer::perf_event_output),
+    builtin!(26, [Context, Any, Out(3), Any], Plain, skb::skb_load_bytes),
+    builtin!(28, [In(1), Any, In(3), Any, Any], Plain, checksum::csum_diff),
+    builtin!(38, [Context, Any, Any], Plain, skb::skb_change_tail),
+    builtin!(39, [Context, Any], Plain, skb::skb_pull_data),
+    builtin!(40, [Context, Any], Plain, checksum::csum_update),
+    builtin!(42, [], Plain, basic::get_numa_node_id),
+    builtin!(43, [Context, Any, Any], Plain, skb::skb_change_head),
+    builtin!(44, [Context, Any], Plain, xdp::xdp_adjust_head),
+    builtin!(45, [Out(1), Any, Any], Plain, strings::probe_read_str),
+    builtin!(51, [Map, Any, Any], Plain, map::redirect_map),
+    builtin!(54, [Context, Any], Plain, xdp::xdp_adjust_meta),
+    builtin!(65, [Context, Any], Plain, xdp::xdp_adjust_tail),
+    builtin!(68, [Context, Any, Out(3), Any, Any], Plain, skb::skb_load_bytes_relative),
+    builtin!(69, [Context, Out(2), Any, Any], Plain, route::fib_lookup),
+    builtin!(87, [Map, Any, Any], Plain, map::push_elem),
+    builtin!(88, [Map, Any], Plain, map::pop_elem),
+    builtin!(89, [Map, Any], Plain, map::peek_elem),
+    builtin!(93, [Fixed(4)], CallsBack, lock::spin_lock),
+    builtin!(94, [Fixed(4)], Plain, lock::spin_unlock),
+    builtin!(105, [In(1), Any, Any, OutNumber], Plain, strings::strtol),
+    builtin!(106, [In(1), Any, Any, OutNumber], Plain, strings::strtoul),
+    builtin!(112, [Out(1), Any, Any], Plain, strings::probe_read),
+    builtin!(113, [Out(1), Any, Any], Plain, strings::probe_read),
+    builtin!(114, [Out(1), Any, Any], Plain, strings::probe_read_str),
+    builtin!(115, [Out(1), Any, Any], Plain, strings::probe_read_str),
+    builtin!(118, [], Plain, basic::jiffies64),
+    builtin!(125, [], Plain, basic::ktime_get_boot_ns),
+    builtin!(130, [Map, In(2), Any, Any], Plain, buffer::ringbuf_output),
+    builtin!(131, [Map, Any, Any], Plain, buffer::ringbuf_reserve),
+    builtin!(132, [Any, Any], Plain, buffer::ringbuf_submit),
+    builtin!(133, [Any, Any], Plain, buffer::ringbuf_discard),
+    builtin!(134, [Map, Any], Plain, buffer::ringbuf_query),
+    builtin!(148, [Out(1), Any, Any], Plain, strings::copy_from_user),
+    builtin!(152, [Any, In(2), Any, Any], Plain, redirect::redirect_neigh),
+    builtin!(155, [Any, Any], Plain, redirect::redirect_peer),
+    builtin!(160, [], Plain, basic::ktime_get_coarse_ns),
+    builtin!(164, [Map, Function, Any, Any], CallsBack, map::for_each_map_elem),
+    builtin!(165, [Out(1), Any, Any, In(4), Any], Plain, format::snprintf),
+    builtin!(169, [Fixed(TIMER_BYTES), Map, Any], Plain, callback::timer_init),
+    builtin!(170, [Fixed(TIMER_BYTES), Function], CallsBack, callback::timer_set_callback),
+    builtin!(171, [Fixed(TIMER_BYTES), Any, Any], Plain, callback::timer_start),
+    builtin!(172, [Fixed(TIMER_BYTES)], Plain, callback::timer_cancel),
+    builtin!(177, [In(1), Any, In(3), Any], Plain, format::trace_vprintk),
+    builtin!(181, [Any, Function, Any, Any], CallsBack, callback::bpf_loop),
+    builtin!(182, [In(1), Any, Any], Plain, strings::strncmp),
+    builtin!(188, [Context], Plain, xdp::xdp_get_buff_len),
+    builtin!(189, [Context, Any, Out(3), Any], Plain, xdp::xdp_load_bytes),
+    builtin!(190, [Context, Any, In(3), Any], Plain, xdp::xdp_store_bytes),
+    builtin!(195, [Map, Any, Any], Plain, map::lookup_percpu_elem),
+    builtin!(208, [], Plain, basic::ktime_get_tai_ns),
 ];
 
 impl Helpers {
@@ -179,5 +265,47 @@ pub(crate) unsafe fn finish(state: *mut State, result: Result<u64, FaultKind>) -
             unsafe { (*state).fault = Some(fault) };
             Outcome { value: 0, stop: 1 }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skep_isa::helpers::{by_id, by_name};
+
+    use super::*;
+
+    /// Numbers and names of helpers whose functions have names of their own.
+    const SHARED: [(i32, &str); 8] = [
+        (4, "probe_read"),
+        (45, "probe_read_str"),
+        (112, "probe_read_user"),
+        (113, "probe_read_kernel"),
+        (114, "probe_read_user_str"),
+        (115, "probe_read_kernel_str"),
+        (181, "loop"),
+        (195, "map_lookup_percpu_elem"),
+    ];
+
+    /// The names in the source of the table are those of the functions; the numbers beside them must be the kernel's.
+    #[test]
+    fn numbers_and_names_are_those_of_the_kernel() {
+        let source = include_str!("mod.rs");
+        let rows = source.lines().filter_map(|line| line.trim().strip_prefix("builtin!("));
+        let rows = rows.filter_map(|row| {
+            let (id, rest) = row.split_once(", ")?;
+            let name = rest.rsplit_once("::")?.1.strip_suffix("),")?;
+            Some((id.parse::<i32>().ok()?, name))
+        });
+        let rows: Vec<_> = rows.collect();
+        assert_eq!(rows.len(), BUILTIN.len());
+        for ((id, function), row) in rows.into_iter().zip(BUILTIN) {
+            assert_eq!(id, row.id);
+            let known = by_id(id.cast_unsigned()).map(|helper| helper.name);
+            let shared = SHARED.iter().find(|&&(shared, _)| shared == id).map(|&(_, name)| name);
+            let of_maps = format!("map_{function}");
+            let named = shared.unwrap_or_else(|| if by_name(function).is_some() { function } else { &of_maps });
+            assert_eq!(known, Some(named), "{id}");
+        }
+        assert!(BUILTIN.is_sorted_by(|one, next| one.id < next.id), "searched by number");
     }
 }

@@ -234,6 +234,7 @@ pub(super) unsafe extern "C" fn tail_call<D: Mode>(cell: *const Cell, base: *mut
             return stop(cell, base, fuel, FaultKind::OutOfFuel);
         };
         // The program starts as it does at the beginning of a run, but in the frame of the caller.
+        state.program = program;
         state.registers[0] = 0;
         state.registers[2..10].fill(0);
         state.loops = MAX_LOOPS;

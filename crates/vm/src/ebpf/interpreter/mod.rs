@@ -148,11 +148,13 @@ pub(crate) enum End {
 /// Runs a program whose state is prepared: registers, fuel, stack.
 ///
 /// # Safety
-/// `base` is the base of a living space, whose state has a machine with all code in this form.
+/// `base` is the base of a living space, whose state has a machine with all code in this form; `start` is the first step
+/// of a function.
 pub(crate) unsafe fn run(
     base: *mut u8,
     shared: &Shared,
     program: usize,
+    start: u32,
     form: Form,
     watch: Option<&mut Watch<'_>>,
 ) -> End {
@@ -161,6 +163,7 @@ pub(crate) unsafe fn run(
     // SAFETY: the state is valid and used by this thread only.
     unsafe {
         (*state).entry_frame = u64::from(STACK_END);
+        (*state).program = program as u64;
         (*state).registers[10] = u64::from(STACK_END);
         (*state).loops = MAX_LOOPS;
         (*state).fault = None;
@@ -169,7 +172,8 @@ pub(crate) unsafe fn run(
         // SAFETY: the stack of a worker is mapped.
         unsafe { set_stack_bottom(base, STACK_END - FRAME_BYTES) };
     }
-    let first = shared.code(program, form).first();
+    let code = shared.code(program, form);
+    let first = code.cell(start).unwrap_or_else(|| code.first());
     match watch {
         // SAFETY: the cell is the first of a program, the state is prepared.
         None => unsafe { drive(base, first) },
