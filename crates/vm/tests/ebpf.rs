@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skep_isa::ebpf::{AluOp, AtomicOp, Callee, Imm64, Insn, InsnIdx, JmpOp, Op, Reg, Size, Src, Width};
 use skep_isa::{MapType, ProgType};
-use skep_object::{MapFlags, MapSpec, Object, Program};
+use skep_object::{MapFlags, MapSpec, Object, ProgIdx, Program, Reference};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{
     Access, CONTEXT_WINDOW, Engine, Fault, FaultKind, Helpers, Input, LoadError, Map, ObjectError, Problem, Region,
@@ -560,4 +560,85 @@ fn socket_filters_of_objects() {
     object.maps[0].max_entries = 1;
     let full = SocketFilter::from_object(&object, "hosts");
     assert!(matches!(full, Err(ObjectError::Setup(SetupError::Map { .. }))));
+}
+
+/// An object whose first program goes on in the second one, which reads through a map of maps.
+fn linked_object() -> Object {
+    let mut object = Object::new("GPL");
+    let mut values = MapSpec::new("values", MapType::Array, 4, 8, 2);
+    values.contents = vec![(1u32.to_ne_bytes().to_vec(), 77u64.to_ne_bytes().to_vec())];
+    let inner = object.add_map(values.clone());
+    let mut outer = MapSpec::new("outer", MapType::ArrayOfMaps, 4, 4, 3);
+    outer.inner = Some(Box::new(values));
+    outer.references = vec![(2, Reference::Map(inner))];
+    let outer = object.add_map(outer);
+    let mut programs = MapSpec::new("programs", MapType::ProgArray, 4, 4, 2);
+    programs.references = vec![(1, Reference::Program(ProgIdx(1)))];
+    let programs = object.add_map(programs);
+    let first = assemble(&[
+        Op::mov_imm(R6, 5),
+        Op::LoadImm { dst: R2, value: programs.load() },
+        Op::mov_imm(R3, 1),
+        helper(12),
+        Op::mov_imm(R0, -1),
+        Op::Exit,
+    ]);
+    let look_up = [
+        Op::mov(R2, R10),
+        alu(AluOp::Add, R2, Src::Imm(-4)),
+        helper(1),
+        Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: R0, src: Src::Imm(0), off: 0 },
+    ];
+    let second = assemble(
+        &[
+            &[store(Size::W, R10, -4, 2), Op::LoadImm { dst: R1, value: outer.load() }][..],
+            &look_up,
+            &[Op::mov(R1, R0), store(Size::W, R10, -4, 1)],
+            &look_up,
+            // A program that is gone to starts like any other: register 6 is zero.
+            &[load(Size::DW, R0, R0, 0), alu(AluOp::Add, R0, Src::Reg(R6)), Op::Exit],
+        ]
+        .concat(),
+    );
+    object.add_program(Program::new("first", ProgType::SocketFilter, first));
+    object.add_program(Program::new("second", ProgType::SocketFilter, second));
+    assert_eq!(object.validate(), Ok(()));
+    object
+}
+
+#[test]
+fn tail_calls_and_maps_of_maps_of_objects() {
+    let object = linked_object();
+    for engine in ENGINES {
+        let vm = Vm::new(&object).load().unwrap();
+        assert_eq!(run_vm(&vm, engine, &mut [0; 8], &Metadata::default()), Ok(77), "{engine:?}");
+    }
+    // A fault is told of the program that did it.
+    let mut object = object;
+    object.programs[1].insns = assemble(&[load(Size::B, R0, R6, 0), Op::Exit]);
+    for engine in ENGINES {
+        let vm = Vm::new(&object).load().unwrap();
+        let fault = run_vm(&vm, engine, &mut [0; 8], &Metadata::default()).unwrap_err();
+        assert_eq!((fault.program, fault.at), (1, InsnIdx(0)), "{engine:?}");
+    }
+    // The thirty-fourth tail call of a run does not happen.
+    let mut object = linked_object();
+    object.programs[1].insns = assemble(
+        &[
+            &[Op::LoadImm { dst: R2, value: Imm64::MapFd(0) }, Op::mov(R6, R1)][..],
+            &[store(Size::W, R10, -4, 1), Op::mov(R2, R10), alu(AluOp::Add, R2, Src::Imm(-4))],
+            &[Op::LoadImm { dst: R1, value: Imm64::MapFd(0) }, helper(1)],
+            &[Op::JumpIf { width: Width::W64, op: JmpOp::Eq, dst: R0, src: Src::Imm(0), off: 3 }],
+            &[load(Size::DW, R1, R0, 0), alu(AluOp::Add, R1, Src::Imm(1)), store_reg(Size::DW, R0, 0, R1)],
+            &[Op::mov(R1, R6), Op::LoadImm { dst: R2, value: Imm64::MapFd(2) }, Op::mov_imm(R3, 1), helper(12)],
+            &[Op::mov_imm(R0, 0), Op::Exit],
+        ]
+        .concat(),
+    );
+    for engine in ENGINES {
+        let vm = Vm::new(&object).load().unwrap();
+        assert_eq!(run_vm(&vm, engine, &mut [0; 8], &Metadata::default()), Ok(0), "{engine:?}");
+        let value = vm.map(0).unwrap().user().lookup(&1u32.to_ne_bytes()).unwrap();
+        assert_eq!(u64::from_ne_bytes(value.try_into().unwrap()), 77 + 33, "{engine:?}");
+    }
 }

@@ -54,7 +54,7 @@ pub struct ProgramArgs {
     /// Bytes that register 1 points to, in hexadecimal; register 2 is their number
     #[arg(long, value_name = "HEX", value_parser = hex_bytes, allow_hyphen_values = true)]
     pub mem: Option<HexBytes>,
-    /// A packet for a socket filter: the first of a recording (pcap, pcapng), or else the bytes of the file
+    /// A packet for a socket filter, XDP or tc program: the first of a recording (pcap, pcapng), or else the bytes of the file
     #[arg(long, value_name = "FILE")]
     pub packet: Option<PathBuf>,
     /// Stop a run that used so much fuel: about the number of its instructions

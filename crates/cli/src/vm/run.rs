@@ -104,25 +104,35 @@ fn repeat(worker: &mut Worker, chosen: &Chosen, work: &Work, way: Way, times: u6
     let count = match way {
         // Fuel is paid at jumps backwards and at calls; what comes before the first of them is free.
         Way::Compiled => Count::AtMost(fuel_used + chosen.program().insns.len() as u64),
-        _ => Count::Exactly(exact_count(chosen, work)?),
+        _ => match exact_count(chosen, work)? {
+            Some(count) => Count::Exactly(count),
+            None => Count::AtMost(fuel_used + chosen.program().insns.len() as u64),
+        },
     };
     Ok(Runs { way, result, context, count, fuel_used, number, time })
 }
 
-/// Instructions of a first run. It has a machine of its own, so that it changes no map of the one that is shown.
-fn exact_count(chosen: &Chosen, work: &Work) -> Result<u64, Failure> {
+/// Instructions of a first run. It has a machine of its own, so that it changes no map of the one that is shown. `None`
+/// where runs cannot be traced.
+fn exact_count(chosen: &Chosen, work: &Work) -> Result<Option<u64>, Failure> {
     let vm = chosen.machine(Engine::Interpreter)?;
     let (mut count, mut context) = (0, Vec::new());
+    let Some(input) = work.input(&mut context) else { return Ok(None) };
     // A fault is told by the run itself.
-    let _ = worker(&vm)?.trace(chosen.index, work.input(&mut context), |_, _, _| count += 1);
-    Ok(count)
+    let _ = worker(&vm)?.trace(chosen.index, input, |_, _, _| count += 1);
+    Ok(Some(count))
 }
 
 fn trace(worker: &mut Worker, chosen: &Chosen, work: &Work, out: &mut TextOut, json: bool) -> Result<Runs, Failure> {
     let mut tracer = Tracer { chosen, out, json, pending: None, shown: chosen.index, count: 0, failure: None };
     let mut context = Vec::new();
+    let Some(input) = work.input(&mut context) else {
+        return Err(Failure::Usage(
+            "--trace does not follow programs that may change their packet; use a socket filter, or --mem".to_owned(),
+        ));
+    };
     let start = Instant::now();
-    let result = worker.trace(chosen.index, work.input(&mut context), |program, at, registers| {
+    let result = worker.trace(chosen.index, input, |program, at, registers| {
         tracer.step(program, at, registers);
     });
     let time = start.elapsed();
@@ -209,7 +219,8 @@ impl Report<'_> {
             Count::Exactly(count) if runs.number > 1 => format!("instructions: {count} in the first run\n"),
             Count::Exactly(count) => format!("instructions: {count}\n"),
             Count::AtMost(count) => {
-                format!("instructions: at most {count} (fuel used: {}); --interp counts exactly\n", runs.fuel_used)
+                let hint = if work.is_traceable() { "; --interp counts exactly" } else { "" };
+                format!("instructions: at most {count} (fuel used: {}){hint}\n", runs.fuel_used)
             }
         });
         if runs.way != Way::Traced {

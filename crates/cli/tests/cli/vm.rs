@@ -53,6 +53,19 @@ SEC("xdp") int careless(void *ctx)
     unsigned long long *value = lookup(&totals, &key);
     return *value;
 }
+struct xdp_md { unsigned data, data_end; };
+SEC("xdp") int flip(struct xdp_md *ctx)
+{
+    unsigned char *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+    if (data + 1 > end)
+        return 1;
+    *data ^= 0xff;
+    return 3;
+}
+SEC("perf_event") int other(void *ctx)
+{
+    return 0;
+}
 "#;
 
 /// A file in a directory of its own.
@@ -227,8 +240,24 @@ fn objects_with_mistakes() {
     assert_eq!(stopped.status, Some(1));
     assert!(stopped.err.contains("the values of map totals"), "{stopped:?}");
     assert!(stopped.err.contains("prog.c:25:12: return *value;"), "{stopped:?}");
-    let packet = vm("run", &object, &["--prog", "careless", "--packet", "/dev/null"]);
-    assert!(packet.status == Some(2) && packet.err.contains("is of type xdp"), "{packet:?}");
+    let packet = vm("run", &object, &["--prog", "other", "--packet", "/dev/null"]);
+    assert!(packet.status == Some(2) && packet.err.contains("is of type perf_event"), "{packet:?}");
+}
+
+#[test]
+fn programs_that_change_their_packet() {
+    let Some((directory, object)) = object() else { return };
+    let packet = directory.path().join("frame");
+    std::fs::write(&packet, [0x0f; 60]).unwrap();
+    let options = ["--prog", "flip", "--packet", packet.to_str().unwrap()];
+    for engine in ["--jit", "--interp"] {
+        let run = vm("run", &object, &[&options[..], &[engine]].concat()).ok();
+        assert!(run.out.starts_with("r0 = 3 (0x3)\npacket: 1 of 60 bytes changed\n  0000: f0 .. .."), "{run:?}");
+        let json = json(&vm("run", &object, &[&options[..], &[engine, "--json"]].concat()).ok());
+        assert_eq!(json["packet"]["bytes"], format!("f0{}", "0f".repeat(59)));
+    }
+    let traced = vm("run", &object, &[&options[..], &["--trace"]].concat());
+    assert!(traced.status == Some(2) && traced.err.contains("--trace does not follow"), "{traced:?}");
 }
 
 #[test]

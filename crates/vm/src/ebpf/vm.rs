@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use skep_isa::ebpf::Insn;
 use skep_isa::{MapType, ProgType};
-use skep_object::Object;
+use skep_object::{MapSpec, Object, Reference};
 
 use super::fault::FaultKind;
 use super::helpers::{Entry, HelperFn, Helpers};
@@ -19,7 +19,7 @@ use super::interpreter::{Cell, Code, Form};
 use super::jit::{ArrayMap, Compiled};
 use super::layout::{MAPS, MAPS_END, MAX_MAPS, SLOT_BYTES, map_handle};
 use super::machine::Machine;
-use super::maps::{Map, MapError};
+use super::maps::{Map, MapError, UpdateFlag};
 use super::program::{LoadError, Program};
 use super::worker::Worker;
 
@@ -143,8 +143,12 @@ impl Setup {
     pub fn of(object: &Object) -> Self {
         let programs =
             object.programs.iter().map(|program| (program.name.clone(), program.prog_type, program.insns.clone()));
-        let maps = object.maps.iter().map(|spec| (spec.name.clone(), Map::from_spec(spec).map(Arc::new)));
-        Self { programs: programs.collect(), maps: maps.collect(), helpers: Helpers::kernel(), ..Self::new() }
+        let made: Vec<_> = object.maps.iter().map(|spec| Map::from_spec(spec).map(Arc::new)).collect();
+        let filled = object.maps.iter().zip(&made).map(|(spec, map)| {
+            let map = map.clone().and_then(|map| refer(spec, &map, &made).map(|()| map));
+            (spec.name.clone(), map)
+        });
+        Self { programs: programs.collect(), maps: filled.collect(), helpers: Helpers::kernel(), ..Self::new() }
     }
 
     /// With a program. Its map references (64-bit immediates) are indices of the maps in the order in which they were
@@ -235,6 +239,23 @@ impl Setup {
         let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, proved, blinding };
         Ok(Vm { shared: Arc::new(shared) })
     }
+}
+
+/// Puts into a map of maps or programs what its entries refer to.
+fn refer(spec: &MapSpec, map: &Map, maps: &[Result<Arc<Map>, MapError>]) -> Result<(), MapError> {
+    for (index, reference) in &spec.references {
+        let key = index.to_ne_bytes();
+        match reference {
+            Reference::Program(program) => map.user().update(&key, &program.0.to_ne_bytes(), UpdateFlag::Any.bits())?,
+            Reference::Map(inner) => {
+                // What is wrong with the inner map is told where it is made.
+                if let Some(Ok(inner)) = maps.get(inner.index()) {
+                    map.user().set_inner(&key, Arc::clone(inner), UpdateFlag::Any.bits())?;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// A program with its executable forms, each made when it is first needed.

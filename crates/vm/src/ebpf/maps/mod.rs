@@ -126,13 +126,15 @@ impl Map {
         Self::create(kind, shape, 1, 0, Some(inner))
     }
 
-    /// A map with the contents that `spec` gives it.
+    /// A map with the contents that `spec` gives it, but for references to maps and programs.
     ///
     /// # Errors
     /// Those of [`Map::new`] and [`UserSide::update`].
     pub fn from_spec(spec: &MapSpec) -> Result<Self, MapError> {
-        let MapSpec { key_size, value_size, max_entries, flags, .. } = *spec;
-        let map = Self::new(spec.map_type, Shape { key_size, value_size, max_entries, flags: flags.0 })?;
+        let MapSpec { key_size, value_size, max_entries, flags, extra, .. } = *spec;
+        let shape = Shape { key_size, value_size, max_entries, flags: flags.0 };
+        let inner = spec.inner.as_deref().map(Self::from_spec).transpose()?;
+        let map = Self::create(spec.map_type, shape, 1, extra, inner.as_ref())?;
         for (key, value) in &spec.contents {
             map.update_from_user(key, value, UpdateFlag::Any.bits())?;
         }
