@@ -290,14 +290,14 @@ fn functions_have_their_own_frames_and_keep_the_callers_registers() {
             local(1),
             Op::Exit,
             alu(AluOp::Add, R1, Src::Imm(1)),
-            Op::JumpIf { width: Width::W64, op: JmpOp::Ge, dst: R1, src: Src::Imm(most), off: 1 },
-            local(-3),
             Op::mov(R0, R1),
+            Op::JumpIf { width: Width::W64, op: JmpOp::Ge, dst: R1, src: Src::Imm(most), off: 1 },
+            local(-4),
             Op::Exit,
         ]
     };
     assert_eq!(result(&recursion(8)), 8);
-    assert_eq!(fault(&recursion(9)), (5, FaultKind::TooManyFrames));
+    assert_eq!(fault(&recursion(9)), (6, FaultKind::TooManyFrames));
 }
 
 #[test]
