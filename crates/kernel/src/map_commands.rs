@@ -82,4 +82,12 @@ impl LoadedMap {
     pub fn update_batch(&self, count: u32, keys: &[u8], values: &[u8]) -> Result<(), (i32, u32)> {
         bpf::map_update_batch(self.as_fd(), self.sizes(), count, keys, values)
     }
+
+    /// `BPF_MAP_FREEZE`: no more changes through `bpf(2)`. [`freeze`](Self::freeze) explains errors.
+    ///
+    /// # Errors
+    /// The error number.
+    pub fn freeze_or_errno(&self) -> Result<(), i32> {
+        bpf::map_freeze(self.as_fd())
+    }
 }

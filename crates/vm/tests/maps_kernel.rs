@@ -106,7 +106,7 @@ fn apply_in_kernel(map: &LoadedMap, program: Option<&LoadedProgram>, step: &Step
             let mut next = vec![0; map.key_size()];
             map.next_key_into(key.as_deref(), &mut next).map(|found| if found { next } else { Vec::new() })
         }
-        Step::Freeze => map.freeze().map(|()| Vec::new()).map_err(|_| libc::EBUSY),
+        Step::Freeze => map.freeze_or_errno().map(|()| Vec::new()),
     };
     Some(result.map_err(|errno| -i64::from(errno)))
 }
