@@ -14,15 +14,18 @@ use crate::classic::{LoadError, Metadata, Program};
 /// Packets that are interpreted before it is worth to compile.
 const FIRST_PACKETS: u32 = 1_000;
 
+/// Filters of at most so many instructions are interpreted: they end before compiled code has been entered and left.
+const SHORT: usize = 32;
+
 /// A classic filter, ready to run on millions of packets.
 ///
-/// After the first thousand packets it is compiled, where that is possible, and gives what [`Program`] gives on every packet. The search for netlink
+/// After the first thousand packets it is compiled, where that is possible and pays, and gives what [`Program`] gives on every packet. The search for netlink
 /// attributes has no translation; such filters, and those on processors without a code generator, are interpreted.
 #[derive(Debug)]
 pub struct ClassicFilter {
     program: Program,
     insns: Vec<Insn>,
-    /// Packets until it is compiled.
+    /// Packets until it is compiled; 0 if it will not be, or is.
     wait: u32,
     compiled: Option<Box<Compiled>>,
 }
@@ -41,7 +44,8 @@ impl ClassicFilter {
     /// Those of [`Program::new`].
     pub fn new(insns: &[Insn]) -> Result<Self, LoadError> {
         let program = Program::new(insns)?;
-        Ok(Self { program, insns: insns.to_vec(), wait: FIRST_PACKETS, compiled: None })
+        let wait = if insns.len() > SHORT { FIRST_PACKETS } else { 0 };
+        Ok(Self { program, insns: insns.to_vec(), wait, compiled: None })
     }
 
     /// Compiles it now, whatever the number of packets. `false` if it can only be interpreted.
