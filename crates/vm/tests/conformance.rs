@@ -97,7 +97,7 @@ fn run_half(half: usize) {
         }
         println!("{name}: {cases} programs, {checks} checks; the kernel agrees on {agreed}, refuses {refused}");
         assert!(cases > 0, "{name} is empty");
-        assert!(refused <= agreed / 4, "{name}: the kernel refuses more than a few programs");
+        assert_eq!(refused, 0, "{name}: the kernel refuses programs that the set marks as acceptable");
     }
 }
 
