@@ -29,6 +29,7 @@
 
 mod blob;
 mod bytes;
+mod c;
 mod error;
 mod ext;
 #[doc(hidden)]
@@ -39,6 +40,7 @@ mod number;
 mod source;
 
 pub use blob::{Btf, MAX_DEPTH};
+pub use c::CPrinter;
 pub use error::{BtfError, Problem};
 pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
 pub use kind::{
