@@ -37,6 +37,7 @@ pub mod fuzz;
 mod kind;
 mod names;
 mod number;
+mod raw;
 mod source;
 
 pub use blob::{Btf, MAX_DEPTH};
@@ -48,4 +49,5 @@ pub use kind::{
     TypeId, Vars,
 };
 pub use names::essential_name;
+pub use raw::RawType;
 pub use source::Source;
