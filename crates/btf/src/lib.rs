@@ -30,6 +30,7 @@
 mod blob;
 mod bytes;
 mod c;
+pub mod core;
 mod error;
 mod ext;
 #[doc(hidden)]
