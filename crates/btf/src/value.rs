@@ -179,7 +179,7 @@ impl<'a> Decoder<'a, '_> {
             }
             Kind::Ptr(_) => Value::Pointer(self.word(at, 8)? as u64),
             Kind::Enum(values) | Kind::Enum64(values) => {
-                let word = self.word(at, values.size.min(8))?;
+                let word = self.word(at, values.size)?;
                 constant(btf, id, word, 8 * values.size.min(8))?
             }
             Kind::Float { size: 4 } => Value::Float(f32::from_bits(self.word(at, 4)? as u32).into()),
@@ -194,7 +194,8 @@ impl<'a> Decoder<'a, '_> {
             }
             Kind::Struct(composite) | Kind::Union(composite) => self.composite(composite, at, depth)?,
             Kind::Var { ty, .. } => self.value(ty, at, depth + 1)?,
-            Kind::Datasec { vars, .. } => {
+            // A section is part of nothing.
+            Kind::Datasec { vars, .. } if depth == 0 => {
                 let mut found = Vec::new();
                 for var in vars.iter() {
                     found.push((btf.name(var.ty)?, self.value(var.ty, at + u64::from(var.offset), depth + 1)?));

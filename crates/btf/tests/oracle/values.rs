@@ -58,7 +58,8 @@ fn maps_read_as_bpftool_prints_them_and_the_kernel_takes_rebuilt_types() {
         let offset = {
             // bpftool has filled in the offsets for the kernel, not in the file: the variables follow each other.
             let before = ["value", "second"].iter().take_while(|other| **other != name);
-            let size = |name: &&str| btf.size_of(btf.find_where(name, |k| matches!(k, skep_btf::Kind::Var { .. })).unwrap());
+            let size =
+                |name: &&str| btf.size_of(btf.find_where(name, |k| matches!(k, skep_btf::Kind::Var { .. })).unwrap());
             before.map(|name| size(name).unwrap() as usize).sum::<usize>()
         };
         let ours = Value::decode(&btf, var, &bytes[offset..]).unwrap();
