@@ -115,8 +115,8 @@ impl Session {
     fn plan(&mut self) -> Result<u8, String> {
         let text = fs::read_to_string(plan::PATH).map_err(|error| format!("cannot read {}: {error}", plan::PATH))?;
         let plan = Plan::from_json(&text)?;
-        for module in &plan.modules {
-            if let Err(error) = load(module) {
+        for (module, parameters) in &plan.modules {
+            if let Err(error) = load(module, parameters) {
                 self.say(&format!("init: module {module}: {error}"))?;
             }
         }
@@ -196,7 +196,7 @@ fn number(status: WaitStatus) -> u8 {
     u8::try_from(number).unwrap_or(1)
 }
 
-fn load(module: &str) -> io::Result<()> {
+fn load(module: &str, parameters: &str) -> io::Result<()> {
     let contents = fs::read(Path::new(plan::MODULES).join(module))?;
-    Ok(init_module(&contents, &CString::default())?)
+    Ok(init_module(&contents, &CString::new(parameters)?)?)
 }

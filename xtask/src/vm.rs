@@ -119,7 +119,7 @@ fn fill(root: &Path, path: &Path, kernel: &Kernel, binaries: &[Binary], options:
         Some(command) => vec![shell(command)],
         None => binaries.iter().filter(|binary| binary.is_test).map(|binary| test(binary, options)).collect(),
     };
-    let names = modules.iter().map(|module| module.file.clone()).collect();
+    let names = modules.iter().map(|module| (module.file.clone(), module.parameters.to_owned())).collect();
     contents.finish(&modules, &Plan { environment, modules: names, commands })
 }
 

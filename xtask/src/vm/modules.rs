@@ -11,59 +11,60 @@ use std::process::Command;
 use crate::vm::host;
 
 /// What is loaded, if the kernel has it as a module: what is built in, or unknown to a release, is not a file.
-// TABLE: module names, with `_` as the kernel prints them.
-const WANTED: &[&str] = &[
+/// Some get parameters, so that they make no devices by themselves.
+// TABLE: module names, with `_` as the kernel prints them, and parameters.
+const WANTED: &[(&str, &str)] = &[
     // Network devices.
-    "bonding",
-    "bridge",
-    "dummy",
-    "ifb",
-    "ipvlan",
-    "macvlan",
-    "netkit",
-    "tun",
-    "veth",
-    "8021q",
+    ("bonding", "max_bonds=0"),
+    ("bridge", ""),
+    ("dummy", "numdummies=0"),
+    ("ifb", "numifbs=0"),
+    ("ipvlan", ""),
+    ("macvlan", ""),
+    ("netkit", ""),
+    ("tun", ""),
+    ("veth", ""),
+    ("8021q", ""),
     // Traffic control.
-    "act_bpf",
-    "act_gact",
-    "act_mirred",
-    "cls_bpf",
-    "cls_matchall",
-    "sch_fq",
-    "sch_ingress",
-    "sch_prio",
+    ("act_bpf", ""),
+    ("act_gact", ""),
+    ("act_mirred", ""),
+    ("cls_bpf", ""),
+    ("cls_matchall", ""),
+    ("sch_fq", ""),
+    ("sch_ingress", ""),
+    ("sch_prio", ""),
     // Packet filters.
-    "nf_conntrack",
-    "nf_conntrack_netlink",
-    "nf_defrag_ipv4",
-    "nf_defrag_ipv6",
-    "nf_nat",
-    "nf_tables",
-    "nfnetlink",
-    "nfnetlink_log",
-    "nfnetlink_queue",
-    "nft_chain_nat",
-    "nft_compat",
-    "nft_ct",
-    "nft_limit",
-    "nft_log",
-    "nft_masq",
-    "nft_nat",
-    "nft_objref",
-    "nft_queue",
-    "nft_reject",
-    "nft_reject_inet",
-    "x_tables",
-    "xt_bpf",
+    ("nf_conntrack", ""),
+    ("nf_conntrack_netlink", ""),
+    ("nf_defrag_ipv4", ""),
+    ("nf_defrag_ipv6", ""),
+    ("nf_nat", ""),
+    ("nf_tables", ""),
+    ("nfnetlink", ""),
+    ("nfnetlink_log", ""),
+    ("nfnetlink_queue", ""),
+    ("nft_chain_nat", ""),
+    ("nft_compat", ""),
+    ("nft_ct", ""),
+    ("nft_limit", ""),
+    ("nft_log", ""),
+    ("nft_masq", ""),
+    ("nft_nat", ""),
+    ("nft_objref", ""),
+    ("nft_queue", ""),
+    ("nft_reject", ""),
+    ("nft_reject_inet", ""),
+    ("x_tables", ""),
+    ("xt_bpf", ""),
     // Sockets and their inspection.
-    "inet_diag",
-    "packet_diag",
-    "tcp_diag",
-    "unix_diag",
-    "vsock",
-    "vsock_loopback",
-    "xsk_diag",
+    ("inet_diag", ""),
+    ("packet_diag", ""),
+    ("tcp_diag", ""),
+    ("unix_diag", ""),
+    ("vsock", ""),
+    ("vsock_loopback", ""),
+    ("xsk_diag", ""),
 ];
 
 /// A module that is to be loaded.
@@ -71,6 +72,8 @@ const WANTED: &[&str] = &[
 pub struct Module {
     /// File name, without the suffix of a compression.
     pub file: String,
+    /// Parameters as `init_module(2)` takes them.
+    pub parameters: &'static str,
     /// The module, decompressed.
     pub contents: Vec<u8>,
 }
@@ -82,8 +85,8 @@ pub struct Module {
 pub fn collect(modules: &Path) -> Result<Vec<Module>, String> {
     let files = index(modules)?;
     let mut chosen = Chosen { files: &files, names: Vec::new(), modules: Vec::new() };
-    for name in WANTED {
-        chosen.add(name)?;
+    for (name, parameters) in WANTED {
+        chosen.add(name, parameters)?;
     }
     Ok(chosen.modules)
 }
@@ -97,7 +100,7 @@ struct Chosen<'a> {
 
 impl Chosen<'_> {
     /// Adds a module behind its dependencies. The name is noted first, so even a cycle ends.
-    fn add(&mut self, name: &str) -> Result<(), String> {
+    fn add(&mut self, name: &str, parameters: &'static str) -> Result<(), String> {
         let Some(path) = self.files.get(name) else { return Ok(()) };
         if self.names.iter().any(|known| known == name) {
             return Ok(());
@@ -107,9 +110,9 @@ impl Chosen<'_> {
         let dependencies = dependencies(&contents)
             .ok_or_else(|| format!("{} is not a kernel module for a 64-bit machine", path.display()))?;
         for dependency in dependencies {
-            self.add(&dependency)?;
+            self.add(&dependency, "")?;
         }
-        self.modules.push(Module { file: format!("{name}.ko"), contents });
+        self.modules.push(Module { file: format!("{name}.ko"), parameters, contents });
         Ok(())
     }
 }
@@ -159,7 +162,10 @@ fn section<'a>(file: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let size = usize::try_from(number::<2>(file, 58)?).ok()?;
     let count = usize::try_from(number::<2>(file, 60)?).ok()?;
     let names = usize::try_from(number::<2>(file, 62)?).ok()?;
-    let header = |index: usize| file.get(headers.checked_add(index * size)?..);
+    let header = |index: usize| {
+        let start = headers.checked_add(index * size)?;
+        file.get(start..start.checked_add(size)?)
+    };
     let data = |header: &[u8]| {
         let offset = usize::try_from(number::<8>(header, 24)?).ok()?;
         let length = usize::try_from(number::<8>(header, 32)?).ok()?;

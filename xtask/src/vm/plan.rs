@@ -1,6 +1,6 @@
 //! What the machine has to do: written by the host into the initial file system, read by the first process.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
@@ -22,8 +22,8 @@ pub const ENDED: &str = "ended ";
 pub struct Plan {
     /// Environment variables of all commands, beside `PATH` and the like.
     pub environment: Vec<(String, String)>,
-    /// File names of modules below [`MODULES`], each after those that it depends on.
-    pub modules: Vec<String>,
+    /// File names of modules below [`MODULES`] with their parameters, each after those that it depends on.
+    pub modules: Vec<(String, String)>,
     /// What to run, in this order.
     pub commands: Vec<Step>,
 }
@@ -42,10 +42,10 @@ pub struct Step {
 impl Plan {
     /// The text for [`PATH`].
     pub fn to_json(&self) -> String {
-        let pairs: Vec<Value> = self.environment.iter().map(|(name, value)| json!([name, value])).collect();
-        let step = |step: &Step| json!({ "title": step.title, "directory": step.directory.to_string_lossy(), "words": step.words });
-        let steps: Vec<Value> = self.commands.iter().map(step).collect();
-        json!({ "environment": pairs, "modules": self.modules, "commands": steps }).to_string()
+        let pairs = |pairs: &[(String, String)]| pairs.iter().map(|(first, second)| json!([first, second])).collect();
+        let (environment, modules): (Value, Value) = (pairs(&self.environment), pairs(&self.modules));
+        let steps: Value = self.commands.iter().map(Step::to_value).collect();
+        json!({ "environment": environment, "modules": modules, "commands": steps }).to_string()
     }
 
     /// Reads what [`Plan::to_json`] wrote.
@@ -54,23 +54,34 @@ impl Plan {
     /// A message if it is something else.
     pub fn from_json(text: &str) -> Result<Self, String> {
         let value: Value = serde_json::from_str(text).map_err(|error| format!("{PATH}: {error}"))?;
-        let environment = list(&value["environment"])?.iter();
-        let environment = environment.map(|pair| Ok((word(&pair[0])?, word(&pair[1])?))).collect::<Result<_, String>>();
-        let steps = list(&value["commands"])?.iter().map(|step| {
-            let directory = Path::new(&word(&step["directory"])?).to_path_buf();
-            Ok(Step { title: word(&step["title"])?, directory, words: words(&step["words"])? })
-        });
-        let commands = steps.collect::<Result<_, String>>()?;
-        Ok(Self { environment: environment?, modules: words(&value["modules"])?, commands })
+        Ok(Self {
+            environment: pairs(&value["environment"])?,
+            modules: pairs(&value["modules"])?,
+            commands: list(&value["commands"])?.iter().map(Step::from_value).collect::<Result<_, _>>()?,
+        })
     }
+}
+
+impl Step {
+    fn to_value(&self) -> Value {
+        json!({ "title": self.title, "directory": self.directory.to_string_lossy(), "words": self.words })
+    }
+
+    fn from_value(value: &Value) -> Result<Self, String> {
+        Ok(Self {
+            title: word(&value["title"])?,
+            directory: PathBuf::from(word(&value["directory"])?),
+            words: list(&value["words"])?.iter().map(word).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+fn pairs(value: &Value) -> Result<Vec<(String, String)>, String> {
+    list(value)?.iter().map(|pair| Ok((word(&pair[0])?, word(&pair[1])?))).collect()
 }
 
 fn list(value: &Value) -> Result<&Vec<Value>, String> {
     value.as_array().ok_or_else(|| format!("{PATH}: expected a list, found {value}"))
-}
-
-fn words(value: &Value) -> Result<Vec<String>, String> {
-    list(value)?.iter().map(word).collect()
 }
 
 fn word(value: &Value) -> Result<String, String> {
@@ -85,7 +96,7 @@ mod tests {
     fn plans_survive_the_way_into_the_machine() {
         let plan = Plan {
             environment: vec![("NAME".to_owned(), "with \"quotes\"\nand lines".to_owned())],
-            modules: vec!["veth.ko".to_owned()],
+            modules: vec![("ifb.ko".to_owned(), "numifbs=0".to_owned())],
             commands: vec![Step {
                 title: "kernel: unit tests".to_owned(),
                 directory: PathBuf::from("/somewhere"),
