@@ -6,6 +6,7 @@
 use std::ffi::{CStr, CString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, PipeWriter, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -27,7 +28,6 @@ const MOUNTS: &[(&str, &str, &CStr)] = &[
     ("proc", "/proc", c""),
     ("sysfs", "/sys", c""),
     ("tmpfs", "/run", c"mode=755"),
-    ("tmpfs", "/tmp", c"mode=1777"),
     ("devpts", "/dev/pts", c""),
     ("tmpfs", "/dev/shm", c"mode=1777"),
     ("bpf", "/sys/fs/bpf", c"mode=700"),
@@ -85,6 +85,9 @@ fn prepare() -> Result<Session, String> {
             eprintln!("init: cannot mount {kind} on {place}: {error}");
         }
     }
+    // No file system of its own: what came along may lie below it.
+    let everybody = fs::set_permissions("/tmp", fs::Permissions::from_mode(0o1777));
+    everybody.map_err(|error| format!("cannot open /tmp for everybody: {error}"))?;
     let line = serial(plan::LINES[0])?;
     let (mut input, output) = io::pipe().map_err(|error| format!("cannot make a pipe: {error}"))?;
     let mut sink = line.try_clone().map_err(|error| format!("cannot share the serial line: {error}"))?;
@@ -137,7 +140,8 @@ impl Session {
             }
         }
         if plan.commands.len() > 1 {
-            self.say(&format!("\n== {} of {} failed: {}", failed.len(), plan.commands.len(), failed.join(", ")))?;
+            let (all, separator) = (plan.commands.len(), if failed.is_empty() { "" } else { ": " });
+            self.say(&format!("\n== {} of {all} failed{separator}{}", failed.len(), failed.join(", ")))?;
         }
         Ok(first)
     }

@@ -15,8 +15,8 @@ const PROGRAMS: &[&str] = &[
     // Called by tests.
     "bpftool", "ip", "kill", "nft", "ping", "setpriv", "sh", "tc", "tcpdump", //
     // For people.
-    "cat", "cut", "dmesg", "env", "find", "grep", "head", "id", "ls", "mount", "mkdir", "rm", "sed", "sleep", "sort",
-    "stat", "tail", "timeout", "true", "uname", "wc",
+    "cat", "cut", "dmesg", "env", "find", "grep", "head", "id", "ls", "mount", "mkdir", "rm", "touch", "sed", "sleep",
+    "sort", "stat", "tail", "timeout", "true", "uname", "wc",
 ];
 
 /// Files that the C library and the tests look names up in.
@@ -71,13 +71,15 @@ impl Contents {
         Ok(contents)
     }
 
-    /// Adds what `--with` names: a program, or an absolute path with everything below it.
+    /// Adds what `--with` names: a program, by name or absolute path, with its libraries, or a directory with
+    /// everything below it.
     ///
     /// # Errors
     /// A message if there is no such program or file.
     pub fn with(&mut self, name: &str) -> Result<(), String> {
-        if Path::new(name).is_absolute() {
-            return self.tree(Path::new(name));
+        let path = Path::new(name);
+        if path.is_absolute() {
+            return if path.is_dir() { self.tree(path) } else { self.program(path) };
         }
         let path = find(name).ok_or_else(|| format!("`--with {name}`: no such program in PATH; install it first"))?;
         self.program(&path)

@@ -12,7 +12,8 @@ Boots kernels of Debian in an emulator and runs tests in them.
   -p, --package NAME    the tests of this package (may be repeated; default: skep-kernel)
   --test NAME, --lib    only these test programs of the packages, as for `cargo test`
   --shell COMMAND       run this command instead of tests
-  --with PROGRAM        take this program of the host along, with its libraries (may be repeated)
+  --with PROGRAM|PATH   take along a program of the host with its libraries, by name or absolute path, or a
+                        directory with everything below it (may be repeated)
   --time-limit SECONDS  give up after this time per kernel (default: 300)
   --memory MEGABYTES    memory of the machine (default: 1024)
   --list                show the kernels that are cached and that the package sources offer
