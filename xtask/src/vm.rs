@@ -62,16 +62,19 @@ fn all(options: &Options) -> Result<u8, String> {
     if options.list {
         return kernels::list(&cache, &options.kernels).map(|()| 0);
     }
+    let kernels = fetch(&cache, options)?;
+    if options.fetch {
+        return Ok(0);
+    }
     let binaries = match options.shell {
         Some(_) => Vec::new(),
         None => binaries::build(&root, &options.selection)?,
     };
     let mut first = 0;
-    for release in &options.kernels {
-        let kernel = kernels::fetch(&cache, release)?;
-        let started = Instant::now();
+    for kernel in &kernels {
+        let (release, started) = (&kernel.release, Instant::now());
         println!("vm: {release} ({})", kernel.package);
-        let status = one(&root, &cache, &kernel, &binaries, options).unwrap_or_else(|error| {
+        let status = one(&root, &cache, kernel, &binaries, options).unwrap_or_else(|error| {
             eprintln!("vm: {release}: {error}");
             1
         });
@@ -79,6 +82,19 @@ fn all(options: &Options) -> Result<u8, String> {
         first = if first == 0 { status } else { first };
     }
     Ok(first)
+}
+
+/// The kernels to boot. Of the whole matrix those that can be had, for no Debian release offers all; but one at least.
+fn fetch(cache: &Path, options: &Options) -> Result<Vec<Kernel>, String> {
+    let mut kernels = Vec::new();
+    for release in &options.kernels {
+        match kernels::fetch(cache, release)? {
+            Some(kernel) => kernels.push(kernel),
+            None if options.named => return Err(kernels::missing(release)),
+            None => println!("vm: SKIPPED {release}: {}", kernels::missing(release)),
+        }
+    }
+    if kernels.is_empty() { Err("there is no kernel to run".to_owned()) } else { Ok(kernels) }
 }
 
 /// Boots one kernel; gives the status of what ran in it.

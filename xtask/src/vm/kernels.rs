@@ -27,19 +27,27 @@ pub struct Kernel {
     pub package: String,
 }
 
-/// Gives the kernel of a release, from the cache or else from the package sources of this machine.
+/// Gives the kernel of a release, from the cache or else from the package sources of this machine; `None` if none of
+/// them offers it.
 ///
 /// # Errors
-/// A message with the remedy if no package source offers it or the download fails.
-pub fn fetch(cache: &Path, release: &str) -> Result<Kernel, String> {
+/// A message with the remedy if apt cannot be asked or the download fails.
+pub fn fetch(cache: &Path, release: &str) -> Result<Option<Kernel>, String> {
     let directory = cache.join(release);
     if !directory.join("package").is_file() {
-        let package = newest(&offered(release)?)
-            .ok_or_else(|| format!("no package source of this machine offers `linux-image-{release}.*{FLAVOUR}`; run `apt-get update`, or add a Debian release that has it"))?;
+        let Some(package) = newest(&offered(release)?) else { return Ok(None) };
         println!("vm: fetching {package}");
         download(cache, &package, &directory)?;
     }
-    open(release, &directory)
+    open(release, &directory).map(Some)
+}
+
+/// What to say when no package source offers a release.
+pub fn missing(release: &str) -> String {
+    let pattern = format!("linux-image-{release}.*{FLAVOUR}");
+    format!(
+        "no package source of this machine offers `{pattern}`; run `apt-get update`, or add a Debian release that has it"
+    )
 }
 
 /// Prints the kernels of `releases` that are in the cache, and the packages that could be fetched.

@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(20);
 /// Lines of the kernel's log that are shown when something went wrong.
 const LOG_LINES: usize = 30;
 
+/// How the kernel begins to say why it ends.
+const PANICS: &[&str] = &["Kernel panic", "BUG: ", "Oops: "];
+
 /// A machine that is ready to start.
 #[derive(Debug)]
 pub struct Machine<'a> {
@@ -70,7 +73,8 @@ impl Machine<'_> {
         }
         let ended = fs::read_to_string(&self.ended).unwrap_or_default();
         let number = ended.lines().find_map(|line| line.strip_prefix(plan::ENDED)?.trim().parse().ok());
-        number.ok_or_else(|| format!("the machine stopped before the tests ended\n{}", self.last_lines()))
+        let stopped = "the machine stopped before the tests ended; if it ran out of memory, use `--memory MEGABYTES`";
+        number.ok_or_else(|| format!("{stopped}\n{}", self.last_lines()))
     }
 
     /// The emulator, which ends when this process does.
@@ -90,11 +94,34 @@ impl Machine<'_> {
         command
     }
 
+    /// The end of the kernel's log, and the line about a panic if that has scrolled away.
     fn last_lines(&self) -> String {
         let log = fs::read(&self.log).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         let lines: Vec<&str> = log.lines().collect();
-        let last = lines[lines.len().saturating_sub(LOG_LINES)..].join("\n  ");
-        format!("the kernel said last (all of it in {}):\n  {last}", self.log.display())
+        let (before, last) = lines.split_at(lines.len().saturating_sub(LOG_LINES));
+        let panic = before.iter().find(|line| PANICS.iter().any(|word| line.contains(word)));
+        let shown: Vec<&str> = panic.into_iter().chain(last).copied().collect();
+        format!("the kernel said last (all of it in {}):\n  {}", self.log.display(), shown.join("\n  "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_a_panic_is_shown() {
+        let directory = tempfile::tempdir().unwrap();
+        let log = directory.path().join("log");
+        let mut lines = vec!["first", "Kernel panic - not syncing: why"];
+        lines.extend(["registers"; 2 * LOG_LINES]);
+        fs::write(&log, lines.join("\r\n")).unwrap();
+        let (ended, nowhere) = (directory.path().join("ended"), Path::new("/nowhere"));
+        let time_limit = Duration::from_secs(1);
+        let machine = Machine { kernel: nowhere, initial: nowhere, log, ended, memory: 1, time_limit };
+        let text = machine.last_lines();
+        assert!(text.contains("\n  Kernel panic - not syncing: why\n  registers\n"), "{text}");
+        assert_eq!(text.matches("registers").count(), LOG_LINES);
     }
 }

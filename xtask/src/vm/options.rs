@@ -8,7 +8,8 @@ usage: cargo xtask vm [OPTIONS] [-- TEST ARGUMENTS]
 
 Boots kernels of Debian in an emulator and runs tests in them.
 
-  --kernel VERSION      one release, such as 6.1 (may be repeated; default: 6.1 and 6.12)
+  --kernel VERSION      one release, such as 6.1 (may be repeated; default: 6.1 and 6.12,
+                        without those that no package source offers)
   -p, --package NAME    the tests of this package (may be repeated; default: skep-kernel)
   --test NAME, --lib    only these test programs of the packages, as for `cargo test`
   --shell COMMAND       run this command instead of tests
@@ -16,6 +17,7 @@ Boots kernels of Debian in an emulator and runs tests in them.
                         directory with everything below it (may be repeated)
   --time-limit SECONDS  give up after this time per kernel (default: 300)
   --memory MEGABYTES    memory of the machine (default: 1024)
+  --fetch               fetch the kernels and do nothing else
   --list                show the kernels that are cached and that the package sources offer
 ";
 
@@ -37,6 +39,10 @@ pub struct Options {
     pub time_limit: Duration,
     /// Memory of the machine in megabytes.
     pub memory: u32,
+    /// Whether the releases were named: then all of them have to be there.
+    pub named: bool,
+    /// Fetch kernels and do nothing else.
+    pub fetch: bool,
     /// Show kernels and do nothing else.
     pub list: bool,
     /// Arguments for each test program.
@@ -56,6 +62,8 @@ impl Options {
             with: Vec::new(),
             time_limit: Duration::from_secs(300),
             memory: 1024,
+            named: false,
+            fetch: false,
             list: false,
             arguments: Vec::new(),
         };
@@ -72,6 +80,7 @@ impl Options {
                 "--with" => options.with.push(value()?),
                 "--time-limit" => options.time_limit = Duration::from_secs(number(word, &value()?)?.into()),
                 "--memory" => options.memory = number(word, &value()?)?,
+                "--fetch" => options.fetch = true,
                 "--list" => options.list = true,
                 "--" => {
                     options.arguments = words.by_ref().map(|word| (*word).to_owned()).collect();
@@ -83,7 +92,8 @@ impl Options {
             packages = vec!["--package".to_owned(), "skep-kernel".to_owned()];
         }
         options.selection.splice(0..0, packages);
-        if options.kernels.is_empty() {
+        options.named = !options.kernels.is_empty();
+        if !options.named {
             options.kernels = KERNELS.iter().map(|kernel| (*kernel).to_owned()).collect();
         }
         Ok(options)
