@@ -17,6 +17,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("object", &["isa", "btf"]),
     ("ir", &["isa", "btf", "diag"]),
     ("lang-filter", &["isa", "diag", "proto", "object"]),
+    ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "isa", "diag"]),
