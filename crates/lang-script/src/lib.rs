@@ -4,4 +4,5 @@
 //! the host has to attach, and what records and maps mean. Running the plan (attaching, decoding, printing) is done by
 //! `skep-trace`. Nothing here asks the running machine anything, except through traits that the caller fills.
 
+pub mod ast;
 pub mod plan;
