@@ -1,8 +1,11 @@
 //! What code generators are given: a program and everything that is known about it before a byte is emitted.
 
-use crate::ebpf::facts::{self, Facts};
+use skep_isa::ebpf::{Callee, Op, Reg, Size};
+
+use crate::ebpf::facts::{self, Fact};
 use crate::ebpf::flow::{self, Live, RegSet};
-use crate::ebpf::helpers::Helpers;
+use crate::ebpf::helpers::{Helpers, Kind};
+use crate::ebpf::layout::FRAME_BYTES;
 use crate::ebpf::program::Program;
 
 /// How to generate code.
@@ -39,13 +42,14 @@ pub(crate) struct Plan<'a> {
     pub(crate) number: u32,
     pub(crate) helpers: &'a Helpers,
     pub(crate) options: Options,
-    pub(crate) arrays: Vec<ArrayMap>,
     /// For each step the registers that are live behind it.
     pub(crate) live: Vec<RegSet>,
     /// For each step the registers that are live in front of it.
     pub(crate) live_into: Vec<RegSet>,
-    /// For each step what is known in front of it.
-    pub(crate) facts: Vec<Facts>,
+    /// For each step what [`address`](Self::address) tells.
+    facts: Vec<Fact>,
+    /// Look-ups in arrays, in the order of their steps.
+    lookups: Vec<(u32, ArrayMap)>,
     /// For each step whether a jump leads to it, and whether one comes from behind.
     pub(crate) targets: Vec<Target>,
 }
@@ -59,12 +63,26 @@ pub(crate) struct Target {
     pub(crate) loops: bool,
 }
 
+/// The register in which a step has an address; see [`Plan::address`].
+const fn address_register(op: Op) -> Option<Reg> {
+    match op {
+        Op::Load { base, .. }
+        | Op::Store { base, .. }
+        | Op::LoadAcquire { base, .. }
+        | Op::StoreRelease { base, .. }
+        | Op::Atomic { base, .. } => Some(base),
+        Op::LdAbs { .. } | Op::LdInd { .. } => Some(Reg::R6),
+        Op::Call(_) => Some(Reg::R2),
+        _ => None,
+    }
+}
+
 impl<'a> Plan<'a> {
     pub(crate) fn new(
         program: &'a Program,
         number: u32,
         helpers: &'a Helpers,
-        arrays: Vec<ArrayMap>,
+        arrays: &[ArrayMap],
         options: Options,
     ) -> Self {
         let mut targets = vec![Target::default(); program.steps.len()];
@@ -78,9 +96,51 @@ impl<'a> Plan<'a> {
                 target.loops |= step.target <= at;
             }
         }
-        let Live { into: live_into, out: live } = flow::live(&program.steps, &program.functions, helpers);
-        let facts = facts::facts(program, helpers);
-        Self { program, number, helpers, options, arrays, live, live_into, facts, targets }
+        let Live { into: live_into, out: live } = flow::live(&program.steps, helpers);
+        let mut facts = Vec::with_capacity(program.steps.len());
+        let mut lookups = Vec::new();
+        facts::visit(program, helpers, |at, known| {
+            let step = &program.steps[at];
+            facts.push(address_register(step.op).map_or(Fact::Any, |reg| known[reg.index()]));
+            if let (Op::Call(Callee::Helper(_)), Fact::Number(handle)) = (step.op, known[Reg::R1.index()])
+                && helpers.at(step.target).is_some_and(|helper| helper.kind == Kind::MapLookup)
+                && let Some(array) = arrays.iter().find(|array| array.handle == handle)
+            {
+                // Steps are fewer than a million.
+                lookups.push((at as u32, *array));
+            }
+        });
+        Self { program, number, helpers, options, live, live_into, facts, lookups, targets }
+    }
+
+    /// What is known about the register in which a step has an address: the base of an access, register 6 of a packet
+    /// load, the key of a look-up.
+    pub(crate) fn address(&self, at: usize) -> Fact {
+        self.facts[at]
+    }
+
+    /// The distance of an access from the end of the active frame, -512 to -1, if it is known to lie in it.
+    pub(crate) fn in_frame(&self, at: usize, off: i16, size: Size) -> Option<i32> {
+        let Fact::Frame(start) = self.address(at) else { return None };
+        let distance = start + i32::from(off);
+        (distance >= -(FRAME_BYTES as i32) && distance + size.bytes() as i32 <= 0).then_some(distance)
+    }
+
+    /// Whether the address of an access is known to be a multiple of its size.
+    pub(crate) fn is_aligned(&self, at: usize, off: i16, size: Size) -> bool {
+        let bytes = size.bytes();
+        match self.address(at) {
+            // Frames end at multiples of their size.
+            Fact::Frame(place) => (place + i32::from(off)).cast_unsigned().is_multiple_of(bytes),
+            Fact::Number(number) => number.wrapping_add_signed(off.into()).is_multiple_of(bytes.into()),
+            _ => false,
+        }
+    }
+
+    /// The array in which a call looks something up, if that is known.
+    pub(crate) fn lookup(&self, at: usize) -> Option<ArrayMap> {
+        let index = self.lookups.binary_search_by_key(&at, |&(step, _)| step as usize).ok()?;
+        self.lookups.get(index).map(|&(_, array)| array)
     }
 
     /// The registers that are live in front of the first step of a function.

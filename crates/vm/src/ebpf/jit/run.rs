@@ -48,7 +48,7 @@ impl Compiled {
         outside.extend(helpers.entries().map(|entry| entry as usize));
         let near = outside.iter().all(|&address| arena.is_near(address));
         let options = Options { proved, blinding, bmi2: has_bmi2(), near };
-        let plan = Plan::new(program, number, helpers, arrays, options);
+        let plan = Plan::new(program, number, helpers, &arrays, options);
         let Lowered { code, functions, stops, accesses, calls, .. } = lower(&plan)?;
         let block = arena.place(&code, |code, address| {
             for &(at, call) in &calls {

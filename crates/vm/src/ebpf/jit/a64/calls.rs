@@ -62,7 +62,7 @@ impl Lower<'_> {
         match kind {
             Kind::TailCall => return self.tail_call(at),
             Kind::MapLookup => {
-                if let Some(array) = self.known_array(at) {
+                if let Some(array) = self.plan.lookup(at) {
                     return self.array_lookup(at, array);
                 }
             }
@@ -83,12 +83,6 @@ impl Lower<'_> {
     fn store_program(&mut self) {
         self.code.load_immediate(VALUE, self.plan.number.into());
         self.store_field(VALUE, field!(program));
-    }
-
-    /// The array that register 1 is known to stand for.
-    fn known_array(&self, at: usize) -> Option<ArrayMap> {
-        let Fact::Number(handle) = self.plan.facts[at][1] else { return None };
-        self.plan.arrays.iter().find(|array| array.handle == handle).copied()
     }
 
     /// `r0 = index < entries ? values + index * stride : 0`, with the index at the address in register 2.
@@ -164,7 +158,7 @@ impl Lower<'_> {
 
     /// A load from the packet in network byte order: in place where the bytes lie inside of the packet.
     pub(super) fn packet_load(&mut self, at: usize, size: BpfSize, index: Option<Reg>, k: i32) {
-        if self.plan.facts[at][6] != Fact::Context && !self.plan.options.proved {
+        if self.plan.address(at) != Fact::Context && !self.plan.options.proved {
             let context = host(BpfReg::R6);
             self.load_field(VALUE, field!(context));
             self.code.cmp(Width::X, context, VALUE);
