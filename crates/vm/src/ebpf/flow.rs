@@ -20,6 +20,8 @@ impl RegSet {
     pub(crate) const ARGUMENTS: Self = Self(0b11_1110);
     /// What a call writes: registers 0 to 5.
     pub(crate) const CALL: Self = Self(0b11_1111);
+    /// Registers 6 to 9, which a function keeps for its caller.
+    pub(crate) const KEPT: Self = Self(0b11_1100_0000);
     /// Registers 0 to 9.
     pub(crate) const ALL: Self = Self(0x3ff);
 
@@ -31,6 +33,10 @@ impl RegSet {
         Self(self.0 | other.0)
     }
 
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -40,7 +46,7 @@ impl RegSet {
     }
 
     /// Its registers in the order of their numbers.
-    pub(crate) fn iter(self) -> impl Iterator<Item = Reg> {
+    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = Reg> {
         (0..11).filter_map(Reg::new).filter(move |reg| self.has(*reg))
     }
 }
@@ -96,7 +102,7 @@ pub(crate) fn reads(step: &Step, helpers: &Helpers) -> RegSet {
         Op::JumpIf { dst, src, .. } => RegSet::of(dst).with(operand(src)),
         Op::Call(Callee::Helper(_)) => {
             let count = helpers.argument_count(step.target);
-            RegSet(RegSet::ARGUMENTS.0 & ((1 << (count + 1)) - 1))
+            RegSet::ARGUMENTS.and(RegSet((1 << (count + 1)) - 1))
         }
         Op::Call(Callee::Reg(_)) => RegSet::ALL,
         Op::Exit => RegSet::of(Reg::R0),

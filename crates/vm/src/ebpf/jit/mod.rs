@@ -18,8 +18,10 @@
 )]
 mod a64;
 mod arena;
+mod cold;
 pub mod foreign;
 mod lowered;
+mod pattern;
 mod plan;
 mod run;
 mod signal;

@@ -3,10 +3,10 @@
 use skep_isa::ebpf::{Callee, Op, Reg, Size};
 
 use crate::ebpf::facts::{self, Fact};
-use crate::ebpf::flow::{self, Live, RegSet};
+use crate::ebpf::flow::{self, Live, RegSet, writes};
 use crate::ebpf::helpers::{Helpers, Kind};
 use crate::ebpf::layout::FRAME_BYTES;
-use crate::ebpf::program::Program;
+use crate::ebpf::program::{Program, Step};
 
 /// How to generate code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,13 +45,41 @@ pub(crate) struct Plan<'a> {
     /// For each step the registers that are live behind it.
     pub(crate) live: Vec<RegSet>,
     /// For each step the registers that are live in front of it.
-    pub(crate) live_into: Vec<RegSet>,
+    live_into: Vec<RegSet>,
     /// For each step what [`address`](Self::address) tells.
     facts: Vec<Fact>,
     /// Look-ups in arrays, in the order of their steps.
     lookups: Vec<(u32, ArrayMap)>,
     /// For each step whether a jump leads to it, and whether one comes from behind.
     pub(crate) targets: Vec<Target>,
+}
+
+/// What a function does before its first step, and undoes where it ends.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Frame {
+    /// Registers that it saves: those of its caller that it writes.
+    pub(crate) saved: RegSet,
+    /// Registers that it sets to zero when a run starts with it: what a program reads without having written it.
+    pub(crate) zeroed: RegSet,
+    /// Whether it calls something, for which the stack is aligned and the return address kept.
+    pub(crate) calls: bool,
+    /// Whether it counts what `may_goto` does.
+    pub(crate) counts: bool,
+}
+
+/// How a helper is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HelperCall {
+    /// Goes on in another program.
+    Tail,
+    /// A look-up that needs no call.
+    Lookup(ArrayMap),
+    Call {
+        /// It needs to know who calls: its own number, that of the program, and the frame, in the state.
+        announced: bool,
+        /// It may say that the run ends.
+        stops: bool,
+    },
 }
 
 /// How control reaches a step other than from the step in front of it.
@@ -138,14 +166,68 @@ impl<'a> Plan<'a> {
     }
 
     /// The array in which a call looks something up, if that is known.
-    pub(crate) fn lookup(&self, at: usize) -> Option<ArrayMap> {
+    fn lookup(&self, at: usize) -> Option<ArrayMap> {
         let index = self.lookups.binary_search_by_key(&at, |&(step, _)| step as usize).ok()?;
         self.lookups.get(index).map(|&(_, array)| array)
     }
 
-    /// The registers that are live in front of the first step of a function.
-    pub(crate) fn live_at_start(&self, function: usize) -> RegSet {
-        self.live_into[self.program.functions[function].start as usize]
+    /// How a step calls the helper at this index.
+    pub(crate) fn helper_call(&self, at: usize, index: u32) -> HelperCall {
+        let kind = self.helpers.at(index).map_or(Kind::Registered, |helper| helper.kind);
+        if kind == Kind::TailCall {
+            return HelperCall::Tail;
+        }
+        if let Some(array) = self.lookup(at) {
+            return HelperCall::Lookup(array);
+        }
+        let announced = matches!(kind, Kind::Registered | Kind::CallsBack);
+        HelperCall::Call { announced, stops: announced || !self.options.proved }
+    }
+
+    /// What a local call leads to: the index of the function, and what it costs.
+    pub(crate) fn local_call(&self, target: u32) -> (usize, u32) {
+        let index = self.program.function_of(target as usize);
+        (index, self.program.functions[index].len())
+    }
+
+    /// The frame of a function.
+    pub(crate) fn frame(&self, function: usize) -> Frame {
+        let range = self.program.functions[function].range();
+        // A run starts with the context and its length in registers 1 and 2.
+        let given = RegSet::of(Reg::R1).with(RegSet::of(Reg::R2)).with(RegSet::of(Reg::R10));
+        let zeroed = if function == 0 { self.live_into[0].without(given) } else { RegSet::NONE };
+        let mut frame = Frame { saved: zeroed, zeroed, ..Frame::default() };
+        for step in &self.program.steps[range] {
+            frame.saved = frame.saved.with(writes(step.op));
+            frame.counts |= matches!(step.op, Op::MayGoto { .. });
+            frame.calls |= matches!(step.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. });
+        }
+        frame.saved = frame.saved.and(RegSet::KEPT);
+        frame
+    }
+
+    /// Registers that a call has lost and that something reads all the same: they get a value that shows it.
+    pub(crate) fn lost(&self, at: usize) -> RegSet {
+        self.live[at].and(RegSet::ARGUMENTS)
+    }
+
+    /// The next step, if nothing else leads to it.
+    pub(crate) fn follower(&self, at: usize) -> Option<&'a Step> {
+        // Functions start with a join.
+        let next = at + 1;
+        self.targets.get(next).is_some_and(|target| !target.joined).then(|| &self.program.steps[next])
+    }
+
+    /// A constant as it may appear in the code, and what it has to be combined with by an exclusive or to be itself.
+    pub(crate) fn blinded(&self, value: u64) -> Option<(u64, u64)> {
+        let key = self.options.blinding.filter(|_| value != 0)?;
+        let key = u64::from(key) << 32 | u64::from(key);
+        Some((value ^ key, key))
+    }
+
+    /// Whether constants of the program may be operands.
+    pub(crate) const fn plain(&self) -> bool {
+        self.options.blinding.is_none()
     }
 
     /// Whether a jump from one step to another pays fuel.

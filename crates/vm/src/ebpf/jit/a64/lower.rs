@@ -15,7 +15,8 @@ use skep_isa::ebpf::{Imm64, Op, Reg as BpfReg, Size as BpfSize, Src};
 
 use super::{AddImm, Address, Arith, Code, Cond, EncodeError, Landing, Load, Logic, Position, Quarter, Reg};
 use super::{RegOrZr, SP, Site, Size, Width, ZR};
-use crate::ebpf::flow::{RegSet, writes};
+use crate::ebpf::jit::cold::{Cold, ColdKind, ColdParts, PacketOffset};
+use crate::ebpf::jit::plan::Frame;
 use crate::ebpf::jit::{Call, Lowered, Plan, Reason, Stop};
 use crate::ebpf::state::{MAX_LOOPS, SCRUBBED, State};
 
@@ -107,28 +108,6 @@ pub(super) fn far_target(code: &mut Code) {
     }
 }
 
-/// A jump out of line.
-struct Cold {
-    from: Site,
-    step: u32,
-    kind: ColdKind,
-}
-
-enum ColdKind {
-    /// Stops; the register is stored in the first stop register.
-    Stop(Reason, Option<Reg>),
-    /// Calls the slow packet load and comes back, or leaves the function.
-    PacketLoad { back: Position, size: BpfSize, offset: PacketOffset },
-}
-
-/// Offset of a packet load.
-#[derive(Clone, Copy)]
-pub(super) enum PacketOffset {
-    Constant(u32),
-    /// In the register for addresses.
-    InRegister,
-}
-
 /// Generates the code of a program.
 ///
 /// # Errors
@@ -150,32 +129,19 @@ pub(super) struct Lower<'a> {
     local_calls: Vec<(Site, usize)>,
     /// Calls of the way to the stop stub.
     stops: Vec<Site>,
-    cold: Vec<Cold>,
+    pub(super) cold: ColdParts<Site, Position, Reg>,
     frame: Frame,
     /// The first thing that could not be encoded.
     error: Option<EncodeError>,
 }
 
-/// What a function has on the machine's stack.
-#[derive(Clone, Copy, Default)]
-struct Frame {
-    /// Registers that it saves.
-    saved: RegSet,
-    /// Whether it saves the frame pointer and the return address, because it calls.
-    calls: bool,
-    /// Whether `may_goto` counts at the top.
-    counts: bool,
-}
-
-impl Frame {
-    /// Registers to save, in pairs.
-    fn pairs(self) -> Vec<(RegOrZr, RegOrZr)> {
-        let mut registers: Vec<RegOrZr> = self.saved.iter().map(|bpf| host(bpf).into()).collect();
-        if self.calls {
-            registers.extend([RegOrZr::from(Reg::FRAME), RegOrZr::from(Reg::LINK)]);
-        }
-        registers.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(ZR))).collect()
+/// Registers that a function saves, in pairs.
+fn saved_pairs(frame: Frame) -> Vec<(RegOrZr, RegOrZr)> {
+    let mut registers: Vec<RegOrZr> = frame.saved.iter().map(|bpf| host(bpf).into()).collect();
+    if frame.calls {
+        registers.extend([RegOrZr::from(Reg::FRAME), RegOrZr::from(Reg::LINK)]);
     }
+    registers.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(ZR))).collect()
 }
 
 impl<'a> Lower<'a> {
@@ -189,7 +155,7 @@ impl<'a> Lower<'a> {
             jumps: Vec::new(),
             local_calls: Vec::new(),
             stops: Vec::new(),
-            cold: Vec::new(),
+            cold: ColdParts::new(),
             frame: Frame::default(),
             error: None,
         }
@@ -274,21 +240,10 @@ impl<'a> Lower<'a> {
     }
 
     fn prologue(&mut self, index: usize) {
-        let steps = &self.plan.program.steps[self.plan.program.functions[index].range()];
-        let kept = RegSet(0b11_1100_0000);
-        let mut frame = Frame::default();
-        for step in steps {
-            frame.saved = frame.saved.with(RegSet(writes(step.op).0 & kept.0));
-            frame.counts |= matches!(step.op, Op::MayGoto { .. });
-            frame.calls |= matches!(step.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. });
-        }
-        // A program starts with zeros in what it reads first.
-        let zeroed =
-            if index == 0 { self.plan.live_at_start(0).without(RegSet(0b100_0000_0110)) } else { RegSet::NONE };
-        frame.saved = frame.saved.with(RegSet(zeroed.0 & kept.0));
+        let frame = self.plan.frame(index);
         self.frame = frame;
         self.code.bti(Landing::Call);
-        for pair in frame.pairs() {
+        for pair in saved_pairs(frame) {
             let result = self.code.stp(Width::X, pair, super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
@@ -297,7 +252,7 @@ impl<'a> Lower<'a> {
             let result = self.code.stp(Width::X, (VALUE, ZR), super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
-        zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
+        frame.zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
     }
 
     /// Undoes the prologue.
@@ -305,7 +260,7 @@ impl<'a> Lower<'a> {
         if self.frame.counts {
             self.add_constant_sp(16);
         }
-        for pair in self.frame.pairs().into_iter().rev() {
+        for pair in saved_pairs(self.frame).into_iter().rev() {
             let result = self.code.ldp(Width::X, pair, super::PairMode::Post, (SP, 16));
             self.check(result);
         }
@@ -355,15 +310,14 @@ impl<'a> Lower<'a> {
 
     /// `dst = value`, which does not appear in the code if constants are blinded.
     pub(super) fn constant(&mut self, dst: Reg, value: u64) {
-        match self.plan.options.blinding {
-            Some(key) if value != 0 => {
-                let key = u64::from(key) << 32 | u64::from(key);
-                self.code.load_immediate(dst, value ^ key);
+        match self.plan.blinded(value) {
+            Some((masked, key)) => {
+                self.code.load_immediate(dst, masked);
                 let other = if dst == EXTRA { EXTRA2 } else { EXTRA };
                 self.code.load_immediate(other, key);
                 self.code.logic(Logic::Eor, Width::X, dst, dst, other);
             }
-            _ => self.code.load_immediate(dst, value),
+            None => self.code.load_immediate(dst, value),
         }
     }
 
@@ -380,7 +334,7 @@ impl<'a> Lower<'a> {
 
     /// Whether constants may be operands.
     pub(super) const fn plain(&self) -> bool {
-        self.plan.options.blinding.is_none()
+        self.plan.plain()
     }
 
     /// A branch on a condition that reaches everywhere.
@@ -440,7 +394,7 @@ impl<'a> Lower<'a> {
     /// Stops on a condition, out of line. A register is kept for the fault.
     pub(super) fn stop_if(&mut self, at: usize, cond: Cond, reason: Reason, keep: Option<Reg>) {
         let from = self.branch(Some(cond));
-        self.cold.push(Cold { from, step: at as u32, kind: ColdKind::Stop(reason, keep) });
+        self.cold.stop(from, at, reason, keep);
     }
 
     /// Takes a slow way, out of line, on a condition or always.
@@ -448,17 +402,8 @@ impl<'a> Lower<'a> {
         self.branch(cond)
     }
 
-    /// The slow way of a packet load, which comes back to where this is called.
-    pub(super) fn slow_packet_load(&mut self, from: Vec<Site>, at: usize, size: BpfSize, offset: PacketOffset) {
-        let back = self.code.here();
-        for from in from {
-            let kind = ColdKind::PacketLoad { back, size, offset };
-            self.cold.push(Cold { from, step: at as u32, kind });
-        }
-    }
-
     fn cold_parts(&mut self) {
-        for Cold { from, step, kind } in std::mem::take(&mut self.cold) {
+        for Cold { from, step, kind } in self.cold.take() {
             self.patch_here(from);
             match kind {
                 ColdKind::Stop(reason, keep) => {
@@ -512,8 +457,7 @@ impl<'a> Lower<'a> {
 
     /// Gives the registers that a call loses the value that shows it, where something reads them.
     pub(super) fn scrub(&mut self, at: usize) {
-        let lost = RegSet(self.plan.live[at].0 & RegSet::ARGUMENTS.0);
-        lost.iter().for_each(|bpf| self.code.load_immediate(host(bpf), SCRUBBED));
+        self.plan.lost(at).iter().for_each(|bpf| self.code.load_immediate(host(bpf), SCRUBBED));
     }
 
     /// Calls a function of the program.
