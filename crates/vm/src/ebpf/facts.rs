@@ -85,7 +85,7 @@ const NOTHING: Facts = [Fact::Unreached; 11];
 
 /// Finds the facts of a program and shows each step, in their order, with what is known in front of it.
 pub(crate) fn visit(program: &Program, helpers: &Helpers, mut see: impl FnMut(usize, &Facts)) {
-    let mut joins = Joins::new(program);
+    let mut joins = Joins::new(program, helpers);
     joins.settle(helpers);
     let mut facts = NOTHING;
     for (at, step) in program.steps.iter().enumerate() {
@@ -115,7 +115,7 @@ struct Joins<'a> {
 impl<'a> Joins<'a> {
     const NONE: u32 = u32::MAX;
 
-    fn new(program: &'a Program) -> Self {
+    fn new(program: &'a Program, helpers: &Helpers) -> Self {
         let mut numbers = vec![Self::NONE; program.steps.len()];
         let starts = program.functions.iter().map(|function| function.start);
         let targets = program.steps.iter().filter(|step| step.op.jump_distance().is_some()).map(|step| step.target);
@@ -134,7 +134,7 @@ impl<'a> Joins<'a> {
         for (index, function) in program.functions.iter().enumerate() {
             let mut entry = [Fact::Any; 11];
             entry[10] = Fact::Frame(0);
-            if index == 0 {
+            if index == 0 && !program.calls_itself(helpers) {
                 // The context and its length; everything else starts at 0.
                 entry[1] = Fact::Context;
                 entry[2] = Fact::BITS_32;

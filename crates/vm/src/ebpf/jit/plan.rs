@@ -61,6 +61,9 @@ pub(crate) struct Frame {
     pub(crate) saved: RegSet,
     /// Registers that it sets to zero when a run starts with it: what a program reads without having written it.
     pub(crate) zeroed: RegSet,
+    /// Whether it is entered by calls as well, which give these registers values: then calls have a way in of their
+    /// own.
+    pub(crate) called: bool,
     /// Whether it calls something, for which the stack is aligned and the return address kept.
     pub(crate) calls: bool,
     /// Whether it counts what `may_goto` does.
@@ -196,7 +199,8 @@ impl<'a> Plan<'a> {
         // A run starts with the context and its length in registers 1 and 2.
         let given = RegSet::of(Reg::R1).with(RegSet::of(Reg::R2)).with(RegSet::of(Reg::R10));
         let zeroed = if function == 0 { self.live_into[0].without(given) } else { RegSet::NONE };
-        let mut frame = Frame { saved: zeroed, zeroed, ..Frame::default() };
+        let called = zeroed != RegSet::NONE && self.program.calls_itself(self.helpers);
+        let mut frame = Frame { saved: zeroed, zeroed, called, ..Frame::default() };
         for step in &self.program.steps[range] {
             frame.saved = frame.saved.with(writes(step.op));
             frame.counts |= matches!(step.op, Op::MayGoto { .. });

@@ -162,9 +162,7 @@ impl<'a> Lower<'a> {
     }
 
     fn run(mut self) -> Result<Lowered, EncodeError> {
-        let mut functions = Vec::new();
         for function in 0..self.plan.program.functions.len() {
-            functions.push(self.code.here());
             self.function(function);
             self.cold_parts();
         }
@@ -175,7 +173,8 @@ impl<'a> Lower<'a> {
             self.patch(site, target);
         }
         for (site, function) in std::mem::take(&mut self.local_calls) {
-            self.patch(site, functions[function]);
+            let target = Position(self.out.functions[function] as usize / 4);
+            self.patch(site, target);
         }
         // All stops go through one place, which leaves the return address alone.
         let here = self.code.here();
@@ -242,17 +241,28 @@ impl<'a> Lower<'a> {
     fn prologue(&mut self, index: usize) {
         let frame = self.plan.frame(index);
         self.frame = frame;
+        self.save();
+        frame.zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
+        if frame.called {
+            let to_body = self.code.b();
+            self.out.functions[index] = self.position();
+            self.save();
+            self.patch_here(to_body);
+        }
+    }
+
+    /// Saves registers and makes room on the stack.
+    fn save(&mut self) {
         self.code.bti(Landing::Call);
-        for pair in saved_pairs(frame) {
+        for pair in saved_pairs(self.frame) {
             let result = self.code.stp(Width::X, pair, super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
-        if frame.counts {
+        if self.frame.counts {
             self.code.load_immediate(VALUE, MAX_LOOPS);
             let result = self.code.stp(Width::X, (VALUE, ZR), super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
-        frame.zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
     }
 
     /// Undoes the prologue.

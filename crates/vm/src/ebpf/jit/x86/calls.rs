@@ -115,9 +115,7 @@ impl Lower<'_> {
         self.zero(Reg::Rsi);
         self.epilogue();
         self.asm.jmp(ADDRESS);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(go_on, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(go_on);
     }
 
     /// Calls what a register holds: the address of a function or the number of a helper.
@@ -141,18 +139,14 @@ impl Lower<'_> {
         self.asm.call(ADDRESS);
         self.leave_frame();
         let done = self.asm.jmp32();
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(helper, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(helper);
         self.asm.store(Size::DW, field!(frame), Reg::Rbp);
         self.asm.store(Size::DW, field!(fuel), FUEL);
         self.asm.lea(Width::W64, Reg::R9, state_field(0));
         self.asm.call(ADDRESS);
         self.asm.movzx(Size::DW, FUEL, field!(fuel));
         self.stop_if_told(at);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(done, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(done);
     }
 
     /// A load from the packet in network byte order: in place where the bytes lie inside of the packet.

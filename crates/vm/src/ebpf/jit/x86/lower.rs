@@ -158,6 +158,20 @@ impl<'a> Lower<'a> {
     fn prologue(&mut self, index: usize) {
         let frame = self.plan.frame(index);
         self.frame = frame;
+        self.save();
+        frame.zeroed.iter().for_each(|reg| self.zero(host(reg)));
+        if frame.called {
+            let to_body = self.asm.jmp32();
+            self.align(LOOP_ALIGNMENT);
+            self.out.functions[index] = self.asm.position() as u32;
+            self.save();
+            self.patch_here(to_body);
+        }
+    }
+
+    /// Saves registers and makes room on the stack.
+    fn save(&mut self) {
+        let frame = self.frame;
         self.asm.endbr64();
         frame.saved.iter().for_each(|reg| self.asm.push(host(reg)));
         let room = stack_room(frame);
@@ -167,7 +181,13 @@ impl<'a> Lower<'a> {
         if frame.counts {
             self.asm.store_imm(Size::DW, Mem::new(Reg::Rsp, 0), MAX_LOOPS as i32);
         }
-        frame.zeroed.iter().for_each(|reg| self.zero(host(reg)));
+    }
+
+    /// Completes a jump to what comes next.
+    pub(super) fn patch_here(&mut self, place: Rel32) {
+        let here = self.asm.position();
+        let patched = self.asm.patch_rel32(place, here);
+        debug_assert!(patched.is_ok(), "code of a program is shorter than two gigabytes");
     }
 
     /// Undoes the prologue.
@@ -373,15 +393,11 @@ impl<'a> Lower<'a> {
         // It stays at zero.
         self.asm.store_imm(Size::DW, counter, 0);
         if target as usize == at + 1 {
-            let here = self.asm.position();
-            let patched = self.asm.patch_rel32(go_on, here);
-            debug_assert!(patched.is_ok());
+            self.patch_here(go_on);
             return;
         }
         self.jump(at, None, target);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(go_on, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(go_on);
     }
 
     /// Calls a function of the program.
