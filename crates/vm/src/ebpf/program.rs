@@ -147,9 +147,9 @@ impl Program {
         self.steps.iter().any(|step| match step.op {
             Op::Call(Callee::Local(_)) => step.target == 0,
             Op::Call(Callee::Reg(_)) => true,
-            Op::Call(Callee::Helper(_)) => helpers
-                .at(step.target)
-                .is_none_or(|helper| matches!(helper.kind, Kind::CallsBack | Kind::Registered)),
+            Op::Call(Callee::Helper(_)) => {
+                helpers.at(step.target).is_none_or(|helper| matches!(helper.kind, Kind::CallsBack | Kind::Registered))
+            }
             _ => false,
         })
     }

@@ -2,9 +2,7 @@
 
 use skep_isa::ebpf::{Callee, Reg as BpfReg, Size as BpfSize};
 
-use super::lower::{
-    ADDRESS, EXTRA, EXTRA2, FRAME, FUEL, Lower, TARGET, VALUE, field, host, reg, size as host_size,
-};
+use super::lower::{ADDRESS, EXTRA, EXTRA2, FRAME, FUEL, Lower, TARGET, VALUE, field, host, reg, size as host_size};
 use super::{AddImm, Address, Arith, BitmaskImm, Cond, Index, Load, PairMode, Reg, Reverse, SP, Shift, Size, Width};
 use crate::ebpf::facts::Fact;
 use crate::ebpf::jit::cold::{PacketOffset, constant_range};

@@ -13,7 +13,9 @@
 
 use skep_isa::ebpf::{Imm64, Op, Reg as BpfReg, Size as BpfSize, Src};
 
-use super::{AddImm, Address, Arith, Code, Cond, EncodeError, Landing, Load, Logic, Position, Quarter, Reg};
+use super::{
+    AddImm, Address, Arith, BitmaskImm, Code, Cond, EncodeError, Landing, Load, Logic, Position, Quarter, Reg,
+};
 use super::{RegOrZr, SP, Site, Size, Width, ZR};
 use crate::ebpf::jit::cold::{Cold, ColdKind, ColdParts, PacketOffset};
 use crate::ebpf::jit::plan::Frame;
@@ -107,6 +109,31 @@ pub(super) fn far_target(code: &mut Code) {
         if index == 0 { code.movz(TARGET, 0, quarter) } else { code.movk(TARGET, 0, quarter) }
     }
 }
+
+/// What a jump is taken on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Test {
+    /// The flags of a comparison.
+    Flags(Cond),
+    /// Whether a register is zero.
+    Zero { width: Width, reg: Reg, zero: bool },
+    /// Whether a bit of a register is set.
+    Bit { width: Width, reg: Reg, bit: u8, set: bool },
+}
+
+impl Test {
+    const fn inverse(self) -> Self {
+        match self {
+            Self::Flags(cond) => Self::Flags(cond.inverse()),
+            Self::Zero { width, reg, zero } => Self::Zero { width, reg, zero: !zero },
+            Self::Bit { width, reg, bit, set } => Self::Bit { width, reg, bit, set: !set },
+        }
+    }
+}
+
+/// A jump over more steps does not use the branch that tests a bit, which reaches 32 KiB: room for a hundred bytes a
+/// step. Where that is not enough, the long form is generated.
+const NEAR_STEPS: usize = 300;
 
 /// Generates the code of a program.
 ///
@@ -231,10 +258,13 @@ impl<'a> Lower<'a> {
         let start = self.position();
         self.out.functions.push(start);
         self.prologue(index);
-        for at in function.range() {
+        let mut at = function.start as usize;
+        while at < function.end as usize {
             let start = self.position();
-            self.out.steps.push(start);
-            self.step(at);
+            let used = self.step(at);
+            // Steps that were fused into the one in front of them start where it does.
+            self.out.steps.extend(std::iter::repeat_n(start, used));
+            at += used;
         }
     }
 
@@ -286,10 +316,14 @@ impl<'a> Lower<'a> {
         self.code.mov(Width::X, to, ZR);
     }
 
-    fn step(&mut self, at: usize) {
+    /// Emits a step or a pattern of several. Gives their number.
+    fn step(&mut self, at: usize) -> usize {
+        if let Some(used) = self.peephole(at) {
+            return used;
+        }
         let step = self.plan.program.steps[at];
         match step.op {
-            Op::Alu { width, op, dst, src } => self.alu(width, op, host(dst), src),
+            Op::Alu { width, op, dst, src } => self.alu(width, op, host(dst), host(dst), src),
             Op::MovSx { width, from, dst, src } => self.move_signed(width, from, host(dst), host(src)),
             Op::Neg { width: bits, dst } => self.code.neg(width(bits), host(dst), host(dst)),
             Op::Swap { order, size, dst } => self.swap(order, size, host(dst)),
@@ -305,8 +339,8 @@ impl<'a> Lower<'a> {
             Op::LdInd { size, src, k } => self.packet_load(at, size, Some(host(src)), k),
             Op::Goto { .. } | Op::GotoLong { .. } => self.jump(at, None, step.target),
             Op::JumpIf { width, op, dst, src, .. } => {
-                let cond = self.compare(width, op, host(dst), src);
-                self.jump(at, Some(cond), step.target);
+                let test = self.compare(width, op, host(dst), src);
+                self.jump(at, Some(test), step.target);
             }
             Op::MayGoto { .. } => self.may_goto(at, step.target),
             Op::Call(callee) => self.call(at, callee, &step),
@@ -316,6 +350,7 @@ impl<'a> Lower<'a> {
             }
             Op::AddrSpaceCast { .. } => unreachable!("loading refuses casts between address spaces"),
         }
+        1
     }
 
     /// `dst = value`, which does not appear in the code if constants are blinded.
@@ -342,43 +377,68 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Whether constants may be operands.
-    pub(super) const fn plain(&self) -> bool {
-        self.plan.plain()
+    /// A branch on a test. Without [`Self::long`] it reaches a MiB, or 32 KiB if it tests a bit.
+    fn short_branch(&mut self, test: Test) -> Site {
+        match test {
+            Test::Flags(cond) => self.code.b_cond(cond),
+            Test::Zero { width, reg, zero: true } => self.code.cbz(width, reg),
+            Test::Zero { width, reg, zero: false } => self.code.cbnz(width, reg),
+            Test::Bit { reg, bit, set, .. } => {
+                let site = if set { self.code.tbnz(reg, bit) } else { self.code.tbz(reg, bit) };
+                match site {
+                    Ok(site) => site,
+                    Err(_) => unreachable!("registers have 64 bits"),
+                }
+            }
+        }
     }
 
-    /// A branch on a condition that reaches everywhere.
-    fn branch(&mut self, cond: Option<Cond>) -> Site {
-        match cond {
-            Some(cond) if self.long => {
-                let over = self.code.b_cond(cond.inverse());
+    /// A branch on a test that reaches everywhere.
+    fn branch(&mut self, test: Option<Test>) -> Site {
+        match test {
+            Some(test) if self.long => {
+                let over = self.short_branch(test.inverse());
                 let site = self.code.b();
                 self.patch_here(over);
                 site
             }
-            Some(cond) => self.code.b_cond(cond),
+            Some(test) => self.short_branch(test),
             None => self.code.b(),
         }
     }
 
-    /// Jumps to a step, always or on a condition. Going back pays fuel.
-    pub(super) fn jump(&mut self, at: usize, cond: Option<Cond>, target: u32) {
+    /// Jumps to a step, always or on a test. Going back pays fuel.
+    pub(super) fn jump(&mut self, at: usize, test: Option<Test>, target: u32) {
         let Some(cost) = Plan::cost(at, target as usize) else {
-            // A jump to what comes next.
-            if target as usize != at + 1 {
-                let site = self.branch(cond);
+            // A jump to what comes next is none.
+            let distance = target as usize - at;
+            if distance != 1 {
+                let test = test.map(|test| if distance > NEAR_STEPS { self.far_test(test) } else { test });
+                let site = self.branch(test);
                 self.jumps.push((site, target));
             }
             return;
         };
-        let over = cond.map(|cond| self.code.b_cond(cond.inverse()));
+        let over = test.map(|test| self.short_branch(test.inverse()));
         self.pay(cost);
         // The subtraction did not borrow: there was enough.
-        let site = self.branch(Some(Cond::Hs));
+        let site = self.branch(Some(Test::Flags(Cond::Hs)));
         self.jumps.push((site, target));
         self.stop(at, Reason::OutOfFuel);
         if let Some(over) = over {
             self.patch_here(over);
+        }
+    }
+
+    /// A test of a bit by the flags, whose branch reaches further.
+    fn far_test(&mut self, test: Test) -> Test {
+        match test {
+            Test::Bit { width, reg, bit, set } if !self.long => {
+                let Some(mask) = BitmaskImm::new(width, 1 << bit) else { unreachable!("one bit is a run of ones") };
+                self.code.tst_imm(reg, mask);
+                Test::Flags(if set { Cond::Ne } else { Cond::Eq })
+            }
+            test => test,
         }
     }
 
@@ -403,13 +463,13 @@ impl<'a> Lower<'a> {
 
     /// Stops on a condition, out of line. A register is kept for the fault.
     pub(super) fn stop_if(&mut self, at: usize, cond: Cond, reason: Reason, keep: Option<Reg>) {
-        let from = self.branch(Some(cond));
+        let from = self.branch(Some(Test::Flags(cond)));
         self.cold.stop(from, at, reason, keep);
     }
 
     /// Takes a slow way, out of line, on a condition or always.
     pub(super) fn slow(&mut self, cond: Option<Cond>) -> Site {
-        self.branch(cond)
+        self.branch(cond.map(Test::Flags))
     }
 
     fn cold_parts(&mut self) {

@@ -265,11 +265,6 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Whether constants may be operands.
-    pub(super) const fn plain(&self) -> bool {
-        self.plan.plain()
-    }
-
     /// Jumps to a step, always or on a condition. Going back pays fuel.
     pub(super) fn jump(&mut self, at: usize, cond: Option<Cond>, target: u32) {
         let Some(cost) = Plan::cost(at, target as usize) else {

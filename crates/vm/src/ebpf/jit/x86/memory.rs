@@ -136,7 +136,7 @@ impl Lower<'_> {
 
     fn store(&mut self, at: usize, size: Size, base: BpfReg, off: i16, src: Src) {
         let imm = match src {
-            Src::Imm(imm) if self.plain() => Some(imm),
+            Src::Imm(imm) if self.plan.plain() => Some(imm),
             _ => None,
         };
         // A blinded constant takes both scratch registers, so it comes before the address.

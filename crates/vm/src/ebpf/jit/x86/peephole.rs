@@ -15,7 +15,7 @@ use crate::ebpf::space::Access;
 impl Lower<'_> {
     /// Emits a pattern that starts here. Gives the number of steps that it covers.
     pub(super) fn peephole(&mut self, at: usize) -> Option<usize> {
-        if !self.plain() {
+        if !self.plan.plain() {
             return None;
         }
         let next = self.plan.follower(at)?;
@@ -189,7 +189,8 @@ impl Lower<'_> {
         let steps = &self.plan.program.steps;
         let Op::Load { size, signed: false, dst: loaded, base, off } = steps[at].op else { return None };
         let Op::Alu { width, op, dst, src: by } = self.plan.follower(at)?.op else { return None };
-        let Op::Store { size: stored, base: to, off: at_off, src: Src::Reg(value) } = self.plan.follower(at + 1)?.op else {
+        let Op::Store { size: stored, base: to, off: at_off, src: Src::Reg(value) } = self.plan.follower(at + 1)?.op
+        else {
             return None;
         };
         let alu = two_operand(op)?;
