@@ -15,11 +15,23 @@ use skep_testkit::conformance::{Expect, families};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::foreign::{END_WORDS, ForeignEnd, ForeignProgram, header};
 use skep_vm::ebpf::{Engine, FaultKind, Helpers, Input, Region, Setup};
-use skep_vm::fuzz::{Bytes, arbitrary_program, arithmetic_program};
+use skep_vm::fuzz::{Bytes, arbitrary_program, arithmetic_program, idiom_program};
 use tempfile::TempDir;
 
 /// How a run ended: register 0, or the fault and its instruction.
 type Ended = Result<u64, (InsnIdx, FaultKind)>;
+
+/// How code is generated.
+#[derive(Clone, Copy)]
+struct Mode {
+    blinding: Option<u32>,
+    proved: bool,
+}
+
+const CHECKED: Mode = Mode { blinding: None, proved: false };
+const BLINDED: Mode = Mode { blinding: Some(0x9e37_79b9), proved: false };
+/// For programs that a verifier would accept.
+const PROVED: Mode = Mode { blinding: None, proved: true };
 
 /// What the interpreter says, and what the emulator is asked.
 struct Asked {
@@ -71,11 +83,11 @@ impl Emulator {
     }
 
     /// Interprets a program and asks the emulator for the same. `false` if the program does not load.
-    fn ask(&mut self, name: &str, insns: &[Insn], input: (&[u8], &[u8]), fuel: u64, blinding: Option<u32>) -> bool {
+    fn ask(&mut self, name: &str, insns: &[Insn], input: (&[u8], &[u8]), fuel: u64, mode: Mode) -> bool {
         let (context, packet) = input;
         let setup = Setup::new().helpers(helpers()).fuel(fuel).engine(Engine::InterpreterByPage);
         let Ok(vm) = setup.program(name, ProgType::SocketFilter, insns).load() else { return false };
-        let program = ForeignProgram::new(insns, &helpers(), blinding, false);
+        let program = ForeignProgram::new(insns, &helpers(), mode.blinding, mode.proved);
         let program = program.unwrap_or_else(|| panic!("{name}: loads but cannot be compiled"));
         let mut worker = vm.worker().unwrap_or_else(|error| panic!("{error}"));
         let mut after = context.to_vec();
@@ -143,30 +155,21 @@ fn without_region(kind: FaultKind) -> FaultKind {
     }
 }
 
-/// Programs of more slots are large: an emulator needs seconds to translate a million.
+/// Programs of more slots are run in one mode only: an emulator needs seconds to translate a million.
 const LARGE: usize = 2_048;
-/// One in this many large programs of a family is run.
-const SAMPLE: usize = 8;
 /// Fuel of the conformance set: jumps backwards over forty thousand blocks cost what they span.
 const FUEL: u64 = 1 << 40;
 
-/// The families of one half of the conformance set; all of their large programs with `SKEP_A64_EVERYTHING` set, else a
-/// sample. The interpreter has to agree with the expectation too.
+/// The families of one half of the conformance set, as programs with and without a verifier's proof. The interpreter
+/// has to agree with the expectation too.
 fn run_half(half: usize) {
-    let everything = std::env::var_os("SKEP_A64_EVERYTHING").is_some();
     let chosen = families().iter().enumerate().filter(|(index, _)| index % 2 == half).map(|(_, family)| family);
     for family in chosen {
         let Some(mut emulator) = Emulator::new() else { return };
         let mut rejected = 0;
-        let mut large = 0;
         for case in family.cases() {
-            if case.insns.len() > LARGE {
-                large += 1;
-                if !everything && large % SAMPLE != 1 {
-                    continue;
-                }
-            }
-            let loads = emulator.ask(&case.name, &case.insns, (&case.memory, &[]), FUEL, None);
+            let mut ask = |mode| emulator.ask(&case.name, &case.insns, (&case.memory, &[]), FUEL, mode);
+            let loads = ask(CHECKED) && (case.insns.len() > LARGE || ask(PROVED));
             match case.expect {
                 Expect::Rejected => {
                     assert!(!loads, "{}: was not refused", case.name);
@@ -179,7 +182,7 @@ fn run_half(half: usize) {
             }
         }
         let compared = emulator.compare(|_| String::new());
-        println!("{}: {compared} programs, {rejected} refused", family.name);
+        println!("{}: {compared} runs, {rejected} programs refused", family.name);
         assert!(compared + rejected > 0, "{} is empty", family.name);
     }
 }
@@ -231,8 +234,8 @@ fn random_programs(count: u64, make: impl Fn(&mut Bytes<'_>) -> Option<Vec<Insn>
     };
     for seed in 0..count {
         let (Some(insns), packet) = program(seed) else { continue };
-        let blinding = seed.is_multiple_of(4).then_some(0x9e37_79b9);
-        emulator.ask(&seed.to_string(), &insns, (&[7; 64], &packet), 2_000, blinding);
+        let mode = if seed.is_multiple_of(4) { BLINDED } else { CHECKED };
+        emulator.ask(&seed.to_string(), &insns, (&[7; 64], &packet), 2_000, mode);
     }
     emulator.compare(|name| {
         let insns = name.parse().ok().and_then(|seed| program(seed).0).unwrap_or_default();
@@ -243,6 +246,11 @@ fn random_programs(count: u64, make: impl Fn(&mut Bytes<'_>) -> Option<Vec<Insn>
 #[test]
 fn computing_programs() {
     assert!(random_programs(3_000, |bytes| Some(arithmetic_program(bytes))) >= 3_000);
+}
+
+#[test]
+fn sequences_with_shorter_code() {
+    assert!(random_programs(6_000, |bytes| Some(idiom_program(bytes))) >= 6_000);
 }
 
 #[test]
