@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use skep_isa::ProgType;
-use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx, Op, decode_program};
+use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx, Op, assemble, decode_program};
 use skep_testkit::conformance::{Expect, families};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::foreign::{END_WORDS, ForeignEnd, ForeignProgram, header};
@@ -195,6 +195,46 @@ fn first_half_of_the_conformance_set() {
 #[test]
 fn second_half_of_the_conformance_set() {
     run_half(1);
+}
+
+/// Steps that compute register 0 from registers 1 and 2, with the number of processor instructions for them.
+const SEQUENCES: [(&str, usize); 24] = [
+    ("r0 = r1; r0 += r2", 1),
+    ("r0 = r1; r0 <<= 3; r0 += r2", 1),
+    ("r1 <<= 3; r2 += r1; r0 = r2", 2),
+    ("r0 = r2; r1 s>>= 7; r0 -= r1", 2),
+    ("w0 = w1; w0 >>= 5; w0 ^= w2", 1),
+    ("w0 = w1; r0 <<= 2; r0 += r2", 1),
+    ("w0 = w1; r0 += r2", 1),
+    // A move of 32 bits in front of a shift to the right, and a shift that is read again.
+    ("w0 = w1; r0 >>= 2; r0 += r2", 2),
+    ("r0 = r1; r0 <<= 3; r2 += r0; r0 ^= r2", 3),
+    ("r0 = r1; r0 <<= 32; r0 >>= 32", 1),
+    ("r0 = r1; r0 <<= 48; r0 s>>= 56", 1),
+    ("r0 = r1; r0 >>= 9; r0 &= 127", 1),
+    ("r0 = r1; r0 >>= 9; r0 &= 6", 2),
+    ("w0 = w1; w0 >>= 24; w0 &= 255", 1),
+    ("r0 = r1; r0 <<= 13; r1 >>= 51; r0 |= r1", 1),
+    ("w0 = w1; w0 <<= 13; w1 >>= 19; w0 |= w1", 1),
+    ("r0 = r1; r0 *= r2; r0 += r1", 1),
+    ("r1 *= r2; r2 -= r1; r0 = r2", 2),
+    ("r0 = r1; r0 %= r2", 2),
+    ("r0 = *(u16 *)(r1 + 0); r0 = be16 r0", 2),
+    ("r0 = 1; if r1 == 0 goto +1; r0 = 2", 3),
+    ("r0 = 1; if w1 s< 0 goto +1; r0 = 2", 3),
+    ("r0 = 1; if r1 & 64 goto +1; r0 = 2", 3),
+    ("r0 = 1; if r1 & 65 goto +1; r0 = 2", 5),
+];
+
+#[test]
+fn sequences_are_recognized() {
+    for (text, expected) in SEQUENCES {
+        let text = format!("{}\nexit\n", text.replace("; ", "\n"));
+        let insns = assemble(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let program = ForeignProgram::new(&insns, &helpers(), None, false).unwrap_or_else(|| panic!("{text}"));
+        // Around them: a landing pad, the return, and five instructions that lead to the stub for stops.
+        assert_eq!(program.code_len() / 4 - 7, expected, "{text}");
+    }
 }
 
 /// Random bytes that are the same in every run.
