@@ -3,6 +3,10 @@
 //! The programs of a test go to the emulator in one file, which `a64/harness.c` runs. Without the emulator or the cross
 //! compiler (Debian: qemu-user, gcc-aarch64-linux-gnu, libc6-dev-arm64-cross) a test is skipped and says so; with
 //! `SKEP_REQUIRE_KERNEL=1` it fails instead.
+//!
+//! The harness has neither maps nor other programs. What needs them (tail calls, callbacks, look-ups in place, the values
+//! of maps) runs in the emulator as a whole, with the crate compiled for AArch64: `rustup target add
+//! aarch64-unknown-linux-gnu`, then `cargo test --target aarch64-unknown-linux-gnu -p skep-vm --test ebpf --test helpers`.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};

@@ -113,7 +113,7 @@ impl Lower<'_> {
         let Op::Alu { width, op, dst, src: Src::Imm(count) } = self.plan.program.steps[start.at].op else {
             return None;
         };
-        let possible = dst == start.dst && count > 0 && count.cast_unsigned() < width.bits().into();
+        let possible = dst == start.dst && count > 0 && count.cast_unsigned() < width.bits();
         (possible && shift_of(op).is_some()).then_some((width, op, count as u8))
     }
 
