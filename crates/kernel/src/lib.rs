@@ -31,6 +31,7 @@ mod features;
 mod ids;
 mod kernel_btf;
 mod load;
+mod load_types;
 mod loaded_btf;
 mod log;
 mod map;
@@ -51,8 +52,8 @@ pub use ids::{BtfIds, Ids, LinkIds, MapIds, OpenLink, ProgramIds, btf_ids, link_
 pub use kernel_btf::KernelBtf;
 pub use load::{LoadError, Loaded, load};
 pub use loaded_btf::{BtfInfo, LoadedBtf};
-pub use log::VerifierLog;
-pub use map::{LoadedMap, MapDefinition, MapOptions, Update};
+pub use log::{SourceLine, VerifierLog};
+pub use map::{LoadedMap, MapDefinition, MapOptions, MapTypes, Update};
 pub use memlock::{raise_memory_limit, raised_memory_limit};
 pub use privileges::{PrivilegeError, drop_privileges};
 pub use prog::{FunctionRecord, LineRecord, LoadedProgram, LogLevel, ProgramDebug, ProgramDefinition, ProgramOptions};
