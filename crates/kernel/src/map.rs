@@ -48,7 +48,7 @@ pub struct MapOptions<'a> {
     /// kernel need it.
     pub types: Option<MapTypes<'a>>,
     /// For operations of the kernel (`struct_ops`, Linux 5.6): the structure `bpf_struct_ops_NAME` of the kernel's BTF that
-    /// values have; 0 for other maps.
+    /// values have; 0 for other maps. The kernel wants [`types`](Self::types) with some BTF and without numbers then.
     pub kernel_value_type: u32,
     /// The BTF of the module in which `kernel_value_type` counts (Linux 6.9).
     pub kernel_value_btf: Option<BorrowedFd<'a>>,
@@ -101,6 +101,8 @@ pub struct LoadedMap {
     id: u32,
     size: ElemSize,
     max_entries: u32,
+    /// For per-CPU maps, the bytes of the value on one processor.
+    per_cpu: Option<usize>,
 }
 
 // TABLE
@@ -161,7 +163,8 @@ impl LoadedMap {
     pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
         const ACTION: &str = "ask for the properties of a map";
         let info = info::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
-        let value = if PER_CPU.iter().any(|kind| kind.number() == info.r#type) {
+        let per_cpu = PER_CPU.iter().any(|kind| kind.number() == info.r#type);
+        let value = if per_cpu {
             let cpus = possible_cpus().ok_or_else(|| KernelError::Invalid {
                 action: ACTION,
                 problem: "the number of processors is unknown; mount sysfs at /sys".to_owned(),
@@ -178,6 +181,7 @@ impl LoadedMap {
             id: info.id,
             size: ElemSize { key: bytes(info.key_size.into())?, value: bytes(value)? },
             max_entries: info.max_entries,
+            per_cpu: per_cpu.then(|| bytes(info.value_size.into())).transpose()?,
         })
     }
 
@@ -325,15 +329,21 @@ impl LoadedMap {
         Ok(keys)
     }
 
+    /// Bytes of the value on one processor, `None` if the map has one value for all.
+    pub(crate) fn cpu_value(&self) -> Option<usize> {
+        self.per_cpu
+    }
+
+    /// The lengths that the kernel copies.
     pub(crate) fn sizes(&self) -> ElemSize {
         self.size
     }
 
-    fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
         self.check_length("key", key.len(), self.size.key)
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), KernelError> {
+    pub(crate) fn check_value(&self, value: &[u8]) -> Result<(), KernelError> {
         self.check_length("value", value.len(), self.size.value)
     }
 
@@ -348,7 +358,7 @@ impl LoadedMap {
         })
     }
 
-    fn access_error(&self, action: &'static str, errno: i32) -> KernelError {
+    pub(crate) fn access_error(&self, action: &'static str, errno: i32) -> KernelError {
         let name = &self.name;
         let problem = match errno {
             libc::E2BIG => format!("map `{name}` is full ({} entries) or has no such index", self.max_entries),
