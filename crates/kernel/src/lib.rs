@@ -41,12 +41,15 @@ mod map_info;
 mod map_memory;
 mod map_values;
 mod memlock;
+mod perf_buffer;
 mod privileges;
 mod prog;
 mod prog_info;
+mod ringbuf;
 mod sanitize;
 mod sys;
 mod test_run;
+mod user_ringbuf;
 mod verdict;
 
 pub use attach::{attach_classic, attach_program, bpf_extensions, detach, lock_filter};
@@ -63,11 +66,14 @@ pub use map_info::MapInfo;
 pub use map_memory::MapMemory;
 pub use map_values::CpuValues;
 pub use memlock::{raise_memory_limit, raised_memory_limit};
+pub use perf_buffer::{PerfBuffer, PerfRecord};
 pub use privileges::{PrivilegeError, drop_privileges};
 pub use prog::{FunctionRecord, LineRecord, LoadedProgram, LogLevel, ProgramDebug, ProgramDefinition, ProgramOptions};
 pub use prog_info::{ProgramDump, ProgramInfo};
+pub use ringbuf::RingBuffer;
 pub use sanitize::BtfSupport;
 pub use test_run::{TestInput, TestOutput, TestRun};
+pub use user_ringbuf::{Reservation, UserRingBuffer};
 pub use verdict::{Verdicts, test_verdict, verdict_classic};
 
 /// Reports a test that cannot run here; fails it when `SKEP_REQUIRE_KERNEL` is 1.

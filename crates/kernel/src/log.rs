@@ -10,13 +10,14 @@ use std::fmt;
 pub struct VerifierLog {
     text: String,
     truncated: bool,
+    note: String,
 }
 
 impl VerifierLog {
     /// A log out of the buffer that the kernel filled; everything from the first NUL byte on is dropped.
     pub fn new(buffer: &[u8], truncated: bool) -> Self {
         let end = buffer.iter().position(|&byte| byte == 0).unwrap_or(buffer.len());
-        Self { text: String::from_utf8_lossy(&buffer[..end]).into_owned(), truncated }
+        Self { text: String::from_utf8_lossy(&buffer[..end]).into_owned(), truncated, note: String::new() }
     }
 
     /// The whole text.
@@ -34,15 +35,9 @@ impl VerifierLog {
         self.truncated
     }
 
-    /// Adds what the kernel cannot know, as the last line.
+    /// Adds what the kernel cannot know; it is shown behind the reason.
     pub(crate) fn add_note(&mut self, note: &str) {
-        if !self.is_empty() {
-            let end = self.text.trim_end().len();
-            self.text.truncate(end);
-            self.text.push_str("; ");
-            self.text.push_str(note);
-            self.text.push('\n');
-        }
+        note.clone_into(&mut self.note);
     }
 
     /// The lines that are not blank.
@@ -116,6 +111,9 @@ impl fmt::Display for VerifierLog {
             Some(SourceLine { text, place: Some((file, line)) }) => write!(f, "{file}:{line}: `{text}`: {reason}")?,
             Some(SourceLine { text, place: None }) => write!(f, "`{text}`: {reason}")?,
             None => f.write_str(reason)?,
+        }
+        if !self.note.is_empty() {
+            write!(f, "; {}", self.note)?;
         }
         match others {
             0 => Ok(()),

@@ -10,3 +10,4 @@ pub(crate) mod object;
 pub(crate) mod perf_ring;
 pub(crate) mod program;
 pub(crate) mod socket;
+pub(crate) mod wait;
