@@ -36,7 +36,14 @@ struct record {
 };
 
 // How many records were made, did not fit, were thrown away, what the drained ones add up to, and flags of submit.
-u64 made, failed, thrown, drained, flags;
+struct {
+    u64 made, failed, thrown, drained, flags;
+} all;
+#define made all.made
+#define failed all.failed
+#define thrown all.thrown
+#define drained all.drained
+#define flags all.flags
 
 SEC("tc")
 int produce(void *ctx) {
