@@ -8,16 +8,16 @@ use std::fmt;
 /// everything.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct VerifierLog {
-    text: String,
+    text: Box<str>,
     truncated: bool,
-    note: String,
+    note: Box<str>,
 }
 
 impl VerifierLog {
     /// A log out of the buffer that the kernel filled; everything from the first NUL byte on is dropped.
     pub fn new(buffer: &[u8], truncated: bool) -> Self {
         let end = buffer.iter().position(|&byte| byte == 0).unwrap_or(buffer.len());
-        Self { text: String::from_utf8_lossy(&buffer[..end]).into_owned(), truncated, note: String::new() }
+        Self { text: String::from_utf8_lossy(&buffer[..end]).into(), truncated, note: Box::default() }
     }
 
     /// The whole text.
@@ -37,7 +37,7 @@ impl VerifierLog {
 
     /// Adds what the kernel cannot know; it is shown behind the reason.
     pub(crate) fn add_note(&mut self, note: &str) {
-        note.clone_into(&mut self.note);
+        self.note = note.into();
     }
 
     /// The lines that are not blank.
