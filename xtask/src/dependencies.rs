@@ -15,6 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("diag", &[]),
     ("btf", &[]),
     ("object", &["isa", "btf"]),
+    ("ir", &["isa", "btf", "diag"]),
     ("lang-filter", &["isa", "diag", "proto", "object"]),
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),

@@ -50,6 +50,7 @@ mod prog;
 mod prog_info;
 mod ringbuf;
 mod sanitize;
+pub mod seccomp;
 mod stats;
 mod sys;
 mod test_run;

@@ -9,5 +9,6 @@ pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod perf_ring;
 pub(crate) mod program;
+pub(crate) mod ptrace;
 pub(crate) mod socket;
 pub(crate) mod wait;
