@@ -20,7 +20,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
-    ("kernel", &["object", "isa", "diag"]),
+    ("kernel", &["object", "btf", "isa", "diag"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),
