@@ -35,6 +35,7 @@ pub mod classic;
 pub mod ebpf;
 pub mod helpers;
 mod release;
+pub mod sections;
 pub mod translate;
 mod types;
 
