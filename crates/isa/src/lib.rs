@@ -36,8 +36,10 @@ pub mod ebpf;
 pub mod helpers;
 mod release;
 pub mod sections;
+mod sets;
 pub mod translate;
 mod types;
 
 pub use release::Release;
+pub use sets::ProgSet;
 pub use types::{AttachType, MapType, ProgType};
