@@ -38,6 +38,7 @@ mod map;
 mod map_commands;
 mod memlock;
 mod privileges;
+pub mod probe;
 mod prog;
 mod prog_info;
 mod sanitize;
