@@ -39,6 +39,7 @@ pub mod kfuncs;
 pub mod limits;
 pub mod maps;
 pub mod programs;
+pub mod reference;
 mod release;
 pub mod sections;
 mod sets;

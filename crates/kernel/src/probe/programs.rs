@@ -4,6 +4,7 @@ use skep_isa::programs::{Privileges, facts};
 use skep_isa::{AttachType, ProgType};
 
 use super::reason::{Needs, of_failure};
+use super::types::missing_link;
 use super::{Finding, Group, Prober, Status};
 use crate::features::Capability;
 use crate::sys::attr::{ProgLoad, object_name};
@@ -23,15 +24,19 @@ pub(super) struct Attempt {
     pub(super) log: String,
 }
 
-/// Loads a program and forgets it again.
+/// Loads a program without a target in the kernel and forgets it again.
 pub(super) fn attempt(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8; 8]]) -> Attempt {
+    attempt_at(prog_type, attach_type, insns, 0)
+}
+
+/// Loads a program for the function (or table) with a number in the kernel's types, 0 for none.
+fn attempt_at(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8; 8]], target: u32) -> Attempt {
     let attr = ProgLoad {
         prog_type: prog_type.number(),
         prog_name: object_name("skep_probe"),
         expected_attach_type: attach_type.map_or(0, AttachType::number),
         prog_flags: if prog_type == ProgType::Syscall { SLEEPABLE } else { 0 },
-        // No type of the kernel with this number is a function, so loading ends with a complaint about that.
-        attach_btf_id: u32::from(needs_target(prog_type)),
+        attach_btf_id: target,
         log_level: 1,
         ..ProgLoad::default()
     };
@@ -53,6 +58,8 @@ pub(super) fn usual_attach_type(prog_type: ProgType) -> Option<AttachType> {
         // These may be loaded without, and older kernels know only that.
         ProgType::Kprobe | ProgType::SchedCls | ProgType::Xdp | ProgType::PerfEvent | ProgType::SkSkb => None,
         ProgType::StructOps => None,
+        // Typed tracepoints need less of the kernel than its functions.
+        ProgType::Tracing => Some(AttachType::TraceRawTp),
         other => facts(other).attach_types.first().copied(),
     }
 }
@@ -82,11 +89,6 @@ pub(super) fn least_program(attach_type: Option<AttachType>) -> [[u8; 8]; 2] {
     [value, exit].map(|insn| insn.to_bytes(skep_isa::ebpf::Endian::NATIVE))
 }
 
-/// Whether the kernel knows the combination: it took the program, or complained only about the missing target.
-fn is_known(prog_type: ProgType, attempt: &Attempt) -> bool {
-    attempt.errno.is_none() || needs_target(prog_type) && !attempt.log.is_empty()
-}
-
 /// The capabilities that loading a type needs.
 fn capabilities(prog_type: ProgType) -> &'static [Capability] {
     match facts(prog_type).privileges {
@@ -98,8 +100,11 @@ fn capabilities(prog_type: ProgType) -> &'static [Capability] {
 }
 
 fn try_type(prober: &Prober, prog_type: ProgType, attach_type: Option<AttachType>) -> Status {
-    let attempt = attempt(prog_type, attach_type, &least_program(attach_type));
-    if is_known(prog_type, &attempt) {
+    let target = prober.types().target(prog_type, attach_type);
+    // No type of the kernel with number 1 is a function, so loading ends with a complaint about that.
+    let number = if needs_target(prog_type) { target.unwrap_or(1) } else { 0 };
+    let attempt = attempt_at(prog_type, attach_type, &least_program(attach_type), number);
+    if attempt.errno.is_none() || target.is_none() && needs_target(prog_type) && !attempt.log.is_empty() {
         return Status::Present;
     }
     let since = attach_type.map_or(prog_type.since(), |attach| attach.since().max(prog_type.since()));
@@ -135,6 +140,9 @@ pub(super) fn probe_attach(prober: &Prober) -> Vec<Finding> {
             Some(false) => Status::Missing(of_failure(prober, libc::EINVAL, needs)),
             Some(true) | None => try_type(prober, prog_type, Some(*attach_type)),
         };
+        // A program that loads is of no use if nothing can hold it.
+        let link = attach_type.link_type().and_then(|link| missing_link(prober, link));
+        let status = if status == Status::Present { link.map_or(status, Status::Missing) } else { status };
         Finding { group: Group::Attach, name: attach_type.name().to_owned(), since: Some(attach_type.since()), status }
     };
     AttachType::ALL.iter().map(finding).collect()

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::path::Path;
 
 use skep_isa::Release;
 
@@ -115,8 +116,12 @@ fn suspects() -> Vec<String> {
     if let Some(modules) = security_modules() {
         suspects.push(format!("a security module ({modules})"));
     }
+    if !Path::new("/sys/kernel/security/lsm").exists() {
+        suspects
+            .push("lockdown or a security module, which show themselves only when securityfs is mounted".to_owned());
+    }
     if suspects.is_empty() {
-        suspects.push("a policy of the kernel or the hypervisor that shows itself nowhere".to_owned());
+        suspects.push("a change that the vendor made to the kernel".to_owned());
     }
     suspects
 }

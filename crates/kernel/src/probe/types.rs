@@ -1,10 +1,10 @@
 //! What the kernel's own types tell: attach types, kinds of links, kfuncs.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use skep_btf::{Btf, Enum, Kind, TypeId};
 use skep_isa::kfuncs::KFUNCS;
-use skep_isa::{AttachType, LinkType, Release};
+use skep_isa::{AttachType, LinkType, ProgType, Release};
 
 use super::reason::{Needs, of_failure};
 use super::{Finding, Group, Prober, Reason, Status};
@@ -19,7 +19,13 @@ pub(super) struct KernelTypes {
     link_types: HashSet<String>,
     /// Tagged as kfuncs, if the kernel tags (Linux 6.10), else all functions.
     kfuncs: HashSet<String>,
+    /// Numbers of the functions in [`TARGETS`].
+    targets: HashMap<&'static str, u32>,
 }
+
+/// Functions that stand for all others when the kernel wants to know what a program attaches to: one that exists only
+/// for such tests, a security hook, an iterator, a tracepoint.
+const TARGETS: [&str; 4] = ["bpf_fentry_test1", "bpf_lsm_file_open", "bpf_iter_task", "btf_trace_sched_switch"];
 
 impl KernelTypes {
     pub(super) fn read() -> Self {
@@ -44,15 +50,35 @@ impl KernelTypes {
                 Ok(Kind::Func { .. }) => {
                     // Only names of the table matter, and all of them but two begin so.
                     let name = btf.name(id).unwrap_or_default();
+                    types.note_target(name, id);
                     if name.starts_with("bpf_") || name.starts_with("css_") {
                         functions.insert(name.to_owned());
                     }
                 }
+                Ok(Kind::Typedef(_)) => types.note_target(btf.name(id).unwrap_or_default(), id),
                 _ => {}
             }
         }
         types.kfuncs = if tagged.is_empty() { functions } else { tagged };
         types
+    }
+
+    fn note_target(&mut self, name: &str, id: TypeId) {
+        if let Some(target) = TARGETS.iter().find(|target| **target == name) {
+            self.targets.insert(target, id.0);
+        }
+    }
+
+    /// What the least program of a type attaches to, `None` if the type needs nothing or nothing suitable was found.
+    pub(super) fn target(&self, prog_type: ProgType, attach_type: Option<AttachType>) -> Option<u32> {
+        let name = match (prog_type, attach_type) {
+            (ProgType::Lsm, _) => "bpf_lsm_file_open",
+            (ProgType::Tracing, Some(AttachType::TraceIter)) => "bpf_iter_task",
+            (ProgType::Tracing, Some(AttachType::TraceRawTp)) => "btf_trace_sched_switch",
+            (ProgType::Tracing, Some(AttachType::TraceFentry | AttachType::TraceFexit)) => "bpf_fentry_test1",
+            _ => return None,
+        };
+        self.targets.get(name).copied()
     }
 
     /// Whether the kernel knows an attach type, `None` if it does not tell.
@@ -86,21 +112,24 @@ const fn config_of(link_type: LinkType) -> &'static [&'static str] {
     }
 }
 
-/// Every kind of link: known to the kernel's types (or by its release) and not left out by its configuration.
-pub(super) fn probe_links(prober: &Prober) -> Vec<Finding> {
+/// Why there are no links of a kind, `None` if there are: the kernel's types (or its release) know it and its
+/// configuration did not leave it out.
+pub(super) fn missing_link(prober: &Prober, link_type: LinkType) -> Option<Reason> {
     let types = prober.types();
-    let status = |link_type: LinkType| {
-        let needs = Needs { since: link_type.since(), config: config_of(link_type), capabilities: &[] };
-        let constant = format!("BPF_LINK_TYPE_{}", link_type.name().to_ascii_uppercase());
-        let known = if types.known { types.link_types.contains(&constant) } else { is_new_enough(link_type.since()) };
-        let off = needs.config.iter().any(|option| prober.config().is_on(option) == Some(false));
-        if known && !off { Status::Present } else { Status::Missing(of_failure(prober, libc::EINVAL, needs)) }
-    };
+    let needs = Needs { since: link_type.since(), config: config_of(link_type), capabilities: &[] };
+    let constant = format!("BPF_LINK_TYPE_{}", link_type.name().to_ascii_uppercase());
+    let known = if types.known { types.link_types.contains(&constant) } else { is_new_enough(link_type.since()) };
+    let off = needs.config.iter().any(|option| prober.config().is_on(option) == Some(false));
+    (!known || off).then(|| of_failure(prober, libc::EINVAL, needs))
+}
+
+/// Every kind of link.
+pub(super) fn probe_links(prober: &Prober) -> Vec<Finding> {
     let finding = |link_type: &LinkType| Finding {
         group: Group::Links,
         name: link_type.name().to_owned(),
         since: Some(link_type.since()),
-        status: status(*link_type),
+        status: missing_link(prober, *link_type).map_or(Status::Present, Status::Missing),
     };
     LinkType::ALL.iter().map(finding).collect()
 }
