@@ -6,7 +6,9 @@
 mod args;
 mod dns;
 mod failure;
+mod features;
 mod filter;
+mod help;
 mod progress;
 mod shell;
 mod text;
@@ -26,6 +28,8 @@ fn main() -> ExitCode {
         Command::Filter(args) => filter::run(&args),
         Command::Dns(args) => dns::run(&args),
         Command::Vm(command) => vm::run(&command),
+        Command::Features(args) => features::run(&args),
+        Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),
     };

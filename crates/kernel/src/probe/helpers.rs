@@ -45,7 +45,7 @@ fn try_helper(prober: &Prober, prog_type: ProgType, helper: &Helper, places: &[O
         return Status::Present;
     }
     if !helper.programs.contains(prog_type) {
-        return Status::Missing(Reason::Other("not for programs of this type".to_owned()));
+        return Status::Missing(Reason::NotForProgram);
     }
     let needs = Needs { since: helper.since, config: &[], capabilities: &[Capability::Bpf, Capability::Perfmon] };
     // The verifier's error number is about the program, not about this process.

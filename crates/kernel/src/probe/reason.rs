@@ -35,6 +35,8 @@ pub enum Reason {
         /// What may be behind it, one phrase each.
         suspects: Vec<String>,
     },
+    /// Programs of this type have no use for it.
+    NotForProgram,
     /// Another cause, in words.
     Other(String),
 }
@@ -49,6 +51,7 @@ impl fmt::Display for Reason {
                 write!(f, "this process lacks {}", names.join(" and "))
             }
             Self::Policy { suspects } => write!(f, "refused by policy; possible reasons: {}", suspects.join(", ")),
+            Self::NotForProgram => f.write_str("not for programs of this type"),
             Self::Other(text) => f.write_str(text),
         }
     }
