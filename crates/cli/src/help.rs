@@ -37,15 +37,15 @@ fn columns() -> usize {
     told.unwrap_or(COLUMNS).clamp(40, 160)
 }
 
-/// The help of the sub-command that the words name, `None` if there is none.
+/// The help of the sub-command that the words name, as `--help` prints it; `None` if there is none.
 fn command_help(words: &[&str]) -> Option<String> {
-    let mut command = Cli::command();
-    command.build();
-    let mut current = &mut command;
+    let command = Cli::command();
+    let mut current = &command;
     for word in words {
-        current = current.find_subcommand_mut(word)?;
+        current = current.find_subcommand(word)?;
     }
-    Some(current.render_long_help().to_string())
+    let line = ["skep"].iter().chain(words).chain(&["--help"]);
+    Some(Cli::command().try_get_matches_from(line).err()?.render().to_string())
 }
 
 fn topics() -> String {
