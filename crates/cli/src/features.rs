@@ -31,6 +31,10 @@ pub fn run(args: &FeaturesArgs) -> Result<(), Failure> {
         {
             findings.retain(|finding| finding.name.replace('-', "_").contains(text));
         }
+        if !args.all && !args.json {
+            // That most helpers are not for most programs is no news.
+            findings.retain(|one| named.is_some() || one.status != Status::Missing(Reason::NotForProgram));
+        }
         if !findings.is_empty() {
             groups.push((group, findings));
         }

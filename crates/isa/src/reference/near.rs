@@ -38,8 +38,8 @@ fn distance(a: &[u8], b: &[u8]) -> usize {
     for (i, row) in rows.iter_mut().enumerate() {
         row[0] = i;
     }
-    for j in 0..=b.len() {
-        rows[0][j] = j;
+    for (j, steps) in rows[0].iter_mut().enumerate() {
+        *steps = j;
     }
     for i in 1..=a.len() {
         for j in 1..=b.len() {

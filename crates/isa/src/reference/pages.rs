@@ -134,7 +134,10 @@ fn size(size: Size) -> String {
 
 /// A size with what it holds; nothing is said about what does not exist.
 fn sized(bytes: Size, what: &str) -> String {
-    if what == "none" { "none".to_owned() } else { format!("{}: {what}", size(bytes)) }
+    match bytes {
+        Size::Any | Size::None => what.to_owned(),
+        _ => format!("{}: {what}", size(bytes)),
+    }
 }
 
 fn map(kind: MapType) -> Page {
