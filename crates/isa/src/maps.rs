@@ -45,7 +45,8 @@ pub struct MapFacts {
     pub flags: &'static [&'static str],
     /// Helpers that work on it, by name without `bpf_`.
     pub helpers: &'static [&'static str],
-    /// What works from user space: commands of `bpf(2)` and `mmap(2)`, in small letters.
+    /// What works from user space: commands of `bpf(2)` and `mmap(2)`, in small letters. Every map but those of
+    /// operations tables can also be frozen.
     pub user: &'static [&'static str],
     /// Program types that cannot use it at all.
     pub excluded: ProgSet,
@@ -64,14 +65,15 @@ pub fn facts(map_type: MapType) -> &'static MapFacts {
 const ELEMENTS: &[&str] = &["map_lookup_elem", "map_update_elem", "map_delete_elem", "for_each_map_elem"];
 const ELEMENTS_PER_CPU: &[&str] =
     &["map_lookup_elem", "map_update_elem", "map_delete_elem", "for_each_map_elem", "map_lookup_percpu_elem"];
-const HASH_USER: &[&str] =
-    &["lookup", "update", "delete", "next_key", "lookup_and_delete", "batch", "iterate", "freeze"];
+const HASH_USER: &[&str] = &["lookup", "update", "delete", "next_key", "lookup_and_delete", "batch", "iterate"];
 const STORAGE_FLAGS: &[&str] = &["NO_PREALLOC (required)", "CLONE"];
 const STORAGE_USER: &[&str] = &["lookup", "update", "delete"];
 const HASH_FLAGS: &[&str] =
     &["NO_PREALLOC", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "ZERO_SEED"];
 const LRU_FLAGS: &[&str] =
     &["NO_COMMON_LRU", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "ZERO_SEED"];
+const HASH_FLAGS_PER_CPU: &[&str] = &["NO_PREALLOC", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "ZERO_SEED"];
+const LRU_FLAGS_PER_CPU: &[&str] = &["NO_COMMON_LRU", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "ZERO_SEED"];
 const REDIRECT_FLAGS: &[&str] = &["NUMA_NODE", "RDONLY", "WRONLY"];
 const NOBODY: ProgSet = ProgSet::NONE;
 const ALL_BUT_CGROUP: ProgSet = ProgSet::ALL.without(ProgSet::of(&[
@@ -96,12 +98,12 @@ static MAPS: [MapFacts; 33] = [
     MapFacts {
         map_type: MapType::Array, key_size: Size::Exactly(4), key: "index from 0", value_size: Size::Any, value: "any bytes; all zero at first",
         entries: "number of entries", per_cpu: false, flags: &["MMAPABLE", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "INNER_MAP"],
-        helpers: &["map_lookup_elem", "map_update_elem", "for_each_map_elem"], user: &["lookup", "update", "next_key", "batch", "iterate", "freeze", "mmap"], excluded: NOBODY, config: &[],
+        helpers: &["map_lookup_elem", "map_update_elem", "for_each_map_elem"], user: &["lookup", "update", "next_key", "batch", "iterate", "mmap"], excluded: NOBODY, config: &[],
         about: "A fixed number of values by index, the fastest map: the verifier turns lookups into arithmetic. Entries exist from the start and cannot be deleted. With one entry it holds a program's global variables, which user space can map into its memory (BPF_F_MMAPABLE) or freeze to make them constants.",
     },
     MapFacts {
         map_type: MapType::ProgArray, key_size: Size::Exactly(4), key: "index from 0", value_size: Size::Exactly(4), value: "descriptor of a program when written, its id when read",
-        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["tail_call"], user: &["lookup", "update", "delete", "next_key"], excluded: NOBODY, config: &[],
+        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY"], helpers: &["tail_call"], user: &["lookup", "update", "delete", "next_key"], excluded: NOBODY, config: &[],
         about: "Programs for tail_call: jumping into one replaces the running program, so large programs are cut into pieces and dispatch by protocol becomes a table. All programs have to be of one type and alike in what they need. When the last reference from user space goes away the slots are emptied, unless the map is pinned.",
     },
     MapFacts {
@@ -112,7 +114,7 @@ static MAPS: [MapFacts; 33] = [
     },
     MapFacts {
         map_type: MapType::PercpuHash, key_size: Size::Any, key: "any bytes", value_size: Size::Any, value: "any bytes, one value for each processor",
-        entries: "most entries", per_cpu: true, flags: HASH_FLAGS, helpers: ELEMENTS_PER_CPU, user: HASH_USER, excluded: NOBODY, config: &[],
+        entries: "most entries", per_cpu: true, flags: HASH_FLAGS_PER_CPU, helpers: ELEMENTS_PER_CPU, user: HASH_USER, excluded: NOBODY, config: &[],
         about: "A hash table whose entries have a value for each processor, so programs count without atomics and without disturbing each other. User space reads and writes all of them at once, each padded to a multiple of 8 bytes, and adds them up.",
     },
     MapFacts {
@@ -128,7 +130,7 @@ static MAPS: [MapFacts; 33] = [
     },
     MapFacts {
         map_type: MapType::CgroupArray, key_size: Size::Exactly(4), key: "index from 0", value_size: Size::Exactly(4), value: "descriptor of a directory of cgroup2",
-        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["skb_under_cgroup", "current_task_under_cgroup"], user: &["update", "delete", "next_key"], excluded: NOBODY, config: &["CONFIG_CGROUPS"],
+        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY"], helpers: &["skb_under_cgroup", "current_task_under_cgroup"], user: &["update", "delete", "next_key"], excluded: NOBODY, config: &["CONFIG_CGROUPS"],
         about: "References to control groups, for asking whether the current task or a packet's socket belongs to one.",
     },
     MapFacts {
@@ -138,22 +140,22 @@ static MAPS: [MapFacts; 33] = [
     },
     MapFacts {
         map_type: MapType::LruPercpuHash, key_size: Size::Any, key: "any bytes", value_size: Size::Any, value: "any bytes, one value for each processor",
-        entries: "most entries", per_cpu: true, flags: LRU_FLAGS, helpers: ELEMENTS_PER_CPU, user: HASH_USER, excluded: NOBODY, config: &[],
+        entries: "most entries", per_cpu: true, flags: LRU_FLAGS_PER_CPU, helpers: ELEMENTS_PER_CPU, user: HASH_USER, excluded: NOBODY, config: &[],
         about: "The table that drops the least recently used entries, with a value for each processor under each key: counters per flow that strangers cannot exhaust.",
     },
     MapFacts {
         map_type: MapType::LpmTrie, key_size: Size::Between(5, 260), key: "length of the prefix in bits (4 bytes), then up to 256 bytes in network byte order", value_size: Size::Any, value: "any bytes",
-        entries: "most entries", per_cpu: false, flags: &["NO_PREALLOC (required)", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["map_lookup_elem", "map_update_elem", "map_delete_elem"], user: &["lookup", "update", "delete", "next_key", "batch", "freeze"], excluded: NOBODY, config: &[],
+        entries: "most entries", per_cpu: false, flags: &["NO_PREALLOC (required)", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["map_lookup_elem", "map_update_elem", "map_delete_elem"], user: &["lookup", "update", "delete", "next_key", "batch"], excluded: NOBODY, config: &[],
         about: "Prefixes such as 10.0.0.0/8: a lookup finds the longest that covers the key. The lookup key carries the full length (32 for IPv4). It is the map for routes, for lists of networks and, with a field in front, for rules per interface or tenant. A lookup walks a tree, so it takes longer than in a hash table.",
     },
     MapFacts {
         map_type: MapType::ArrayOfMaps, key_size: Size::Exactly(4), key: "index from 0", value_size: Size::Exactly(4), value: "descriptor of a map when written, its id when read",
-        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["map_lookup_elem"], user: &["lookup", "update", "delete", "next_key", "batch"], excluded: NOBODY, config: &[],
+        entries: "number of slots", per_cpu: false, flags: &["NUMA_NODE", "RDONLY", "WRONLY"], helpers: &["map_lookup_elem"], user: &["lookup", "update", "delete", "next_key", "batch"], excluded: NOBODY, config: &[],
         about: "An array of maps that are all built like a template given at creation. A program looks an inner map up and then uses it; user space exchanges whole tables in one step, which makes an update of many entries atomic.",
     },
     MapFacts {
         map_type: MapType::HashOfMaps, key_size: Size::Any, key: "any bytes", value_size: Size::Exactly(4), value: "descriptor of a map when written, its id when read",
-        entries: "most entries", per_cpu: false, flags: &["NO_PREALLOC", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG"], helpers: &["map_lookup_elem"], user: &["lookup", "update", "delete", "next_key", "batch"], excluded: NOBODY, config: &[],
+        entries: "most entries", per_cpu: false, flags: &["NO_PREALLOC", "NUMA_NODE", "RDONLY", "WRONLY", "RDONLY_PROG", "WRONLY_PROG", "ZERO_SEED"], helpers: &["map_lookup_elem"], user: &["lookup", "update", "delete", "next_key", "batch"], excluded: NOBODY, config: &[],
         about: "The same by key: a table per tenant, interface or container.",
     },
     MapFacts {

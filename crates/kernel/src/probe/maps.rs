@@ -32,7 +32,7 @@ pub(super) fn probe(prober: &Prober) -> Vec<Finding> {
 }
 
 fn try_type(prober: &Prober, map_type: MapType) -> Status {
-    let errno = match create(map_type) {
+    let errno = match create(map_type, 0) {
         Ok(_) => return Status::Present,
         // The type is known; the table that was asked for is not one.
         Err(ENOTSUPP) if map_type == MapType::StructOps => return Status::Present,
@@ -65,7 +65,8 @@ const fn least(size: Size) -> u32 {
     }
 }
 
-fn create(map_type: MapType) -> Result<OwnedFd, i32> {
+/// Creates the least map of a type, with these flags besides those that it must have.
+fn create(map_type: MapType, flags: u32) -> Result<OwnedFd, i32> {
     let facts = facts(map_type);
     let mut attr = MapCreate {
         map_type: map_type.number(),
@@ -84,7 +85,7 @@ fn create(map_type: MapType) -> Result<OwnedFd, i32> {
         MapType::Ringbuf | MapType::UserRingbuf => attr.max_entries = u32::try_from(page_size()).unwrap_or(4096),
         MapType::CgroupStorage | MapType::PercpuCgroupStorage => attr.max_entries = 0,
         MapType::StructOps => attr.btf_vmlinux_value_type_id = 1,
-        MapType::ArrayOfMaps | MapType::HashOfMaps => inner = Some(create(MapType::Array)?),
+        MapType::ArrayOfMaps | MapType::HashOfMaps => inner = Some(create(MapType::Array, 0)?),
         MapType::SkStorage | MapType::InodeStorage | MapType::TaskStorage | MapType::CgrpStorage => {
             attr.map_flags = NO_PREALLOC;
             attr.max_entries = 0;
@@ -99,6 +100,7 @@ fn create(map_type: MapType) -> Result<OwnedFd, i32> {
     if let Some(types) = &types {
         attr.btf_fd = types.as_raw_fd().cast_unsigned();
     }
+    attr.map_flags |= flags;
     map_create(attr)
 }
 
@@ -112,4 +114,51 @@ fn int_type() -> Vec<u8> {
     }
     blob.extend(b"\0int\0");
     blob
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::{has_capability, running_release};
+
+    /// Flags of creation that change what a map is (`linux/bpf.h`).
+    const FLAGS: [(&str, u32); 14] = [
+        ("NO_PREALLOC", 1 << 0),
+        ("NO_COMMON_LRU", 1 << 1),
+        ("NUMA_NODE", 1 << 2),
+        ("RDONLY", 1 << 3),
+        ("WRONLY", 1 << 4),
+        ("ZERO_SEED", 1 << 6),
+        ("RDONLY_PROG", 1 << 7),
+        ("WRONLY_PROG", 1 << 8),
+        ("CLONE", 1 << 9),
+        ("MMAPABLE", 1 << 10),
+        ("PRESERVE_ELEMS", 1 << 11),
+        ("INNER_MAP", 1 << 12),
+        ("SEGV_ON_FAULT", 1 << 17),
+        ("NO_USER_CONV", 1 << 18),
+    ];
+
+    #[test]
+    fn maps_take_the_flags_of_the_table() {
+        if !has_capability(Capability::Bpf) {
+            crate::skip("creating maps needs CAP_BPF");
+            return;
+        }
+        // Older kernels know fewer flags.
+        if running_release().is_none_or(|running| running < skep_isa::Release::new(6, 12)) {
+            crate::skip("the flags are those of Linux 6.12 and later");
+            return;
+        }
+        for map_type in MapType::ALL.iter().copied().filter(|map_type| *map_type != MapType::StructOps) {
+            if create(map_type, 0).is_err() {
+                continue;
+            }
+            for (name, flag) in FLAGS {
+                let listed = facts(map_type).flags.iter().any(|flag| flag.split(' ').next() == Some(name));
+                let taken = create(map_type, flag);
+                assert_eq!(taken.is_ok(), listed, "{map_type} and BPF_F_{name}: {taken:?}");
+            }
+        }
+    }
 }
