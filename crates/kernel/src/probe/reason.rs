@@ -70,13 +70,19 @@ pub(super) fn of_failure(prober: &Prober, errno: i32, needs: Needs<'_>) -> Reaso
     if let Some(running) = running_release().filter(|running| needs.since > *running) {
         return Reason::TooOld { since: needs.since, running };
     }
+    // Capabilities are looked at before anything else, so a refusal says nothing about the configuration.
+    let refused = matches!(errno, libc::EPERM | libc::EACCES);
+    let missing = missing(needs.capabilities);
+    if refused && !missing.is_empty() {
+        return Reason::Capabilities { missing };
+    }
     let options: Vec<String> =
         needs.config.iter().flat_map(|need| prober.config().missing(need)).map(str::to_owned).collect();
     if !options.is_empty() {
         return Reason::Configuration { options };
     }
-    if matches!(errno, libc::EPERM | libc::EACCES) {
-        return of_refusal(needs.capabilities);
+    if refused {
+        return Reason::Policy { suspects: suspects() };
     }
     match errno {
         libc::ENOSYS => Reason::Configuration { options: vec!["CONFIG_BPF_SYSCALL".to_owned()] },
@@ -93,15 +99,10 @@ pub(super) fn of_failure(prober: &Prober, errno: i32, needs: Needs<'_>) -> Reaso
     }
 }
 
-/// The reason for a refusal: capabilities that are missing, else what else refuses.
-fn of_refusal(capabilities: &[Capability]) -> Reason {
+/// Those of the capabilities that the process lacks.
+fn missing(capabilities: &[Capability]) -> Vec<Capability> {
     let all = has_capability(Capability::SysAdmin);
-    let missing: Vec<Capability> =
-        capabilities.iter().copied().filter(|capability| !all && !has_capability(*capability)).collect();
-    if !missing.is_empty() {
-        return Reason::Capabilities { missing };
-    }
-    Reason::Policy { suspects: suspects() }
+    capabilities.iter().copied().filter(|capability| !all && !has_capability(*capability)).collect()
 }
 
 /// Everything on this machine that is known to refuse privileged processes.
