@@ -10,6 +10,7 @@ mod features;
 mod filter;
 mod help;
 mod progress;
+mod seccomp;
 mod shell;
 mod text;
 mod vm;
@@ -27,6 +28,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
         Command::Dns(args) => dns::run(&args),
+        Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),

@@ -42,6 +42,7 @@ pub mod probe;
 mod prog;
 mod prog_info;
 mod sanitize;
+pub mod seccomp;
 mod sys;
 mod test_run;
 mod verdict;

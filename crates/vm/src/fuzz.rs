@@ -6,7 +6,9 @@
 mod bytes;
 mod classic;
 mod ebpf;
+mod stateful;
 
 pub use bytes::Bytes;
 pub use classic::{Special, classic, program as classic_program, reference, translation};
 pub use ebpf::{arbitrary_program, arithmetic, arithmetic_program, ebpf};
+pub use stateful::{STATEFUL_MAPS, StatefulMap, stateful_program};

@@ -5,6 +5,7 @@
 mod dns;
 mod features;
 mod filter;
+mod seccomp;
 mod values;
 mod vm;
 
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
@@ -44,6 +46,8 @@ pub enum Command {
     Filter(FilterArgs),
     /// Watch DNS: queries with their answers, latency and failures
     Dns(DnsArgs),
+    /// Show and explain the seccomp filters of a process
+    Seccomp(SeccompArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

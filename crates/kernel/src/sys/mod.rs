@@ -9,4 +9,5 @@ pub(crate) mod memory;
 pub(crate) mod object;
 pub(crate) mod perf_ring;
 pub(crate) mod program;
+pub(crate) mod ptrace;
 pub(crate) mod socket;

@@ -11,7 +11,7 @@ use skep_isa::{MapType, ProgType};
 use super::Bytes;
 use crate::classic::Metadata;
 use crate::ebpf::{
-    CONTEXT_WINDOW, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
+    CONTEXT_WINDOW, Clock, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
 };
 
 const ENGINES: [Engine; 3] = [Engine::Interpreter, Engine::InterpreterByPage, Engine::Jit];
@@ -25,6 +25,8 @@ fn worker(vm: &Vm, engine: Engine, fuel: u64) -> Worker {
     let mut worker = vm.worker().unwrap_or_else(|error| panic!("{error}"));
     worker.set_engine(engine);
     worker.set_fuel(fuel);
+    // Programs that ask for the time get the same on every engine.
+    worker.set_clock(Clock::fixed(1_000_000));
     worker
 }
 
@@ -100,12 +102,12 @@ pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
     insns
 }
 
-const fn alu64(op: AluOp, dst: Reg, src: Src) -> Op {
+pub(super) const fn alu64(op: AluOp, dst: Reg, src: Src) -> Op {
     Op::Alu { width: Width::W64, op, dst, src }
 }
 
 /// An instruction that may jump over up to `furthest` - 1 others.
-fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
+pub(super) fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
     let (dst, src) = (register(bytes), register(bytes));
     let width = bytes.pick(&[Width::W32, Width::W64]);
     let off = i16::try_from(bytes.below(furthest.min(8))).unwrap_or(0);
@@ -135,11 +137,11 @@ fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
     }
 }
 
-fn register(bytes: &mut Bytes<'_>) -> Reg {
+pub(super) fn register(bytes: &mut Bytes<'_>) -> Reg {
     Reg::new(bytes.u8() % 10).unwrap_or(Reg::R0)
 }
 
-fn immediate(bytes: &mut Bytes<'_>) -> i32 {
+pub(super) fn immediate(bytes: &mut Bytes<'_>) -> i32 {
     bytes.interesting().cast_signed()
 }
 
@@ -152,8 +154,9 @@ struct Outcome {
     entries: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
-/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel. Compiled code and the interpreter with its checks agree in everything, faults and fuel included; where the precise
-/// interpreter finds no fault, it agrees with both.
+/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel. Compiled code and the interpreter
+/// with its checks agree in everything, faults and fuel included; where the precise interpreter finds no fault, it
+/// agrees with both.
 pub fn ebpf(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let insns = arbitrary_program(&mut bytes);
