@@ -46,6 +46,7 @@ mod memlock;
 mod perf_buffer;
 mod pin;
 mod privileges;
+pub mod probe;
 mod prog;
 mod prog_info;
 mod ringbuf;
