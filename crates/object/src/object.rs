@@ -6,7 +6,7 @@ use std::fmt;
 use skep_isa::MapType;
 use skep_isa::ebpf::{self, DecodeError, Imm64, InsnIdx, Op};
 
-use crate::{MapIdx, MapSpec, ProgIdx, Program, Reference};
+use crate::{Extern, MapIdx, MapSpec, ProgIdx, Program, Reference};
 
 /// Programs, the maps they share and the licence they are under.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,6 +19,11 @@ pub struct Object {
     pub license: String,
     /// The type information that came with the programs (BTF, as in section `.BTF`); empty if there is none.
     pub btf: Vec<u8>,
+    /// What programs take from the running kernel, until [`resolve`](Self::resolve) has put it in.
+    pub externs: Vec<Extern>,
+    /// The release of the kernel that the programs were made for, as `KERNEL_VERSION` packs it (section `version`); 0
+    /// if they do not say. Only kernels before 5.0 compare it, for kprobes.
+    pub kernel_version: u32,
 }
 
 /// What is wrong with an object.

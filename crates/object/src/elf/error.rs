@@ -5,7 +5,7 @@ use std::fmt;
 use skep_btf::BtfError;
 use skep_isa::ebpf::InsnError;
 
-use crate::ObjectError;
+use crate::{AttachError, ObjectError};
 
 /// Why an object file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub enum ElfProblem {
     Code(InsnError),
     /// A jump out of its function; the distance.
     JumpOutside(i32),
-    /// A variable or function of the running kernel (`__ksym`).
-    KernelSymbol,
-    /// A setting of the running kernel (`__kconfig`).
-    Kconfig,
+    /// What is declared as the running kernel's cannot be; the reason.
+    Extern(&'static str),
+    /// The name of a section with code cannot be understood.
+    Section(AttachError),
     /// Defined nowhere.
     Undefined,
     /// A variable without a section (`-fcommon`).
@@ -156,14 +156,12 @@ impl fmt::Display for ElfProblem {
             Self::Unaligned => f.write_str("code must begin and end at a multiple of 8 bytes"),
             Self::Code(error) => error.fmt(f),
             Self::JumpOutside(distance) => write!(f, "a jump by {distance} leaves its function"),
-            Self::KernelSymbol => f.write_str(
-                "belongs to the running kernel (`__ksym`), which an object file cannot know; use a helper instead",
+            Self::Extern(problem) => f.write_str(problem),
+            Self::Section(error) => error.fmt(f),
+            Self::Undefined => f.write_str(
+                "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with \
+                 `__ksym` and compile with `-g`",
             ),
-            Self::Kconfig => f.write_str(
-                "is a setting of the running kernel (`__kconfig`), which an object file cannot know; use a `const \
-                 volatile` variable instead",
-            ),
-            Self::Undefined => f.write_str("is declared but defined nowhere; define it or link the objects first"),
             Self::Common => f.write_str("has no section; initialise it or compile with `-fno-common`"),
             Self::NoFunction(offset) => write!(f, "no function starts at the target, offset {offset:#x}"),
             Self::NoMap(offset) => write!(f, "no map starts at the target, offset {offset:#x}"),

@@ -84,6 +84,11 @@ impl Symbol<'_> {
         self.info >> 4 != 0
     }
 
+    /// Whether another file's definition comes first.
+    pub(super) const fn is_weak(&self) -> bool {
+        self.info >> 4 == 2
+    }
+
     /// Whether it names a function; assembly often gives no type to global labels.
     pub(super) const fn is_function(&self) -> bool {
         match self.info & 15 {
