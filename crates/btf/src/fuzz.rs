@@ -58,7 +58,7 @@ fn look(bytes: Vec<u8>) -> bool {
     let Ok(btf) = Btf::parse(bytes) else { return false };
     for id in btf.ids().chain([TypeId::VOID, TypeId(u32::MAX)]) {
         let name = btf.name(id);
-        if let (Ok(name), true) = (name, id != TypeId::VOID) {
+        if let Some(name) = name.ok().filter(|name| !name.is_empty()) {
             assert!(btf.find(name).is_some_and(|first| first <= id), "a type must be found by its name");
         }
         if let Ok(resolved) = btf.resolve(id) {

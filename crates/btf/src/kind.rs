@@ -12,7 +12,7 @@ impl TypeId {
 }
 
 /// Where a name starts in the string section; 0 is the empty name. [`Btf::string`](crate::Btf::string) reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NameOff(pub u32);
 
 /// A type taken apart.

@@ -34,6 +34,9 @@ mod ext;
 #[doc(hidden)]
 pub mod fuzz;
 mod kind;
+mod names;
+mod number;
+mod source;
 
 pub use blob::{Btf, MAX_DEPTH};
 pub use error::{BtfError, Problem};
@@ -42,3 +45,5 @@ pub use kind::{
     Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, NameOff, Param, SectionVar,
     TypeId, Vars,
 };
+pub use names::essential_name;
+pub use source::Source;
