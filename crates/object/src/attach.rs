@@ -158,7 +158,9 @@ impl AttachPoint {
                 let (name, offset) = with_offset(rest, side)?;
                 is_symbol(name, "").then(|| Self::Function { name: name.to_owned(), offset, side })?
             }
-            AttachWay::FunctionPattern => is_symbol(rest, "*?").then_some(Self::FunctionPattern { pattern: own, side })?,
+            AttachWay::FunctionPattern => {
+                is_symbol(rest, "*?").then_some(Self::FunctionPattern { pattern: own, side })?
+            }
             AttachWay::Syscall => is_symbol(rest, "").then_some(Self::Syscall { name: own, side })?,
             AttachWay::Binary => {
                 // A path may hold colons; a symbol does not, apart from pairs of them in names of other languages.
@@ -322,9 +324,15 @@ mod tests {
                 "uprobe//bin/sh:main+4",
                 AttachPoint::Binary { path: own("/bin/sh"), symbol: own("main"), offset: 4, side },
             ),
-            ("uprobe.s/libc.so.6:0x1f", AttachPoint::Binary { path: own("libc.so.6"), symbol: own(""), offset: 31, side }),
+            (
+                "uprobe.s/libc.so.6:0x1f",
+                AttachPoint::Binary { path: own("libc.so.6"), symbol: own(""), offset: 31, side },
+            ),
             ("uprobe//a:b::c", AttachPoint::Binary { path: own("/a"), symbol: own("b::c"), offset: 0, side }),
-            ("uretprobe.multi.s//a:*", AttachPoint::BinaryPattern { path: own("/a"), pattern: own("*"), side: Side::Return }),
+            (
+                "uretprobe.multi.s//a:*",
+                AttachPoint::BinaryPattern { path: own("/a"), pattern: own("*"), side: Side::Return },
+            ),
             ("usdt//a:p:n", AttachPoint::Usdt { path: own("/a"), provider: own("p"), name: own("n") }),
             ("tp/sched/sched_switch", AttachPoint::Tracepoint { category: own("sched"), name: own("sched_switch") }),
             ("raw_tp.w/x", AttachPoint::RawTracepoint(own("x"))),

@@ -36,6 +36,7 @@ pub mod fuzz;
 mod map;
 mod object;
 mod program;
+mod resolve;
 
 pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
@@ -43,3 +44,4 @@ pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
 pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};
+pub use resolve::{BAD_RELOCATION, KernelData, KernelInfo, MISSING_FUNCTION, Missing, Module, Resolved};

@@ -76,6 +76,26 @@ pub enum ObjectError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Something that only the kernel has cannot be had from it.
+    Extern {
+        /// Its name.
+        name: String,
+        /// The reason and what may help.
+        problem: String,
+    },
+    /// An instruction cannot be fitted to the kernel's types.
+    Relocation {
+        /// Name of the program.
+        program: String,
+        /// The instruction.
+        at: InsnIdx,
+        /// What it asks for.
+        what: String,
+        /// The reason.
+        problem: String,
+    },
+    /// The type information is damaged.
+    Types(String),
     /// An entry refers to something that it cannot refer to.
     Reference {
         /// Name of the map.
@@ -100,6 +120,11 @@ impl fmt::Display for ObjectError {
             Self::TooManyEntries { map, found, max_entries } => {
                 write!(f, "map `{map}`: {found} entries do not fit; raise max_entries ({max_entries})")
             }
+            Self::Extern { name, problem } => write!(f, "`{name}`: {problem}"),
+            Self::Relocation { program, at, what, problem } => {
+                write!(f, "program `{program}`, instruction {at}, {what}: {problem}")
+            }
+            Self::Types(problem) => write!(f, "the type information is damaged: {problem}"),
             Self::Inner { map, problem } => write!(f, "map `{map}`: {problem}"),
             Self::Reference { map, entry, problem } => write!(f, "map `{map}`: entry {entry} {problem}"),
         }

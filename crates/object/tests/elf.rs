@@ -190,8 +190,14 @@ fn wrong_references_are_located() {
     assert!(read(&refer(2, 1, load)).is_ok());
     let at = "section `xdp`, offset 0x0, `it`:";
     let cases = [
-        (refer(0, 1, load), "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`"),
-        (refer(0, 10, "call pc-1\nexit\n"), "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`"),
+        (
+            refer(0, 1, load),
+            "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`",
+        ),
+        (
+            refer(0, 10, "call pc-1\nexit\n"),
+            "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`",
+        ),
         (refer(0xfff2, 1, load), "has no section; initialise it or compile with `-fno-common`"),
         (refer(2, 4, load), "a relocation of type 4 has no meaning here"),
         (refer(2, 1, "r0 = 0\nexit\n"), "a relocation of type 1 has no meaning here"),

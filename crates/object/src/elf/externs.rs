@@ -124,9 +124,7 @@ fn config_form(btf: &Btf, ty: TypeId) -> Result<Option<ConfigForm>, ElfError> {
             2 | 4 | 8 => Some(ConfigForm::Int { size: int.size as u8, signed: int.signed }),
             _ => None,
         },
-        Kind::Enum(values) => {
-            (values.size == 4 && btf.name(id)? == "libbpf_tristate").then_some(ConfigForm::Tristate)
-        }
+        Kind::Enum(values) => (values.size == 4 && btf.name(id)? == "libbpf_tristate").then_some(ConfigForm::Tristate),
         Kind::Array(array) => {
             let chars = matches!(btf.resolved(array.element)?, Kind::Int(int) if int.size == 1 && !int.bool);
             (chars && array.len != 0).then_some(ConfigForm::Text { size: array.len })

@@ -17,7 +17,6 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<(
         Some(btf) => sections_of(btf)?,
         None => HashMap::new(),
     };
-    let mut layouts = Vec::new();
     for index in 0..context.file.sections.len() {
         let section = &context.file.sections[index];
         if section.is_code() {
@@ -36,18 +35,31 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<(
         }
         let ty = types.get(section.name).copied();
         map.value_type = ty.map(|ty| ty.0);
-        let variables = variables(context, index, ty)?;
-        if let Some(ty) = ty {
-            let places = variables.iter().filter_map(|variable| Some((variable.ty?, variable.offset, variable.size)));
-            layouts.push(SectionLayout { section: ty.0, size, vars: places.collect() });
-        }
-        map.purpose = Purpose::Variables(without_declarations(context, variables));
+        map.purpose = Purpose::Variables(without_declarations(context, variables(context, index, ty)?));
         context.roles[index] = Role::Data(object.add_map(map));
     }
+    let layouts = layouts(context, &types)?;
     if !layouts.is_empty() {
         btf_edit::lay_out(&mut object.btf, &layouts);
     }
     Ok(())
+}
+
+/// Where the variables of all sections lie that the type information describes, those of maps and the licence included.
+fn layouts(context: &Context<'_>, types: &HashMap<&str, TypeId>) -> Result<Vec<SectionLayout>, ElfError> {
+    let mut layouts = Vec::new();
+    let mut seen = HashSet::new();
+    for (index, section) in context.file.sections.iter().enumerate() {
+        let Some(ty) = types.get(section.name).copied() else { continue };
+        let Ok(size) = u32::try_from(section.size) else { continue };
+        if !seen.insert(ty) {
+            continue;
+        }
+        let variables = variables(context, index, Some(ty))?;
+        let vars = variables.iter().filter_map(|variable| Some((variable.ty?, variable.offset, variable.size)));
+        layouts.push(SectionLayout { section: ty.0, size, vars: vars.collect() });
+    }
+    Ok(layouts)
 }
 
 /// Which of the three kinds of variables a section holds.

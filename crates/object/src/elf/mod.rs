@@ -102,7 +102,15 @@ impl Object {
                 symbols_of.entry(section).or_default().push(*symbol);
             }
         }
-        let mut context = Context { file, btf, roles, symbols_of, map_places: Vec::new(), externs: HashMap::new(), kinds: Vec::new() };
+        let mut context = Context {
+            file,
+            btf,
+            roles,
+            symbols_of,
+            map_places: Vec::new(),
+            externs: HashMap::new(),
+            kinds: Vec::new(),
+        };
         let with_entries = maps::define(&mut context, &mut object)?;
         globals::define(&mut context, &mut object)?;
         context.externs = externs::declare(&context, &mut object)?;
