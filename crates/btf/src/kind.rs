@@ -81,6 +81,34 @@ pub enum Kind<'a> {
     Enum64(Enum<'a>),
 }
 
+impl Kind<'_> {
+    /// The name of the kind as bpftool writes it and the constants `BTF_KIND_*` have it: `STRUCT`, `FUNC_PROTO`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Void => "VOID",
+            Self::Int(_) => "INT",
+            Self::Ptr(_) => "PTR",
+            Self::Array(_) => "ARRAY",
+            Self::Struct(_) => "STRUCT",
+            Self::Union(_) => "UNION",
+            Self::Enum(_) => "ENUM",
+            Self::Fwd { .. } => "FWD",
+            Self::Typedef(_) => "TYPEDEF",
+            Self::Volatile(_) => "VOLATILE",
+            Self::Const(_) => "CONST",
+            Self::Restrict(_) => "RESTRICT",
+            Self::Func { .. } => "FUNC",
+            Self::FuncProto(_) => "FUNC_PROTO",
+            Self::Var { .. } => "VAR",
+            Self::Datasec { .. } => "DATASEC",
+            Self::Float { .. } => "FLOAT",
+            Self::DeclTag(_) => "DECL_TAG",
+            Self::TypeTag(_) => "TYPE_TAG",
+            Self::Enum64(_) => "ENUM64",
+        }
+    }
+}
+
 /// An integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Int {

@@ -29,6 +29,8 @@
 
 mod blob;
 mod bytes;
+mod c;
+pub mod core;
 mod error;
 mod ext;
 #[doc(hidden)]
@@ -36,9 +38,11 @@ pub mod fuzz;
 mod kind;
 mod names;
 mod number;
+mod raw;
 mod source;
 
 pub use blob::{Btf, MAX_DEPTH};
+pub use c::CPrinter;
 pub use error::{BtfError, Problem};
 pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
 pub use kind::{
@@ -46,4 +50,5 @@ pub use kind::{
     TypeId, Vars,
 };
 pub use names::essential_name;
+pub use raw::RawType;
 pub use source::Source;
