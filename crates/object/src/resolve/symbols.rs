@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use skep_btf::core::types_are_compatible;
 use skep_btf::{Btf, Kind, TypeId, essential_name};
 use skep_isa::ebpf::{Callee, Imm64, Insn, Op};
 
@@ -82,7 +83,10 @@ impl<'k> Finder<'k> {
             Ok(Kind::Func { proto, .. }) => proto,
             _ => TypeId::VOID,
         };
-        if !compatible(local, TypeId(ty), &btf, there) {
+        let broken = |error: skep_btf::BtfError| error.to_string();
+        let (here, there) = (local.resolve(TypeId(ty)).map_err(broken)?, btf.resolve(there).map_err(broken)?);
+        let same = types_are_compatible(local, here, &btf, there).map_err(broken)?;
+        if !same {
             // A weak function of another type is like none: the program has another way.
             if external.weak && matches!(external.kind, ExternKind::Function { .. }) {
                 return Ok(Symbol::Missing);
@@ -163,8 +167,4 @@ pub(super) fn put(insns: &mut [Insn], at: usize, symbol: Symbol, index: usize) -
     let new = std::iter::once(encoded.first).chain(encoded.second);
     insns.iter_mut().skip(at).zip(new).for_each(|(slot, new)| *slot = new);
     Ok(())
-}
-
-fn compatible(_: &Btf, _: TypeId, _: &Btf, _: TypeId) -> bool {
-    true
 }

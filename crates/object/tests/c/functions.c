@@ -101,8 +101,3 @@ SEC("tc") int lock(void *ctx)
     spin_unlock(&value->lock);
     return 0;
 }
-
-SEC("?tc") int left_out(void *ctx)
-{
-    return middle(4);
-}

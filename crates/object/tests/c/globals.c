@@ -10,7 +10,6 @@ static volatile u64 last;
 u8 byte __hidden;
 u64 fallback __weak = 5;
 u32 named SEC(".data.named") = 900;
-u32 empty SEC(".bss.extra");
 const volatile u32 more SEC(".rodata.more") = 11;
 
 SEC("tc") int variables(void *ctx)
@@ -20,6 +19,5 @@ SEC("tc") int variables(void *ctx)
     calls += table[3];
     byte++;
     fallback++;
-    empty += named;
     return limit + total + named + zeros[2] + more + calls;
 }

@@ -1,13 +1,15 @@
 // Symbols of the kernel: addresses, variables, functions, and those that it does not have.
 #include "skep.h"
 
-struct task_struct;
+struct task_struct {
+    int pid;
+} __core;
 struct rq {
     u32 nr_running;
 } __core;
 
 extern const void bpf_link_fops __ksym __weak;
-extern const void init_task __ksym;
+extern const void schedule __ksym;
 extern const void of_no_kernel __ksym __weak;
 extern const struct rq runqueues __ksym;
 extern const int bpf_prog_active __ksym;
@@ -23,7 +25,7 @@ int active;
 
 SEC("tp_btf/sched_switch") int symbols(void *ctx)
 {
-    address = (u64)&init_task + (u64)&bpf_link_fops;
+    address = (u64)&schedule + (u64)&bpf_link_fops;
     none = (u64)&of_no_kernel;
     if (&missing_variable)
         none += missing_variable;
