@@ -37,6 +37,7 @@ mod map;
 mod object;
 mod program;
 mod resolve;
+mod write;
 
 pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};

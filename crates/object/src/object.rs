@@ -96,6 +96,8 @@ pub enum ObjectError {
     },
     /// The type information is damaged.
     Types(String),
+    /// A file cannot say this.
+    Write(String),
     /// An entry refers to something that it cannot refer to.
     Reference {
         /// Name of the map.
@@ -124,6 +126,7 @@ impl fmt::Display for ObjectError {
             Self::Relocation { program, at, what, problem } => {
                 write!(f, "program `{program}`, instruction {at}, {what}: {problem}")
             }
+            Self::Write(problem) => write!(f, "cannot be written as a file: {problem}"),
             Self::Types(problem) => write!(f, "the type information is damaged: {problem}"),
             Self::Inner { map, problem } => write!(f, "map `{map}`: {problem}"),
             Self::Reference { map, entry, problem } => write!(f, "map `{map}`: entry {entry} {problem}"),

@@ -140,8 +140,16 @@ impl Definition {
             },
             "key_size" => set_size("key", &mut spec.key_size, number(btf, member)?)?,
             "value_size" => set_size("value", &mut spec.value_size, number(btf, member)?)?,
-            "key" => set_size("key", &mut spec.key_size, btf.size_of(target(btf, member)?)?)?,
-            "value" => set_size("value", &mut spec.value_size, btf.size_of(target(btf, member)?)?)?,
+            "key" => {
+                let ty = target(btf, member)?;
+                spec.key_type = Some(ty.0);
+                set_size("key", &mut spec.key_size, btf.size_of(ty)?)?;
+            }
+            "value" => {
+                let ty = target(btf, member)?;
+                spec.value_type = Some(ty.0);
+                set_size("value", &mut spec.value_size, btf.size_of(ty)?)?;
+            }
             "values" => {
                 set_size("value", &mut spec.value_size, 4)?;
                 self.values = Some(u64::from(member.bit_offset / 8));
@@ -164,6 +172,12 @@ impl Definition {
         }
         Ok(())
     }
+}
+
+/// Reads the definition of a map by its type, and where its entries start relative to it.
+pub(crate) fn read_definition(btf: &Btf, name: &str, ty: TypeId) -> Result<(MapSpec, Option<u64>), ElfError> {
+    let definition = Definition::read(btf, name, ty, true)?;
+    Ok((definition.spec, definition.values))
 }
 
 /// Sets a size that may be given twice if both agree.

@@ -23,6 +23,7 @@ use std::collections::HashMap;
 use skep_btf::Btf;
 
 pub use error::{ElfError, ElfProblem};
+pub(crate) use maps::read_definition;
 pub use sections::{SectionKind, section_kind};
 
 use code::Functions;
@@ -85,6 +86,9 @@ impl Object {
     pub fn from_elf(bytes: &[u8]) -> Result<Self, ElfError> {
         let file = File::parse(bytes)?;
         let mut object = Self::new(&license(&file)?);
+        if let Some(version) = file.section("version").and_then(|section| section.data.first_chunk()) {
+            object.kernel_version = u32::from_le_bytes(*version);
+        }
         if let Some(section) = file.sections.iter().find(|section| section.name.starts_with(".struct_ops")) {
             return Err(ElfError::in_section(section.name, ElfProblem::StructOps));
         }

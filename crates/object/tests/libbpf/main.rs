@@ -12,3 +12,20 @@ fn instructions_are_libbpfs() {
         oracle::compare(name, &bytes, Object::from_elf(&bytes).unwrap_or_else(|error| panic!("{name}: {error}")));
     }
 }
+
+/// What we write is read back as it was, and libbpf makes the same programs of it.
+#[test]
+fn written_files_are_the_same_object() {
+    for name in skep_testkit::clang::SOURCES {
+        let Some(bytes) = oracle::object(name) else { return };
+        let object = Object::from_elf(&bytes).unwrap();
+        let file = object.to_elf().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let again = Object::from_elf(&file).unwrap_or_else(|error| panic!("{name}: {error}"));
+        for (one, other) in object.programs.iter().zip(&again.programs) {
+            assert_eq!(one, other, "{name}");
+        }
+        assert_eq!(object.maps, again.maps, "{name}");
+        assert!(object == again, "{name}");
+        oracle::compare(name, &file, object);
+    }
+}
