@@ -176,7 +176,7 @@ impl Btf {
     }
 
     /// The bytes of a string and where they begin.
-    fn string_bytes(&self, name: NameOff) -> Result<(&[u8], usize), BtfError> {
+    pub(crate) fn string_bytes(&self, name: NameOff) -> Result<(&[u8], usize), BtfError> {
         if let (Some(base), true) = (&self.base, name.0 < self.first_string) {
             return base.string_bytes(name);
         }
@@ -192,6 +192,11 @@ impl Btf {
     /// Length of the strings with those of the base.
     pub(crate) fn strings_len(&self) -> u32 {
         self.first_string + self.strings.len() as u32
+    }
+
+    /// The strings of this blob and the offset of the first one.
+    pub(crate) fn own_strings(&self) -> (u32, &[u8]) {
+        (self.first_string, self.bytes().get(self.strings.clone()).unwrap_or_default())
     }
 
     /// The name of a type, empty for void and for anonymous ones.

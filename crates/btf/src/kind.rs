@@ -159,6 +159,16 @@ impl Linkage {
             other => Self::Other(other),
         }
     }
+
+    /// The number in the blob.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Static => 0,
+            Self::Global => 1,
+            Self::Extern => 2,
+            Self::Other(number) => number,
+        }
+    }
 }
 
 /// A structure or union.

@@ -28,6 +28,7 @@
 //! * Little-endian blobs only; a big-endian one is told apart and refused.
 
 mod blob;
+mod build;
 mod bytes;
 mod c;
 pub mod core;
@@ -42,6 +43,7 @@ mod raw;
 mod source;
 
 pub use blob::{Btf, MAX_DEPTH};
+pub use build::{BtfBuilder, BuildError, IdMap, NewMember, NewType};
 pub use c::CPrinter;
 pub use error::{BtfError, Problem};
 pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
