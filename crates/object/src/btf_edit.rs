@@ -15,11 +15,11 @@ pub(crate) struct SectionLayout {
 /// Numbers of kinds, `BTF_KIND_*` of `linux/btf.h`.
 pub(crate) mod kind {
     pub(crate) const INT: u32 = 1;
+    pub(crate) const PTR: u32 = 2;
     pub(crate) const ARRAY: u32 = 3;
     pub(crate) const STRUCT: u32 = 4;
     pub(crate) const UNION: u32 = 5;
     pub(crate) const ENUM: u32 = 6;
-    pub(crate) const FUNC: u32 = 12;
     pub(crate) const FUNC_PROTO: u32 = 13;
     pub(crate) const VAR: u32 = 14;
     pub(crate) const DATASEC: u32 = 15;
@@ -74,7 +74,9 @@ pub(crate) fn lay_out(bytes: &mut [u8], layouts: &[SectionLayout]) {
     let records = records(bytes);
     for layout in layouts {
         let record = (layout.section as usize).checked_sub(1).and_then(|index| records.get(index));
-        let Some(record) = record.filter(|record| record.kind == kind::DATASEC) else { continue };
+        // A linker has filled it in already, and its variables may have namesakes.
+        let empty = |record: &&Record| record.kind == kind::DATASEC && word(bytes, record.at + 8) == 0;
+        let Some(record) = record.filter(empty) else { continue };
         set_word(bytes, record.at + 8, layout.size);
         let start = record.at + 12;
         let places: HashMap<u32, (u32, u32)> =
@@ -93,4 +95,31 @@ pub(crate) fn lay_out(bytes: &mut [u8], layouts: &[SectionLayout]) {
             }
         }
     }
+}
+
+/// The same blob with pointers to nothing in place of sections: the numbers of all other types stay.
+pub(crate) fn without_sections(bytes: &[u8]) -> Vec<u8> {
+    let header = word(bytes, 4) as usize;
+    let part = |offset: usize, len: usize| {
+        let start = header.saturating_add(word(bytes, offset) as usize);
+        let end = start.saturating_add(word(bytes, len) as usize).min(bytes.len());
+        bytes.get(start..end).unwrap_or_default()
+    };
+    let end = header.saturating_add(word(bytes, 8) as usize).saturating_add(part(8, 12).len());
+    let records = records(bytes);
+    let mut types = Vec::new();
+    for (index, record) in records.iter().enumerate() {
+        let next = records.get(index + 1).map_or(end, |next| next.at);
+        match record.kind {
+            kind::DATASEC => types.extend([0, kind::PTR << 24, 0].iter().flat_map(|word: &u32| word.to_le_bytes())),
+            _ => types.extend_from_slice(bytes.get(record.at..next).unwrap_or_default()),
+        }
+    }
+    let strings = part(16, 20);
+    let mut blob = bytes.get(..4).unwrap_or_default().to_vec();
+    let len = types.len() as u32;
+    for number in [24, 0, len, len, strings.len() as u32] {
+        blob.extend_from_slice(&number.to_le_bytes());
+    }
+    [&blob[..], &types, strings].concat()
 }

@@ -33,6 +33,7 @@ mod elf;
 mod externs;
 #[doc(hidden)]
 pub mod fuzz;
+mod link;
 mod map;
 mod object;
 mod program;
@@ -42,6 +43,7 @@ mod write;
 pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
 pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
+pub use link::{LinkError, LinkProblem, link_elf};
 pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};

@@ -83,27 +83,27 @@ pub enum ElfProblem {
 
 impl ElfError {
     /// An error about the whole file.
-    pub(super) const fn new(problem: ElfProblem) -> Self {
+    pub(crate) const fn new(problem: ElfProblem) -> Self {
         Self { section: None, symbol: None, offset: None, problem }
     }
 
     /// An error at an offset of the file.
-    pub(super) const fn at_file(offset: u64, problem: ElfProblem) -> Self {
+    pub(crate) const fn at_file(offset: u64, problem: ElfProblem) -> Self {
         Self { section: None, symbol: None, offset: Some(offset), problem }
     }
 
     /// An error about a section.
-    pub(super) fn in_section(section: &str, problem: ElfProblem) -> Self {
+    pub(crate) fn in_section(section: &str, problem: ElfProblem) -> Self {
         Self { section: Some(section.to_owned()), ..Self::new(problem) }
     }
 
     /// The same at an offset of its section.
-    pub(super) fn at(self, offset: u64) -> Self {
+    pub(crate) fn at(self, offset: u64) -> Self {
         Self { offset: Some(offset), ..self }
     }
 
     /// The same about a symbol, unless it has no name.
-    pub(super) fn about(self, symbol: &str) -> Self {
+    pub(crate) fn about(self, symbol: &str) -> Self {
         if symbol.is_empty() { self } else { Self { symbol: Some(symbol.to_owned()), ..self } }
     }
 }

@@ -12,7 +12,7 @@ mod code;
 mod debug;
 mod error;
 mod externs;
-mod file;
+pub(crate) mod file;
 mod globals;
 mod link;
 mod maps;

@@ -9,7 +9,7 @@
 mod code;
 pub(crate) mod file;
 mod maps;
-mod types;
+pub(crate) mod types;
 
 use std::collections::{HashMap, HashSet};
 

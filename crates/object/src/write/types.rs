@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::btf_edit::{kind, word};
 
 /// A blob that grows.
-pub(super) struct Types {
+pub(crate) struct Types {
     types: Vec<u8>,
     /// Number of types so far.
     count: u32,
@@ -17,7 +17,7 @@ pub(super) struct Types {
 
 impl Types {
     /// Starts from a blob that was opened before, or from nothing.
-    pub(super) fn new(blob: &[u8]) -> Self {
+    pub(crate) fn new(blob: &[u8]) -> Self {
         let header = word(blob, 4) as usize;
         let part = |offset: usize, len: usize| {
             let start = header.saturating_add(word(blob, offset) as usize);
@@ -43,7 +43,7 @@ impl Types {
     }
 
     /// Where a text starts among the strings.
-    pub(super) fn name(&mut self, text: &str) -> u32 {
+    pub(crate) fn name(&mut self, text: &str) -> u32 {
         if let Some(place) = self.places.get(text.as_bytes()) {
             return *place;
         }
@@ -72,17 +72,17 @@ impl Types {
         int
     }
 
-    pub(super) fn pointer(&mut self, target: u32) -> u32 {
+    pub(crate) fn pointer(&mut self, target: u32) -> u32 {
         self.add(&[0, 2 << 24, target])
     }
 
-    pub(super) fn array(&mut self, element: u32, len: u32) -> u32 {
+    pub(crate) fn array(&mut self, element: u32, len: u32) -> u32 {
         let int = self.int();
         self.add(&[0, kind::ARRAY << 24, 0, element, int, len])
     }
 
     /// A type that spells a number: `int (*)[NUMBER]`, or an enumeration for what does not fit in 32 bits.
-    pub(super) fn number(&mut self, number: u64) -> u32 {
+    pub(crate) fn number(&mut self, number: u64) -> u32 {
         if let Ok(number) = u32::try_from(number) {
             let int = self.int();
             let array = self.array(int, number);
@@ -93,7 +93,7 @@ impl Types {
     }
 
     /// A structure without name: names, types and sizes in bytes of its members.
-    pub(super) fn structure(&mut self, members: &[(&str, u32, u32)]) -> (u32, u32) {
+    pub(crate) fn structure(&mut self, members: &[(&str, u32, u32)]) -> (u32, u32) {
         let mut words = vec![0, kind::STRUCT << 24 | members.len() as u32, 0];
         let mut size = 0;
         for (name, ty, bytes) in members {
@@ -106,7 +106,7 @@ impl Types {
     }
 
     /// A prototype of a function with a pointer to its context.
-    pub(super) fn program(&mut self) -> u32 {
+    pub(crate) fn program(&mut self) -> u32 {
         let int = self.int();
         let pointer = self.pointer(0);
         let name = self.name("ctx");
@@ -114,13 +114,13 @@ impl Types {
     }
 
     /// A global variable.
-    pub(super) fn variable(&mut self, name: &str, ty: u32) -> u32 {
+    pub(crate) fn variable(&mut self, name: &str, ty: u32) -> u32 {
         let name = self.name(name);
         self.add(&[name, kind::VAR << 24, ty, 1])
     }
 
     /// A section with variables: number, offset and size of each.
-    pub(super) fn section(&mut self, name: &str, size: u32, vars: &[(u32, u32, u32)]) -> u32 {
+    pub(crate) fn section(&mut self, name: &str, size: u32, vars: &[(u32, u32, u32)]) -> u32 {
         let name = self.name(name);
         let mut words = vec![name, kind::DATASEC << 24 | vars.len() as u32, size];
         words.extend(vars.iter().flat_map(|(ty, offset, size)| [*ty, *offset, *size]));
@@ -128,7 +128,7 @@ impl Types {
     }
 
     /// Gives a section another name, so that loaders take the new one of that name.
-    pub(super) fn rename(&mut self, blob: &[u8], ty: u32, name: &str) {
+    pub(crate) fn rename(&mut self, blob: &[u8], ty: u32, name: &str) {
         let name = self.name(name);
         let header = (word(blob, 4) + word(blob, 8)) as usize;
         let record = crate::btf_edit::records(blob).get(ty as usize - 1).copied();
@@ -138,7 +138,7 @@ impl Types {
     }
 
     /// The blob; empty if it has no types and no names.
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         if self.types.is_empty() && self.strings.len() <= 1 {
             return Vec::new();
         }
@@ -153,15 +153,15 @@ impl Types {
 
 /// The content of `.BTF.ext`: for each section the records about functions, lines and relocations.
 #[derive(Default)]
-pub(super) struct Extra {
-    pub(super) functions: Vec<(u32, Vec<[u32; 2]>)>,
-    pub(super) lines: Vec<(u32, Vec<[u32; 4]>)>,
-    pub(super) relocations: Vec<(u32, Vec<[u32; 4]>)>,
+pub(crate) struct Extra {
+    pub(crate) functions: Vec<(u32, Vec<[u32; 2]>)>,
+    pub(crate) lines: Vec<(u32, Vec<[u32; 4]>)>,
+    pub(crate) relocations: Vec<(u32, Vec<[u32; 4]>)>,
 }
 
 impl Extra {
     /// The bytes; empty if there is nothing to say.
-    pub(super) fn build(&self) -> Vec<u8> {
+    pub(crate) fn build(&self) -> Vec<u8> {
         let parts = [part(&self.functions), part(&self.lines), part(&self.relocations)];
         if parts.iter().all(Vec::is_empty) {
             return Vec::new();

@@ -173,3 +173,24 @@ fn read_programs(text: &str) -> Vec<Loaded> {
     }
     programs
 }
+
+/// Links files with libbpf; `None` with a note if bpftool is missing.
+#[track_caller]
+pub fn link(files: &[(&str, &[u8])]) -> Option<Vec<u8>> {
+    let directory = tempfile::tempdir().unwrap();
+    let out = directory.path().join("linked.o");
+    let mut command = Command::new("bpftool");
+    let path = std::env::var("PATH").unwrap_or_default();
+    command.env("PATH", format!("{path}:/usr/sbin:/sbin")).args(["gen", "object"]).arg(&out);
+    for (name, bytes) in files {
+        let path = directory.path().join(format!("{name}.o"));
+        std::fs::write(&path, bytes).unwrap();
+        command.arg(path);
+    }
+    let Ok(output) = command.output() else {
+        skip("bpftool is not installed");
+        return None;
+    };
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(std::fs::read(out).unwrap())
+}
