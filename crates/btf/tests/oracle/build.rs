@@ -77,7 +77,7 @@ fn merged_objects_have_the_types_that_bpftool_leaves() {
     let [one, other] = ["shapes.c", "other.c"].map(Compiled::new);
     let linked = one.path("linked");
     run(Command::new("bpftool").args(["gen", "object"]).arg(&linked).args([one.path("object"), other.path("object")]));
-    let theirs = counts(&bpftool_dump(&linked, "raw", None));
+    let mut theirs = counts(&bpftool_dump(&linked, "raw", None));
     let mut builder = BtfBuilder::new();
     let (first, second) = (one.btf(), other.btf());
     builder.append(&first).unwrap();
@@ -89,6 +89,13 @@ fn merged_objects_have_the_types_that_bpftool_leaves() {
     let btf = Btf::parse(bytes.clone()).unwrap();
     std::fs::write(one.path("merged"), bytes).unwrap();
     let ours = counts(&bpftool_dump(&one.path("merged"), "raw", None));
+    // Releases of bpftool before 7.2 leave declarations next to their only definition, and pointers to them.
+    let declared: Vec<String> = theirs.keys().filter(|key| key.starts_with("FWD")).cloned().collect();
+    for key in declared.iter().filter(|key| !ours.contains_key(*key)) {
+        assert!(ours.contains_key(&key.replace("FWD", "STRUCT")), "{key}");
+        theirs.remove(key);
+        *theirs.get_mut("PTR '(anon)'").unwrap() -= 1;
+    }
     assert_eq!(ours, theirs);
     // The map leads to the same types.
     for id in second.ids() {
