@@ -14,6 +14,7 @@ mod error;
 mod externs;
 pub(crate) mod file;
 mod globals;
+mod legacy;
 mod link;
 mod maps;
 mod sections;

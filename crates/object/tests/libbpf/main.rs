@@ -3,7 +3,9 @@
 
 mod oracle;
 
-use skep_object::{Object, link_elf};
+use skep_isa::ebpf::{Op, Reg, assemble};
+use skep_isa::{AttachType, MapType, ProgType};
+use skep_object::{MapSpec, Object, Program, Purpose, Reference, Variable, link_elf};
 
 #[test]
 fn instructions_are_libbpfs() {
@@ -56,4 +58,70 @@ fn linked_files_are_libbpfs() {
     // Objects can be linked as well: a file with one object inside is that object.
     let alone = Object::link(&[&object]).unwrap();
     assert_eq!(alone, object);
+}
+
+/// The kernel takes what we write through bpftool, and the type information of resolved objects.
+#[test]
+fn the_kernel_takes_what_we_make() {
+    for name in ["maps", "globals", "functions", "kconfig", "ksyms", "core"] {
+        let Some(bytes) = oracle::object(name) else { return };
+        let mut object = Object::from_elf(&bytes).unwrap();
+        let file = object.to_elf().unwrap();
+        oracle::load_with_bpftool(name, &file);
+        let resolved = object.resolve(oracle::kernel()).unwrap();
+        oracle::load_types(&resolved.btf).unwrap_or_else(|reason| panic!("{name}: {reason}"));
+        assert!(!object.is_unresolved());
+    }
+    let refused = oracle::load_types(&[0x9f, 0xeb, 1, 0, 24]);
+    assert!(refused.is_err() || !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin));
+}
+
+/// An object that no compiler has made, without any type information.
+#[test]
+fn the_kernel_takes_objects_of_our_own() {
+    let mut object = Object::new("GPL");
+    let flags = MapSpec::new("counts", MapType::Array, 4, 8, 3);
+    let counts = object.add_map(flags);
+    let mut outer = MapSpec::new("outer", MapType::ArrayOfMaps, 4, 4, 2);
+    outer.inner = Some(Box::new(object.maps[0].clone()));
+    outer.references = vec![(1, Reference::Map(counts))];
+    let outer = object.add_map(outer);
+    let mut variables = MapSpec::new(".data", MapType::Array, 4, 8, 1);
+    variables.contents = vec![(vec![0; 4], vec![1, 0, 0, 0, 2, 0, 0, 0])];
+    variables.purpose = Purpose::Variables(vec![Variable {
+        name: "second".to_owned(),
+        offset: 4,
+        size: 4,
+        global: true,
+        weak: false,
+        ty: None,
+    }]);
+    let variables = object.add_map(variables);
+    let mut insns = Vec::new();
+    for value in [counts.load(), outer.load(), variables.load_value(4)] {
+        Op::LoadImm { dst: Reg::R1, value }.emit(&mut insns);
+    }
+    insns.extend(assemble("r0 = *(u32 *)(r1 + 0)\ncall pc+1\nexit\nr0 = 5\nexit\n").unwrap());
+    let mut program = Program::new("ours", ProgType::Xdp, insns);
+    program.attach_type = Some(AttachType::Xdp);
+    object.add_program(program);
+    let file = object.to_elf().unwrap();
+    oracle::load_with_bpftool("ours", &file);
+    let again = Object::from_elf(&file).unwrap();
+    assert_eq!(again.programs[0].insns, object.programs[0].insns);
+    assert_eq!(again.programs[0].section, "xdp");
+    for (one, other) in again.maps.iter().zip(&object.maps) {
+        let strip = |map: &MapSpec| MapSpec { inner: None, ..map.clone() };
+        assert_eq!(strip(one), strip(other));
+    }
+    let second = again.to_elf().unwrap();
+    assert_eq!(Object::from_elf(&second), Ok(again), "what was read is written as it was");
+    // What a file cannot say is refused by name.
+    object.maps[0].contents = vec![(vec![0; 4], vec![0; 8])];
+    let message = object.to_elf().unwrap_err().to_string();
+    assert!(message.contains("map `counts`: a file cannot give first contents"), "{message}");
+    object.maps[0].contents.clear();
+    object.programs[0].flags = skep_object::ProgFlags(1 << 20);
+    let message = object.to_elf().unwrap_err().to_string();
+    assert!(message.contains("program `ours`: no section's name stands for type xdp"), "{message}");
 }

@@ -140,15 +140,20 @@ fn libbpf(name: &str, file: &[u8]) -> Option<Vec<Loaded>> {
 
 #[track_caller]
 fn build_shim(directory: &Path) -> Option<PathBuf> {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libbpf/shim.c");
-    let shim = directory.join("shim.so");
-    let mut command = Command::new("cc");
-    let Ok(output) = command.args(["-shared", "-fPIC", "-O1", "-o"]).arg(&shim).arg(source).arg("-ldl").output() else {
+    build(directory, "shim.c", &["-shared", "-fPIC", "-ldl"])
+}
+
+/// Compiles a source of this directory; `None` with a note if there is no compiler.
+#[track_caller]
+fn build(directory: &Path, source: &str, options: &[&str]) -> Option<PathBuf> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/libbpf").join(source);
+    let out = directory.join("out");
+    let Ok(output) = Command::new("cc").args(["-O1", "-o"]).arg(&out).arg(source).args(options).output() else {
         skip("cc is not installed");
         return None;
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    Some(shim)
+    Some(out)
 }
 
 fn read_programs(text: &str) -> Vec<Loaded> {
@@ -193,4 +198,51 @@ pub fn link(files: &[(&str, &[u8])]) -> Option<Vec<u8>> {
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(std::fs::read(out).unwrap())
+}
+
+/// Whether tests may load things; notes if not.
+#[track_caller]
+pub fn may_load() -> bool {
+    let may = skep_kernel::has_capability(skep_kernel::Capability::SysAdmin);
+    if !may {
+        skip("loading needs privileges");
+    }
+    may
+}
+
+/// Gives type information to the kernel; the reason if it refuses.
+#[track_caller]
+pub fn load_types(blob: &[u8]) -> Result<(), String> {
+    if !may_load() {
+        return Ok(());
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let Some(program) = build(directory.path(), "btf_load.c", &[]) else { return Ok(()) };
+    let path = directory.path().join("blob");
+    std::fs::write(&path, blob).unwrap();
+    let output = Command::new(program).arg(path).output().unwrap();
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stdout).into_owned()) }
+}
+
+/// Lets bpftool load a file for real, in a name space of its own, so that nothing stays.
+#[track_caller]
+pub fn load_with_bpftool(name: &str, file: &[u8]) {
+    if !may_load() {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("o.o");
+    std::fs::write(&path, file).unwrap();
+    let pins = directory.path().join("pins");
+    std::fs::create_dir(&pins).unwrap();
+    let script = "mount -t bpf none \"$2\" && bpftool -d prog loadall \"$1\" \"$2/o\"";
+    let path_variable = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new("unshare");
+    command.env("PATH", format!("{path_variable}:/usr/sbin:/sbin"));
+    let output = command.args(["-m", "sh", "-c", script, "sh"]).arg(&path).arg(&pins).output();
+    let Ok(output) = output else { return skip("unshare is not installed") };
+    let log = String::from_utf8_lossy(&output.stderr);
+    let end = log.lines().rev().take(60).collect::<Vec<_>>();
+    let end = end.into_iter().rev().collect::<Vec<_>>().join("\n");
+    assert!(output.status.success(), "{name}: {end}");
 }
