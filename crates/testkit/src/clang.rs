@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
-/// The sources that are objects on their own. The last two are also parts of one that is linked from them.
-pub const SOURCES: &[&str] = &["sections", "maps", "globals", "functions", "kconfig", "ksyms", "core"];
+/// The sources that are objects on their own. Kernels refuse the program of the last one on purpose.
+pub const SOURCES: &[&str] = &["sections", "maps", "globals", "functions", "kconfig", "ksyms", "core", "core_refused"];
 
 /// The sources that need each other: linked they are one object.
 pub const LINKED: &[&str] = &["link_a", "link_b"];

@@ -34,6 +34,7 @@ struct task_struct {
 // A flavour with another size of a member: loads have to change theirs.
 struct task_struct___wide {
     u64 pid;
+    u64 flags;
     u8 exit_state;
 } __core;
 
@@ -148,8 +149,7 @@ SEC("tp_btf/sched_switch") int accesses(u64 *ctx)
     struct task_struct___wide *wide = (void *)ctx[2];
     out[0] = task->pid;
     out[1] = task->group_leader->tgid;
-    out[2] = wide->exit_state;
-    out[3] = wide->pid;
+    out[2] = wide->flags;
     out[4] = (u64)task->tasks.next;
     return 0;
 }
