@@ -208,7 +208,7 @@ impl Btf {
             return Ok("");
         }
         let (blob, at) = self.position(id)?;
-        self.string(NameOff(u32_at(blob.bytes(), at, "a type")?))
+        blob.string(NameOff(u32_at(blob.bytes(), at, "a type")?))
     }
 
     /// The name of a type of this blob, empty if it cannot be read.
@@ -289,9 +289,8 @@ impl Btf {
             let rest = strings.get(own as usize..).unwrap_or_default();
             rest.get(name.len()) == Some(&0) && rest.starts_with(name)
         };
-        let named = (self.first..).zip(&self.index).filter(|(_, at)| {
-            u32_at(bytes, **at as usize, "a type").is_ok_and(is_name)
-        });
+        let named =
+            (self.first..).zip(&self.index).filter(|(_, at)| u32_at(bytes, **at as usize, "a type").is_ok_and(is_name));
         named.map(|(id, _)| TypeId(id)).find(|id| good(*id))
     }
 

@@ -36,11 +36,13 @@ mod error;
 mod ext;
 #[doc(hidden)]
 pub mod fuzz;
+mod fuzz_graph;
 mod kind;
 mod names;
 mod number;
 mod raw;
 mod source;
+mod value;
 
 pub use blob::{Btf, MAX_DEPTH};
 pub use build::{BtfBuilder, BuildError, IdMap, NewMember, NewType};
@@ -54,3 +56,4 @@ pub use kind::{
 pub use names::essential_name;
 pub use raw::RawType;
 pub use source::Source;
+pub use value::{Value, ValueError};

@@ -121,8 +121,7 @@ impl Graph {
                 continue;
             }
             let mut first = HashMap::new();
-            let mut chosen: Vec<usize> =
-                (0..classes.len()).map(|id| *first.entry(classes[id]).or_insert(id)).collect();
+            let mut chosen: Vec<usize> = (0..classes.len()).map(|id| *first.entry(classes[id]).or_insert(id)).collect();
             for (declaration, definitions) in &declarations {
                 if let Some(definition) = definitions.first() {
                     chosen[*declaration] = chosen[*definition];

@@ -37,7 +37,9 @@ impl fmt::Display for BuildError {
             Self::Offset(offset) => {
                 write!(f, "offset {offset}: in a structure with bit fields offsets must be below {} bits", 1 << 24)
             }
-            Self::Value(value) => write!(f, "{value} does not fit in an enumeration of 32 bits; make it one of 64 bits"),
+            Self::Value(value) => {
+                write!(f, "{value} does not fit in an enumeration of 32 bits; make it one of 64 bits")
+            }
             Self::TooLarge => f.write_str("types and strings cannot be larger than 4 GiB"),
             Self::NoSuchType(id) => write!(f, "there is no type {id}"),
             Self::OtherKind(id) => write!(f, "type {id} is of a kind that cannot be changed like that"),

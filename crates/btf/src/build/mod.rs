@@ -297,11 +297,8 @@ impl BtfBuilder {
     /// Encodes constants of 32 bits.
     fn values(&mut self, signed: bool, values: &[(&str, i64)], parts: &mut Vec<u32>) -> Result<(), BuildError> {
         for (name, value) in values {
-            let word = if signed {
-                i32::try_from(*value).ok().map(i32::cast_unsigned)
-            } else {
-                u32::try_from(*value).ok()
-            };
+            let word =
+                if signed { i32::try_from(*value).ok().map(i32::cast_unsigned) } else { u32::try_from(*value).ok() };
             let name = self.string(name)?.0;
             parts.extend([name, word.ok_or(BuildError::Value(*value))?]);
         }

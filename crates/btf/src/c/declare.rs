@@ -25,12 +25,7 @@ impl<'a> CPrinter<'a> {
     }
 
     /// A structure or union with its members.
-    pub(super) fn put_composite(
-        &mut self,
-        id: TypeId,
-        composite: Composite<'_>,
-        level: usize,
-    ) -> Result<(), BtfError> {
+    pub(super) fn put_composite(&mut self, id: TypeId, composite: Composite<'_>, level: usize) -> Result<(), BtfError> {
         self.put_composite_name(id)?;
         self.put([" {"])?;
         let union = matches!(self.btf.kind(id)?, Kind::Union(_));
@@ -228,9 +223,8 @@ impl<'a> CPrinter<'a> {
     /// gcc also marks arrays of constants and functions that do not return as `const` or `volatile`; C has no place to
     /// write that.
     fn drop_modifiers(&self, chain: &mut Vec<TypeId>) {
-        let modifier = |id: &TypeId| {
-            matches!(self.btf.kind(*id), Ok(Kind::Volatile(_) | Kind::Const(_) | Kind::Restrict(_)))
-        };
+        let modifier =
+            |id: &TypeId| matches!(self.btf.kind(*id), Ok(Kind::Volatile(_) | Kind::Const(_) | Kind::Restrict(_)));
         while chain.last().is_some_and(modifier) {
             chain.pop();
         }

@@ -67,15 +67,9 @@ fn compatible(pair: &Pair<'_>, mut local: TypeId, mut target: TypeId, mut depth:
                 }
                 (local.result, target.result)
             }
-            (
-                Kind::Void
-                | Kind::Struct(_)
-                | Kind::Union(_)
-                | Kind::Enum(_)
-                | Kind::Enum64(_)
-                | Kind::Fwd { .. },
-                _,
-            ) => return Ok(true),
+            (Kind::Void | Kind::Struct(_) | Kind::Union(_) | Kind::Enum(_) | Kind::Enum64(_) | Kind::Fwd { .. }, _) => {
+                return Ok(true);
+            }
             _ => return Ok(false),
         };
     }
@@ -206,8 +200,8 @@ fn composites_match(
         let mut found = false;
         for other in target.members() {
             pair.fuel.burn()?;
-            found = pair.same_name(member.name, other.name)?
-                && type_matches(pair, (member.ty, other.ty), false, depth)?;
+            found =
+                pair.same_name(member.name, other.name)? && type_matches(pair, (member.ty, other.ty), false, depth)?;
             if found {
                 break;
             }

@@ -95,7 +95,10 @@ impl fmt::Display for CoreProblem {
             Self::Element => f.write_str("only offset, size and existence of an array's element can be asked for"),
             Self::WideBitfield => f.write_str("the bit field spreads over more than the 8 bytes that a load can read"),
             Self::Ambiguous { one, other, values: (first, second) } => {
-                write!(f, "the kernel has several such types with different answers: {first} ({one}) and {second} ({other})")
+                write!(
+                    f,
+                    "the kernel has several such types with different answers: {first} ({one}) and {second} ({other})"
+                )
             }
             Self::TooLarge => f.write_str("the offset does not fit in 64 bits"),
             Self::Btf(error) => error.fmt(f),

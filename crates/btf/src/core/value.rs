@@ -104,11 +104,10 @@ impl Answer {
         if from == to {
             return Ok(MemorySize::Same);
         }
-        let safe = match (local.resolved(before)?, target.resolved(after)?) {
-            (Kind::Ptr(_), Kind::Ptr(_)) => true,
-            (Kind::Int(Int { signed: false, .. }), Kind::Int(Int { signed: false, .. })) => true,
-            _ => false,
-        };
+        let unsigned = |kind: &Kind<'_>| matches!(kind, Kind::Int(Int { signed: false, .. }));
+        let pointer = |kind: &Kind<'_>| matches!(kind, Kind::Ptr(_));
+        let kinds = (local.resolved(before)?, target.resolved(after)?);
+        let safe = unsigned(&kinds.0) && unsigned(&kinds.1) || pointer(&kinds.0) && pointer(&kinds.1);
         Ok(if safe { MemorySize::Changes { from, to } } else { MemorySize::Refused { from, to } })
     }
 }

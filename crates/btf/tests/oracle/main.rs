@@ -3,6 +3,7 @@
 mod build;
 mod core;
 mod print;
+mod values;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
