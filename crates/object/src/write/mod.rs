@@ -342,7 +342,8 @@ fn section_name(program: &Program) -> Result<String, ObjectError> {
             | AttachPoint::BinaryPattern { side: Side::Return, .. }
     );
     let fits = |row: &&'static skep_isa::sections::Section| {
-        let flags = row.sleepable as u32 * ProgFlags::SLEEPABLE.0 | row.frags as u32 * ProgFlags::XDP_FRAGS.0;
+        let flag = |set: bool, flag: ProgFlags| if set { flag.0 } else { 0 };
+        let flags = flag(row.sleepable, ProgFlags::SLEEPABLE) | flag(row.frags, ProgFlags::XDP_FRAGS);
         let side = row.prog_type != skep_isa::ProgType::Kprobe || rest.is_none() || row.at_return == return_side;
         row.prog_type == program.prog_type
             && (row.attach_type == program.attach_type || (program.attach_type.is_none() && row.attach_type_optional))
