@@ -125,8 +125,11 @@ fn symbols_of_modules() {
     let kernel = kernel_with_module();
     let mut object = Object::from_elf(&file).unwrap();
     assert!(object.is_unresolved());
+    let message = object.validate().unwrap_err().to_string();
+    assert!(message.starts_with("`gone` is something that only the running kernel has"), "{message}");
     let resolved = object.resolve(&kernel).unwrap();
     assert_eq!(resolved.modules, ["with_it"], "only what is needed");
+    assert_eq!(object.validate(), Ok(()));
     let btf = &kernel.modules[1].btf;
     let id = |name: &str| btf.find(name).map(|TypeId(id)| id.cast_signed()).unwrap();
     let ops: Vec<Op> = decode_program(&object.programs[0].insns).unwrap().into_iter().map(|(_, op)| op).collect();
@@ -139,4 +142,25 @@ fn symbols_of_modules() {
     let message = object.resolve(&KernelData { modules: Vec::new(), ..kernel }).unwrap_err().to_string();
     assert!(message.starts_with("`of_module`: neither the kernel nor its modules describe a function"), "{message}");
     assert_eq!(object, before);
+}
+
+/// Programs that are not loaded on their own are not fitted, and stay what they are in files.
+#[test]
+fn programs_that_are_left_out() {
+    let text = "struct task_struct { int of_no_kernel; } __core;\n\
+                SEC(\"?tp_btf/sched_switch\") int f(u64 *c) { return ((struct task_struct *)c[1])->of_no_kernel; }\n\
+                SEC(\"tc\") int g(void *c) { return 0; }";
+    let Some(file) = compile(text) else { return };
+    let mut object = Object::from_elf(&file).unwrap();
+    assert_eq!(object.programs.iter().map(|program| program.autoload).collect::<Vec<_>>(), [false, true]);
+    assert_eq!(Object::from_elf(&object.to_elf().unwrap()).as_ref(), Ok(&object));
+    assert!(!object.is_unresolved());
+    let before = object.clone();
+    let resolved = object.resolve(&KernelData::default()).unwrap();
+    assert_eq!((object.programs, resolved.missing.len()), (before.programs.clone(), 0));
+    let mut object = before;
+    object.programs[0].autoload = true;
+    let message = object.resolve(&KernelData::default()).unwrap_err().to_string();
+    assert!(message.contains("program `f`, instruction 1, byte_off of `task_struct`, path 0:0"), "{message}");
+    assert!(message.contains("CONFIG_DEBUG_INFO_BTF"), "{message}");
 }

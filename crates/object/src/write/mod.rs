@@ -54,7 +54,7 @@ impl Object {
     /// [`ObjectError::Write`] for what files cannot say: first contents of maps other than variables, maps that are
     /// frozen without being constants, references that lead nowhere. [`ObjectError::Types`] for damaged types.
     pub fn to_elf(&self) -> Result<Vec<u8>, ObjectError> {
-        self.validate()?;
+        self.validate_structure()?;
         let damaged = |error: skep_btf::BtfError| ObjectError::Types(error.to_string());
         let btf = match self.btf.is_empty() {
             true => None,
