@@ -8,6 +8,7 @@ mod dns;
 mod failure;
 mod filter;
 mod progress;
+mod seccomp;
 mod shell;
 mod text;
 mod vm;
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
         Command::Dns(args) => dns::run(&args),
+        Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),

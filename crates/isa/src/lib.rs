@@ -3,7 +3,8 @@
 //! * [`classic`] is the 32-bit accumulator machine of `SO_ATTACH_FILTER` and tcpdump.
 //! * [`ebpf`] is the 64-bit machine of RFC 9669 with the additions of Linux.
 //! * [`translate`](mod@translate) makes a 64-bit socket filter of a classic program.
-//! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers.
+//! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers, as do [`syscalls`] and
+//!   [`errno`].
 //!
 //! ```
 //! use skep_isa::{classic, ebpf, translate};
@@ -33,9 +34,11 @@
 
 pub mod classic;
 pub mod ebpf;
+pub mod errno;
 pub mod helpers;
 mod release;
 pub mod sections;
+pub mod syscalls;
 pub mod translate;
 mod types;
 

@@ -34,6 +34,7 @@ mod map;
 mod map_commands;
 mod privileges;
 mod prog;
+pub mod seccomp;
 mod sys;
 mod verdict;
 

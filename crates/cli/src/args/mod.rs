@@ -4,6 +4,7 @@
 
 mod dns;
 mod filter;
+mod seccomp;
 mod values;
 mod vm;
 
@@ -14,6 +15,7 @@ use clap::{Parser, Subcommand};
 
 pub use dns::DnsArgs;
 pub use filter::FilterArgs;
+pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
@@ -40,6 +42,8 @@ pub enum Command {
     Filter(FilterArgs),
     /// Watch DNS: queries with their answers, latency and failures
     Dns(DnsArgs),
+    /// Show and explain the seccomp filters of a process
+    Seccomp(SeccompArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

@@ -2,4 +2,5 @@
 
 pub(crate) mod attr;
 pub(crate) mod bpf;
+pub(crate) mod ptrace;
 pub(crate) mod socket;
