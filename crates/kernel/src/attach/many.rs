@@ -1,0 +1,124 @@
+//! All kinds of attachments as one type, and detaching many of them at once.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use super::cgroup::CgroupSlot;
+use super::link::Link;
+use super::lwt::RouteSlot;
+use super::netns::FlowDissectorSlot;
+use super::perf::PerfProbe;
+use super::socket::ReuseportSlot;
+use super::sockmap::SockmapSlot;
+use super::struct_ops::TableSlot;
+use super::tc::TcSlot;
+use super::xdp::XdpSlot;
+use crate::errors::KernelError;
+
+/// A program at a hook; dropping it detaches.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Attachment {
+    /// A link.
+    Link(Link),
+    /// A program of a perf event: probes and tracepoints on kernels without links for them.
+    Perf(PerfProbe),
+    /// An XDP program that was set through rtnetlink.
+    Xdp(XdpSlot),
+    /// A filter of the classifier `bpf`.
+    Tc(TcSlot),
+    /// A program of a control group, without link.
+    Cgroup(CgroupSlot),
+    /// A program of a socket map, without link.
+    Sockmap(SockmapSlot),
+    /// The flow dissector of a network namespace, without link.
+    FlowDissector(FlowDissectorSlot),
+    /// The selector of a reuseport group.
+    Reuseport(ReuseportSlot),
+    /// A route with programs.
+    Route(RouteSlot),
+    /// A table of operations, registered without link.
+    Table(TableSlot),
+}
+
+impl Attachment {
+    /// The link, if it is one.
+    pub fn as_link(&self) -> Option<&Link> {
+        match self {
+            Self::Link(link) => Some(link),
+            _ => None,
+        }
+    }
+
+    /// Detaches and tells whether that worked; dropping does the same and ignores failures.
+    ///
+    /// # Errors
+    /// [`KernelError::System`] and the errors of the kind, for example when somebody else has removed the program.
+    pub fn detach(self) -> Result<(), KernelError> {
+        match self {
+            Self::Link(link) => drop(link),
+            Self::Perf(probe) => drop(probe),
+            Self::Xdp(slot) => return slot.detach(),
+            Self::Tc(slot) => return slot.detach(),
+            Self::Cgroup(slot) => return slot.detach(),
+            Self::Sockmap(slot) => return slot.detach(),
+            Self::FlowDissector(slot) => return slot.detach(),
+            Self::Reuseport(slot) => return slot.detach(),
+            Self::Route(slot) => return slot.detach(),
+            Self::Table(slot) => return slot.detach(),
+        }
+        Ok(())
+    }
+
+    /// Leaves the program attached when this process ends, if the kernel keeps it without a descriptor of ours.
+    ///
+    /// # Errors
+    /// [`KernelError::Invalid`] for links and perf events, which end with their descriptor: [`pin`](Self::pin) links.
+    /// The program is detached then.
+    pub fn leave(self) -> Result<(), KernelError> {
+        match self {
+            Self::Link(_) | Self::Perf(_) => Err(KernelError::Invalid {
+                action: "leave a program attached",
+                problem: "this attachment ends with the process that made it; pin its link below /sys/fs/bpf".to_owned(),
+            }),
+            Self::Xdp(slot) => Ok(slot.leave()),
+            Self::Tc(slot) => Ok(slot.leave()),
+            Self::Cgroup(slot) => Ok(slot.leave()),
+            Self::Sockmap(slot) => Ok(slot.leave()),
+            Self::FlowDissector(slot) => Ok(slot.leave()),
+            Self::Reuseport(slot) => Ok(slot.leave()),
+            Self::Route(slot) => Ok(slot.leave()),
+            Self::Table(slot) => Ok(slot.leave()),
+        }
+    }
+
+    /// Gives the link a name in a BPF file system; see [`Link::pin`].
+    ///
+    /// # Errors
+    /// [`KernelError::Unsupported`] if it is no link, and the errors of [`Link::pin`].
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<(), KernelError> {
+        self.link_for("pinning this attachment, which is no link")?.pin(path)
+    }
+
+    /// Puts another program in place of the attached one; see [`Link::update`].
+    ///
+    /// # Errors
+    /// [`KernelError::Unsupported`] if it is no link, and the errors of [`Link::update`].
+    pub fn update(&self, program: impl AsFd) -> Result<(), KernelError> {
+        self.link_for("replacing the program of this attachment, which is no link")?.update(program, None)
+    }
+
+    fn link_for(&self, what: &str) -> Result<&Link, KernelError> {
+        self.as_link().ok_or_else(|| KernelError::Unsupported {
+            what: what.to_owned(),
+            since: None,
+            running: crate::features::running_release(),
+        })
+    }
+}
+
+impl From<Link> for Attachment {
+    fn from(link: Link) -> Self {
+        Self::Link(link)
+    }
+}
