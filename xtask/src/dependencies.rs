@@ -18,7 +18,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lang-filter", &["isa", "diag", "proto", "object"]),
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
-    ("kernel", &["object", "isa", "diag"]),
+    ("kernel", &["object", "btf", "isa", "diag"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

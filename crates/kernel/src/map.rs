@@ -7,7 +7,8 @@ use skep_isa::{MapType, Release};
 use crate::errors::KernelError;
 use crate::features::{Capability, possible_cpus, running_release};
 use crate::sys::attr::{MapCreate, name_text, object_name};
-use crate::sys::bpf::{self, ElemSize};
+use crate::sys::info;
+use crate::sys::map::{self, ElemSize};
 
 /// Capabilities of which one lets a process use maps and programs.
 const NEEDS_BPF: &[Capability] = &[Capability::Bpf, Capability::SysAdmin];
@@ -99,7 +100,7 @@ impl LoadedMap {
             map_extra: options.extra,
             ..MapCreate::default()
         };
-        let fd = bpf::map_create(attr).map_err(|errno| create_error(errno, definition))?;
+        let fd = map::map_create(attr).map_err(|errno| create_error(errno, definition))?;
         Self::from_fd(fd)
     }
 
@@ -109,7 +110,7 @@ impl LoadedMap {
     /// [`KernelError::System`] if `fd` is not a map or the kernel is older than 4.13.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
         const ACTION: &str = "ask for the properties of a map";
-        let info = bpf::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
+        let info = info::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
         let value = if PER_CPU.iter().any(|kind| kind.number() == info.r#type) {
             let cpus = possible_cpus().ok_or_else(|| KernelError::Invalid {
                 action: ACTION,
@@ -168,7 +169,7 @@ impl LoadedMap {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KernelError> {
         self.check_key(key)?;
         let mut value = vec![0; self.size.value];
-        match bpf::map_lookup(self.as_fd(), self.size, key, &mut value) {
+        match map::map_lookup(self.as_fd(), self.size, key, &mut value) {
             Ok(()) => Ok(Some(value)),
             Err(libc::ENOENT) => Ok(None),
             Err(errno) => Err(self.access_error("read an entry of a map", errno)),
@@ -187,7 +188,7 @@ impl LoadedMap {
             Update::Create => 1,
             Update::Replace => 2,
         };
-        bpf::map_update(self.as_fd(), self.size, key, value, flags)
+        map::map_update(self.as_fd(), self.size, key, value, flags)
             .map_err(|errno| self.access_error("store an entry in a map", errno))
     }
 
@@ -208,7 +209,7 @@ impl LoadedMap {
                 let keys: Vec<u8> = chunk.iter().flat_map(|pair| pair.0.iter().copied()).collect();
                 let values: Vec<u8> = chunk.iter().flat_map(|pair| pair.1.iter().copied()).collect();
                 let count = u32::try_from(chunk.len()).unwrap_or(0);
-                match bpf::map_update_batch(self.as_fd(), self.size, count, &keys, &values) {
+                match map::map_update_batch(self.as_fd(), self.size, count, &keys, &values) {
                     Ok(()) => done = chunk.len(),
                     // Whatever stopped the batch, storing one at a time gets further or tells the reason.
                     Err((_, stored)) => done = usize::try_from(stored).unwrap_or(0),
@@ -227,7 +228,7 @@ impl LoadedMap {
     /// [`KernelError::Unsupported`] on older kernels, [`KernelError::Invalid`] if the map is in use in a way that forbids
     /// it.
     pub fn freeze(&self) -> Result<(), KernelError> {
-        match bpf::map_freeze(self.as_fd()) {
+        match map::map_freeze(self.as_fd()) {
             Ok(()) => Ok(()),
             Err(libc::EINVAL) if running_release().is_some_and(|release| release < Release::new(5, 2)) => {
                 Err(KernelError::Unsupported {
@@ -246,7 +247,7 @@ impl LoadedMap {
     /// [`KernelError::Invalid`] if the key has the wrong length or entries of this kind of map cannot be removed.
     pub fn remove(&self, key: &[u8]) -> Result<bool, KernelError> {
         self.check_key(key)?;
-        match bpf::map_delete(self.as_fd(), self.size, key) {
+        match map::map_delete(self.as_fd(), self.size, key) {
             Ok(()) => Ok(true),
             Err(libc::ENOENT) => Ok(false),
             Err(errno) => Err(self.access_error("remove an entry of a map", errno)),
@@ -263,7 +264,7 @@ impl LoadedMap {
         let mut next = vec![0; self.size.key];
         let limit = usize::try_from(self.max_entries).unwrap_or(usize::MAX).saturating_mul(2);
         while keys.len() < limit
-            && bpf::map_next_key(self.as_fd(), self.size, keys.last().map(Vec::as_slice), &mut next)
+            && map::map_next_key(self.as_fd(), self.size, keys.last().map(Vec::as_slice), &mut next)
                 .map_err(|errno| self.access_error("list the keys of a map", errno))?
         {
             keys.push(next.clone());

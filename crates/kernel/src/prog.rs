@@ -11,7 +11,8 @@ use crate::errors::{KernelError, describe};
 use crate::features::{Capability, running_release};
 use crate::log::VerifierLog;
 use crate::sys::attr::{ProgLoad, name_text, object_name};
-use crate::sys::bpf;
+use crate::sys::program::{self, Parts, Run};
+use crate::sys::info;
 
 /// First size of the buffer for the verifier's log.
 const FIRST_LOG: usize = 256 << 10;
@@ -109,7 +110,8 @@ impl LoadedProgram {
             expected_attach_type: options.attach_type.map_or(0, AttachType::number),
             ..ProgLoad::default()
         };
-        let first = bpf::prog_load(attr, &insns, &license, &mut []);
+        let parts = Parts { insns: &insns, license: &license, functions: &[], lines: &[], fd_array: &[] };
+        let first = program::prog_load(attr, parts, &mut []);
         let errno = match first {
             Ok(fd) => return Ok(Self { fd, name: definition.name.to_owned(), insn_count: insns.len() }),
             Err(errno) => errno,
@@ -121,7 +123,7 @@ impl LoadedProgram {
         let mut log = vec![0; FIRST_LOG];
         loop {
             log.fill(0);
-            match bpf::prog_load(attr, &insns, &license, &mut log) {
+            match program::prog_load(attr, parts, &mut log) {
                 // It may pass now if the first attempt met a lack of memory.
                 Ok(fd) => return Ok(Self { fd, name: definition.name.to_owned(), insn_count: insns.len() }),
                 Err(libc::ENOSPC) if log.len() < LARGEST_LOG => log = vec![0; log.len() * 4],
@@ -148,7 +150,7 @@ impl LoadedProgram {
     /// # Errors
     /// [`KernelError::System`] before Linux 4.13.
     pub fn info(&self) -> Result<ProgramInfo, KernelError> {
-        let info = bpf::prog_info(self.as_fd())
+        let info = info::prog_info(self.as_fd())
             .map_err(|errno| KernelError::system("ask for the properties of a program", errno))?;
         Ok(ProgramInfo {
             id: info.id,
@@ -187,9 +189,11 @@ impl LoadedProgram {
     fn run_on(&self, data: &[u8], output: &mut [u8], repeat: u32) -> Result<(TestRun, usize), KernelError> {
         const ACTION: &str = "run a program on a test packet";
         let repeat = repeat.clamp(1, MOST_RUNS);
-        match bpf::test_run(self.as_fd(), data, output, repeat) {
-            Ok((result, nanos, length)) => {
-                Ok((TestRun { result, duration: Duration::from_nanos(nanos.into()) }, length as usize))
+        let mut run = Run { data, data_out: output, repeat, ..Run::default() };
+        match program::test_run(self.as_fd(), &mut run) {
+            Ok(done) => {
+                let duration = Duration::from_nanos(done.duration.into());
+                Ok((TestRun { result: done.retval, duration }, done.data_size_out as usize))
             }
             Err(libc::EINVAL) => Err(KernelError::Invalid {
                 action: ACTION,

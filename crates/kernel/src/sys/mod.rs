@@ -2,4 +2,11 @@
 
 pub(crate) mod attr;
 pub(crate) mod bpf;
+pub(crate) mod info;
+pub(crate) mod layout;
+pub(crate) mod map;
+pub(crate) mod memory;
+pub(crate) mod object;
+pub(crate) mod perf_ring;
+pub(crate) mod program;
 pub(crate) mod socket;
