@@ -11,8 +11,8 @@ use crate::errors::{KernelError, describe};
 use crate::features::{Capability, running_release};
 use crate::log::VerifierLog;
 use crate::sys::attr::{ProgLoad, name_text, object_name};
-use crate::sys::program::{self, Parts, Run};
 use crate::sys::info;
+use crate::sys::program::{self, Parts, Run};
 
 /// First size of the buffer for the verifier's log.
 const FIRST_LOG: usize = 256 << 10;

@@ -11,7 +11,7 @@ use super::many::Attachment;
 use super::tcx::Order;
 use super::words::{NETWORK, Way, keep, slot, unknown};
 use crate::errors::KernelError;
-use crate::sys::link::{Extra, Target, flag, link_create, prog_attach, prog_detach};
+use crate::sys::link::{Target, flag, link_create, prog_attach, prog_detach};
 
 const LINK: Way = Way {
     action: "attach a program to a control group",
@@ -19,8 +19,7 @@ const LINK: Way = Way {
     since: Release::new(5, 7),
     needs: NETWORK,
 };
-const SLOT: Way =
-    Way { what: "programs of control groups (CONFIG_CGROUP_BPF)", since: Release::new(4, 10), ..LINK };
+const SLOT: Way = Way { what: "programs of control groups (CONFIG_CGROUP_BPF)", since: Release::new(4, 10), ..LINK };
 
 /// Opens a control group of the unified hierarchy (version 2), for example `/sys/fs/cgroup/system.slice`.
 ///

@@ -9,7 +9,7 @@ use skep_isa::Release;
 use super::words::{Way, c_path};
 use crate::errors::KernelError;
 use crate::features::Capability;
-use crate::sys::link;
+use crate::sys::{link, object};
 
 const WAY: Way = Way {
     action: "change a link",
@@ -31,9 +31,7 @@ impl Link {
     /// # Errors
     /// [`KernelError::Invalid`] if it is no link.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
-        let target = fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)));
-        // The kernel answers questions about any BPF object, so the name tells whether it is a link.
-        if target.is_ok_and(|target| !target.to_string_lossy().contains("bpf_link") && !target.to_string_lossy().contains("bpf-link")) {
+        if !super::perf::is_link(&fd) || link::link_info(fd.as_fd()).is_err() {
             return Err(WAY.invalid("the descriptor is not a link"));
         }
         Ok(Self { fd })
@@ -105,14 +103,14 @@ impl Link {
         const ACTION: &str = "pin a link";
         let path = path.as_ref();
         let invalid = |problem: String| KernelError::Invalid { action: ACTION, problem };
-        link::pin(self.as_fd(), &c_path(ACTION, path)?).map_err(|errno| {
+        object::pin(self.as_fd(), &c_path(ACTION, path)?).map_err(|errno| {
             let shown = path.display();
             match errno {
                 libc::EEXIST => invalid(format!("`{shown}` exists already; remove it first")),
                 libc::ENOENT => invalid(format!("the directory of `{shown}` does not exist; make it first")),
-                libc::EPERM | libc::EINVAL if !on_bpffs(path) => invalid(format!(
-                    "`{shown}` is not on a BPF file system; mount one: `mount -t bpf bpf /sys/fs/bpf`"
-                )),
+                libc::EPERM | libc::EINVAL if !on_bpffs(path) => {
+                    invalid(format!("`{shown}` is not on a BPF file system; mount one: `mount -t bpf bpf /sys/fs/bpf`"))
+                }
                 libc::EINVAL => invalid(format!("`{shown}`: the last part of the path must not contain a dot")),
                 libc::EPERM | libc::EACCES => KernelError::not_permitted(ACTION, WAY.needs),
                 errno => KernelError::system(ACTION, errno),

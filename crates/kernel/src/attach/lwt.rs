@@ -117,10 +117,8 @@ pub fn attach_lwt(route: &LwtRoute<'_>) -> Result<RouteSlot, KernelError> {
     fixed[5] = libc::RTPROT_STATIC;
     fixed[6] = scope;
     fixed[7] = libc::RTN_UNICAST;
-    let mut attributes = vec![
-        (attr::OIF, route.interface.to_ne_bytes().to_vec()),
-        (attr::TABLE, route.table.to_ne_bytes().to_vec()),
-    ];
+    let mut attributes =
+        vec![(attr::OIF, route.interface.to_ne_bytes().to_vec()), (attr::TABLE, route.table.to_ne_bytes().to_vec())];
     if route.prefix > 0 {
         attributes.push((attr::DST, octets(route.destination)));
     }
@@ -147,7 +145,9 @@ pub fn attach_lwt(route: &LwtRoute<'_>) -> Result<RouteSlot, KernelError> {
 fn check(route: &LwtRoute<'_>) -> Result<(), KernelError> {
     let longest = if route.destination.is_ipv4() { 32 } else { 128 };
     if route.prefix > longest {
-        return Err(WAY.invalid(format!("a prefix of {} bits is longer than the {longest} of an address", route.prefix)));
+        return Err(
+            WAY.invalid(format!("a prefix of {} bits is longer than the {longest} of an address", route.prefix))
+        );
     }
     if route.headroom > MAX_HEADROOM {
         return Err(WAY.invalid(format!("a headroom of {} bytes is more than {MAX_HEADROOM}", route.headroom)));

@@ -79,7 +79,8 @@ impl Attachment {
         match self {
             Self::Link(_) | Self::Perf(_) => Err(KernelError::Invalid {
                 action: "leave a program attached",
-                problem: "this attachment ends with the process that made it; pin its link below /sys/fs/bpf".to_owned(),
+                problem: "this attachment ends with the process that made it; pin its link below /sys/fs/bpf"
+                    .to_owned(),
             }),
             Self::Xdp(slot) => Ok(slot.leave()),
             Self::Tc(slot) => Ok(slot.leave()),

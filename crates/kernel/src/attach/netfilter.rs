@@ -85,7 +85,9 @@ pub fn attach_netfilter(program: impl AsFd, place: NetfilterPlace) -> Result<Lin
                 "another program has the priority {priority} at this hook; take another one (`bpftool net show`)"
             )),
             libc::EAFNOSUPPORT => WAY.lacks(format!("netfilter for {family:?} in {}", WAY.what)),
-            errno => WAY.error(errno, || "the program is not of type netfilter, or the hook is not available".to_owned()),
+            errno => {
+                WAY.error(errno, || "the program is not of type netfilter, or the hook is not available".to_owned())
+            }
         },
     )
 }

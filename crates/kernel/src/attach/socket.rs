@@ -129,9 +129,7 @@ pub fn attach_reuseport(socket: impl AsFd, program: impl AsFd) -> Result<Reusepo
                       SO_REUSEPORT"
                 .to_owned(),
         },
-        libc::ENOTSOCK => {
-            KernelError::Invalid { action: ACTION, problem: "the descriptor is not a socket".to_owned() }
-        }
+        libc::ENOTSOCK => KernelError::Invalid { action: ACTION, problem: "the descriptor is not a socket".to_owned() },
         libc::EPERM => KernelError::not_permitted(ACTION, NETWORK),
         errno => attach_error(errno, 0),
     })?;

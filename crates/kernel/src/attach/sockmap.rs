@@ -31,12 +31,12 @@ slot!(SockmapSlot);
 impl SockmapSlot {
     fn undo(&mut self) -> Result<(), KernelError> {
         let way = Way { action: "detach a program from a socket map", ..WAY };
-        prog_detach(Some(self.map.as_fd()), self.program.as_fd(), self.attach_type.number()).map_err(|errno| {
-            match errno {
+        prog_detach(Some(self.map.as_fd()), self.program.as_fd(), self.attach_type.number()).map_err(
+            |errno| match errno {
                 libc::ENOENT => way.invalid("the map has another program or none"),
                 errno => refused(&way, errno, self.attach_type),
-            }
-        })
+            },
+        )
     }
 }
 
@@ -48,11 +48,7 @@ impl SockmapSlot {
 /// # Errors
 /// [`KernelError::Invalid`] if the map is no map of sockets, the program does not fit the attach type, or a stream
 /// verdict and a plain one would meet; [`KernelError::NotPermitted`].
-pub fn attach_sockmap(
-    program: impl AsFd,
-    map: impl AsFd,
-    attach_type: AttachType,
-) -> Result<Attachment, KernelError> {
+pub fn attach_sockmap(program: impl AsFd, map: impl AsFd, attach_type: AttachType) -> Result<Attachment, KernelError> {
     match link_create(program.as_fd(), Target::Fd(map.as_fd()), attach_type.number(), 0, &Extra::None) {
         Ok(fd) => Ok(Link::new(fd).into()),
         Err(errno) if unknown(errno) => attach_sockmap_slot(program, map, attach_type).map(Attachment::Sockmap),

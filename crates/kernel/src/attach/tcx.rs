@@ -10,12 +10,8 @@ use super::words::{NETWORK, Way};
 use crate::errors::KernelError;
 use crate::sys::link::{Extra, Target, flag, link_create};
 
-pub(super) const TCX: Way = Way {
-    action: "attach a program to traffic control",
-    what: "tcx links",
-    since: Release::new(6, 6),
-    needs: NETWORK,
-};
+pub(super) const TCX: Way =
+    Way { action: "attach a program to traffic control", what: "tcx links", since: Release::new(6, 6), needs: NETWORK };
 const NETKIT: Way = Way {
     action: "attach a program to a netkit device",
     what: "netkit devices (CONFIG_NETKIT)",

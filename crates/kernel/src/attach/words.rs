@@ -52,8 +52,7 @@ pub(super) use slot;
 
 /// A second descriptor for what somebody else may close before we detach.
 pub(super) fn keep(action: &'static str, fd: BorrowedFd<'_>) -> Result<OwnedFd, KernelError> {
-    fd.try_clone_to_owned()
-        .map_err(|error| KernelError::system(action, error.raw_os_error().unwrap_or(libc::EMFILE)))
+    fd.try_clone_to_owned().map_err(|error| KernelError::system(action, error.raw_os_error().unwrap_or(libc::EMFILE)))
 }
 
 /// A way of attaching: how it is called in errors, since when the kernel has it, what it needs.
@@ -170,12 +169,7 @@ mod tests {
 
     #[test]
     fn numbers_become_words() {
-        const WAY: Way = Way {
-            action: "attach a program",
-            what: "links",
-            since: Release::new(5, 7),
-            needs: NETWORK,
-        };
+        const WAY: Way = Way { action: "attach a program", what: "links", since: Release::new(5, 7), needs: NETWORK };
         assert!(matches!(WAY.error(libc::EPERM, String::new), KernelError::NotPermitted { .. }));
         assert!(matches!(WAY.error(libc::ENOSYS, String::new), KernelError::Unsupported { .. }));
         let future = Way { since: Release::new(99, 0), ..WAY };

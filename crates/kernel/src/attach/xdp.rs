@@ -75,11 +75,8 @@ impl XdpState {
     /// Reads the value of `IFLA_XDP`.
     pub(super) fn read(bytes: &[u8]) -> Self {
         let id = |number| netlink::attribute(bytes, number).and_then(netlink::value_u32).filter(|&id| id != 0);
-        let mut state = Self {
-            native: id(attr::DRV_PROG_ID),
-            generic: id(attr::SKB_PROG_ID),
-            offload: id(attr::HW_PROG_ID),
-        };
+        let mut state =
+            Self { native: id(attr::DRV_PROG_ID), generic: id(attr::SKB_PROG_ID), offload: id(attr::HW_PROG_ID) };
         // Before Linux 4.19 there is one number and the mode beside it.
         let mode = netlink::attribute(bytes, attr::ATTACHED).and_then(|value| value.first().copied());
         match mode {

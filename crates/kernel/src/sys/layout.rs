@@ -131,9 +131,9 @@ pub(crate) mod tests {
         let Some(btf) = kernel() else { return };
         let mut parts = path.split('.');
         let root = parts.next().unwrap_or_default();
-        let root = btf.ids().find(|id| {
-            btf.name(*id) == Ok(root) && matches!(btf.kind(*id), Ok(Kind::Struct(_) | Kind::Union(_)))
-        });
+        let root = btf
+            .ids()
+            .find(|id| btf.name(*id) == Ok(root) && matches!(btf.kind(*id), Ok(Kind::Struct(_) | Kind::Union(_))));
         let mut current = root.unwrap_or_else(|| panic!("the kernel has no `{path}`"));
         let mut place = 0;
         for part in parts {

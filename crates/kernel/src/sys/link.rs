@@ -1,27 +1,12 @@
 //! Commands of `bpf(2)` that attach: links, programs at hooks without links, raw tracepoints, iterators.
 
-use std::ffi::{CStr, CString, c_int};
+use std::ffi::{CStr, CString};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
+use super::attr::cmd;
 use super::bpf::{address, bpf, owned, raw};
-use super::layout::{Plain, constants, plain};
-use super::attr::ObjInfo;
-
-constants! {
-    /// Commands of attaching, `enum bpf_cmd`.
-    mod cmd: c_int = "BPF_" {
-        OBJ_PIN = 6,
-        PROG_ATTACH = 8,
-        PROG_DETACH = 9,
-        OBJ_GET_INFO_BY_FD = 15,
-        PROG_QUERY = 16,
-        RAW_TRACEPOINT_OPEN = 17,
-        LINK_CREATE = 28,
-        LINK_UPDATE = 29,
-        ITER_CREATE = 33,
-        LINK_DETACH = 34,
-    }
-}
+use super::info::{LinkHead, info_raw};
+use super::layout::{Plain, plain};
 
 /// Flags of attaching, `linux/bpf.h`.
 pub(crate) mod flag {
@@ -136,15 +121,6 @@ plain! {
 }
 
 plain! {
-    /// `BPF_OBJ_PIN`
-    struct ObjPin = "bpf_attr" {
-        pathname: u64,
-        bpf_fd: u32,
-        file_flags: u32,
-    }
-}
-
-plain! {
     /// `BPF_PROG_ATTACH` and `BPF_PROG_DETACH`
     struct ProgAttach = "bpf_attr" {
         target_fd: u32,
@@ -175,16 +151,6 @@ plain! {
         prog_fd: u32,
         pad: u32,
         cookie: u64,
-    }
-}
-
-plain! {
-    /// The beginning of `struct bpf_link_info`.
-    struct LinkInfo = "bpf_link_info" {
-        r#type: u32,
-        id: u32,
-        prog_id: u32,
-        pad: u32,
     }
 }
 
@@ -344,23 +310,12 @@ pub(crate) fn iter_create(link: BorrowedFd<'_>) -> Result<OwnedFd, i32> {
     unsafe { bpf(cmd::ITER_CREATE, &mut attr) }.map(owned)
 }
 
-/// `BPF_OBJ_PIN`: a name in a BPF file system.
-pub(crate) fn pin(object: BorrowedFd<'_>, path: &CStr) -> Result<(), i32> {
-    let mut attr = ObjPin { pathname: address(path.as_ptr()), bpf_fd: raw(object), file_flags: 0 };
-    // SAFETY: the address is that of a C string that lives through the call.
-    unsafe { bpf(cmd::OBJ_PIN, &mut attr) }.map(drop)
-}
-
-/// `BPF_OBJ_GET_INFO_BY_FD` of a link.
-pub(crate) fn link_info(link: BorrowedFd<'_>) -> Result<LinkInfo, i32> {
-    let mut info = LinkInfo::default();
-    let mut attr = ObjInfo {
-        bpf_fd: raw(link),
-        info_len: u32::try_from(size_of::<LinkInfo>()).map_err(|_| libc::E2BIG)?,
-        info: address((&raw mut info).cast_const()),
-    };
-    // SAFETY: the kernel reads and writes at most `info_len` bytes of `info`, for which every bit pattern is a value.
-    unsafe { bpf(cmd::OBJ_GET_INFO_BY_FD, &mut attr) }?;
+/// The part of a link's properties that all kinds share.
+pub(crate) fn link_info(link: BorrowedFd<'_>) -> Result<LinkHead, i32> {
+    let mut info = LinkHead::default();
+    // SAFETY: the kernel reads and writes at most the size of `info`, for which every bit pattern is a value and which
+    // holds no addresses.
+    unsafe { info_raw(link, (&raw mut info).cast(), size_of::<LinkHead>()) }?;
     Ok(info)
 }
 
@@ -420,17 +375,9 @@ pub(crate) fn prog_query(target: Target<'_>, attach_type: u32) -> Result<Vec<u32
 }
 
 /// `BPF_RAW_TRACEPOINT_OPEN`: without a name for programs that were loaded for one place.
-pub(crate) fn raw_tracepoint_open(
-    program: BorrowedFd<'_>,
-    name: Option<&CStr>,
-    cookie: u64,
-) -> Result<OwnedFd, i32> {
-    let mut attr = RawTracepoint {
-        name: name.map_or(0, |name| address(name.as_ptr())),
-        prog_fd: raw(program),
-        pad: 0,
-        cookie,
-    };
+pub(crate) fn raw_tracepoint_open(program: BorrowedFd<'_>, name: Option<&CStr>, cookie: u64) -> Result<OwnedFd, i32> {
+    let mut attr =
+        RawTracepoint { name: name.map_or(0, |name| address(name.as_ptr())), prog_fd: raw(program), pad: 0, cookie };
     // SAFETY: the address is 0 or that of a C string that lives through the call.
     unsafe { bpf(cmd::RAW_TRACEPOINT_OPEN, &mut attr) }.map(owned)
 }

@@ -51,8 +51,7 @@ impl Mapping {
         let kind = if private { libc::MAP_PRIVATE } else { libc::MAP_SHARED };
         let offset = libc::off_t::try_from(offset).map_err(|_| libc::EOVERFLOW)?;
         // SAFETY: the kernel chooses an address that is free, so no memory of anybody is replaced.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), length, protection, kind, fd.as_raw_fd(), offset) };
+        let start = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, kind, fd.as_raw_fd(), offset) };
         if start == libc::MAP_FAILED {
             return Err(last_errno());
         }

@@ -336,7 +336,9 @@ mod tests {
     fn the_kernel_answers() {
         let mut socket = Socket::open().unwrap();
         let mut links = 0;
-        socket.dump(Message::new(kind::GETLINK, 0, &[0; 16]), |kind, _| links += u32::from(kind == kind::NEWLINK)).unwrap();
+        socket
+            .dump(Message::new(kind::GETLINK, 0, &[0; 16]), |kind, _| links += u32::from(kind == kind::NEWLINK))
+            .unwrap();
         assert!(links > 0, "there is always a loopback device");
         // A device that cannot exist.
         let mut fixed = [0; 16];

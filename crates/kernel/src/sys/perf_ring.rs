@@ -70,14 +70,7 @@ pub(crate) fn open_output(cpu: u32, wakeup: u32) -> Result<OwnedFd, i32> {
     let cpu = i32::try_from(cpu).map_err(|_| libc::EINVAL)?;
     // SAFETY: the kernel reads `size` bytes of the structure, which lives through the call; the others are numbers.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_perf_event_open,
-            std::ptr::from_ref(&attr),
-            -1 as libc::pid_t,
-            cpu,
-            -1,
-            FLAG_FD_CLOEXEC,
-        )
+        libc::syscall(libc::SYS_perf_event_open, std::ptr::from_ref(&attr), -1 as libc::pid_t, cpu, -1, FLAG_FD_CLOEXEC)
     };
     match i32::try_from(fd) {
         // SAFETY: the call succeeded, so the descriptor is open and belongs to nobody else.
