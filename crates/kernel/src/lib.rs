@@ -28,23 +28,37 @@
 pub mod attach;
 mod errors;
 mod features;
+mod ids;
+mod kernel_btf;
 mod load;
+mod loaded_btf;
 mod log;
 mod map;
 mod map_commands;
+mod memlock;
 mod privileges;
 mod prog;
+mod prog_info;
+mod sanitize;
 mod sys;
+mod test_run;
 mod verdict;
 
 pub use attach::{attach_classic, attach_program, bpf_extensions, detach, lock_filter};
 pub use errors::KernelError;
-pub use features::{Capability, confinement, has_capability, possible_cpus, running_release, sysctl};
+pub use features::{Capability, confinement, has_capability, lockdown, possible_cpus, running_release, sysctl};
+pub use ids::{BtfIds, Ids, LinkIds, MapIds, OpenLink, ProgramIds, btf_ids, link_ids, map_ids, program_ids};
+pub use kernel_btf::KernelBtf;
 pub use load::{LoadError, Loaded, load};
+pub use loaded_btf::{BtfInfo, LoadedBtf};
 pub use log::VerifierLog;
 pub use map::{LoadedMap, MapDefinition, MapOptions, Update};
+pub use memlock::{raise_memory_limit, raised_memory_limit};
 pub use privileges::{PrivilegeError, drop_privileges};
-pub use prog::{LoadedProgram, ProgramDefinition, ProgramInfo, ProgramOptions, TestRun};
+pub use prog::{FunctionRecord, LineRecord, LoadedProgram, LogLevel, ProgramDebug, ProgramDefinition, ProgramOptions};
+pub use prog_info::{ProgramDump, ProgramInfo};
+pub use sanitize::BtfSupport;
+pub use test_run::{TestInput, TestOutput, TestRun};
 pub use verdict::{Verdicts, test_verdict, verdict_classic};
 
 /// Reports a test that cannot run here; fails it when `SKEP_REQUIRE_KERNEL` is 1.

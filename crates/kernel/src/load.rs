@@ -102,7 +102,11 @@ pub fn load(object: &Object) -> Result<Loaded, LoadError> {
                 insns: &insns,
                 license: &object.license,
             };
-            let options = ProgramOptions { attach_type: program.attach_type, flags: program.flags.0 };
+            let options = ProgramOptions {
+                attach_type: program.attach_type,
+                flags: program.flags.0,
+                ..ProgramOptions::default()
+            };
             LoadedProgram::load_with(&definition, options)
                 .map_err(|error| LoadError::Program { program: program.name.clone(), error })
         })

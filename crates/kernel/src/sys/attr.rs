@@ -72,12 +72,15 @@ constants! {
         F_RDONLY = 8,
         /// Opening: this process only writes.
         F_WRONLY = 16,
-        /// Test runs: on the processor that is given.
-        F_TEST_RUN_ON_CPU = 1,
-        /// Test runs of XDP programs: frames really go where the program sends them.
-        F_TEST_XDP_LIVE_FRAMES = 2,
     }
 }
+
+/// Test runs on the processor that is given (`BPF_F_TEST_RUN_ON_CPU`, Linux 5.10).
+pub(crate) const TEST_RUN_ON_CPU: u32 = 1 << 0;
+/// Test runs of XDP programs whose frames really go where the program sends them (`BPF_F_TEST_XDP_LIVE_FRAMES`, 5.18).
+pub(crate) const TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
+/// Programs: a token is given (`BPF_F_TOKEN_FD`, 6.9).
+pub(crate) const TOKEN_FD: u32 = 1 << 16;
 
 /// Longest name of a map or program with its terminating NUL (`BPF_OBJ_NAME_LEN`).
 pub(crate) const NAME_LEN: usize = 16;
