@@ -111,12 +111,21 @@ impl Tracefs {
         found
     }
 
-    /// The text of a file below the root.
+    /// The functions that the function tracer can reach, a line each: name and `[module]`.
     ///
     /// # Errors
-    /// Those of reading a file.
-    pub fn read(&self, file: &str) -> io::Result<String> {
-        fs::read_to_string(self.root.join(file))
+    /// [`KernelError::Unsupported`] if the kernel has no function tracer, [`KernelError::NotPermitted`].
+    pub fn traceable_functions(&self) -> Result<String, KernelError> {
+        const ACTION: &str = "list the functions that can be traced";
+        fs::read_to_string(self.root.join("available_filter_functions")).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => KernelError::Unsupported {
+                what: "tracing of functions (CONFIG_FUNCTION_TRACER and CONFIG_DYNAMIC_FTRACE)".to_owned(),
+                since: None,
+                running: running_release(),
+            },
+            io::ErrorKind::PermissionDenied => KernelError::not_permitted(ACTION, TRACING),
+            _ => KernelError::system(ACTION, error.raw_os_error().unwrap_or(libc::EIO)),
+        })
     }
 
     /// Adds a line to `kprobe_events` or `uprobe_events`.
