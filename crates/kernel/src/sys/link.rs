@@ -20,8 +20,6 @@ pub(crate) mod flag {
     pub(crate) const BEFORE: u32 = 8;
     /// Behind a program or link, or behind all.
     pub(crate) const AFTER: u32 = 16;
-    /// The relative is given by its id.
-    pub(crate) const ID: u32 = 32;
     /// The relative is a link.
     pub(crate) const LINK: u32 = 1 << 13;
 }

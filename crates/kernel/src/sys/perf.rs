@@ -18,9 +18,6 @@ pub(crate) mod kind {
 
 /// Bits of the word of flags in `struct perf_event_attr`.
 pub(crate) mod bit {
-    pub(crate) const DISABLED: u64 = 1;
-    pub(crate) const INHERIT: u64 = 1 << 1;
-    pub(crate) const EXCLUDE_KERNEL: u64 = 1 << 5;
     pub(crate) const FREQ: u64 = 1 << 10;
 }
 
@@ -28,8 +25,6 @@ pub(crate) mod bit {
 const CLOEXEC: libc::c_ulong = 8;
 /// `PERF_EVENT_IOC_ENABLE`
 const ENABLE: libc::Ioctl = 0x2400;
-/// `PERF_EVENT_IOC_DISABLE`
-const DISABLE: libc::Ioctl = 0x2401;
 /// `PERF_EVENT_IOC_SET_BPF`
 const SET_BPF: libc::Ioctl = 0x4004_2408;
 
@@ -84,11 +79,6 @@ fn control(event: BorrowedFd<'_>, request: libc::Ioctl, argument: c_int) -> Resu
 /// Lets the event count and fire.
 pub(crate) fn enable(event: BorrowedFd<'_>) -> Result<(), i32> {
     control(event, ENABLE, 0)
-}
-
-/// Stops the event.
-pub(crate) fn disable(event: BorrowedFd<'_>) -> Result<(), i32> {
-    control(event, DISABLE, 0)
 }
 
 /// Runs a program when the event fires (Linux 4.1). An event has one program; it cannot be taken away.

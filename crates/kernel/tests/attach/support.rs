@@ -213,3 +213,43 @@ impl Drop for Cgroup {
         let _ = fs::remove_dir(&self.path);
     }
 }
+
+impl Counting {
+    /// Asserts that `event` makes it run at least `times` times within a second; softirqs may be late.
+    #[track_caller]
+    pub fn expect_soon(&self, times: u64, event: impl FnOnce()) {
+        let before = self.count();
+        event();
+        for _ in 0..200 {
+            if self.count() - before >= times {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        panic!("the program ran {} times, expected {times}", self.count() - before);
+    }
+}
+
+/// Two connected interfaces, `a` with the address 10.9.0.1 and `b`, in the namespace of the calling thread. Packets to
+/// 10.9.0.2 leave through `a` and arrive at `b`.
+pub fn pair_of_interfaces() -> (u32, u32) {
+    for scope in ["all", "default"] {
+        let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
+    }
+    run("ip link add a address 02:00:00:00:00:01 type veth peer name b address 02:00:00:00:00:02");
+    run("ip link set a up");
+    run("ip link set b up");
+    run("ip addr add 10.9.0.1/24 dev a");
+    run("ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev a");
+    let index = |name| skep_kernel::attach::interface(name).unwrap().index;
+    (index("a"), index("b"))
+}
+
+/// Sends datagrams to an address.
+pub fn send(times: u64, to: &str) {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    for _ in 0..times {
+        // A refusal of an earlier datagram may be reported here.
+        let _ = socket.send_to(b"skep", to);
+    }
+}
