@@ -118,6 +118,35 @@ impl Attachment {
     }
 }
 
+/// Most threads of [`detach_all`]. Behind them the kernel waits for the same grace periods, and one lock lets them pass.
+const DETACHERS: usize = 16;
+/// Attachments that one thread is worth.
+const EACH: usize = 4;
+
+/// Detaches many at once, in the reverse order of the list as far as they are few.
+///
+/// The kernel waits for a grace period behind every probe of a file, about a tenth of a second on a busy machine. Threads
+/// wait for it together, which halves the time. Links of many places ([`attach_uprobe_multi`](super::attach_uprobe_multi))
+/// wait once.
+///
+/// # Errors
+/// The first failure; the others are detached all the same.
+pub fn detach_all(mut attachments: Vec<Attachment>) -> Result<(), KernelError> {
+    let threads = (attachments.len() / EACH).clamp(1, DETACHERS);
+    if threads == 1 {
+        return attachments.into_iter().rev().map(Attachment::detach).fold(Ok(()), Result::and);
+    }
+    let each = attachments.len().div_ceil(threads);
+    std::thread::scope(|scope| {
+        let mut running = Vec::with_capacity(threads);
+        while !attachments.is_empty() {
+            let part = attachments.split_off(attachments.len().saturating_sub(each));
+            running.push(scope.spawn(move || part.into_iter().rev().map(Attachment::detach).fold(Ok(()), Result::and)));
+        }
+        running.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).fold(Ok(()), Result::and)
+    })
+}
+
 impl From<Link> for Attachment {
     fn from(link: Link) -> Self {
         Self::Link(link)

@@ -48,7 +48,7 @@ pub use iter::{CgroupOrder, Iter, IterTarget, attach_iter};
 pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event};
 pub use link::Link;
 pub use lwt::{LwtHook, LwtRoute, RouteSlot, attach_lwt};
-pub use many::Attachment;
+pub use many::{Attachment, detach_all};
 pub use multi::{KernelPlaces, MultiMode, attach_kprobe_multi, attach_uprobe_multi};
 pub use netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace, attach_netfilter};
 pub use netns::{FlowDissectorSlot, attach_flow_dissector, attach_sk_lookup};

@@ -6,6 +6,9 @@ use skep_kernel::{KernelError, running_release};
 
 use super::support::{Cgroup, Counting, Wanted, absent, in_namespace, is_root};
 
+/// Connects to a port at which nobody listens.
+const CONNECT: &str = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'";
+
 // TABLE
 /// Program type, attach type, what the program returns to allow, and a command that makes it run ("": none here).
 const KINDS: [(ProgType, AttachType, i32, &str); 31] = [
@@ -15,14 +18,14 @@ const KINDS: [(ProgType, AttachType, i32, &str); 31] = [
     (ProgType::CgroupSock, AttachType::CgroupInetSockRelease, 1, "ping -c 1 -W 1 127.0.0.1"),
     (ProgType::CgroupSock, AttachType::CgroupInet4PostBind, 1, ""),
     (ProgType::CgroupSock, AttachType::CgroupInet6PostBind, 1, ""),
-    (ProgType::SockOps, AttachType::CgroupSockOps, 1, "bash -c exec<>/dev/tcp/127.0.0.1/9"),
+    (ProgType::SockOps, AttachType::CgroupSockOps, 1, CONNECT),
     (ProgType::CgroupDevice, AttachType::CgroupDevice, 1, "head -c 1 /dev/zero"),
     (ProgType::CgroupSysctl, AttachType::CgroupSysctl, 1, "cat /proc/sys/kernel/ostype"),
     (ProgType::CgroupSockopt, AttachType::CgroupSetsockopt, 1, "ping -c 1 -W 1 127.0.0.1"),
     (ProgType::CgroupSockopt, AttachType::CgroupGetsockopt, 1, ""),
     (ProgType::CgroupSockAddr, AttachType::CgroupInet4Bind, 1, ""),
     (ProgType::CgroupSockAddr, AttachType::CgroupInet6Bind, 1, ""),
-    (ProgType::CgroupSockAddr, AttachType::CgroupInet4Connect, 1, "bash -c exec<>/dev/tcp/127.0.0.1/9"),
+    (ProgType::CgroupSockAddr, AttachType::CgroupInet4Connect, 1, CONNECT),
     (ProgType::CgroupSockAddr, AttachType::CgroupInet6Connect, 1, ""),
     (ProgType::CgroupSockAddr, AttachType::CgroupUdp4Sendmsg, 1, ""),
     (ProgType::CgroupSockAddr, AttachType::CgroupUdp6Sendmsg, 1, ""),

@@ -10,7 +10,7 @@ use skep_kernel::attach::{
     attach_cgroup, attach_netfilter, attach_raw_tracepoint, attach_tc, attach_uprobe, attach_xdp, interface,
     open_cgroup, xdp_state,
 };
-use skep_kernel::{LoadedProgram, program_ids};
+use skep_kernel::program_ids;
 
 use super::probes::{many, offset, own_file};
 use super::support::{Cgroup, Counting, in_namespace, pair_of_interfaces};
@@ -78,6 +78,5 @@ fn nothing_stays() {
             assert!(gone, "{} of the programs are still alive", alive());
             assert!(xdp_state(b).unwrap().is_empty());
         }
-        let _: Option<LoadedProgram> = None;
     });
 }

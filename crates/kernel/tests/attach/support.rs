@@ -52,7 +52,7 @@ pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
             libc::mount(c"tracefs".as_ptr(), tracing, c"tracefs".as_ptr(), 0, none.cast());
             libc::mount(c"bpf".as_ptr(), c"/sys/fs/bpf".as_ptr(), c"bpf".as_ptr(), 0, none.cast());
         }
-        run("ip link set lo up");
+        run("ip link set dev lo up");
         test();
     });
     if let Err(panic) = thread.join() {
@@ -236,9 +236,9 @@ pub fn pair_of_interfaces() -> (u32, u32) {
     for scope in ["all", "default"] {
         let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
     }
-    run("ip link add a address 02:00:00:00:00:01 type veth peer name b address 02:00:00:00:00:02");
-    run("ip link set a up");
-    run("ip link set b up");
+    run("ip link add name a address 02:00:00:00:00:01 type veth peer name b address 02:00:00:00:00:02");
+    run("ip link set dev a up");
+    run("ip link set dev b up");
     run("ip addr add 10.9.0.1/24 dev a");
     run("ip neigh add 10.9.0.2 lladdr 02:00:00:00:00:02 dev a");
     let index = |name| skep_kernel::attach::interface(name).unwrap().index;
