@@ -11,7 +11,9 @@ use super::many::Attachment;
 use super::tcx::Order;
 use super::words::{NETWORK, Way, keep, slot, unknown};
 use crate::errors::KernelError;
-use crate::sys::link::{Target, flag, link_create, prog_attach, prog_detach};
+use crate::features::{Capability, has_capability};
+use crate::sys::info::prog_info;
+use crate::sys::link::{Target, flag, link_create, prog_attach, prog_detach, prog_query};
 
 const LINK: Way = Way {
     action: "attach a program to a control group",
@@ -135,8 +137,15 @@ pub fn attach_cgroup_slot(
     let (program, cgroup) = (keep(SLOT.action, program.as_fd())?, keep(SLOT.action, cgroup.as_fd())?);
     let several = Way { since: Release::new(4, 15), ..SLOT };
     let flags = if several.too_old() { flag::ALLOW_OVERRIDE } else { flag::ALLOW_MULTI };
-    prog_attach(Some(cgroup.as_fd()), program.as_fd(), attach_type.number(), flags, replace)
-        .map_err(|errno| refused(&SLOT, errno, attach_type, cgroup.as_fd()))?;
+    prog_attach(Some(cgroup.as_fd()), program.as_fd(), attach_type.number(), flags, replace).map_err(|errno| {
+        let there = prog_query(Target::Fd(cgroup.as_fd()), attach_type.number()).unwrap_or_default();
+        match prog_info(program.as_fd()) {
+            Ok(own) if errno == libc::EINVAL && there.contains(&own.id) => {
+                SLOT.invalid("the program is attached to the group already")
+            }
+            _ => refused(&SLOT, errno, attach_type, cgroup.as_fd()),
+        }
+    })?;
     Ok(CgroupSlot { program, cgroup, attach_type, armed: true })
 }
 
@@ -147,8 +156,8 @@ fn refused(way: &Way, errno: i32, attach_type: AttachType, cgroup: BorrowedFd<'_
             mounted()
         )),
         // An exclusive program above or here also gives this number, in spite of all capabilities.
-        libc::EPERM if crate::features::has_capability(crate::Capability::NetAdmin) => {
-            let others = crate::sys::link::prog_query(Target::Fd(cgroup), attach_type.number()).unwrap_or_default();
+        libc::EPERM if has_capability(Capability::NetAdmin) => {
+            let others = prog_query(Target::Fd(cgroup), attach_type.number()).unwrap_or_default();
             if others.is_empty() {
                 KernelError::not_permitted(way.action, way.needs)
             } else {

@@ -62,7 +62,7 @@ pub fn interface(name: &str) -> Result<Interface, KernelError> {
 /// There is no such interface; which ones there are.
 fn missing(shown: &str, name: &str, all: &[Interface]) -> String {
     let names: Vec<&str> = all.iter().map(|interface| interface.name.as_str()).collect();
-    let near = suggestion(name, names.iter().copied());
+    let near = if name.is_empty() { String::new() } else { suggestion(name, names.iter().copied()) };
     if near.is_empty() {
         format!("there is no interface {shown} in this network namespace; there are: {}", names.join(", "))
     } else {
