@@ -316,8 +316,8 @@ mod tests {
             vec![0, number::PTR << 24, 9],
             vec![3, 1 << 31 | number::ENUM64 << 24 | 1, 8, 5, u32::MAX, u32::MAX],
             vec![1, 1 << 31 | number::ENUM << 24 | 1, 4, 3, u32::MAX],
-            vec![12, number::VAR << 24, 0, 2],
-            vec![14, number::DATASEC << 24 | 1, 0, 13, 0, 0],
+            vec![13, number::VAR << 24, 0, 2],
+            vec![15, number::DATASEC << 24 | 1, 0, 13, 0, 0],
             vec![0, number::DATASEC << 24 | 1, 0, 4, 0, 0],
         ]
         .concat();
@@ -360,7 +360,7 @@ mod tests {
             draft.suit(support).unwrap();
             let mut log = vec![0; 1 << 16];
             let loaded = btf_load(&draft.finish(), None, &mut log);
-            assert!(loaded.is_ok(), "{}", String::from_utf8_lossy(&log));
+            assert!(loaded.is_ok(), "{}", crate::VerifierLog::new(&log, false).text());
         };
         load(support);
         load(BtfSupport::NONE);

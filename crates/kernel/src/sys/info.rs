@@ -351,7 +351,3 @@ pub(crate) fn prog_info(fd: BorrowedFd<'_>) -> Result<ProgInfo, i32> {
 pub(crate) fn map_info(fd: BorrowedFd<'_>) -> Result<MapInfo, i32> {
     info(fd)
 }
-
-pub(crate) fn btf_info(fd: BorrowedFd<'_>) -> Result<BtfInfo, i32> {
-    info(fd)
-}

@@ -126,21 +126,3 @@ impl Drop for Mapping {
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.length) };
     }
 }
-
-/// Waits until one of the descriptors is readable. Returns at the latest after `timeout` milliseconds (-1: never), and
-/// whether there is something to read.
-pub(crate) fn wait_readable(fds: &[BorrowedFd<'_>], timeout: i32) -> Result<bool, i32> {
-    let mut all: Vec<libc::pollfd> =
-        fds.iter().map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 }).collect();
-    let count = libc::nfds_t::try_from(all.len()).map_err(|_| libc::EINVAL)?;
-    // SAFETY: the pointer and the number describe `all`, which lives through the call.
-    match unsafe { libc::poll(all.as_mut_ptr(), count, timeout) } {
-        0 => Ok(false),
-        1.. => Ok(true),
-        _ => match last_errno() {
-            // The caller looks at its rings and waits again.
-            libc::EINTR => Ok(false),
-            errno => Err(errno),
-        },
-    }
-}

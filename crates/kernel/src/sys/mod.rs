@@ -13,3 +13,4 @@ pub(crate) mod perf;
 pub(crate) mod perf_ring;
 pub(crate) mod program;
 pub(crate) mod socket;
+pub(crate) mod wait;

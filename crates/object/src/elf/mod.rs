@@ -14,6 +14,7 @@ mod error;
 mod file;
 mod link;
 mod maps;
+mod places;
 mod sections;
 
 use std::collections::HashMap;
@@ -87,9 +88,6 @@ impl Object {
             Some(section) => Some(Btf::parse(section.data.to_vec())?),
             None => None,
         };
-        if let Some(btf) = &btf {
-            object.btf = btf.bytes().to_vec();
-        }
         let roles = vec![Role::Other; file.sections.len()];
         let mut symbols_of: HashMap<usize, Vec<Symbol<'_>>> = HashMap::new();
         for symbol in &file.symbols {
@@ -98,6 +96,9 @@ impl Object {
             }
         }
         let mut context = Context { file, btf, roles, symbols_of, map_places: Vec::new() };
+        if let Some(btf) = &context.btf {
+            object.btf = places::fill(&context, btf)?;
+        }
         let with_entries = maps::define(&mut context, &mut object)?;
         define_variables(&mut context, &mut object)?;
         let functions = Functions::read(&context)?;
