@@ -266,9 +266,14 @@ mod tests {
 
     #[test]
     fn operands_of_x86() {
-        let all = x86("-4@%edi 8@-16(%rbp) 1@$-5 4@8(%rax,%rcx,4) 8@counter+8(%rip) 8f@%xmm0 2@(%rsp) 4@-16+8(%rbx) 8@$0xffffffffffffffff");
+        let all = x86(
+            "-4@%edi 8@-16(%rbp) 1@$-5 4@8(%rax,%rcx,4) 8@counter+8(%rip) 8f@%xmm0 2@(%rsp) 4@-16+8(%rbx) 8@$0xffffffffffffffff",
+        );
         assert_eq!(all.len(), 9);
-        assert_eq!(all[0], Argument { size: 4, signed: true, float: false, location: Location::Register(register("edi")) });
+        assert_eq!(
+            all[0],
+            Argument { size: 4, signed: true, float: false, location: Location::Register(register("edi")) }
+        );
         let memory = |base, index, displacement| Location::Memory { base: register(base), index, displacement };
         assert_eq!(all[1].location, memory("rbp", None, -16));
         assert_eq!(all[2].location, Location::Constant(-5));
@@ -297,7 +302,9 @@ mod tests {
     fn mistakes_are_named() {
         let text = |text| parse_arguments(text, Machine::X86_64).unwrap_err().to_string();
         assert_eq!(text("4@%edi 3@%edi"), "argument 2 of the probe, `3@%edi`: the size is not 1, 2, 4, 8 or 16 bytes");
-        for bad in ["x", "4@", "4@%nothing", "4@8(%rax", "4@8(%rax,%rcx,3)", "4@$x", "4@(%rax,%rcx,1,2)", "4@1+2", "4@+"] {
+        for bad in
+            ["x", "4@", "4@%nothing", "4@8(%rax", "4@8(%rax,%rcx,3)", "4@$x", "4@(%rax,%rcx,1,2)", "4@1+2", "4@+"]
+        {
             assert!(parse_arguments(bad, Machine::X86_64).is_err(), "{bad}");
         }
         assert!(parse_arguments("4@x0", Machine::Other(8)).is_err());

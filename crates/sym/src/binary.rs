@@ -236,9 +236,10 @@ impl Binary {
 
     /// The address of an offset in the file; `None` if that part is not loaded.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let segment = self.segments.iter().find(|segment| {
-            offset.checked_sub(segment.offset).is_some_and(|distance| distance < segment.size)
-        })?;
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| offset.checked_sub(segment.offset).is_some_and(|distance| distance < segment.size))?;
         segment.address.checked_add(offset - segment.offset)
     }
 
@@ -286,7 +287,12 @@ fn version_key(symbol: &Symbol) -> (bool, Vec<u32>) {
 /// Sorts by address, then name; the same symbol of two tables remains once, with its version.
 fn sort(symbols: &mut Vec<Symbol>) {
     symbols.sort_by(|a, b| {
-        (a.address, &a.name, b.version.is_some(), &a.version).cmp(&(b.address, &b.name, a.version.is_some(), &b.version))
+        (a.address, &a.name, b.version.is_some(), &a.version).cmp(&(
+            b.address,
+            &b.name,
+            a.version.is_some(),
+            &b.version,
+        ))
     });
     symbols.dedup_by(|later, kept| {
         later.address == kept.address

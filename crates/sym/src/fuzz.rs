@@ -12,8 +12,8 @@ pub fn arguments(data: &[u8]) {
     let mut tried = vec![text.clone().into_owned()];
     // Text that looks like operands is what random bytes hardly ever are.
     const WORDS: [&str; 32] = [
-        "4@", "-8@", "8f@", "1@", "$", "%rax", "%rbp", "%rip", "(", ")", ",", " ", "-16", "8", "0x", "[", "]", "x0", "sp",
-        "w3", "name", "+", "-", "%xmm0", "4", "2", "@", "#", "$5", "q1", "é", "%",
+        "4@", "-8@", "8f@", "1@", "$", "%rax", "%rbp", "%rip", "(", ")", ",", " ", "-16", "8", "0x", "[", "]", "x0",
+        "sp", "w3", "name", "+", "-", "%xmm0", "4", "2", "@", "#", "$5", "q1", "é", "%",
     ];
     tried.push(data.iter().map(|&byte| WORDS[usize::from(byte) % WORDS.len()]).collect());
     for text in tried {
@@ -28,11 +28,9 @@ pub fn arguments(data: &[u8]) {
 
 /// Any bytes as notes, and as probes in notes.
 pub fn note_reader(data: &[u8]) {
-    for order in [
-        Order { little: true, address: 8 },
-        Order { little: false, address: 8 },
-        Order { little: true, address: 4 },
-    ] {
+    for order in
+        [Order { little: true, address: 8 }, Order { little: false, address: 8 }, Order { little: true, address: 4 }]
+    {
         let total: usize = notes(data, order).map(|note| 12 + note.name.len() + note.content.len()).sum();
         assert!(total <= data.len(), "more notes than bytes");
         let context = usdt::Context { order, machine: Machine::X86_64, base: Some(0x1000) };

@@ -43,11 +43,7 @@ pub(crate) fn notes(mut bytes: &[u8], order: Order) -> impl Iterator<Item = Note
         let kind = order.u32_at(bytes, 8)?;
         let start = 12usize.checked_add(name.checked_next_multiple_of(4)?)?;
         let end = start.checked_add(content)?;
-        let note = Note {
-            name: bytes.get(12..12usize.checked_add(name)?)?,
-            kind,
-            content: bytes.get(start..end)?,
-        };
+        let note = Note { name: bytes.get(12..12usize.checked_add(name)?)?, kind, content: bytes.get(start..end)? };
         bytes = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or_default();
         let name = note.name.strip_suffix(&[0]).unwrap_or(note.name);
         Some(Note { name, ..note })

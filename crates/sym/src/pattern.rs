@@ -122,12 +122,25 @@ mod tests {
     #[test]
     fn names_and_patterns() {
         let fits = |pattern: &str, name: &str| Pattern::new(pattern).matches(name);
-        for (pattern, name) in
-            [("a", "a"), ("", ""), ("*", ""), ("*", "abc"), ("tcp_*", "tcp_sendmsg"), ("*send*", "tcp_sendmsg"), ("a?c", "abc"), ("[a-c]x[!0-9]", "bxy"), ("[]]", "]"), ("a[", "a["), ("\\*", "*"), ("*a*b", "aabab")]
-        {
+        for (pattern, name) in [
+            ("a", "a"),
+            ("", ""),
+            ("*", ""),
+            ("*", "abc"),
+            ("tcp_*", "tcp_sendmsg"),
+            ("*send*", "tcp_sendmsg"),
+            ("a?c", "abc"),
+            ("[a-c]x[!0-9]", "bxy"),
+            ("[]]", "]"),
+            ("a[", "a["),
+            ("\\*", "*"),
+            ("*a*b", "aabab"),
+        ] {
             assert!(fits(pattern, name), "{pattern} {name}");
         }
-        for (pattern, name) in [("a", "b"), ("", "a"), ("tcp_*", "udp_x"), ("a?c", "ac"), ("[a-c]", "d"), ("\\*", "x"), ("*a*b", "aaba")] {
+        for (pattern, name) in
+            [("a", "b"), ("", "a"), ("tcp_*", "udp_x"), ("a?c", "ac"), ("[a-c]", "d"), ("\\*", "x"), ("*a*b", "aaba")]
+        {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
         assert!(Pattern::new("abc").is_plain() && !Pattern::new("a*").is_plain());

@@ -83,9 +83,8 @@ pub(crate) fn aarch64(name: &str) -> Option<Register> {
         _ => {}
     }
     let number: u16 = name.get(1..).filter(|digits| !digits.starts_with('+'))?.parse().ok()?;
-    let vector = |size| {
-        A64_VECTORS.get(usize::from(number)).map(|name| Register { name, pt_regs: None, size, first: 0 })
-    };
+    let vector =
+        |size| A64_VECTORS.get(usize::from(number)).map(|name| Register { name, pt_regs: None, size, first: 0 });
     match name.as_bytes().first()? {
         b'x' => whole(A64.get(usize::from(number))?, 8 * number, 8),
         b'w' => whole(A64.get(usize::from(number))?, 8 * number, 4),

@@ -10,7 +10,7 @@ use skep_isa::ebpf::assemble;
 use skep_isa::{MapType, ProgType};
 use skep_kernel::attach::{UserPlace, attach_uprobe};
 use skep_kernel::{Capability, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, has_capability};
-use skep_sym::{Binary, Kallsyms, Location, Pattern, SymbolKind, SymError, resolve};
+use skep_sym::{Binary, Kallsyms, Location, Pattern, SymError, SymbolKind, resolve};
 
 /// Calls `work` five times for every line that it reads; each call passes a probe with a semaphore. Answers with the
 /// value of the semaphore.
@@ -97,8 +97,7 @@ struct Running {
 
 impl Running {
     fn start(program: &Program) -> Self {
-        let mut child =
-            Command::new(&program.file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(&program.file).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let stdin = child.stdin.take().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         Self { child, stdin, stdout }
@@ -131,8 +130,7 @@ fn counting(register: u16) -> (LoadedProgram, LoadedMap) {
         map.as_fd().as_raw_fd()
     );
     let insns = assemble(&text).unwrap();
-    let definition =
-        ProgramDefinition { name: "probe", prog_type: ProgType::Kprobe, insns: &insns, license: "GPL" };
+    let definition = ProgramDefinition { name: "probe", prog_type: ProgType::Kprobe, insns: &insns, license: "GPL" };
     (LoadedProgram::load(&definition).unwrap(), map)
 }
 
@@ -183,7 +181,11 @@ fn entries_of_the_linkage_table() {
     assert_eq!(entry.kind, SymbolKind::Plt);
     let wanted = format!("{:016x} <fgets@plt>:", entry.address);
     let listing = String::from_utf8_lossy(&listing.stdout);
-    assert!(listing.contains(&wanted), "{wanted}\n{:?}", listing.lines().filter(|l| l.contains("@plt>:")).collect::<Vec<_>>());
+    assert!(
+        listing.contains(&wanted),
+        "{wanted}\n{:?}",
+        listing.lines().filter(|l| l.contains("@plt>:")).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -229,8 +231,7 @@ fn probes_at_the_places_that_were_found() {
     let arguments = probe.arguments().unwrap();
     let Location::Register(register) = &arguments[0].location else { panic!("{arguments:?}") };
     let (counter, map) = counting(register.pt_regs.unwrap());
-    let place =
-        UserPlace { offset: probe.offset.unwrap(), counter: probe.semaphore.unwrap(), cookie: 0 };
+    let place = UserPlace { offset: probe.offset.unwrap(), counter: probe.semaphore.unwrap(), cookie: 0 };
     let attached = attach_uprobe(&counter, &program.file, place, false, Some(running.child.id())).unwrap();
     assert_eq!(running.round(), 1, "the semaphore");
     // Values 1 to 5.

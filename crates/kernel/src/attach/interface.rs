@@ -32,7 +32,11 @@ pub fn interfaces() -> Result<Vec<Interface>, KernelError> {
     let mut found = Vec::new();
     let mut socket = Socket::open().map_err(|refusal| KernelError::system(ACTION, refusal.errno))?;
     socket
-        .dump(Message::new(kind::GETLINK, 0, &[0; IFINFO]), |_, body| found.extend(read(body)))
+        .dump(Message::new(kind::GETLINK, 0, &[0; IFINFO]), |kind, body| {
+            if kind == kind::NEWLINK {
+                found.extend(read(body));
+            }
+        })
         .map_err(|refusal| KernelError::system(ACTION, refusal.errno))?;
     Ok(found)
 }

@@ -77,20 +77,23 @@ impl Attachment {
     /// The program is detached then.
     pub fn leave(self) -> Result<(), KernelError> {
         match self {
-            Self::Link(_) | Self::Perf(_) => Err(KernelError::Invalid {
-                action: "leave a program attached",
-                problem: "this attachment ends with the process that made it; pin its link below /sys/fs/bpf"
-                    .to_owned(),
-            }),
-            Self::Xdp(slot) => Ok(slot.leave()),
-            Self::Tc(slot) => Ok(slot.leave()),
-            Self::Cgroup(slot) => Ok(slot.leave()),
-            Self::Sockmap(slot) => Ok(slot.leave()),
-            Self::FlowDissector(slot) => Ok(slot.leave()),
-            Self::Reuseport(slot) => Ok(slot.leave()),
-            Self::Route(slot) => Ok(slot.leave()),
-            Self::Table(slot) => Ok(slot.leave()),
+            Self::Link(_) | Self::Perf(_) => {
+                return Err(KernelError::Invalid {
+                    action: "leave a program attached",
+                    problem: "this attachment ends with the process that made it; pin its link below /sys/fs/bpf"
+                        .to_owned(),
+                });
+            }
+            Self::Xdp(slot) => slot.leave(),
+            Self::Tc(slot) => slot.leave(),
+            Self::Cgroup(slot) => slot.leave(),
+            Self::Sockmap(slot) => slot.leave(),
+            Self::FlowDissector(slot) => slot.leave(),
+            Self::Reuseport(slot) => slot.leave(),
+            Self::Route(slot) => slot.leave(),
+            Self::Table(slot) => slot.leave(),
         }
+        Ok(())
     }
 
     /// Gives the link a name in a BPF file system; see [`Link::pin`].

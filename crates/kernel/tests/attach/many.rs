@@ -10,7 +10,7 @@ use skep_kernel::attach::{
     attach_uprobe, detach_all, open_cgroup,
 };
 
-use super::probes::{many, offset, own_file};
+use super::probes::{many, offset, own_file, touch};
 use super::support::{Cgroup, Counting, in_namespace, is_root};
 
 #[test]
@@ -21,15 +21,14 @@ fn all_at_once() {
     let probe = Counting::new(ProgType::Kprobe, 0);
     let raw = Counting::new(ProgType::RawTracepoint, 0);
     let place = UserPlace::at(offset(many));
-    let mut all: Vec<Attachment> = (0..12)
-        .map(|_| attach_uprobe(&probe.program, own_file(), place, false, None).unwrap())
-        .collect();
+    let mut all: Vec<Attachment> =
+        (0..12).map(|_| attach_uprobe(&probe.program, own_file(), place, false, None).unwrap()).collect();
     all.extend((0..40).map(|_| Attachment::from(attach_raw_tracepoint(&raw.program, "sys_enter", 0).unwrap())));
-    probe.expect(12, || drop(std::hint::black_box(many(1))));
+    probe.expect(12, || touch(many(1)));
     let start = Instant::now();
     detach_all(all).unwrap();
     println!("52 attachments ended in {:?}", start.elapsed());
-    probe.expect(0, || drop(std::hint::black_box(many(1))));
+    probe.expect(0, || touch(many(1)));
     raw.expect(0, || drop(fs::metadata("/")));
     detach_all(Vec::new()).unwrap();
 }
@@ -41,9 +40,8 @@ fn pinned_links_outlive_their_owner() {
         let counting = Counting::at(ProgType::CgroupSysctl, AttachType::CgroupSysctl, 1);
         let cgroup = open_cgroup(&group.path).unwrap();
         let read = || drop(group.run("cat /proc/sys/kernel/ostype"));
-        let attach = || {
-            attach_cgroup(&counting.program, &cgroup, AttachType::CgroupSysctl, CgroupOptions::default()).unwrap()
-        };
+        let attach =
+            || attach_cgroup(&counting.program, &cgroup, AttachType::CgroupSysctl, CgroupOptions::default()).unwrap();
         let attached = attach();
         let error = attached.pin("/tmp/skep-attach-link").unwrap_err().to_string();
         assert!(error.contains("mount -t bpf bpf /sys/fs/bpf"), "{error}");

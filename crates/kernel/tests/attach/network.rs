@@ -174,7 +174,11 @@ fn routes_with_programs() {
             LwtRoute { programs: &[], ..route },
             LwtRoute { interface: 9999, ..route },
             LwtRoute { gateway: Some("::1".parse().unwrap()), ..route },
-            LwtRoute { programs: &[(LwtHook::In, counting.program.as_fd())], destination: "10.78.0.0".parse().unwrap(), ..route },
+            LwtRoute {
+                programs: &[(LwtHook::In, counting.program.as_fd())],
+                destination: "10.78.0.0".parse().unwrap(),
+                ..route
+            },
         ] {
             assert!(attach_lwt(&wrong).is_err(), "{wrong:?}");
         }

@@ -92,7 +92,6 @@ fn what_a_machine_lacks_is_named() {
     let error = attach(PerfEvent::CPU_CLOCK, every, PerfTarget::Cpu(8000)).unwrap_err();
     assert!(error.to_string().contains("8000"), "{error}");
     let filter = Counting::new(ProgType::SocketFilter, 0);
-    let error =
-        attach_perf_event(&filter.program, PerfEvent::CPU_CLOCK, every, PerfTarget::AllCpus).unwrap_err();
+    let error = attach_perf_event(&filter.program, PerfEvent::CPU_CLOCK, every, PerfTarget::AllCpus).unwrap_err();
     assert!(error.to_string().contains("does not fit the event"), "{error}");
 }

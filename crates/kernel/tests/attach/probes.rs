@@ -24,6 +24,11 @@ macro_rules! targets {
 }
 targets! { one = 3, two = 5, three = 7, four = 9, five = 11, many = 13, }
 
+/// Uses a value.
+pub fn touch(value: u64) {
+    black_box(value);
+}
+
 /// The offset of a function of this program in its file.
 pub fn offset(function: extern "C" fn(u64) -> u64) -> u64 {
     let address = function as *const () as u64;
@@ -53,15 +58,15 @@ fn functions_of_a_file_and_their_returns() {
         let counting = Counting::new(ProgType::Kprobe, 0);
         let place = UserPlace::at(offset(one));
         let attached = attach_uprobe(&counting.program, own_file(), place, at_return, None).unwrap();
-        counting.expect(4, || (0..4).for_each(|value| drop(black_box(one(value)))));
+        counting.expect(4, || (0..4).for_each(|value| touch(one(value))));
         drop(attached);
-        counting.expect(0, || drop(black_box(one(1))));
+        counting.expect(0, || touch(one(1)));
     }
     // In one process only.
     let counting = Counting::new(ProgType::Kprobe, 0);
     let place = UserPlace::at(offset(one));
     let attached = attach_uprobe(&counting.program, own_file(), place, false, Some(1)).unwrap();
-    counting.expect(0, || drop(black_box(one(1))));
+    counting.expect(0, || touch(one(1)));
     drop(attached);
     let attached = attach_uprobe(&counting.program, own_file(), place, false, Some(std::process::id())).unwrap();
     drop(attached);
@@ -77,12 +82,12 @@ fn definitions_by_text() {
                 Err(error @ KernelError::Unsupported { .. }) => return absent(&error.to_string()),
                 result => result.unwrap(),
             };
-            counting.expect(2, || (0..2).for_each(|value| drop(black_box(two(value)))));
+            counting.expect(2, || (0..2).for_each(|value| touch(two(value))));
             let own = format!("skep/p{}_", std::process::id());
             let defined = || fs::read_to_string("/sys/kernel/tracing/uprobe_events").unwrap().contains(&own);
             assert!(defined());
             drop(probe);
-            counting.expect(0, || drop(black_box(two(1))));
+            counting.expect(0, || touch(two(1)));
             assert!(!defined(), "the definition is removed behind the program");
         }
         let counting = Counting::new(ProgType::Kprobe, 0);
@@ -116,11 +121,9 @@ fn many_places_with_one_link() {
             }
             result => result.unwrap(),
         };
-        counting.expect(times, || {
-            black_box(three(1) + four(1));
-        });
+        counting.expect(times, || touch(three(1) + four(1)));
         drop(link);
-        counting.expect(0, || drop(black_box(three(1))));
+        counting.expect(0, || touch(three(1)));
         let error = attach_uprobe_multi(&counting.program, own_file(), &[], mode, None).unwrap_err();
         assert!(error.to_string().contains("no place is given"), "{error}");
         let beyond = [UserPlace::at(1 << 40)];

@@ -121,7 +121,8 @@ impl Counting {
             wanted.result
         );
         let insns = assemble(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-        let definition = ProgramDefinition { name: "count", prog_type: wanted.prog_type, insns: &insns, license: "GPL" };
+        let definition =
+            ProgramDefinition { name: "count", prog_type: wanted.prog_type, insns: &insns, license: "GPL" };
         let attach_btf_id = wanted.btf.map_or(0, btf_id);
         let options = ProgramOptions { attach_type: wanted.attach_type, attach_btf_id, ..ProgramOptions::default() };
         Ok(Self { program: LoadedProgram::load_with(&definition, options)?, map })
@@ -130,10 +131,6 @@ impl Counting {
     /// How often it has run.
     pub fn count(&self) -> u64 {
         value(&self.map, 0)
-    }
-
-    pub fn map(&self) -> &LoadedMap {
-        &self.map
     }
 
     /// Asserts that `event` makes it run `times` times.

@@ -114,7 +114,8 @@ fn raw_tracepoints() {
     if !is_root() {
         return;
     }
-    let before = format!("{}r1 = *(u64 *)(r6 +8)\nif r1 == {} goto +2\nr0 = 0\nexit\n", only_this_thread(), libc::SYS_getppid);
+    let before =
+        format!("{}r1 = *(u64 *)(r6 +8)\nif r1 == {} goto +2\nr0 = 0\nexit\n", only_this_thread(), libc::SYS_getppid);
     let counting = Counting::load(&Wanted { before: &before, ..Wanted::new(ProgType::RawTracepoint, 0) }).unwrap();
     let link = attach_raw_tracepoint(&counting.program, "sys_enter", 0).unwrap();
     counting.expect(2, || (0..2).for_each(|_| call()));
@@ -151,7 +152,8 @@ fn functions_and_their_results() {
     }
     for attach_type in [AttachType::TraceFentry, AttachType::TraceFexit, AttachType::ModifyReturn] {
         let before = only_this_thread();
-        let target = if attach_type == AttachType::ModifyReturn { "bpf_modify_return_test" } else { "__do_sys_getppid" };
+        let target =
+            if attach_type == AttachType::ModifyReturn { "bpf_modify_return_test" } else { "__do_sys_getppid" };
         let wanted = Wanted { before: &before, btf: Some(target), ..Wanted::at(ProgType::Tracing, attach_type, 0) };
         let Some(counting) = load(&wanted) else { continue };
         let link = match attach_tracing(&counting.program, attach_type, 0) {
@@ -179,11 +181,8 @@ fn security_hooks() {
     }
     let lsm = std::fs::read_to_string("/sys/kernel/security/lsm").unwrap_or_default();
     let before = only_this_thread();
-    let wanted = Wanted {
-        before: &before,
-        btf: Some("bpf_lsm_file_open"),
-        ..Wanted::at(ProgType::Lsm, AttachType::LsmMac, 0)
-    };
+    let wanted =
+        Wanted { before: &before, btf: Some("bpf_lsm_file_open"), ..Wanted::at(ProgType::Lsm, AttachType::LsmMac, 0) };
     let Some(counting) = load(&wanted) else { return };
     let link = attach_tracing(&counting.program, AttachType::LsmMac, 0).unwrap();
     if lsm.split(',').any(|name| name.trim() == "bpf") {
