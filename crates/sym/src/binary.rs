@@ -151,6 +151,31 @@ impl Binary {
         Ok(Self { path: path.to_owned(), machine, segments, symbols, probes, build_id })
     }
 
+    /// Where distributions put the debug symbols of this build: `/usr/lib/debug/.build-id/ab/cdef.debug`. `None` without
+    /// a build id; the file need not exist.
+    pub fn debug_path(&self) -> Option<PathBuf> {
+        let (first, rest) = self.build_id.as_deref()?.split_first()?;
+        let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(PathBuf::from(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug")))
+    }
+
+    /// Adds the symbols of a file that was split off from this one; offsets still count bytes of this one.
+    ///
+    /// # Errors
+    /// [`SymError::Format`] if it belongs to another build, and the errors of [`open`](Self::open).
+    pub fn add_debug_file(&mut self, path: impl AsRef<Path>) -> Result<(), SymError> {
+        let other = Self::open(path)?;
+        if other.build_id.is_none() || other.build_id != self.build_id {
+            let reason = format!("its build id is not that of `{}`", self.path.display());
+            return Err(SymError::Format { path: other.path.display().to_string(), reason });
+        }
+        let segments = &self.segments;
+        let with_place = |symbol: Symbol| Symbol { offset: offset_of(segments, symbol.address), ..symbol };
+        self.symbols.extend(other.symbols.into_iter().map(with_place));
+        sort(&mut self.symbols);
+        Ok(())
+    }
+
     /// The path.
     pub fn path(&self) -> &Path {
         &self.path

@@ -172,6 +172,32 @@ fn facts_about_a_program() {
 }
 
 #[test]
+fn symbols_that_were_split_off() {
+    let Some(program) = Program::compile("split") else { return };
+    let whole = program.binary();
+    let debug = program.directory.join("program.debug");
+    let objcopy = |arguments: &[&str]| {
+        let mut command = Command::new("objcopy");
+        command.args(arguments).arg(&program.file);
+        command
+    };
+    let Ok(kept) = objcopy(&["--only-keep-debug"]).arg(&debug).output() else {
+        return skip("no objcopy (Debian: binutils)");
+    };
+    assert!(kept.status.success());
+    assert!(objcopy(&["--strip-all"]).status().unwrap().success());
+    let mut stripped = program.binary();
+    let error = stripped.function("work").unwrap_err().to_string();
+    assert!(error.contains("there is no function `work`"), "{error}");
+    stripped.add_debug_file(&debug).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(stripped.function("work"), whole.function("work"));
+    assert!(stripped.debug_path().unwrap().starts_with("/usr/lib/debug/.build-id"));
+    let other = resolve("libc", None).unwrap();
+    let error = stripped.add_debug_file(other).unwrap_err().to_string();
+    assert!(error.contains("its build id is not that of"), "{error}");
+}
+
+#[test]
 fn entries_of_the_linkage_table() {
     let Some(program) = Program::compile("plt") else { return };
     let listing = Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(&program.file).output();

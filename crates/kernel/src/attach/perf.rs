@@ -71,7 +71,7 @@ pub enum PerfTarget {
     AllCpus,
     /// Those of all processes on one processor.
     Cpu(u32),
-    /// Those of a task and of the tasks that it starts, on every processor.
+    /// Those of one task, on every processor.
     Process(u32),
 }
 

@@ -157,7 +157,7 @@ fn wrong_places_in_files_are_explained() {
 fn kernel_functions_and_their_returns() {
     in_namespace(|| {
         let before = only_this_thread();
-        let place = KernelPlace::Function { name: "ksys_read", offset: 0 };
+        let place = KernelPlace::Function { name: "vfs_read", offset: 0 };
         let read = || drop(fs::read("/proc/self/stat").unwrap());
         for at_return in [false, true] {
             let counting = Counting::load(&Wanted { before: &before, ..Wanted::new(ProgType::Kprobe, 0) }).unwrap();
@@ -202,7 +202,7 @@ fn many_kernel_functions_with_one_link() {
             }
             Ok(counting) => counting,
         };
-        let places = KernelPlaces::Names(&["ksys_read", "ksys_write"]);
+        let places = KernelPlaces::Names(&["vfs_read", "vfs_write"]);
         let link = match attach_kprobe_multi(&counting.program, places, &[1, 2], mode) {
             Err(error @ KernelError::Unsupported { .. }) => {
                 absent(&error.to_string());
