@@ -227,6 +227,22 @@ impl Counting {
     }
 }
 
+impl Counting {
+    /// Asserts that within a second `event` does not make it run any more: the kernel frees some things a little later.
+    #[track_caller]
+    pub fn expect_end(&self, event: impl Fn()) {
+        for _ in 0..50 {
+            let before = self.count();
+            event();
+            if self.count() == before {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        panic!("the program still runs");
+    }
+}
+
 /// Two connected interfaces, `a` with the address 10.9.0.1 and `b`, in the namespace of the calling thread. Packets to
 /// 10.9.0.2 leave through `a` and arrive at `b`.
 pub fn pair_of_interfaces() -> (u32, u32) {
