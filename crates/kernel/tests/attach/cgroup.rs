@@ -4,7 +4,7 @@ use skep_isa::{AttachType, ProgType};
 use skep_kernel::attach::{Attachment, CgroupOptions, attach_cgroup, attach_cgroup_slot, open_cgroup};
 use skep_kernel::{KernelError, running_release};
 
-use super::support::{Cgroup, Counting, Wanted, absent, in_namespace, is_root};
+use super::support::{Cgroup, Counting, Wanted, absent, detach_now, in_namespace, is_root};
 
 /// Connects to a port at which nobody listens.
 const CONNECT: &str = "bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'";
@@ -59,7 +59,7 @@ fn every_hook_of_control_groups() {
                 group.run(command);
                 assert!(counting.count() > 0, "{attach_type} did not run for `{command}`");
             }
-            drop(attached);
+            detach_now(attached);
             let before = counting.count();
             if !command.is_empty() {
                 group.run(command);
@@ -90,7 +90,7 @@ fn programs_that_refuse_and_mistakes() {
     let deny = Counting::at(ProgType::CgroupSysctl, AttachType::CgroupSysctl, 0);
     let attached = attach_cgroup(&deny.program, &fd, AttachType::CgroupSysctl, CgroupOptions::default()).unwrap();
     assert!(!group.run("cat /proc/sys/kernel/ostype").status.success());
-    drop(attached);
+    detach_now(attached);
     assert!(group.run("cat /proc/sys/kernel/ostype").status.success());
     let error = open_cgroup("/sys/fs/nothing").unwrap_err().to_string();
     assert!(error.contains("does not exist") && error.contains("mounted"), "{error}");

@@ -28,8 +28,8 @@ fn all_at_once() {
     let start = Instant::now();
     detach_all(all).unwrap();
     println!("52 attachments ended in {:?}", start.elapsed());
-    probe.expect(0, || touch(many(1)));
-    raw.expect(0, || drop(fs::metadata("/")));
+    probe.expect_end(|| touch(many(1)));
+    raw.expect_end(|| drop(fs::metadata("/")));
     detach_all(Vec::new()).unwrap();
 }
 
@@ -55,7 +55,7 @@ fn pinned_links_outlive_their_owner() {
         counting.expect_end(read);
         let error = attach().leave().unwrap_err().to_string();
         assert!(error.contains("pin its link"), "{error}");
-        counting.expect(0, read);
+        counting.expect_end(read);
         // Without link it stays when it is told to.
         let slot = attach_cgroup_slot(&counting.program, &cgroup, AttachType::CgroupSysctl, None).unwrap();
         Attachment::Cgroup(slot).leave().unwrap();

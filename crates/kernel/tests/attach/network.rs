@@ -10,7 +10,7 @@ use skep_kernel::attach::{
     attach_xdp_slot, interface, xdp_state,
 };
 
-use super::support::{Counting, in_namespace, pair_of_interfaces, run, send};
+use super::support::{Counting, detach_now, in_namespace, pair_of_interfaces, run, send};
 
 /// `XDP_PASS`
 const PASS: i32 = 2;
@@ -35,9 +35,9 @@ fn xdp_links_in_all_modes() {
             assert!(error.contains("`b` is held by") && error.contains(&format!("program {id} ")), "{error}");
             attached.update(&other.program).unwrap();
             other.expect_soon(1, || send(1, "10.9.0.2:9"));
-            attached.detach().unwrap();
+            detach_now(attached);
             assert!(xdp_state(b).unwrap().is_empty());
-            other.expect(0, || send(1, "10.9.0.2:9"));
+            other.expect_end(|| send(1, "10.9.0.2:9"));
         }
     });
 }
@@ -95,7 +95,7 @@ fn traffic_control_both_ways() {
         assert!(matches!(links[0], Attachment::Link(_)) || skep_kernel::running_release().unwrap().major < 6);
         ingress.expect_soon(2, || egress.expect(2, || send(2, "10.9.0.2:9")));
         drop(links);
-        ingress.expect(0, || egress.expect(0, || send(1, "10.9.0.2:9")));
+        ingress.expect_end(|| egress.expect_end(|| send(1, "10.9.0.2:9")));
         // The older way; two filters in the order of their priorities.
         let options = |priority| TcOptions { priority, name: "skep-test".to_owned(), ..TcOptions::default() };
         let first = attach_tc_filter(&ingress.program, b, Direction::Ingress, &TcOptions::default()).unwrap();
@@ -108,7 +108,7 @@ fn traffic_control_both_ways() {
         ingress.expect_soon(3, || egress.expect(3, || send(3, "10.9.0.2:9")));
         first.detach().unwrap();
         drop(second);
-        ingress.expect(0, || egress.expect(0, || send(1, "10.9.0.2:9")));
+        ingress.expect_end(|| egress.expect_end(|| send(1, "10.9.0.2:9")));
         let error = attach_tc_filter(&egress.program, 9999, Direction::Egress, &options(1)).unwrap_err().to_string();
         assert!(error.contains("no interface with number 9999"), "{error}");
         let wrong = Counting::new(ProgType::Xdp, PASS);
@@ -143,7 +143,7 @@ fn netfilter_hooks() {
         let error = attach_netfilter(&counting.program, place(10));
         assert!(error.is_err_and(|error| error.to_string().contains("has the priority 10")));
         drop(link);
-        counting.expect(0, || send(1, "127.0.0.1:9"));
+        counting.expect_end(|| send(1, "127.0.0.1:9"));
     });
 }
 
@@ -197,8 +197,8 @@ fn flow_dissectors() {
         counting.expect_soon(1, || send_frame(a, &frame));
         let error = attach_flow_dissector(&counting.program).unwrap_err().to_string();
         assert!(error.contains("has such a program already"), "{error}");
-        attached.detach().unwrap();
-        counting.expect(0, || send_frame(a, &frame));
+        detach_now(attached);
+        counting.expect_end(|| send_frame(a, &frame));
         drop(attach_flow_dissector(&counting.program).unwrap());
     });
 }

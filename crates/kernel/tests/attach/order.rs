@@ -28,10 +28,10 @@ fn tcx_programs_in_the_order_that_was_asked_for() {
         last.expect(0, || stop.expect(1, || send(1, "10.9.0.2:9")));
         let third = at(a, &before, Order::BeforeLink(second.as_fd())).unwrap();
         last.expect(0, || stop.expect(1, || before.expect(1, || send(1, "10.9.0.2:9"))));
-        drop(third);
+        third.detach().unwrap();
         let third = at(a, &before, Order::AfterProgram(stop.program.as_fd())).unwrap();
         before.expect(0, || stop.expect(1, || send(1, "10.9.0.2:9")));
-        drop(second);
+        second.detach().unwrap();
         // Now the third stands in front of the first.
         before.expect(1, || last.expect(1, || send(1, "10.9.0.2:9")));
         let error = at(a, &stop, Order::BeforeProgram(stop.program.as_fd())).unwrap_err().to_string();

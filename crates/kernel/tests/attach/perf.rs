@@ -34,7 +34,7 @@ fn clocks_on_all_processors_and_of_a_task() {
         assert!(probe.descriptors().count() >= 1);
         counting.expect_soon(5, work);
         drop(probe);
-        counting.expect(0, work);
+        counting.expect_end(work);
     }
 }
 
@@ -69,7 +69,7 @@ fn breakpoints() {
     };
     counting.expect(3, || (0..3).for_each(|value| WATCHED.store(value, Ordering::Relaxed)));
     drop(probe);
-    counting.expect(0, || WATCHED.store(9, Ordering::Relaxed));
+    counting.expect_end(|| WATCHED.store(9, Ordering::Relaxed));
 }
 
 #[test]

@@ -60,13 +60,13 @@ fn functions_of_a_file_and_their_returns() {
         let attached = attach_uprobe(&counting.program, own_file(), place, at_return, None).unwrap();
         counting.expect(4, || (0..4).for_each(|value| touch(one(value))));
         drop(attached);
-        counting.expect(0, || touch(one(1)));
+        counting.expect_end(|| touch(one(1)));
     }
     // In one process only.
     let counting = Counting::new(ProgType::Kprobe, 0);
     let place = UserPlace::at(offset(one));
     let attached = attach_uprobe(&counting.program, own_file(), place, false, Some(1)).unwrap();
-    counting.expect(0, || touch(one(1)));
+    counting.expect_end(|| touch(one(1)));
     drop(attached);
     let attached = attach_uprobe(&counting.program, own_file(), place, false, Some(std::process::id())).unwrap();
     drop(attached);
@@ -87,7 +87,7 @@ fn definitions_by_text() {
             let defined = || fs::read_to_string("/sys/kernel/tracing/uprobe_events").unwrap().contains(&own);
             assert!(defined());
             drop(probe);
-            counting.expect(0, || touch(two(1)));
+            counting.expect_end(|| touch(two(1)));
             assert!(!defined(), "the definition is removed behind the program");
         }
         let counting = Counting::new(ProgType::Kprobe, 0);
@@ -123,7 +123,7 @@ fn many_places_with_one_link() {
         };
         counting.expect(times, || touch(three(1) + four(1)));
         drop(link);
-        counting.expect(0, || touch(three(1)));
+        counting.expect_end(|| touch(three(1)));
         let error = attach_uprobe_multi(&counting.program, own_file(), &[], mode, None).unwrap_err();
         assert!(error.to_string().contains("no place is given"), "{error}");
         let beyond = [UserPlace::at(1 << 40)];
@@ -171,11 +171,11 @@ fn kernel_functions_and_their_returns() {
             };
             counting.expect_soon(1, read);
             drop(attached);
-            counting.expect(0, read);
+            counting.expect_end(read);
             let attached = Attachment::Perf(attach_kprobe_event(&counting.program, place, at_return).unwrap());
             counting.expect_soon(1, read);
             drop(attached);
-            counting.expect(0, read);
+            counting.expect_end(read);
             let nothing = KernelPlace::Function { name: "no_such_function", offset: 0 };
             let error = attach_kprobe(&counting.program, nothing, at_return, 0).unwrap_err();
             assert!(error.to_string().contains("no function `no_such_function`"), "{error}");

@@ -9,7 +9,7 @@ use skep_isa::{AttachType, MapType, ProgType};
 use skep_kernel::attach::{attach_reuseport, attach_sk_lookup, attach_sockmap, attach_sockmap_slot};
 use skep_kernel::{KernelError, Update};
 
-use super::support::{Counting, in_namespace, map, send};
+use super::support::{Counting, detach_now, in_namespace, map, send};
 
 fn connected() -> (TcpStream, TcpStream) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -40,7 +40,7 @@ fn verdicts_on_messages() {
             let (mut client, mut server) = connected();
             sockets.set(&0u32.to_ne_bytes(), &client.as_raw_fd().to_ne_bytes(), Update::Any).unwrap();
             counting.expect(2, || (0..2).for_each(|_| exchange(&mut client, &mut server)));
-            attached.detach().unwrap();
+            detach_now(attached);
             let (mut client, mut server) = connected();
             sockets.set(&1u32.to_ne_bytes(), &client.as_raw_fd().to_ne_bytes(), Update::Any).unwrap();
             counting.expect(0, || exchange(&mut client, &mut server));
@@ -86,7 +86,7 @@ fn choice_of_sockets() {
         let link = attach_sk_lookup(&counting.program, &namespace).unwrap();
         counting.expect_soon(2, || send(2, "127.0.0.1:9"));
         drop(link);
-        counting.expect(0, || send(1, "127.0.0.1:9"));
+        counting.expect_end(|| send(1, "127.0.0.1:9"));
         let error = attach_sk_lookup(&counting.program, File::open("/dev/null").unwrap()).unwrap_err().to_string();
         assert!(error.contains("is not a network namespace"), "{error}");
     });
@@ -113,7 +113,7 @@ fn groups_of_sockets() {
         let slot = attach_reuseport(&receiver, &counting.program).unwrap();
         counting.expect_soon(2, || send(2, &to));
         slot.detach().unwrap();
-        counting.expect(0, || send(1, &to));
+        counting.expect_end(|| send(1, &to));
         drop(attach_reuseport(&receiver, &counting.program).unwrap());
         let wrong = Counting::new(ProgType::Xdp, 2);
         assert!(matches!(attach_reuseport(&receiver, &wrong.program), Err(KernelError::Invalid { .. })));

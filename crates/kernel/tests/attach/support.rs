@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use skep_btf::{Btf, Kind};
 use skep_isa::ebpf::assemble;
 use skep_isa::{AttachType, MapType, ProgType};
+use skep_kernel::attach::Attachment;
 use skep_kernel::{
     Capability, KernelBtf, KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, ProgramOptions,
     has_capability,
@@ -240,6 +241,15 @@ impl Counting {
             std::thread::sleep(std::time::Duration::from_millis(20));
         }
         panic!("the program still runs");
+    }
+}
+
+/// Detaches, by force if it is a link. Dropping is not enough where the next line must see the effect: other tests start
+/// processes, which hold copies of all descriptors until they execute their program.
+pub fn detach_now(attached: Attachment) {
+    match attached {
+        Attachment::Link(link) => link.detach().unwrap(),
+        other => other.detach().unwrap(),
     }
 }
 

@@ -45,7 +45,7 @@ fn tracepoints() {
         counting.expect(3, || (0..3).for_each(|_| call()));
         println!("attached as {attached:?}");
         drop(attached);
-        counting.expect(0, call);
+        counting.expect_end(call);
     });
 }
 
@@ -123,7 +123,7 @@ fn raw_tracepoints() {
     assert!(link.id().unwrap() > 0);
     assert_eq!(link.program_id().unwrap(), counting.program.info().unwrap().id);
     drop(link);
-    counting.expect(0, call);
+    counting.expect_end(call);
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn typed_tracepoints() {
     call();
     assert!(counting.count() > start);
     drop(link);
-    counting.expect(0, call);
+    counting.expect_end(call);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn functions_and_their_results() {
             counting.expect_soon(1, read);
         }
         drop(link);
-        counting.expect(0, read);
+        counting.expect_end(read);
         let link = attach_tracing(&counting.program, attach_type, 7).unwrap();
         assert!(link.id().unwrap() > 0);
     }
@@ -191,7 +191,7 @@ fn security_hooks() {
         absent(&format!("`bpf` is not among the active security modules ({})", lsm.trim()));
     }
     drop(link);
-    counting.expect(0, || drop(File::open("/proc/self/status").unwrap()));
+    counting.expect_end(|| drop(File::open("/proc/self/status").unwrap()));
 }
 
 #[test]
