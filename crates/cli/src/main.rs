@@ -6,8 +6,11 @@
 mod args;
 mod dns;
 mod failure;
+mod features;
 mod filter;
+mod help;
 mod progress;
+mod seccomp;
 mod shell;
 mod text;
 mod vm;
@@ -25,7 +28,10 @@ fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
         Command::Dns(args) => dns::run(&args),
+        Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
+        Command::Features(args) => features::run(&args),
+        Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),
     };

@@ -3,7 +3,8 @@
 //! * [`classic`] is the 32-bit accumulator machine of `SO_ATTACH_FILTER` and tcpdump.
 //! * [`ebpf`] is the 64-bit machine of RFC 9669 with the additions of Linux.
 //! * [`translate`](mod@translate) makes a 64-bit socket filter of a classic program.
-//! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers.
+//! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers, as do [`syscalls`] and
+//!   [`errno`].
 //!
 //! ```
 //! use skep_isa::{classic, ebpf, translate};
@@ -32,11 +33,23 @@
 //! This crate knows numbers and notation. It runs nothing and asks the machine nothing.
 
 pub mod classic;
+pub mod contexts;
 pub mod ebpf;
+pub mod errno;
 pub mod helpers;
+pub mod kfuncs;
+pub mod limits;
+pub mod maps;
+pub mod programs;
+pub mod reference;
 mod release;
+pub mod sections;
+mod sets;
+pub mod syscalls;
 pub mod translate;
 mod types;
+pub mod versions;
 
 pub use release::Release;
-pub use types::{AttachType, MapType, ProgType};
+pub use sets::ProgSet;
+pub use types::{AttachType, LinkType, MapType, ProgType};

@@ -14,6 +14,8 @@ pub enum Capability {
     NetAdmin,
     /// Open packet sockets and raw sockets.
     NetRaw,
+    /// Trace processes of other users.
+    SysPtrace,
     /// Override resource limits.
     SysResource,
     /// The catch-all; before Linux 5.8 it was needed for `bpf(2)`.
@@ -30,11 +32,12 @@ pub enum Capability {
 
 // TABLE
 /// Capability, bit number in `linux/capability.h`, name as `setcap` takes it.
-const CAPABILITIES: [(Capability, u32, &str); 8] = [
+const CAPABILITIES: [(Capability, u32, &str); 9] = [
     (Capability::SetGid, 6, "cap_setgid"),
     (Capability::SetUid, 7, "cap_setuid"),
     (Capability::NetAdmin, 12, "cap_net_admin"),
     (Capability::NetRaw, 13, "cap_net_raw"),
+    (Capability::SysPtrace, 19, "cap_sys_ptrace"),
     (Capability::SysAdmin, 21, "cap_sys_admin"),
     (Capability::SysResource, 24, "cap_sys_resource"),
     (Capability::Perfmon, 38, "cap_perfmon"),
@@ -78,7 +81,7 @@ fn effective_set(status: &str) -> Option<u64> {
     u64::from_str_radix(status_field(status, "CapEff:")?, 16).ok()
 }
 
-fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
+pub(crate) fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 

@@ -161,7 +161,7 @@ impl LoadedProgram {
         let loaded = |fd, log| Self { fd, name: definition.name.to_owned(), insn_count: insns.len(), log };
         let mut errno = 0;
         if options.log == LogLevel::None {
-            errno = match with_memory(|| program::prog_load(attr, parts, &mut [])) {
+            errno = match with_memory(|| program::prog_load(&mut attr, parts, &mut [])) {
                 Ok(fd) => return Ok(loaded(fd, VerifierLog::default())),
                 Err(errno) => errno,
             };
@@ -173,10 +173,14 @@ impl LoadedProgram {
         let mut log = vec![0; FIRST_LOG];
         loop {
             log.fill(0);
-            match with_memory(|| program::prog_load(attr, parts, &mut log)) {
+            match with_memory(|| program::prog_load(&mut attr, parts, &mut log)) {
                 // It may pass now if the first attempt met a lack of memory.
                 Ok(fd) => return Ok(loaded(fd, VerifierLog::new(&log, false))),
-                Err(libc::ENOSPC) if log.len() < LARGEST_LOG => log = vec![0; log.len() * 4],
+                Err(libc::ENOSPC) if log.len() < LARGEST_LOG => {
+                    // A kernel that tells the length saves attempts.
+                    let wanted = usize::try_from(attr.log_true_size).unwrap_or(LARGEST_LOG).max(log.len() * 4);
+                    log = vec![0; wanted.min(LARGEST_LOG)];
+                }
                 Err(again) => {
                     let first = if errno == 0 { again } else { errno };
                     if let Some(error) = early_error(first, definition) {

@@ -63,7 +63,8 @@ fn numbers_lead_to_objects_and_holders() {
     assert!(me.iter().any(|holder| holder.pid == std::process::id() && !holder.command.is_empty()), "{me:?}");
 
     // What bpftool says about the same program.
-    let Ok(output) = Command::new("bpftool").args(["-j", "prog", "show", "id", &info.id.to_string()]).output() else {
+    let Ok(output) = Command::new("bpftool").args(["-j", "-n", "prog", "show", "id", &info.id.to_string()]).output()
+    else {
         return common::skip("bpftool is not installed");
     };
     let text = String::from_utf8_lossy(&output.stdout);

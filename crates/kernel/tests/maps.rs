@@ -3,7 +3,7 @@
 mod common;
 
 use std::collections::BTreeMap;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::atomic::Ordering;
 
 use common::can_load;
@@ -138,13 +138,10 @@ fn memory_is_shared_with_programs() {
     memory.u64_at(0).unwrap().store(40, Ordering::Relaxed);
     assert!(memory.u64_at(4).is_none() && memory.u64_at(9600).is_none() && memory.u32_at(9596).is_some());
     // A program adds to what this process has stored.
-    let text = "r1 = map[fdval:N][0] ll\nr2 = 2\nlock *(u64 *)(r1 +0) += r2\nr0 = *(u64 *)(r1 +0)\nexit\n";
     let one = map(MapType::Array, 4, 16, 1, MMAPABLE);
-    let mut insns =
-        assemble(&text.replace("fdval:N][0]", "fd:0][0] + 0").replace("map[fd:0][0] + 0", "map[fd:0]")).unwrap();
-    // The first slot takes the descriptor and the kind "address of the value".
-    insns[0].imm = std::os::fd::AsRawFd::as_raw_fd(&one.as_fd());
-    insns[0].src = 2;
+    let fd = one.as_fd().as_raw_fd();
+    let text = "r2 = 2\nlock *(u64 *)(r1 +0) += r2\nr0 = *(u64 *)(r1 +0)\nexit\n";
+    let insns = assemble(&format!("r1 = map[fd:{fd}][0]+0 ll\n{text}")).unwrap();
     let definition =
         ProgramDefinition { name: "add", prog_type: skep_isa::ProgType::SchedCls, insns: &insns, license: "GPL" };
     let program = LoadedProgram::load(&definition).unwrap_or_else(|error| panic!("{error}"));

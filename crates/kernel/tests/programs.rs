@@ -153,9 +153,14 @@ fn programs_beyond_classic_limits() {
         assemble(&text).unwrap()
     };
     let (socket, _other) = UnixDatagram::pair().unwrap();
+    let limit = skep_kernel::sysctl("net.core.optmem_max").unwrap_or(0);
     let program = filter(&chain(12_000)).unwrap();
     assert_eq!(program.insn_count(), 12_003);
-    attach_program(&socket, &program).unwrap();
+    match attach_program(&socket, &program) {
+        // Before Linux 6.7 the limit is 20 kB unless it was raised.
+        Err(KernelError::SocketMemory { insns: 12_003, .. }) if limit < 131_072 => {}
+        outcome => outcome.unwrap(),
+    }
     let info = program.info().unwrap();
     assert_eq!((info.prog_type, info.name.as_str()), (Some(ProgType::SocketFilter), "test"));
     assert!(info.id > 0 && info.translated_bytes >= 8 * 12_000);
@@ -165,7 +170,7 @@ fn programs_beyond_classic_limits() {
             assert!(error.to_string().contains("filter program of 25003 instructions"), "{error}");
         }
         Err(error) => panic!("{error}"),
-        Ok(()) => assert!(skep_kernel::sysctl("net.core.optmem_max").is_some_and(|limit| limit > 131_072)),
+        Ok(()) => assert!(limit > 131_072),
     }
     assert_eq!(test_verdict(&large, &[0, 0, 0, 1]).unwrap(), (0..25_000).sum::<u32>() + 1);
 }

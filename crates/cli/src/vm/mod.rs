@@ -2,7 +2,7 @@
 
 mod bench;
 mod input;
-mod json;
+pub mod json;
 mod load;
 mod maps;
 mod plugin;

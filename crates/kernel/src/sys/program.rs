@@ -28,8 +28,9 @@ fn count<T>(slice: &[T]) -> Result<u32, i32> {
 
 /// Loads a program. `attr` gives types, name, flags and descriptors; addresses and lengths are filled in here.
 ///
-/// On success or failure the beginning of `log` holds the verifier's log if `attr.log_level` is not 0.
-pub(crate) fn prog_load(mut attr: ProgLoad, parts: Parts<'_>, log: &mut [u8]) -> Result<OwnedFd, i32> {
+/// On success or failure the beginning of `log` holds the verifier's log if `attr.log_level` is not 0, and
+/// `attr.log_true_size` how long it would have been (Linux 6.4; 0 before).
+pub(crate) fn prog_load(attr: &mut ProgLoad, parts: Parts<'_>, log: &mut [u8]) -> Result<OwnedFd, i32> {
     attr.insn_cnt = count(parts.insns)?;
     attr.insns = address(parts.insns.as_ptr());
     attr.license = address(parts.license.as_ptr());
@@ -53,7 +54,7 @@ pub(crate) fn prog_load(mut attr: ProgLoad, parts: Parts<'_>, log: &mut [u8]) ->
     // SAFETY: the kernel reads `insn_cnt` slots of eight bytes, a C string, records of the size and number that is passed
     // with them and entries of `fd_array` that exist, and writes at most `log_size` bytes to the log. All of them live
     // through the call.
-    unsafe { bpf(cmd::PROG_LOAD, &mut attr) }.map(owned)
+    unsafe { bpf(cmd::PROG_LOAD, attr) }.map(owned)
 }
 
 /// A test run with everything.

@@ -8,10 +8,10 @@ use skep_isa::ebpf::{
 };
 use skep_isa::{MapType, ProgType};
 
-use super::Bytes;
+use super::{Bytes, idiom_program};
 use crate::classic::Metadata;
 use crate::ebpf::{
-    CONTEXT_WINDOW, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
+    CONTEXT_WINDOW, Clock, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
 };
 
 const ENGINES: [Engine; 3] = [Engine::Interpreter, Engine::InterpreterByPage, Engine::Jit];
@@ -25,12 +25,15 @@ fn worker(vm: &Vm, engine: Engine, fuel: u64) -> Worker {
     let mut worker = vm.worker().unwrap_or_else(|error| panic!("{error}"));
     worker.set_engine(engine);
     worker.set_fuel(fuel);
+    // Programs that ask for the time get the same on every engine.
+    worker.set_clock(Clock::fixed(1_000_000));
     worker
 }
 
 /// Programs that only compute and jump forward: the interpreter against a walk with the pure functions.
 pub fn arithmetic(data: &[u8]) {
-    let insns = arithmetic_program(&mut Bytes::new(data));
+    let mut bytes = Bytes::new(data);
+    let insns = if bytes.one_in(2) { idiom_program(&mut bytes) } else { arithmetic_program(&mut bytes) };
     let vm = program(&insns);
     for engine in ENGINES {
         let input = Input { context: &mut [], packet: &[], meta: &Metadata::default() };
@@ -74,6 +77,15 @@ fn walk(insns: &[Insn]) -> u64 {
 /// A program that sets all registers, computes, jumps forward and returns a mixture of all registers in both halves
 /// of register 0, so that 32 bits of it show a difference. The kernel's verifier accepts it.
 pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
+    computing_program(bytes, |bytes| {
+        let length = bytes.below(60);
+        // Every instruction of the body has one slot, so distances count instructions.
+        (0..length).map(|at| body_op(bytes, length - at)).collect()
+    })
+}
+
+/// A body between what sets the registers and what mixes them.
+pub(super) fn computing_program(bytes: &mut Bytes<'_>, body: impl FnOnce(&mut Bytes<'_>) -> Vec<Op>) -> Vec<Insn> {
     let mut ops: Vec<Op> = (0..10)
         .filter_map(Reg::new)
         .map(|dst| {
@@ -81,12 +93,7 @@ pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
             Op::LoadImm { dst, value: Imm64::Value(value) }
         })
         .collect();
-    let body = bytes.below(60);
-    for at in 0..body {
-        // Every instruction of the body has one slot, so distances count instructions.
-        let furthest = body - at;
-        ops.push(body_op(bytes, furthest));
-    }
+    ops.extend(body(bytes));
     for src in (1..10).filter_map(Reg::new) {
         ops.push(alu64(AluOp::Mul, Reg::R0, Src::Imm(0x0100_0193)));
         ops.push(alu64(AluOp::Xor, Reg::R0, Src::Reg(src)));
@@ -100,12 +107,12 @@ pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
     insns
 }
 
-const fn alu64(op: AluOp, dst: Reg, src: Src) -> Op {
+pub(super) const fn alu64(op: AluOp, dst: Reg, src: Src) -> Op {
     Op::Alu { width: Width::W64, op, dst, src }
 }
 
 /// An instruction that may jump over up to `furthest` - 1 others.
-fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
+pub(super) fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
     let (dst, src) = (register(bytes), register(bytes));
     let width = bytes.pick(&[Width::W32, Width::W64]);
     let off = i16::try_from(bytes.below(furthest.min(8))).unwrap_or(0);
@@ -135,11 +142,11 @@ fn body_op(bytes: &mut Bytes<'_>, furthest: usize) -> Op {
     }
 }
 
-fn register(bytes: &mut Bytes<'_>) -> Reg {
+pub(super) fn register(bytes: &mut Bytes<'_>) -> Reg {
     Reg::new(bytes.u8() % 10).unwrap_or(Reg::R0)
 }
 
-fn immediate(bytes: &mut Bytes<'_>) -> i32 {
+pub(super) fn immediate(bytes: &mut Bytes<'_>) -> i32 {
     bytes.interesting().cast_signed()
 }
 
@@ -152,8 +159,9 @@ struct Outcome {
     entries: Vec<Vec<(Vec<u8>, Vec<u8>)>>,
 }
 
-/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel. Compiled code and the interpreter with its checks agree in everything, faults and fuel included; where the precise
-/// interpreter finds no fault, it agrees with both.
+/// Arbitrary programs: whatever loads ends with a result or a fault within its fuel. Compiled code and the interpreter
+/// with its checks agree in everything, faults and fuel included; where the precise interpreter finds no fault, it
+/// agrees with both.
 pub fn ebpf(data: &[u8]) {
     let mut bytes = Bytes::new(data);
     let insns = arbitrary_program(&mut bytes);

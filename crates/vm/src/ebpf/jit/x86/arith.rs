@@ -47,18 +47,18 @@ impl Lower<'_> {
                 }
             }
             (AluOp::Lsh | AluOp::Rsh | AluOp::Arsh, _) => self.shift(width, op, dst, src),
-            (AluOp::Mul, Src::Imm(imm)) if self.plain() => self.asm.imul_imm(width, dst, dst, imm),
+            (AluOp::Mul, Src::Imm(imm)) if self.plan.plain() => self.asm.imul_imm(width, dst, dst, imm),
             (AluOp::Mul, src) => {
                 let src = self.in_register(src);
                 self.asm.imul(width, dst, src);
             }
             (AluOp::Div | AluOp::Mod | AluOp::SDiv | AluOp::SMod, _) => self.divide(at, width, op, dst, src),
-            (AluOp::And, Src::Imm(0xff)) if self.plain() => self.asm.movzx(Size::B, dst, dst),
-            (AluOp::And, Src::Imm(0xffff)) if self.plain() => self.asm.movzx(Size::H, dst, dst),
+            (AluOp::And, Src::Imm(0xff)) if self.plan.plain() => self.asm.movzx(Size::B, dst, dst),
+            (AluOp::And, Src::Imm(0xffff)) if self.plan.plain() => self.asm.movzx(Size::H, dst, dst),
             (_, src) => {
                 let Some(alu) = two_operand(op) else { unreachable!("all operators are listed") };
                 match src {
-                    Src::Imm(imm) if self.plain() => self.asm.alu_imm(alu, size, dst, imm),
+                    Src::Imm(imm) if self.plan.plain() => self.asm.alu_imm(alu, size, dst, imm),
                     src => {
                         let src = self.in_register(src);
                         self.asm.alu(alu, size, dst, src);
@@ -222,14 +222,14 @@ impl Lower<'_> {
             (_, 0) => self.zero(dst),
             (AluOp::SDiv, -1) => self.asm.unary(Unary::Neg, width.size(), dst),
             (AluOp::SMod, -1) => self.zero(dst),
-            (AluOp::Div, imm) if imm > 0 && imm.cast_unsigned().is_power_of_two() && self.plain() => {
+            (AluOp::Div, imm) if imm > 0 && imm.cast_unsigned().is_power_of_two() && self.plan.plain() => {
                 match imm.trailing_zeros() as u8 {
                     0 if width == Width::W32 => self.asm.mov(width, dst, dst),
                     0 => {}
                     count => self.asm.shift_imm(Shift::Shr, width.size(), dst, count),
                 }
             }
-            (AluOp::Mod, imm) if imm > 0 && imm.cast_unsigned().is_power_of_two() && self.plain() => {
+            (AluOp::Mod, imm) if imm > 0 && imm.cast_unsigned().is_power_of_two() && self.plan.plain() => {
                 self.asm.alu_imm(Alu::And, width.size(), dst, imm - 1);
             }
             _ => return false,
@@ -257,14 +257,14 @@ impl Lower<'_> {
         let size = width.size();
         let dst = host(dst);
         match (op, src) {
-            (JmpOp::Set, Src::Imm(imm)) if self.plain() => self.asm.test_imm(size, dst, imm),
+            (JmpOp::Set, Src::Imm(imm)) if self.plan.plain() => self.asm.test_imm(size, dst, imm),
             (JmpOp::Set, src) => {
                 let src = self.in_register(src);
                 self.asm.test(size, dst, src);
             }
             // Shorter, and the same flags.
             (_, Src::Imm(0)) => self.asm.test(size, dst, dst),
-            (_, Src::Imm(imm)) if self.plain() => self.asm.alu_imm(Alu::Cmp, size, dst, imm),
+            (_, Src::Imm(imm)) if self.plan.plain() => self.asm.alu_imm(Alu::Cmp, size, dst, imm),
             (_, src) => {
                 let src = self.in_register(src);
                 self.asm.alu(Alu::Cmp, size, dst, src);

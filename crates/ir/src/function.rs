@@ -1,0 +1,283 @@
+//! Functions: blocks with parameters, instructions in them, values.
+
+use std::ops::{Index, IndexMut};
+
+use crate::entity::{Block, Entity, Inst, Slot, Value};
+use crate::inst::InstData;
+use crate::module::FuncKind;
+use crate::types::Type;
+
+/// A place in a source text. Line and column count from 1; line 0 stands for no place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Loc {
+    /// Index into [`Module::sources`](crate::Module::sources).
+    pub source: u32,
+    /// Line.
+    pub line: u32,
+    /// Column in bytes.
+    pub column: u16,
+}
+
+/// Where a value comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ValueDef {
+    /// The parameter of a block with this number.
+    Param(Block, u32),
+    /// The result of an instruction with this number.
+    Result(Inst, u32),
+}
+
+/// A value: its type and where it comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ValueData {
+    /// Its type.
+    pub ty: Type,
+    /// Where it comes from.
+    pub def: ValueDef,
+}
+
+/// A block: parameters, and instructions of which the last one leads out.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BlockData {
+    /// Its parameters. Those of the entry are those of the function.
+    pub params: Vec<Value>,
+    /// Its instructions in order.
+    pub insts: Vec<Inst>,
+}
+
+/// An instruction with its results.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstNode {
+    /// What it does.
+    pub data: InstData,
+    /// Its results: none or one; for a branch none, one or two.
+    pub results: Vec<Value>,
+    /// Where it comes from.
+    pub loc: Loc,
+}
+
+/// An object on the stack. Its bytes are not defined until they are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SlotData {
+    /// Bytes, at least 1 and at most 512.
+    pub size: u32,
+    /// Of which its address is a multiple: 1, 2, 4 or 8. In the frame every object starts at a multiple of 8.
+    pub align: u8,
+    /// What it is called in messages; may be empty.
+    pub name: String,
+}
+
+/// A function. The first block is its entry.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Function {
+    /// Name.
+    pub name: String,
+    /// What it is for.
+    pub kind: FuncKind,
+    /// Type of its result; `None` if it gives none.
+    pub result: Option<Type>,
+    /// Its type in [`Module::btf`](crate::Module::btf) (a `FUNC`), 0 for none.
+    pub ty: u32,
+    /// Blocks. The order is that of the code.
+    pub blocks: Vec<Block>,
+    block_data: Vec<BlockData>,
+    insts: Vec<InstNode>,
+    values: Vec<ValueData>,
+    /// Objects on the stack.
+    pub slots: Vec<SlotData>,
+}
+
+impl Function {
+    /// A function whose entry has these parameters and no instruction.
+    pub fn new(name: &str, kind: FuncKind, params: &[Type], result: Option<Type>) -> Self {
+        let mut function = Self {
+            name: name.to_owned(),
+            kind,
+            result,
+            ty: 0,
+            blocks: Vec::new(),
+            block_data: Vec::new(),
+            insts: Vec::new(),
+            values: Vec::new(),
+            slots: Vec::new(),
+        };
+        let entry = function.add_block();
+        for &ty in params {
+            function.add_param(entry, ty);
+        }
+        function
+    }
+
+    /// The block where it begins.
+    pub fn entry(&self) -> Block {
+        self.blocks.first().copied().unwrap_or(Block(0))
+    }
+
+    /// Its parameters.
+    pub fn params(&self) -> &[Value] {
+        &self[self.entry()].params
+    }
+
+    /// A new block at the end, without parameters and instructions.
+    pub fn add_block(&mut self) -> Block {
+        let block = Block::new(self.block_data.len());
+        self.block_data.push(BlockData::default());
+        self.blocks.push(block);
+        block
+    }
+
+    /// A new parameter at the end of those of a block.
+    pub fn add_param(&mut self, block: Block, ty: Type) -> Value {
+        let number = u32::try_from(self[block].params.len()).unwrap_or(u32::MAX);
+        let value = self.add_value(ty, ValueDef::Param(block, number));
+        self[block].params.push(value);
+        value
+    }
+
+    /// Takes parameters away from a block, those for which `keep` is false, and their arguments from all edges that lead
+    /// there. Nothing may read them any more.
+    pub fn retain_params(&mut self, block: Block, mut keep: impl FnMut(usize, Value) -> bool) {
+        let old = std::mem::take(&mut self[block].params);
+        let kept: Vec<bool> = old.iter().enumerate().map(|(at, &value)| keep(at, value)).collect();
+        let filter = |values: &mut Vec<Value>| {
+            let mut at = 0;
+            values.retain(|_| {
+                at += 1;
+                kept[at - 1]
+            });
+        };
+        let mut params = old;
+        filter(&mut params);
+        for (number, &value) in (0..).zip(&params) {
+            self.values[value.index()].def = ValueDef::Param(block, number);
+        }
+        self[block].params = params;
+        for node in &mut self.insts {
+            for edge in node.data.edges_mut() {
+                // Instructions that are in no block any more may have been emptied already.
+                if edge.block == block && edge.args.len() == kept.len() {
+                    filter(&mut edge.args);
+                }
+            }
+        }
+    }
+
+    /// A new object on the stack.
+    pub fn add_slot(&mut self, name: &str, size: u32, align: u8) -> Slot {
+        self.slots.push(SlotData { size, align, name: name.to_owned() });
+        Slot::new(self.slots.len() - 1)
+    }
+
+    fn add_value(&mut self, ty: Type, def: ValueDef) -> Value {
+        self.values.push(ValueData { ty, def });
+        Value::new(self.values.len() - 1)
+    }
+
+    /// A new instruction that is in no block yet, with results of these types.
+    pub fn make_inst(&mut self, data: InstData, results: &[Type], loc: Loc) -> Inst {
+        let inst = Inst::new(self.insts.len());
+        let results =
+            (0..).zip(results).map(|(number, &ty)| self.add_value(ty, ValueDef::Result(inst, number))).collect();
+        self.insts.push(InstNode { data, results, loc });
+        inst
+    }
+
+    /// Adds a result to an instruction.
+    pub fn add_result(&mut self, inst: Inst, ty: Type) -> Value {
+        let number = u32::try_from(self[inst].results.len()).unwrap_or(u32::MAX);
+        let value = self.add_value(ty, ValueDef::Result(inst, number));
+        self[inst].results.push(value);
+        value
+    }
+
+    /// The type of a value.
+    pub fn ty(&self, value: Value) -> Type {
+        self.values[value.index()].ty
+    }
+
+    /// Where a value comes from.
+    pub fn def(&self, value: Value) -> ValueDef {
+        self.values[value.index()].def
+    }
+
+    /// The instruction that a value is the first result of.
+    pub fn def_inst(&self, value: Value) -> Option<&InstData> {
+        match self.def(value) {
+            ValueDef::Result(inst, 0) => Some(&self[inst].data),
+            _ => None,
+        }
+    }
+
+    /// The number that a value is, if it is a constant.
+    pub fn constant(&self, value: Value) -> Option<i64> {
+        match self.def_inst(value)? {
+            InstData::Const(number) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Number of values that were ever made.
+    pub fn value_count(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Number of instructions that were ever made.
+    pub fn inst_count(&self) -> usize {
+        self.insts.len()
+    }
+
+    /// Number of blocks that were ever made.
+    pub fn block_count(&self) -> usize {
+        self.block_data.len()
+    }
+
+    /// The instruction that leads out of a block, if the block is complete.
+    pub fn terminator(&self, block: Block) -> Option<Inst> {
+        self[block].insts.last().copied().filter(|&inst| self[inst].data.is_terminator())
+    }
+
+    /// The blocks that a block leads to, in the order of its edges.
+    pub fn successors(&self, block: Block) -> Vec<Block> {
+        let Some(inst) = self.terminator(block) else { return Vec::new() };
+        self[inst].data.edges().into_iter().map(|edge| edge.block).collect()
+    }
+
+    /// For each block ever made the blocks that lead to it, once for each edge.
+    pub fn predecessors(&self) -> Vec<Vec<Block>> {
+        let mut predecessors = vec![Vec::new(); self.block_count()];
+        for &block in &self.blocks {
+            for next in self.successors(block) {
+                predecessors[next.index()].push(block);
+            }
+        }
+        predecessors
+    }
+
+    /// Replaces operands everywhere: each value by what `replace` gives for it.
+    pub fn replace_operands(&mut self, mut replace: impl FnMut(Value) -> Value) {
+        for node in &mut self.insts {
+            node.data.for_each_operand_mut(|value| *value = replace(*value));
+        }
+    }
+}
+
+macro_rules! indexed {
+    ($entity:ty, $field:ident, $data:ty) => {
+        impl Index<$entity> for Function {
+            type Output = $data;
+            fn index(&self, entity: $entity) -> &$data {
+                &self.$field[entity.index()]
+            }
+        }
+
+        impl IndexMut<$entity> for Function {
+            fn index_mut(&mut self, entity: $entity) -> &mut $data {
+                &mut self.$field[entity.index()]
+            }
+        }
+    };
+}
+
+indexed!(Block, block_data, BlockData);
+indexed!(Inst, insts, InstNode);
+indexed!(Slot, slots, SlotData);

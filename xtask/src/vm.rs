@@ -1,0 +1,156 @@
+//! `cargo xtask vm`: tests on other kernels. Debian's packaged kernels run in an emulator, with an initial file system
+//! of our own that holds nothing but the tests and what they need.
+//!
+//! ```text
+//!  apt --kernels--> image ----------------------------------------------+
+//!               \-> modules, in loading order --+                       |
+//!  cargo test --no-run --binaries--> programs --+--contents--> archive --+--machine--> output, status
+//!  ip, bpftool and others of the host ----------+        plan --^               \-- guest: the first process
+//! ```
+
+mod archive;
+mod binaries;
+mod contents;
+mod host;
+mod kernels;
+mod machine;
+mod modules;
+mod options;
+pub mod plan;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use crate::tidy;
+use binaries::Binary;
+use contents::Contents;
+use kernels::Kernel;
+use machine::Machine;
+use options::Options;
+use plan::{Plan, Step};
+
+/// Variables that tests find in the machine as they are here. `SKEP_REQUIRE_KERNEL` is not among them: what a test may
+/// skip depends on the release, which `SKEP_VM_KERNEL` tells.
+const PASSED_ON: &[&str] = &["RUST_BACKTRACE", "RUST_TEST_THREADS", "SKEP_FUZZ_SECONDS"];
+
+/// The directory with the sources of the crates, which tests read data from.
+const SOURCES: &str = "crates";
+
+/// The sub-command. Its status is that of the first command in a machine that failed.
+pub fn run(words: &[&str]) -> ExitCode {
+    if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
+        print!("{}", options::USAGE);
+        return ExitCode::SUCCESS;
+    }
+    match Options::parse(words).and_then(|options| all(&options)) {
+        Ok(0) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            eprintln!("vm: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every kernel, also after one has failed.
+fn all(options: &Options) -> Result<u8, String> {
+    let root = tidy::root();
+    let cache = target(&root).join("xtask-vm");
+    fs::create_dir_all(&cache).map_err(|error| format!("cannot create {}: {error}", cache.display()))?;
+    if options.list {
+        return kernels::list(&cache, &options.kernels).map(|()| 0);
+    }
+    let kernels = fetch(&cache, options)?;
+    if options.fetch {
+        return Ok(0);
+    }
+    let binaries = match options.shell {
+        Some(_) => Vec::new(),
+        None => binaries::build(&root, &options.selection)?,
+    };
+    let mut first = 0;
+    for kernel in &kernels {
+        let (release, started) = (&kernel.release, Instant::now());
+        println!("vm: {release} ({})", kernel.package);
+        let status = one(&root, &cache, kernel, &binaries, options).unwrap_or_else(|error| {
+            eprintln!("vm: {release}: {error}");
+            1
+        });
+        println!("vm: {release}: status {status} after {:.1} s", started.elapsed().as_secs_f32());
+        first = if first == 0 { status } else { first };
+    }
+    Ok(first)
+}
+
+/// The kernels to boot. Of the whole matrix those that can be had, for no Debian release offers all; but one at least.
+fn fetch(cache: &Path, options: &Options) -> Result<Vec<Kernel>, String> {
+    let mut kernels = Vec::new();
+    for release in &options.kernels {
+        match kernels::fetch(cache, release)? {
+            Some(kernel) => kernels.push(kernel),
+            None if options.named => return Err(kernels::missing(release)),
+            None => println!("vm: SKIPPED {release}: {}", kernels::missing(release)),
+        }
+    }
+    if kernels.is_empty() { Err("there is no kernel to run".to_owned()) } else { Ok(kernels) }
+}
+
+/// Boots one kernel; gives the status of what ran in it.
+fn one(root: &Path, cache: &Path, kernel: &Kernel, binaries: &[Binary], options: &Options) -> Result<u8, String> {
+    // Several can run at the same time.
+    let own = |kind: &str| cache.join(format!("{}-{}.{kind}", kernel.release, std::process::id()));
+    let (initial, log, ended) = (own("cpio"), own("log"), own("ended"));
+    let result = fill(root, &initial, kernel, binaries, options).and_then(|()| {
+        let (log, ended) = (log.clone(), ended.clone());
+        let (memory, time_limit) = (options.memory, options.time_limit);
+        Machine { kernel: &kernel.image, initial: &initial, log, ended, memory, time_limit }.run()
+    });
+    // The log stays when there is something to find out.
+    let used = [Some(&initial), Some(&ended), result.is_ok().then_some(&log)];
+    for file in used.into_iter().flatten() {
+        let _ = fs::remove_file(file);
+    }
+    result
+}
+
+/// Writes the initial file system.
+fn fill(root: &Path, path: &Path, kernel: &Kernel, binaries: &[Binary], options: &Options) -> Result<(), String> {
+    let modules = modules::collect(&kernel.modules)?;
+    let mut contents = Contents::new(path)?;
+    for binary in binaries {
+        contents.built(&binary.path)?;
+    }
+    if !binaries.is_empty() {
+        contents.tree(&root.join(SOURCES))?;
+    }
+    for name in &options.with {
+        contents.with(name)?;
+    }
+    let mut environment = vec![("SKEP_VM_KERNEL".to_owned(), kernel.release.clone())];
+    let passed = PASSED_ON.iter().filter_map(|name| Some(((*name).to_owned(), std::env::var(name).ok()?)));
+    environment.extend(passed);
+    let commands = match &options.shell {
+        Some(command) => vec![shell(command)],
+        None => binaries.iter().filter(|binary| binary.is_test).map(|binary| test(binary, options)).collect(),
+    };
+    let names = modules.iter().map(|module| (module.file.clone(), module.parameters.to_owned())).collect();
+    contents.finish(&modules, &Plan { environment, modules: names, commands })
+}
+
+fn shell(command: &str) -> Step {
+    let words = ["sh", "-c", command].map(str::to_owned).to_vec();
+    Step { title: String::new(), directory: PathBuf::from("/tmp"), words }
+}
+
+fn test(binary: &Binary, options: &Options) -> Step {
+    let program = binary.path.to_string_lossy().into_owned();
+    let words = std::iter::once(program).chain(options.arguments.iter().cloned()).collect();
+    Step { title: binary.title.clone(), directory: binary.directory.clone(), words }
+}
+
+/// The directory that cargo builds in.
+fn target(root: &Path) -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), |directory| root.join(directory))
+}
