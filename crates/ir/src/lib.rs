@@ -54,4 +54,5 @@ pub use function::{BlockData, Function, InstNode, Loc, SlotData, ValueData, Valu
 pub use inst::{Callee, Edge, InstData};
 pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Unary, Width};
+pub use text::{ParseError, parse};
 pub use types::{Memory, Pointer, Type};
