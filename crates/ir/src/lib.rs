@@ -39,6 +39,7 @@
 //! }
 //! ```
 
+pub mod analysis;
 pub mod builder;
 mod entity;
 mod function;
