@@ -48,6 +48,7 @@ mod module;
 mod op;
 pub mod text;
 mod types;
+pub mod verify;
 
 pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
@@ -57,3 +58,4 @@ pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, So
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Unary, Width};
 pub use text::{ParseError, parse};
 pub use types::{Memory, Pointer, Type};
+pub use verify::{Violation, verify};
