@@ -42,8 +42,10 @@
 pub mod analysis;
 pub mod builder;
 mod entity;
+pub mod eval;
 mod function;
 mod inst;
+pub mod interp;
 mod module;
 mod op;
 pub mod text;
