@@ -44,6 +44,7 @@ pub mod builder;
 mod entity;
 pub mod eval;
 mod function;
+pub mod fuzz;
 mod inst;
 pub mod interp;
 mod module;
