@@ -26,12 +26,12 @@ pub(crate) struct ObjectTypes {
 }
 
 impl ObjectTypes {
-    /// Loads the BTF of an object. `Ok(None)` if it has none or the kernel could not make use of it.
+    /// Loads the BTF of an object that was fitted to the kernel, of which `btf` is the form that the kernel takes. `Ok(None)` if it has none or the kernel could not make use of it.
     ///
     /// # Errors
     /// The kernel takes BTF but not this.
-    pub(crate) fn load(object: &Object) -> Result<Option<Self>, KernelError> {
-        if object.btf.is_empty() {
+    pub(crate) fn load(object: &Object, btf: &[u8]) -> Result<Option<Self>, KernelError> {
+        if btf.is_empty() {
             return Ok(None);
         }
         let Some(support) = BtfSupport::of_kernel().filter(|support| support.functions) else { return Ok(None) };
@@ -39,9 +39,10 @@ impl ObjectTypes {
             action: "load type information (BTF)",
             problem: error.to_string(),
         };
-        let mut draft = Draft::new(&object.btf).map_err(broken)?;
+        let mut draft = Draft::new(btf).map_err(broken)?;
         draft.suit(support).map_err(broken)?;
-        let programs = object.programs.iter().map(|program| records(&mut draft, program)).collect();
+        let of = |program: &Program| program.autoload.then(|| records(&mut draft, program)).unwrap_or_default();
+        let programs = object.programs.iter().map(of).collect();
         let bytes = draft.finish();
         let loaded = LoadedBtf::load(&bytes)?;
         Ok(Some(Self { loaded, programs }))
