@@ -1,7 +1,7 @@
 //! Attaching all programs of an object, each where its section says, with what sections cannot say as options.
 
 use std::fs::File;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 use skep_isa::sections::{self, AttachWay};
@@ -158,18 +158,18 @@ fn attach_one(
             attach_kprobe(program, place, *side == Side::Return, cookie)?.into()
         }
         AttachPoint::Binary { path, symbol, offset, side } => {
-            let (file, start) = symbols(options)?.function(path, symbol, options.process).map_err(unknown)?;
+            let (file, start) = symbols(options)?.function(path, symbol, options.process).map_err(invalid)?;
             let place = UserPlace { offset: start.saturating_add(*offset), counter: 0, cookie };
             attach_uprobe(program, file, place, *side == Side::Return, options.process)?.into()
         }
         AttachPoint::BinaryPattern { path, pattern, side } => {
-            let (file, starts) = symbols(options)?.functions(path, pattern, options.process).map_err(unknown)?;
+            let (file, starts) = symbols(options)?.functions(path, pattern, options.process).map_err(invalid)?;
             let places: Vec<UserPlace> =
                 starts.into_iter().map(|offset| UserPlace { offset, counter: 0, cookie }).collect();
             attach_uprobe_multi(program, file, &places, mode(*side), options.process)?.into()
         }
         AttachPoint::Usdt { path, provider, name } => {
-            let (file, places) = symbols(options)?.probe(path, provider, name, options.process).map_err(unknown)?;
+            let (file, places) = symbols(options)?.probe(path, provider, name, options.process).map_err(invalid)?;
             let attach = |place: UserPlace| {
                 attach_uprobe(program, &file, UserPlace { cookie, ..place }, false, options.process)
             };
@@ -305,10 +305,6 @@ const fn mode(side: Side) -> MultiMode {
 
 fn symbols<'a>(options: &AttachOptions<'a>) -> Result<&'a dyn Symbols, KernelError> {
     options.symbols.ok_or_else(|| invalid("its place is a name, and nobody was given who knows symbols".to_owned()))
-}
-
-fn unknown(problem: String) -> KernelError {
-    invalid(problem)
 }
 
 fn invalid(problem: String) -> KernelError {
