@@ -51,6 +51,7 @@ mod prog_info;
 mod ringbuf;
 mod sanitize;
 pub mod seccomp;
+pub mod session;
 mod stats;
 mod sys;
 mod test_run;

@@ -92,11 +92,17 @@ fn definition(spec: &MapSpec) -> MapDefinition<'_> {
         (MapType::PerfEventArray, 0) => possible_cpus().unwrap_or(0),
         (_, entries) => entries,
     };
+    // Definitions may name the type of the records of a buffer, which the kernel does not want to know.
+    let (key_size, value_size) = match spec.map_type {
+        MapType::Ringbuf | MapType::UserRingbuf => (0, 0),
+        MapType::PerfEventArray => (4, 4),
+        _ => (spec.key_size, spec.value_size),
+    };
     MapDefinition {
         name: &spec.name,
         map_type: spec.map_type,
-        key_size: spec.key_size,
-        value_size: spec.value_size,
+        key_size,
+        value_size,
         max_entries,
         flags: spec.flags.0,
     }

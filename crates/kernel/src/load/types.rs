@@ -64,7 +64,9 @@ impl ObjectTypes {
 
 // TABLE
 /// Types of maps that the kernel creates only without types of keys and values.
-const WITHOUT_TYPES: [MapType; 14] = [
+const WITHOUT_TYPES: [MapType; 16] = [
+    MapType::Ringbuf,
+    MapType::UserRingbuf,
     MapType::PerfEventArray,
     MapType::CgroupArray,
     MapType::StackTrace,
