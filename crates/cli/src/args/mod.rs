@@ -5,6 +5,7 @@
 mod dns;
 mod features;
 mod filter;
+mod object;
 mod seccomp;
 mod values;
 mod vm;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
@@ -48,6 +50,8 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Load(LoadArgs),
+    Run(RunArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
