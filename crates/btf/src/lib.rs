@@ -28,17 +28,32 @@
 //! * Little-endian blobs only; a big-endian one is told apart and refused.
 
 mod blob;
+mod build;
 mod bytes;
+mod c;
+pub mod core;
 mod error;
 mod ext;
 #[doc(hidden)]
 pub mod fuzz;
+mod fuzz_graph;
 mod kind;
+mod names;
+mod number;
+mod raw;
+mod source;
+mod value;
 
 pub use blob::{Btf, MAX_DEPTH};
+pub use build::{BtfBuilder, BuildError, IdMap, NewMember, NewType};
+pub use c::CPrinter;
 pub use error::{BtfError, Problem};
 pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
 pub use kind::{
     Array, Composite, DeclTag, Enum, Enumerator, FuncProto, Int, Kind, Linkage, Member, NameOff, Param, SectionVar,
     TypeId, Vars,
 };
+pub use names::essential_name;
+pub use raw::RawType;
+pub use source::Source;
+pub use value::{Value, ValueError};

@@ -37,6 +37,7 @@ pub mod ebpf;
 pub mod errno;
 pub mod helpers;
 mod release;
+pub mod sections;
 pub mod syscalls;
 pub mod translate;
 mod types;

@@ -27,14 +27,24 @@
 //!   [`MapIdx`]; the executor puts its own handle there.
 //! * [`Object::from_elf`] gives an object that is valid in this sense or an error with a place, for any bytes.
 
+mod attach;
+mod btf_edit;
 mod elf;
+mod externs;
 #[doc(hidden)]
 pub mod fuzz;
+mod link;
 mod map;
 mod object;
 mod program;
+mod resolve;
+mod write;
 
+pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
-pub use map::{MapFlags, MapIdx, MapSpec, Reference};
+pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
+pub use link::{LinkError, LinkProblem, link_elf};
+pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};
+pub use resolve::{BAD_RELOCATION, KernelData, KernelInfo, MISSING_FUNCTION, Missing, Module, Resolved};
