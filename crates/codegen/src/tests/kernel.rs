@@ -1,0 +1,1 @@
+//! Compiled programs in the virtual machine and in the running kernel.
