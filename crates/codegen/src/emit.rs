@@ -9,21 +9,46 @@ use skep_isa::ebpf::{AluOp, Callee, Imm64, JmpOp, Op, Reg, Size, Src, Width};
 use crate::code::{Code, Insn, Item, Label, Link};
 use crate::frame::Frame;
 use crate::mir::{Base, BlockId, Inst, MirFunc, Rhs, Symbol, Target};
+use crate::polish;
 use crate::regalloc::{Allocation, Move};
 
 /// A block with registers.
-struct Block {
-    body: Vec<Insn>,
-    end: End,
+pub struct Block {
+    /// Instructions that do not jump.
+    pub body: Vec<Insn>,
+    /// What comes then.
+    pub end: End,
     loc: Loc,
 }
 
 /// How a block ends.
 #[derive(Clone, Copy)]
-enum End {
+pub enum End {
+    /// Another block.
     Goto(BlockId),
-    If { width: Width, op: JmpOp, dst: Reg, src: Src, yes: BlockId, no: BlockId },
-    MayGoto { next: BlockId, done: BlockId },
+    /// One of two.
+    If {
+        /// Width of the comparison.
+        width: Width,
+        /// Condition.
+        op: JmpOp,
+        /// First operand.
+        dst: Reg,
+        /// Second operand.
+        src: Src,
+        /// Where to if it holds.
+        yes: BlockId,
+        /// Where to if not.
+        no: BlockId,
+    },
+    /// The loop or what is behind it.
+    MayGoto {
+        /// The loop.
+        next: BlockId,
+        /// Behind it.
+        done: BlockId,
+    },
+    /// The caller.
     Exit,
 }
 
@@ -38,7 +63,8 @@ impl End {
         }
     }
 
-    fn targets(self) -> [Option<BlockId>; 2] {
+    /// The blocks that may come next.
+    pub fn targets(self) -> [Option<BlockId>; 2] {
         match self {
             Self::Goto(block) => [Some(block), None],
             Self::If { yes, no, .. } => [Some(yes), Some(no)],
@@ -51,7 +77,9 @@ impl End {
 /// Emits a function.
 pub fn emit(mir: &MirFunc, allocation: &Allocation, frame: &Frame) -> Code {
     let mut blocks = lower(mir, allocation, frame);
+    polish::polish(&mut blocks);
     thread(&mut blocks);
+    exit_early(&mut blocks);
     let order = reachable(&blocks);
     let mut code = Code::default();
     let labels: Vec<Label> = blocks.iter().map(|_| code.label()).collect();
@@ -94,7 +122,7 @@ fn end(code: &mut Code, block: &Block, next: Option<BlockId>, labels: &[Label]) 
     }
 }
 
-/// Leads every jump past blocks that only go on, and ends blocks that would go to an exit with one of their own.
+/// Leads every jump past blocks that only go on.
 fn thread(blocks: &mut [Block]) {
     let forward: Vec<BlockId> = (0..blocks.len())
         .map(|start| {
@@ -109,13 +137,21 @@ fn thread(blocks: &mut [Block]) {
             to
         })
         .collect();
-    let exits: Vec<bool> = blocks.iter().map(|block| block.body.is_empty() && matches!(block.end, End::Exit)).collect();
     for block in blocks {
         block.end = block.end.map(|to| forward[to.index()]);
-        if let End::Goto(to) = block.end
-            && exits[to.index()]
+    }
+}
+
+/// Ends blocks that would jump to an exit with one of their own.
+fn exit_early(blocks: &mut [Block]) {
+    let order = reachable(blocks);
+    for (at, &block) in order.iter().enumerate() {
+        if let End::Goto(to) = blocks[block.index()].end
+            && order.get(at + 1) != Some(&to)
+            && blocks[to.index()].body.is_empty()
+            && matches!(blocks[to.index()].end, End::Exit)
         {
-            block.end = End::Exit;
+            blocks[block.index()].end = End::Exit;
         }
     }
 }

@@ -38,6 +38,7 @@ mod frame;
 mod link;
 mod maps;
 mod mir;
+mod polish;
 mod regalloc;
 mod relax;
 mod select;

@@ -160,7 +160,9 @@ impl Selector<'_> {
     }
 
     fn absolute(&mut self, reg: VReg, width: Width) -> VReg {
-        self.negate_if_negative(reg, reg, width, true)
+        // The copy becomes the result, in one register, whether it is negated or not.
+        let copy = self.copy(Width::W64, reg);
+        self.negate_if_negative(copy, reg, width, true)
     }
 
     /// `reg`, negated if the sign of `of` is as `negative` says.

@@ -32,7 +32,10 @@ fn branch(cpu: Cpu, ty: Type, cond: Cond, right: Option<i64>) -> String {
 #[test]
 fn comparisons_by_version() {
     check(&branch(Cpu::V3, I32, Cond::Ult, None), "if w1 < w2 goto +2; r0 = 2; exit; r0 = 1; exit");
-    check(&branch(Cpu::V3, I32, Cond::Ugt, Some(0x8000_0000)), "if w1 > -2147483648 goto +2; r0 = 2; exit; r0 = 1; exit");
+    check(
+        &branch(Cpu::V3, I32, Cond::Ugt, Some(0x8000_0000)),
+        "if w1 > -2147483648 goto +2; r0 = 2; exit; r0 = 1; exit",
+    );
     // Without 32-bit jumps zeros in the upper halves make the wide comparison right.
     check(&branch(Cpu::V2, I32, Cond::Ult, None), "if r1 < r2 goto +2; r0 = 2; exit; r0 = 1; exit");
     check(
@@ -65,10 +68,7 @@ fn the_compared_register_is_used() {
         let byte = b.load_as(I64, skep_ir::Width::W8, false, place, 0);
         b.ret(Some(byte));
     });
-    check(
-        &text,
-        "if r2 > 63 goto +6; r6 = r2; r7 = r1; call 5; r7 += r6; r0 = *(u8 *)(r7 +0); exit; r0 = 0; exit",
-    );
+    check(&text, "if r2 > 63 goto +6; r6 = r2; r7 = r1; call 5; r7 += r6; r0 = *(u8 *)(r7 +0); exit; r0 = 0; exit");
 }
 
 #[test]
@@ -84,7 +84,15 @@ fn comparisons_fuse_with_branches() {
             b.ret(Some(value));
         }
     });
-    check(&text, "if r1 s>= r2 goto +2; r0 = r2; exit; r0 = r1; exit".replace("if r1 s>= r2 goto +2; r0 = r2; exit; r0 = r1; exit", "if r1 s< r2 goto +2; r0 = r1; exit; r0 = r2; exit").as_str());
+    check(
+        &text,
+        "if r1 s>= r2 goto +2; r0 = r2; exit; r0 = r1; exit"
+            .replace(
+                "if r1 s>= r2 goto +2; r0 = r2; exit; r0 = r1; exit",
+                "if r1 s< r2 goto +2; r0 = r1; exit; r0 = r2; exit",
+            )
+            .as_str(),
+    );
 }
 
 #[test]
@@ -118,10 +126,7 @@ fn switch(cases: &[i64]) -> String {
 
 #[test]
 fn few_cases_are_a_chain() {
-    check(
-        &switch(&[3, 1]),
-        "if r1 == 1 goto +5; if r1 == 3 goto +2; r0 = 2; exit; r0 = 0; exit; r0 = 1; exit",
-    );
+    check(&switch(&[3, 1]), "if r1 == 1 goto +5; if r1 == 3 goto +2; r0 = 2; exit; r0 = 0; exit; r0 = 1; exit");
 }
 
 #[test]

@@ -49,7 +49,13 @@ fn two_operands() {
 fn constants_are_operands() {
     constant(Cpu::V3, I64, Binary::And, 255, "r0 = r1; r0 &= 255; exit");
     constant(Cpu::V3, I64, Binary::Sub, 7, "r0 = r1; r0 += -7; exit");
-    constant(Cpu::V3, I64, Binary::Sub, i32::MIN.into(), "r0 = r1; r2 = 2147483648 ll; exit".replace("r2 = 2147483648 ll", "r0 -= -2147483648").as_str());
+    constant(
+        Cpu::V3,
+        I64,
+        Binary::Sub,
+        i32::MIN.into(),
+        "r0 = r1; r2 = 2147483648 ll; exit".replace("r2 = 2147483648 ll", "r0 -= -2147483648").as_str(),
+    );
     constant(Cpu::V3, I32, Binary::And, 0xffff_fff0, "r0 = r1; w0 &= -16; exit");
     constant(Cpu::V3, I64, Binary::And, 0xffff_fff0, "w0 = -16; r0 &= r1; exit");
     constant(Cpu::V3, I64, Binary::Mul, 1 << 40, "r0 = 0x10000000000 ll; r0 *= r1; exit");

@@ -156,10 +156,7 @@ fn packet_loads() {
         let value = b.function[inst].results[0];
         b.ret(Some(value));
     });
-    check(
-        &super::program_text(&module, Cpu::V3),
-        "r6 = r1; r0 = *(u16 *)skb[12]; r0 = *(u8 *)skb[r0 + 2]; exit",
-    );
+    check(&super::program_text(&module, Cpu::V3), "r6 = r1; r0 = *(u16 *)skb[12]; r0 = *(u8 *)skb[r0 + 2]; exit");
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Tests of code generation: each idiom with its exact text, the rules of frames and programs, random functions.
 
 mod control;
+mod interpret;
 mod ints;
 mod kernel;
 mod memory;
 mod programs;
+mod random;
 
 use skep_ir::{Builder, FuncKind, Function, Memory, Module, ProgramInfo, Type, Value};
 use skep_isa::ProgType;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use skep_ir::{
-    Binary, Builder, Callee, Cond, Core, CoreKind, FuncKind, Function, Global, Kfunc, Loc, MapDecl, Memory, Module, Source,
-    Type, Width,
+    Binary, Builder, Callee, Cond, Core, CoreKind, FuncKind, Function, Global, Kfunc, Loc, MapDecl, Memory, Module,
+    Source, Type, Width,
 };
 use skep_isa::ebpf::{self, Cpu, InsnIdx, Op};
 use skep_isa::{MapType, ProgType};
@@ -78,7 +78,8 @@ fn callbacks_and_variables() {
     });
     module.add_function(leaf("each", FuncKind::Callback, &[I64, Type::ptr(Memory::Global(skep_ir::GlobalRef(2)))]));
     module.add_map(MapDecl::new("counts", MapType::Hash, 4, 8, 10));
-    for (name, section, bytes) in [("limit", ".rodata", vec![1, 2]), ("pad", ".data", vec![3]), ("pair", ".data", vec![7; 8])]
+    for (name, section, bytes) in
+        [("limit", ".rodata", vec![1, 2]), ("pad", ".data", vec![3]), ("pair", ".data", vec![7; 8])]
     {
         let global =
             Global { name: name.into(), section: section.into(), align: bytes.len().min(8) as u32, bytes, ty: 0 };
