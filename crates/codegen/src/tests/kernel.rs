@@ -27,7 +27,7 @@ fn in_machine(object: &Object, engine: Engine) -> Outcome {
     let result = worker.run(0, input).unwrap_or_else(|fault| panic!("{fault}\n{}", listing(object)));
     let map = vm.map(0).unwrap();
     let mut bytes = vec![0; random::BYTES as usize];
-    assert_eq!(map.lookup_into(&[0; 4], &mut bytes), Ok(()));
+    assert_eq!(map.user().lookup_into(&[0; 4], &mut bytes), Ok(()));
     (result as u32, bytes)
 }
 

@@ -75,7 +75,7 @@ fn signed_loads() {
         })
     };
     check(&load(Cpu::V4, I64, Width::W32), "r0 = *(s32 *)(r1 +0); exit");
-    check(&load(Cpu::V4, I32, Width::W8), "r0 = *(u8 *)(r1 +0); w0 = (s8)w0; exit");
+    check(&load(Cpu::V4, I32, Width::W8), "r3 = *(u8 *)(r1 +0); w0 = (s8)w3; exit");
     check(&load(Cpu::V3, I64, Width::W16), "r0 = *(u16 *)(r1 +0); r0 <<= 48; r0 s>>= 48; exit");
     check(&load(Cpu::V3, I32, Width::W32), "r0 = *(u32 *)(r1 +0); exit");
 }
@@ -128,7 +128,7 @@ fn copies_and_fills() {
     });
     check(
         &text,
-        "*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r0 = *(u32 *)(r1 +0); *(u32 *)(r10 -16) = r0; \
+        "*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r5 = *(u32 *)(r1 +0); *(u32 *)(r10 -16) = r5; \
          r0 = *(u16 *)(r1 +4); *(u16 *)(r10 -12) = r0; r0 = *(u8 *)(r1 +6); *(u8 *)(r10 -10) = r0; r0 = 0; exit",
     );
 }
@@ -142,8 +142,8 @@ fn long_copies_are_loops() {
     });
     check(
         &text,
-        "r3 = 0; r4 = r2; r4 += r3; r5 = r1; r5 += r3; r4 = *(u64 *)(r4 +0); *(u64 *)(r5 +0) = r4; r3 += 8; \
-         if r3 != 1000 goto -8; r0 = *(u8 *)(r2 +1000); *(u8 *)(r1 +1000) = r0; r0 = 0; exit",
+        "r0 = 0; r4 = r2; r4 += r0; r3 = r1; r3 += r0; r4 = *(u64 *)(r4 +0); *(u64 *)(r3 +0) = r4; r0 += 8; \
+         if r0 != 1000 goto -8; r0 = *(u8 *)(r2 +1000); *(u8 *)(r1 +1000) = r0; r0 = 0; exit",
     );
 }
 

@@ -90,7 +90,7 @@ fn callbacks_and_variables() {
     let text = ebpf::disassemble(&object.programs[0].insns).unwrap();
     check(
         &text,
-        "r1 = 3; r2 = subprog[+9] ll; r3 = map[fd:2][0]+8 ll; r4 = 0; call 181; r1 = map[fd:2][0]+8 ll; \
+        "r1 = 3; r2 = subprog[+10] ll; r3 = map[fd:2][0]+8 ll; r4 = 0; call 181; r1 = map[fd:2][0]+8 ll; \
          r0 = *(u32 *)(r1 +4); *(u32 *)(r1 +0) = r0; exit; r0 = r1; r0 += 1; exit",
     );
     let maps: Vec<_> = object.maps.iter().map(|map| (map.name.as_str(), map.value_size, map.frozen)).collect();
@@ -115,7 +115,7 @@ fn constants_of_the_kernel_stay_alone() {
     let program = &object.programs[0];
     check(
         &ebpf::disassemble(&program.insns).unwrap(),
-        "r0 = 16; r0 += 4; r1 += r0; r0 = 0x1 ll; *(u64 *)(r1 +0) = r0; r0 = 16; exit",
+        "r4 = 16; r4 += 4; r1 += r4; r0 = 0x1 ll; *(u64 *)(r1 +0) = r0; r0 = 16; exit",
     );
     let found: Vec<_> = program.core_relocations.iter().map(|core| (core.at.0, core.kind, core.ty)).collect();
     assert_eq!(found, [(0, 0, 3), (3, 11, 4), (6, 0, 3)]);
