@@ -30,6 +30,7 @@ struct Compiled {
 /// # Errors
 /// The first thing that cannot be compiled.
 pub fn link(module: &Module, options: &Options) -> Result<Object, Error> {
+    check::rules(module)?;
     let mut object = Object::new(&module.license);
     object.btf.clone_from(&module.btf);
     let btf = if module.btf.is_empty() { None } else { Btf::parse(module.btf.clone()).ok() };
@@ -57,12 +58,10 @@ impl Linker<'_> {
     }
 
     fn program(&mut self, main: FuncRef, info: &ProgramInfo, object: &mut Object) -> Result<Program, Error> {
-        for func in reach(self.module, main) {
-            check::function(self.module, self.function(func), self.options.cpu)?;
-        }
-        let functions = check::call_graph(self.module, main)?;
+        let functions = check::functions_of(self.module, main);
         for &func in &functions {
             if !self.compiled.contains_key(&func) {
+                check::function(self.module, self.function(func), self.options.cpu)?;
                 let compiled = self.compile(func)?;
                 self.compiled.insert(func, compiled);
             }
@@ -201,22 +200,6 @@ impl Linker<'_> {
             ExternIdx(u32::try_from(object.externs.len() - 1).unwrap_or(u32::MAX))
         })
     }
-}
-
-/// All functions that a function can reach, in no particular order. Unlike the graph of calls it needs no sound
-/// functions, only that they exist.
-fn reach(module: &Module, main: FuncRef) -> Vec<FuncRef> {
-    let mut found = vec![main];
-    let mut next = 0;
-    while let Some(&func) = found.get(next) {
-        next += 1;
-        for callee in select::callees(&module.functions[func.index()]) {
-            if callee.index() < module.functions.len() && !found.contains(&callee) {
-                found.push(callee);
-            }
-        }
-    }
-    found
 }
 
 /// Makes the line records of a program: one where the place changes, and one at the start of every function.

@@ -3,7 +3,7 @@
 use skep_ir::{Binary, Cond, Edge, InstData, Type, Unary};
 use skep_isa::ebpf::Cpu;
 
-use super::{check, text_of};
+use super::{PTR, check, text_of};
 
 const I32: Type = Type::I32;
 const I64: Type = Type::I64;
@@ -55,7 +55,7 @@ fn comparisons_by_version() {
 #[test]
 fn the_compared_register_is_used() {
     // The bound is checked, lost by a call, and used: the name behind the branch is the one that survives.
-    let text = text_of(Cpu::V3, &[Type::ptr(skep_ir::Memory::Record), I64], I64, |b, v| {
+    let text = text_of(Cpu::V3, &[PTR, I64], I64, |b, v| {
         let (out, inside) = (b.block(&[]), b.block(&[]));
         let high = b.i64(63);
         let index = b.branch_refining(Cond::Ugt, v[1], high, out, inside);
