@@ -10,7 +10,7 @@ use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{Engine, Input, Skb, Vm, XdpFrame};
 
 use super::interpret::Run;
-use super::{options, random, validate};
+use super::{options, random, skip, validate};
 use crate::{Error, Problem, compile};
 
 /// How long each random test runs: a second and a half, or what `SKEP_FUZZ_SECONDS` says.
@@ -41,11 +41,6 @@ fn in_kernel(object: &Object) -> Result<Outcome, LoadError> {
 
 fn listing(object: &Object) -> String {
     ebpf::numbered(&ebpf::decode_program(&object.programs[0].insns).unwrap(), ebpf::Notation::Plain)
-}
-
-fn skip(why: &str) {
-    println!("SKIPPED: {why}");
-    assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
 
 #[track_caller]

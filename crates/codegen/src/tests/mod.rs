@@ -1,5 +1,6 @@
 //! Tests of code generation: each idiom with its exact text, the rules of frames and programs, random functions.
 
+mod accepted;
 mod control;
 mod interpret;
 mod ints;
@@ -64,6 +65,13 @@ fn text_of(cpu: Cpu, params: &[Type], result: Type, build: impl FnOnce(&mut Buil
     let program = &object.programs[0];
     validate(&object);
     ebpf::disassemble(&program.insns[program.functions[1].at.index()..]).unwrap()
+}
+
+/// Reports a test that cannot run on this machine; fails it when `SKEP_REQUIRE_KERNEL` is 1.
+#[track_caller]
+fn skip(why: &str) {
+    println!("SKIPPED: {why}");
+    assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
 
 fn validate(object: &Object) {
