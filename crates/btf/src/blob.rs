@@ -105,7 +105,8 @@ impl Btf {
         if !framed {
             return Err(BtfError::new(strings.start, Problem::Strings));
         }
-        let index = index(&bytes[..types.end], types.start)?;
+        let mut index = index(&bytes[..types.end], types.start)?;
+        index.shrink_to_fit();
         let (first, first_string) = match &base {
             None => (1, 0),
             Some(base) => {

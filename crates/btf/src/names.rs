@@ -9,6 +9,10 @@ pub fn essential_name(name: &str) -> &str {
 
 /// The same for bytes.
 pub(crate) fn essential(name: &[u8]) -> &[u8] {
+    // Hardly any name has three underscores in a row.
+    if !name.windows(3).any(|window| window == b"___") {
+        return name;
+    }
     let separator = |window: &[u8]| matches!(window, [a, b'_', b'_', b'_', b] if *a != b'_' && *b != b'_');
     match name.windows(5).rposition(separator) {
         Some(at) => &name[..=at],
@@ -30,16 +34,15 @@ pub(crate) struct NameIndex {
 
 impl NameIndex {
     /// Sorts pairs of number and name; names that are empty are left out.
-    pub(crate) fn new<'a>(names: impl Iterator<Item = (u32, &'a [u8])> + Clone) -> Self {
-        let named = || names.clone().filter(|(_, name)| !name.is_empty());
-        let count = named().count();
+    pub(crate) fn new<'a>(names: impl Iterator<Item = (u32, &'a [u8])>) -> Self {
+        let named = names.filter(|(_, name)| !name.is_empty());
+        let hashes: Vec<(u32, u32)> = named.map(|(id, name)| (id, hash(essential(name)))).collect();
         // Eight types to a bucket: comparing their names costs less than a larger table in the cache.
-        let bits = (count / 8).max(2).ilog2().min(24);
+        let bits = (hashes.len() / 8).max(2).ilog2().min(24);
         let shift = u32::BITS - bits;
         let mut starts = vec![0u32; (1 << bits) + 1];
-        let hashes: Vec<u32> = named().map(|(_, name)| hash(essential(name)) >> shift).collect();
-        for hash in &hashes {
-            starts[*hash as usize + 1] += 1;
+        for (_, hash) in &hashes {
+            starts[(*hash >> shift) as usize + 1] += 1;
         }
         let mut sum = 0;
         for start in &mut starts {
@@ -47,9 +50,9 @@ impl NameIndex {
             *start = sum;
         }
         let mut next = starts.clone();
-        let mut types = vec![0; count];
-        for ((id, _), hash) in named().zip(hashes) {
-            let slot = &mut next[hash as usize];
+        let mut types = vec![0; hashes.len()];
+        for (id, hash) in hashes {
+            let slot = &mut next[(hash >> shift) as usize];
             if let Some(place) = types.get_mut(*slot as usize) {
                 *place = id;
             }

@@ -6,7 +6,9 @@
 mod args;
 mod dns;
 mod failure;
+mod features;
 mod filter;
+mod help;
 mod progress;
 mod seccomp;
 mod shell;
@@ -28,6 +30,8 @@ fn main() -> ExitCode {
         Command::Dns(args) => dns::run(&args),
         Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
+        Command::Features(args) => features::run(&args),
+        Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),
     };

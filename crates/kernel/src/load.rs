@@ -9,8 +9,10 @@ use skep_object::{MapIdx, MapSpec, Object, ObjectError, Program, Reference};
 
 use crate::errors::KernelError;
 use crate::features::possible_cpus;
-use crate::map::{LoadedMap, MapDefinition, MapOptions, Update};
-use crate::prog::{LoadedProgram, ProgramDefinition, ProgramOptions};
+use crate::load_types::ObjectTypes;
+use crate::loaded_btf::LoadedBtf;
+use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes, Update};
+use crate::prog::{LoadedProgram, ProgramDebug, ProgramDefinition, ProgramOptions};
 
 /// Everything of one object, in the kernel. Dropping it frees what nothing else uses.
 #[derive(Debug)]
@@ -19,6 +21,10 @@ pub struct Loaded {
     pub maps: Vec<LoadedMap>,
     /// The programs, in the order of the object.
     pub programs: Vec<LoadedProgram>,
+    /// The types of the object; `None` if it has none or the kernel did not take them.
+    pub btf: Option<LoadedBtf>,
+    /// Why the kernel did not take the types of the object, if it did not and nothing needed them.
+    pub btf_problem: Option<KernelError>,
 }
 
 impl Loaded {
@@ -82,36 +88,59 @@ impl std::error::Error for LoadError {
 /// The first part that fails; what was created before it is freed.
 pub fn load(object: &Object) -> Result<Loaded, LoadError> {
     object.validate().map_err(LoadError::Object)?;
+    // Most programs run without types. Those that need them are refused below for a reason that names the types.
+    let (types, btf_problem) = match ObjectTypes::load(object) {
+        Ok(types) => (types, None),
+        Err(problem) => (None, Some(problem)),
+    };
     let maps = object
         .maps
         .iter()
-        .map(|spec| create(spec).map_err(|error| LoadError::Map { map: spec.name.clone(), error }))
+        .map(|spec| create(spec, types.as_ref()).map_err(|error| LoadError::Map { map: spec.name.clone(), error }))
         .collect::<Result<Vec<_>, _>>()?;
     set_references(object, &maps, |reference| match reference {
         Reference::Map(map) => maps.get(map.index()).map(AsFd::as_fd),
         Reference::Program(_) => None,
     })?;
-    let programs = object
-        .programs
-        .iter()
-        .map(|program| {
-            let insns = with_descriptors(program, &maps)?;
-            let definition = ProgramDefinition {
-                name: &program.name,
-                prog_type: program.prog_type,
-                insns: &insns,
-                license: &object.license,
-            };
-            let options = ProgramOptions { attach_type: program.attach_type, flags: program.flags.0 };
-            LoadedProgram::load_with(&definition, options)
-                .map_err(|error| LoadError::Program { program: program.name.clone(), error })
-        })
+    let programs = (0..object.programs.len())
+        .map(|index| load_program(object, index, &maps, types.as_ref(), btf_problem.as_ref()))
         .collect::<Result<Vec<_>, _>>()?;
     set_references(object, &maps, |reference| match reference {
         Reference::Map(_) => None,
         Reference::Program(program) => programs.get(program.index()).map(AsFd::as_fd),
     })?;
-    Ok(Loaded { maps, programs })
+    Ok(Loaded { maps, programs, btf: types.map(|types| types.loaded), btf_problem })
+}
+
+fn load_program(
+    object: &Object,
+    index: usize,
+    maps: &[LoadedMap],
+    types: Option<&ObjectTypes>,
+    btf_problem: Option<&KernelError>,
+) -> Result<LoadedProgram, LoadError> {
+    let program = &object.programs[index];
+    let insns = with_descriptors(program, maps)?;
+    let definition = ProgramDefinition {
+        name: &program.name,
+        prog_type: program.prog_type,
+        insns: &insns,
+        license: &object.license,
+    };
+    let debug = types.and_then(|types| {
+        let (functions, lines) = types.of_program(index);
+        (!functions.is_empty()).then_some(ProgramDebug { btf: types.loaded.as_fd(), functions, lines })
+    });
+    let options =
+        ProgramOptions { attach_type: program.attach_type, flags: program.flags.0, debug, ..ProgramOptions::default() };
+    LoadedProgram::load_with(&definition, options).map_err(|mut error| {
+        if let (KernelError::Rejected { reason, log, .. }, Some(problem)) = (&mut error, btf_problem) {
+            let note = format!("the program was loaded without its types, because {problem}");
+            log.add_note(&note);
+            *reason = format!("{reason}; {note}");
+        }
+        LoadError::Program { program: program.name.clone(), error }
+    })
 }
 
 /// Stores the descriptors that `descriptor` finds in the entries that refer to them.
@@ -130,9 +159,9 @@ fn set_references<'a>(
     Ok(())
 }
 
-fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
+fn create(spec: &MapSpec, types: Option<&ObjectTypes>) -> Result<LoadedMap, KernelError> {
     // The kernel copies the properties of the inner map; it is not needed for longer than this call.
-    let inner = spec.inner.as_deref().map(create).transpose()?;
+    let inner = spec.inner.as_deref().map(|inner| create(inner, types)).transpose()?;
     let max_entries = match (spec.map_type, spec.max_entries) {
         (MapType::PerfEventArray, 0) => possible_cpus().unwrap_or(0),
         (_, entries) => entries,
@@ -146,8 +175,17 @@ fn create(spec: &MapSpec) -> Result<LoadedMap, KernelError> {
         flags: spec.flags.0,
     };
     let inner = inner.as_ref().map(AsFd::as_fd);
-    let options = MapOptions { inner, numa_node: spec.numa_node, extra: spec.extra };
-    let map = LoadedMap::create_with(&definition, &options)?;
+    let plain = MapOptions { inner, numa_node: spec.numa_node, extra: spec.extra, ..MapOptions::default() };
+    let known = types.and_then(|types| {
+        let (key, value) = types.of_map(spec)?;
+        Some(MapOptions { types: Some(MapTypes { btf: types.loaded.as_fd(), key, value }), ..plain })
+    });
+    // Types that do not fit a map stop nobody who does not need them: who does is told by the verifier.
+    let typed = known.map(|options| LoadedMap::create_with(&definition, &options));
+    let map = match typed {
+        Some(Ok(map)) => map,
+        _ => LoadedMap::create_with(&definition, &plain)?,
+    };
     let declared = usize::try_from(spec.value_size).ok();
     if declared == Some(map.value_size()) {
         map.fill(&spec.contents)?;

@@ -76,6 +76,11 @@ pub enum ObjectError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Programs refer to something that only the running kernel has.
+    Unresolved {
+        /// Its name.
+        name: String,
+    },
     /// Something that only the kernel has cannot be had from it.
     Extern {
         /// Its name.
@@ -122,6 +127,11 @@ impl fmt::Display for ObjectError {
             Self::TooManyEntries { map, found, max_entries } => {
                 write!(f, "map `{map}`: {found} entries do not fit; raise max_entries ({max_entries})")
             }
+            Self::Unresolved { name } => write!(
+                f,
+                "`{name}` is something that only the running kernel has, and the object was not fitted to one \
+                 (`Object::resolve`)"
+            ),
             Self::Extern { name, problem } => write!(f, "`{name}`: {problem}"),
             Self::Relocation { program, at, what, problem } => {
                 write!(f, "program `{program}`, instruction {at}, {what}: {problem}")
@@ -161,11 +171,23 @@ impl Object {
         self.programs.iter().find(|program| program.name == name)
     }
 
-    /// Checks the structure of every program and map and the references between them.
+    /// Checks the structure of every program and map and the references between them, and that nothing is left that only
+    /// the running kernel has: what an executor needs.
     ///
     /// # Errors
     /// The first thing that no executor could load.
     pub fn validate(&self) -> Result<(), ObjectError> {
+        if let Some(external) = self.externs.first() {
+            return Err(ObjectError::Unresolved { name: external.name.clone() });
+        }
+        self.validate_structure()
+    }
+
+    /// The same for objects that have not met a kernel yet.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in itself.
+    pub fn validate_structure(&self) -> Result<(), ObjectError> {
         for map in &self.maps {
             check_contents(map)?;
             check_inner(map)?;

@@ -6,9 +6,11 @@
 mod bytes;
 mod classic;
 mod ebpf;
+mod idioms;
 mod stateful;
 
 pub use bytes::Bytes;
 pub use classic::{Special, classic, program as classic_program, reference, translation};
 pub use ebpf::{arbitrary_program, arithmetic, arithmetic_program, ebpf};
+pub use idioms::idiom_program;
 pub use stateful::{STATEFUL_MAPS, StatefulMap, stateful_program};

@@ -64,16 +64,17 @@ struct Context<'a> {
 impl Object {
     /// Reads an object file that clang made for BPF (`clang -O2 -g -target bpf -c`).
     ///
-    /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type from the name of
-    ///   the section. Names without meaning give socket filters, the type with the fewest rights. Functions in `.text`
-    ///   are subprograms, unless there is no other code: then they are socket filters, too.
+    /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type and where it
+    ///   attaches from the name of the section. Names without meaning give socket filters, the type with the fewest
+    ///   rights; those that look like slips of the pen are errors. Functions in `.text` are subprograms, unless there is no other code: then they are socket filters, too.
     /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls.
     /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
     ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
-    /// * Source lines, names of functions and relocations of the kernel's types are kept as data. The latter are not
-    ///   applied: see [`Program::core_relocations`](crate::Program::core_relocations).
+    /// * Settings and symbols of the kernel become [`Object::externs`], relocations of its types
+    ///   [`Program::core_relocations`](crate::Program::core_relocations); [`Object::resolve`] applies them.
+    /// * Source lines and names of functions are kept as data.
     ///
-    /// The result passes [`Object::validate`].
+    /// The result passes [`Object::validate_structure`], and once it is resolved [`Object::validate`].
     ///
     /// # Errors
     /// Files that are no such object, are damaged, or refer to what only the running kernel has.
@@ -97,9 +98,6 @@ impl Object {
             Some(section) => Some(Btf::parse(section.data.to_vec())?),
             None => None,
         };
-        if let Some(btf) = &btf {
-            object.btf = btf.bytes().to_vec();
-        }
         let roles = vec![Role::Other; file.sections.len()];
         let mut symbols_of: HashMap<usize, Vec<Symbol<'_>>> = HashMap::new();
         for symbol in &file.symbols {
@@ -124,7 +122,7 @@ impl Object {
         let debug = Debug::read(&context)?;
         let programs = link::link(&context, &functions, &debug, &mut object)?;
         maps::fill(&context, &with_entries, &functions, &programs, &mut object)?;
-        object.validate().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
+        object.validate_structure().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
         Ok(object)
     }
 }

@@ -170,16 +170,14 @@ fn add_sections(input: &mut Input<'_>, out: &mut OutFile) -> Result<(), LinkErro
             continue;
         }
         let known = out.sections.iter().position(|known| known.name == section.name);
-        if COMMON.contains(&section.name) {
-            if let Some(known) = known {
-                if out.sections[known].data != section.data {
-                    let how = "all files must say the same".to_owned();
-                    let problem = LinkProblem::Differs("the files before".to_owned(), how);
-                    return Err(input.error(Some(section.name), problem));
-                }
-                input.places[index] = Some((known, 0));
-                continue;
+        if let Some(known) = known.filter(|_| COMMON.contains(&section.name)) {
+            if out.sections[known].data != section.data {
+                let how = "all files must say the same".to_owned();
+                let problem = LinkProblem::Differs("the files before".to_owned(), how);
+                return Err(input.error(Some(section.name), problem));
             }
+            input.places[index] = Some((known, 0));
+            continue;
         }
         let target = match known {
             Some(known) => known,

@@ -54,7 +54,7 @@ impl Object {
     /// [`ObjectError::Write`] for what files cannot say: first contents of maps other than variables, maps that are
     /// frozen without being constants, references that lead nowhere. [`ObjectError::Types`] for damaged types.
     pub fn to_elf(&self) -> Result<Vec<u8>, ObjectError> {
-        self.validate()?;
+        self.validate_structure()?;
         let damaged = |error: skep_btf::BtfError| ObjectError::Types(error.to_string());
         let btf = match self.btf.is_empty() {
             true => None,
@@ -342,7 +342,8 @@ fn section_name(program: &Program) -> Result<String, ObjectError> {
             | AttachPoint::BinaryPattern { side: Side::Return, .. }
     );
     let fits = |row: &&'static skep_isa::sections::Section| {
-        let flags = row.sleepable as u32 * ProgFlags::SLEEPABLE.0 | row.frags as u32 * ProgFlags::XDP_FRAGS.0;
+        let flag = |set: bool, flag: ProgFlags| if set { flag.0 } else { 0 };
+        let flags = flag(row.sleepable, ProgFlags::SLEEPABLE) | flag(row.frags, ProgFlags::XDP_FRAGS);
         let side = row.prog_type != skep_isa::ProgType::Kprobe || rest.is_none() || row.at_return == return_side;
         row.prog_type == program.prog_type
             && (row.attach_type == program.attach_type || (program.attach_type.is_none() && row.attach_type_optional))

@@ -3,12 +3,15 @@
 //! Compiled code uses it to leave checks out: an address that is known to be a distance from the frame pointer, or a
 //! number that is small, needs none. Everything here is about the program alone and holds for every input.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use skep_isa::ebpf::{AluOp, Callee, Imm64, Op, Reg, Size, Src, Width};
 
 use super::flow::{RegSet, writes};
 use super::helpers::{Helpers, Kind};
 use super::layout::{FRAME_BYTES, MAX_FRAMES, PAGE_BYTES};
-use super::program::{Function, Program, Step};
+use super::program::{Program, Step};
 
 /// Numbers below it are small: added to an offset of 16 bits they stay inside the cage and its guards.
 pub(crate) const SMALL_LIMIT: u64 = (1 << 32) + (1 << 19);
@@ -80,50 +83,110 @@ pub(crate) type Facts = [Fact; 11];
 
 const NOTHING: Facts = [Fact::Unreached; 11];
 
-/// Facts in front of each step of a program.
-pub(crate) fn facts(program: &Program, helpers: &Helpers) -> Vec<Facts> {
-    let mut all = vec![NOTHING; program.steps.len()];
-    for (index, function) in program.functions.iter().enumerate() {
-        let mut entry = [Fact::Any; 11];
-        entry[10] = Fact::Frame(0);
-        if index == 0 {
-            // The context and its length; everything else starts at 0.
-            entry[1] = Fact::Context;
-            entry[2] = Fact::BITS_32;
+/// Finds the facts of a program and shows each step, in their order, with what is known in front of it.
+pub(crate) fn visit(program: &Program, helpers: &Helpers, mut see: impl FnMut(usize, &Facts)) {
+    let mut joins = Joins::new(program, helpers);
+    joins.settle(helpers);
+    let mut facts = NOTHING;
+    for (at, step) in program.steps.iter().enumerate() {
+        if let Some(join) = joins.at(at) {
+            facts = joins.facts[join];
         }
-        walk(&program.steps, function, entry, helpers, &mut all);
+        see(at, &facts);
+        facts = if facts != NOTHING && step.op.falls_through() { transfer(step, facts, helpers) } else { NOTHING };
     }
-    all
 }
 
-fn walk(steps: &[Step], function: &Function, entry: Facts, helpers: &Helpers, all: &mut [Facts]) {
-    all[function.start as usize] = entry;
-    loop {
-        let mut again = false;
-        for at in function.range() {
-            let before = all[at];
-            if before == NOTHING {
-                continue;
-            }
-            let step = &steps[at];
-            let after = transfer(step, before, helpers);
-            let mut reach = |target: usize| {
-                let mut joined = all[target];
-                joined.iter_mut().zip(after).for_each(|(fact, new)| *fact = fact.join(new));
-                let changed = joined != all[target];
-                all[target] = joined;
-                changed
-            };
-            if step.op.jump_distance().is_some() {
-                let target = step.target as usize;
-                again |= reach(target) && target <= at;
-            }
-            if step.op.falls_through() && at + 1 < function.end as usize {
-                reach(at + 1);
+/// The steps that a jump leads to or that a function starts with, and what is known in front of them. For every other
+/// step that follows from the one in front of it.
+struct Joins<'a> {
+    program: &'a Program,
+    /// For each step its number among the joins, or [`Self::NONE`].
+    numbers: Vec<u32>,
+    /// Their steps.
+    steps: Vec<u32>,
+    facts: Vec<Facts>,
+    /// Joins whose facts have changed since they were followed; the first in the program comes out first, so that a
+    /// program without loops is walked over once.
+    pending: BinaryHeap<Reverse<u32>>,
+    is_pending: Vec<bool>,
+}
+
+impl<'a> Joins<'a> {
+    const NONE: u32 = u32::MAX;
+
+    fn new(program: &'a Program, helpers: &Helpers) -> Self {
+        let mut numbers = vec![Self::NONE; program.steps.len()];
+        let starts = program.functions.iter().map(|function| function.start);
+        let targets = program.steps.iter().filter(|step| step.op.jump_distance().is_some()).map(|step| step.target);
+        starts.chain(targets).for_each(|step| numbers[step as usize] = 0);
+        let mut steps = Vec::new();
+        for (number, step) in numbers.iter_mut().zip(0..) {
+            if *number != Self::NONE {
+                // Steps are fewer than a million.
+                *number = steps.len() as u32;
+                steps.push(step);
             }
         }
-        if !again {
-            return;
+        let facts = vec![NOTHING; steps.len()];
+        let is_pending = vec![false; steps.len()];
+        let mut joins = Self { program, numbers, steps, facts, pending: BinaryHeap::new(), is_pending };
+        for (index, function) in program.functions.iter().enumerate() {
+            let mut entry = [Fact::Any; 11];
+            entry[10] = Fact::Frame(0);
+            if index == 0 && !program.calls_itself(helpers) {
+                // The context and its length; everything else starts at 0.
+                entry[1] = Fact::Context;
+                entry[2] = Fact::BITS_32;
+            }
+            joins.reach(function.start as usize, &entry);
+        }
+        joins
+    }
+
+    fn at(&self, step: usize) -> Option<usize> {
+        let number = self.numbers[step];
+        (number != Self::NONE).then_some(number as usize)
+    }
+
+    /// Control comes to a join with these facts.
+    fn reach(&mut self, step: usize, facts: &Facts) {
+        let Some(join) = self.at(step) else { unreachable!("every target is a join") };
+        let mut changed = false;
+        for (old, new) in self.facts[join].iter_mut().zip(facts) {
+            let joined = old.join(*new);
+            changed |= joined != *old;
+            *old = joined;
+        }
+        if changed && !std::mem::replace(&mut self.is_pending[join], true) {
+            self.pending.push(Reverse(join as u32));
+        }
+    }
+
+    /// Follows control until nothing changes. Facts only become weaker, a few times each, so this takes time in
+    /// proportion to the program however its jumps are arranged.
+    fn settle(&mut self, helpers: &Helpers) {
+        let program = self.program;
+        while let Some(Reverse(join)) = self.pending.pop() {
+            self.is_pending[join as usize] = false;
+            let mut facts = self.facts[join as usize];
+            let mut at = self.steps[join as usize] as usize;
+            loop {
+                let step = &program.steps[at];
+                facts = transfer(step, facts, helpers);
+                if step.op.jump_distance().is_some() {
+                    self.reach(step.target as usize, &facts);
+                }
+                if !step.op.falls_through() {
+                    break;
+                }
+                // No function falls off its end.
+                at += 1;
+                if self.at(at).is_some() {
+                    self.reach(at, &facts);
+                    break;
+                }
+            }
         }
     }
 }
@@ -187,18 +250,30 @@ fn alu(width: Width, op: AluOp, a: Fact, b: Fact) -> Fact {
 pub(crate) fn dirty_stack(program: &Program, helpers: &Helpers) -> u32 {
     // Most programs without calls that name the frame pointer only in accesses need no analysis.
     let plain = program.functions.len() == 1 && !program.steps.iter().any(|step| copies_frame_pointer(step.op));
-    let facts = if plain { Vec::new() } else { facts(program, helpers) };
     let mut lowest = vec![0; program.functions.len()];
-    for (function, low) in program.functions.iter().zip(&mut lowest) {
-        for at in function.range() {
-            let mut before = NOTHING;
-            before[10] = Fact::Frame(0);
-            let before = if plain { &before } else { &facts[at] };
-            match lowest_use(&program.steps[at], before, helpers) {
-                Some(place) => *low = place.min(*low),
-                None => return PAGE_BYTES,
-            }
+    let mut hidden = false;
+    let mut function = 0;
+    let note = |at: usize, facts: &Facts| {
+        if at >= program.functions[function].end as usize {
+            function += 1;
         }
+        match lowest_use(&program.steps[at], facts, helpers) {
+            Some(place) => lowest[function] = place.min(lowest[function]),
+            None => hidden = true,
+        }
+    };
+    if plain {
+        let mut before = NOTHING;
+        before[10] = Fact::Frame(0);
+        (0..program.steps.len()).for_each({
+            let mut note = note;
+            move |at| note(at, &before)
+        });
+    } else {
+        visit(program, helpers, note);
+    }
+    if hidden {
+        return PAGE_BYTES;
     }
     let Some(depths) = depths(program) else { return PAGE_BYTES };
     let used = depths.iter().zip(lowest).map(|(depth, low): (&u32, i32)| depth * FRAME_BYTES + low.unsigned_abs());

@@ -3,10 +3,12 @@
 //! Compiled code leaves out what nobody reads, and gives a value to what is read without having been written: a program
 //! sees the same whichever engine runs it.
 
+use std::collections::BinaryHeap;
+
 use skep_isa::ebpf::{AluOp, AtomicOp, Callee, Op, Reg, Src};
 
 use super::helpers::Helpers;
-use super::program::{Function, Step};
+use super::program::Step;
 
 /// Set of registers: bit n stands for register n.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -18,6 +20,8 @@ impl RegSet {
     pub(crate) const ARGUMENTS: Self = Self(0b11_1110);
     /// What a call writes: registers 0 to 5.
     pub(crate) const CALL: Self = Self(0b11_1111);
+    /// Registers 6 to 9, which a function keeps for its caller.
+    pub(crate) const KEPT: Self = Self(0b11_1100_0000);
     /// Registers 0 to 9.
     pub(crate) const ALL: Self = Self(0x3ff);
 
@@ -29,6 +33,10 @@ impl RegSet {
         Self(self.0 | other.0)
     }
 
+    pub(crate) const fn and(self, other: Self) -> Self {
+        Self(self.0 & other.0)
+    }
+
     pub(crate) const fn without(self, other: Self) -> Self {
         Self(self.0 & !other.0)
     }
@@ -38,7 +46,7 @@ impl RegSet {
     }
 
     /// Its registers in the order of their numbers.
-    pub(crate) fn iter(self) -> impl Iterator<Item = Reg> {
+    pub(crate) fn iter(self) -> impl DoubleEndedIterator<Item = Reg> {
         (0..11).filter_map(Reg::new).filter(move |reg| self.has(*reg))
     }
 }
@@ -94,7 +102,7 @@ pub(crate) fn reads(step: &Step, helpers: &Helpers) -> RegSet {
         Op::JumpIf { dst, src, .. } => RegSet::of(dst).with(operand(src)),
         Op::Call(Callee::Helper(_)) => {
             let count = helpers.argument_count(step.target);
-            RegSet(RegSet::ARGUMENTS.0 & ((1 << (count + 1)) - 1))
+            RegSet::ARGUMENTS.and(RegSet((1 << (count + 1)) - 1))
         }
         Op::Call(Callee::Reg(_)) => RegSet::ALL,
         Op::Exit => RegSet::of(Reg::R0),
@@ -109,12 +117,73 @@ pub(crate) struct Live {
 }
 
 /// Finds what is live.
-pub(crate) fn live(steps: &[Step], functions: &[Function], helpers: &Helpers) -> Live {
-    let mut live =
-        Liveness { steps, helpers, into: vec![RegSet::NONE; steps.len()], out: vec![RegSet::NONE; steps.len()] };
-    // Loops and recursion need several passes. Backwards, one pass is enough for everything else.
-    while functions.iter().rev().fold(false, |changed, function| live.pass(function) | changed) {}
+pub(crate) fn live(steps: &[Step], helpers: &Helpers) -> Live {
+    let nothing = vec![RegSet::NONE; steps.len()];
+    let mut live = Liveness { steps, helpers, into: nothing.clone(), out: nothing };
+    let sources = Sources::new(steps);
+    // Steps to look at again; the last in the program comes out first.
+    let mut pending: BinaryHeap<u32> = BinaryHeap::new();
+    // Backwards, one walk is enough for everything but loops and calls of functions in front.
+    for at in (0..steps.len()).rev() {
+        if live.update(at) {
+            let walked = sources.of(at).iter().filter(|&&source| source as usize >= at);
+            pending.extend(walked);
+        }
+    }
+    // Registers only become live, so this takes time in proportion to the program however its jumps are arranged.
+    while let Some(at) = pending.pop() {
+        let mut at = at as usize;
+        while live.update(at) {
+            pending.extend(sources.of(at));
+            if at == 0 || !steps[at - 1].op.falls_through() {
+                break;
+            }
+            at -= 1;
+        }
+    }
     Live { into: live.into, out: live.out }
+}
+
+/// The step that a step may go on at or calls, other than the next one.
+const fn leads_to(step: &Step) -> Option<u32> {
+    match step.op {
+        Op::Call(Callee::Local(_)) => Some(step.target),
+        op if op.jump_distance().is_some() => Some(step.target),
+        _ => None,
+    }
+}
+
+/// For each step the jumps and calls that lead to it.
+struct Sources {
+    /// Where those of each step begin in `list`; they end where those of the next step begin.
+    starts: Vec<u32>,
+    list: Vec<u32>,
+}
+
+impl Sources {
+    fn new(steps: &[Step]) -> Self {
+        let mut starts = vec![0; steps.len() + 1];
+        steps.iter().filter_map(leads_to).for_each(|target| starts[target as usize] += 1);
+        // Sums of what lies in front and of the step's own; filling counts down to the former.
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut list = vec![0; sum as usize];
+        for (step, at) in steps.iter().zip(0..) {
+            if let Some(target) = leads_to(step) {
+                let place = &mut starts[target as usize];
+                *place -= 1;
+                list[*place as usize] = at;
+            }
+        }
+        Self { starts, list }
+    }
+
+    fn of(&self, step: usize) -> &[u32] {
+        &self.list[self.starts[step] as usize..self.starts[step + 1] as usize]
+    }
 }
 
 struct Liveness<'a> {
@@ -125,24 +194,20 @@ struct Liveness<'a> {
 }
 
 impl Liveness<'_> {
-    fn pass(&mut self, function: &Function) -> bool {
-        let mut changed = false;
-        for at in function.range().rev() {
-            let step = &self.steps[at];
-            let mut out = if step.op.falls_through() { self.into[at + 1] } else { RegSet::NONE };
-            let mut callee = RegSet::NONE;
-            match step.op {
-                Op::Call(Callee::Local(_)) => callee = self.into[step.target as usize],
-                op if op.jump_distance().is_some() => out = out.with(self.into[step.target as usize]),
-                _ => {}
-            }
-            // A failed packet load leaves the function.
-            let read = reads(step, self.helpers).with(callee);
-            let into = out.without(writes(step.op)).with(read);
-            changed |= into != self.into[at];
-            self.into[at] = into;
-            self.out[at] = out;
+    /// Looks at a step again. Tells whether more is live in front of it than before.
+    fn update(&mut self, at: usize) -> bool {
+        let step = &self.steps[at];
+        let mut out = if step.op.falls_through() { self.into[at + 1] } else { RegSet::NONE };
+        let mut callee = RegSet::NONE;
+        match step.op {
+            Op::Call(Callee::Local(_)) => callee = self.into[step.target as usize],
+            op if op.jump_distance().is_some() => out = out.with(self.into[step.target as usize]),
+            _ => {}
         }
-        changed
+        // A failed packet load leaves the function.
+        let read = reads(step, self.helpers).with(callee);
+        let into = out.without(writes(step.op)).with(read);
+        self.out[at] = out;
+        into != std::mem::replace(&mut self.into[at], into)
     }
 }

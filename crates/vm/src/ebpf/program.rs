@@ -8,7 +8,7 @@ use skep_isa::ebpf::{Callee, DecodeError, Imm64, Insn, InsnIdx, Op, Reg, validat
 use skep_isa::{ProgType, helpers as names};
 
 use super::flow::writes;
-use super::helpers::Helpers;
+use super::helpers::{Helpers, Kind};
 use super::layout::{function_address, map_handle};
 
 /// Most slots in one program, the kernel's limit for privileged loaders (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -139,6 +139,19 @@ impl Program {
         let functions = functions(&steps);
         functions.iter().try_for_each(|function| stays_inside(&steps, function))?;
         Ok(Self { name: name.to_owned(), prog_type, steps, functions })
+    }
+
+    /// Whether the first function may be entered otherwise than at the start of a run: by a call of it, or by what can
+    /// call any function.
+    pub(crate) fn calls_itself(&self, helpers: &Helpers) -> bool {
+        self.steps.iter().any(|step| match step.op {
+            Op::Call(Callee::Local(_)) => step.target == 0,
+            Op::Call(Callee::Reg(_)) => true,
+            Op::Call(Callee::Helper(_)) => {
+                helpers.at(step.target).is_none_or(|helper| matches!(helper.kind, Kind::CallsBack | Kind::Registered))
+            }
+            _ => false,
+        })
     }
 
     /// The index of the function that has this step.

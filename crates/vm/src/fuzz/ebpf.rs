@@ -8,7 +8,7 @@ use skep_isa::ebpf::{
 };
 use skep_isa::{MapType, ProgType};
 
-use super::Bytes;
+use super::{Bytes, idiom_program};
 use crate::classic::Metadata;
 use crate::ebpf::{
     CONTEXT_WINDOW, Clock, Engine, Fault, Helpers, Input, Map, Setup, Shape, Vm, Worker, map_handle, semantics,
@@ -32,7 +32,8 @@ fn worker(vm: &Vm, engine: Engine, fuel: u64) -> Worker {
 
 /// Programs that only compute and jump forward: the interpreter against a walk with the pure functions.
 pub fn arithmetic(data: &[u8]) {
-    let insns = arithmetic_program(&mut Bytes::new(data));
+    let mut bytes = Bytes::new(data);
+    let insns = if bytes.one_in(2) { idiom_program(&mut bytes) } else { arithmetic_program(&mut bytes) };
     let vm = program(&insns);
     for engine in ENGINES {
         let input = Input { context: &mut [], packet: &[], meta: &Metadata::default() };
@@ -76,6 +77,15 @@ fn walk(insns: &[Insn]) -> u64 {
 /// A program that sets all registers, computes, jumps forward and returns a mixture of all registers in both halves
 /// of register 0, so that 32 bits of it show a difference. The kernel's verifier accepts it.
 pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
+    computing_program(bytes, |bytes| {
+        let length = bytes.below(60);
+        // Every instruction of the body has one slot, so distances count instructions.
+        (0..length).map(|at| body_op(bytes, length - at)).collect()
+    })
+}
+
+/// A body between what sets the registers and what mixes them.
+pub(super) fn computing_program(bytes: &mut Bytes<'_>, body: impl FnOnce(&mut Bytes<'_>) -> Vec<Op>) -> Vec<Insn> {
     let mut ops: Vec<Op> = (0..10)
         .filter_map(Reg::new)
         .map(|dst| {
@@ -83,12 +93,7 @@ pub fn arithmetic_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
             Op::LoadImm { dst, value: Imm64::Value(value) }
         })
         .collect();
-    let body = bytes.below(60);
-    for at in 0..body {
-        // Every instruction of the body has one slot, so distances count instructions.
-        let furthest = body - at;
-        ops.push(body_op(bytes, furthest));
-    }
+    ops.extend(body(bytes));
     for src in (1..10).filter_map(Reg::new) {
         ops.push(alu64(AluOp::Mul, Reg::R0, Src::Imm(0x0100_0193)));
         ops.push(alu64(AluOp::Xor, Reg::R0, Src::Reg(src)));

@@ -100,7 +100,7 @@ impl ForeignProgram {
     pub fn new(insns: &[Insn], helpers: &Helpers, blinding: Option<u32>, proved: bool) -> Option<Self> {
         let program = Program::new("foreign", ProgType::SocketFilter, insns, helpers, &[]).ok()?;
         let options = Options { proved, blinding, bmi2: false, near: false };
-        let plan = Plan::new(&program, 0, helpers, Vec::new(), options);
+        let plan = Plan::new(&program, 0, helpers, &[], options);
         let lowered = a64::lower(&plan).ok()?;
         Some(Self { program, lowered })
     }

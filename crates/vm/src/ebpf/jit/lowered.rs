@@ -6,7 +6,7 @@ use crate::ebpf::space::Access as Kind;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lowered {
     pub(crate) code: Vec<u8>,
-    /// Where each function of the program starts.
+    /// Where calls of each function of the program lead. A run starts at the first byte of the code.
     pub(crate) functions: Vec<u32>,
     /// Where each step of the program starts.
     pub(crate) steps: Vec<u32>,

@@ -12,14 +12,13 @@
 //! A program stops early in two ways. Code calls the stop stub, whose return address tells where; or an access faults,
 //! and the signal handler does the rest. Both lead to the exit that the entry stub prepared.
 
-#[cfg_attr(
-    not(target_arch = "aarch64"),
-    allow(dead_code, unused_imports, reason = "the encoder is complete, and only tests generate for another machine")
-)]
+#[allow(dead_code, unused_imports, reason = "the encoder is complete, and only tests generate for another machine")]
 mod a64;
 mod arena;
+mod cold;
 pub mod foreign;
 mod lowered;
+mod pattern;
 mod plan;
 mod run;
 mod signal;

@@ -48,7 +48,7 @@ impl Compiled {
         outside.extend(helpers.entries().map(|entry| entry as usize));
         let near = outside.iter().all(|&address| arena.is_near(address));
         let options = Options { proved, blinding, bmi2: has_bmi2(), near };
-        let plan = Plan::new(program, number, helpers, arrays, options);
+        let plan = Plan::new(program, number, helpers, &arrays, options);
         let Lowered { code, functions, stops, accesses, calls, .. } = lower(&plan)?;
         let block = arena.place(&code, |code, address| {
             for &(at, call) in &calls {
@@ -59,7 +59,12 @@ impl Compiled {
         Ok(Self { block, functions, stops, accesses })
     }
 
-    /// Address of a function.
+    /// Where a run of the program starts.
+    const fn start(&self) -> usize {
+        self.block.address
+    }
+
+    /// Address of a function, for calls.
     fn function(&self, index: usize) -> usize {
         self.block.address + self.functions.get(index).copied().unwrap_or(0) as usize
     }
@@ -156,8 +161,8 @@ pub(crate) unsafe fn run(base: *mut u8, shared: &Shared, program: usize, compile
         state.context
     };
     let registers = [context, len.into(), 0, 0, 0, STACK_END.into()];
-    // SAFETY: the first function is the program.
-    let outcome = unsafe { enter(base, compiled.function(0), &registers) };
+    // SAFETY: the code is a program.
+    let outcome = unsafe { enter(base, compiled.start(), &registers) };
     if outcome.stop == 0 {
         return Ended::Exit(outcome.value);
     }
@@ -318,7 +323,7 @@ unsafe extern "C" fn tail_call(r1: u64, r2: u64, r3: u64, _: u64, _: u64, state:
         // SAFETY: the fuel is in the state around calls.
         let fuel = unsafe { &mut (*state).fuel };
         *fuel = fuel.checked_sub(cost.into()).ok_or(FaultKind::OutOfFuel)?;
-        Ok(compiled.function(0) as u64)
+        Ok(compiled.start() as u64)
     });
     // SAFETY: as above.
     unsafe { finish(state, result) }

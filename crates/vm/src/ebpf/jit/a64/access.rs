@@ -4,7 +4,6 @@ use skep_isa::ebpf::{AtomicOp as BpfAtomic, Op, Reg as BpfReg, Size, Src};
 
 use super::lower::{ADDRESS, BASE, EXTRA, FRAME, Lower, VALUE, field, host, size as host_size, width};
 use super::{Address, AtomicOp, BitmaskImm, Cond, Extend, Index, Load, Reg, RegOrZr, Width, ZR};
-use crate::ebpf::facts::Fact;
 use crate::ebpf::interpreter::inside_frame;
 use crate::ebpf::jit::{AccessSite, Place, Reason};
 use crate::ebpf::layout::FRAME_BYTES;
@@ -30,15 +29,13 @@ fn load(size: Size, signed: bool) -> Load {
 
 impl Lower<'_> {
     /// The distance from the lowest address of the active frame, if the access is known to lie in it.
-    fn in_frame(&self, at: usize, base: BpfReg, off: i16, size: Size) -> Option<i32> {
-        let Fact::Frame(start) = self.plan.facts[at][base.index()] else { return None };
-        let distance = start + i32::from(off) + FRAME_BYTES as i32;
-        (distance >= 0 && distance + size.bytes() as i32 <= FRAME_BYTES as i32).then_some(distance)
+    fn in_frame(&self, at: usize, off: i16, size: Size) -> Option<i32> {
+        self.plan.in_frame(at, off, size).map(|distance| distance + FRAME_BYTES as i32)
     }
 
     /// The operand for an access at a distance from a register. May use the registers for addresses and values.
     pub(super) fn operand(&mut self, at: usize, base: BpfReg, off: i16, size: Size) -> Operand {
-        if let Some(distance) = self.in_frame(at, base, off, size) {
+        if let Some(distance) = self.in_frame(at, off, size) {
             // Distances that are no multiples of the size have 9 bits with a sign.
             if distance % size.bytes() as i32 == 0 || distance < 256 {
                 return Operand { address: Address::Offset(FRAME.into(), distance), place: None };
@@ -68,7 +65,7 @@ impl Lower<'_> {
     /// As [`operand`](Self::operand), with the address of the host in the register for addresses, stopping where it is
     /// no multiple of the size. Gives where to find it if the access faults.
     fn aligned(&mut self, at: usize, base: BpfReg, off: i16, size: Size) -> Option<Place> {
-        let place = match self.in_frame(at, base, off, size) {
+        let place = match self.in_frame(at, off, size) {
             Some(distance) => {
                 self.add_constant(Width::X, ADDRESS, FRAME, distance.into());
                 None
@@ -83,20 +80,13 @@ impl Lower<'_> {
                 Some(Place::Host { number: ADDRESS.number() })
             }
         };
-        let bytes = size.bytes();
-        let known = match self.plan.facts[at][base.index()] {
-            // Frames end at multiples of their size.
-            Fact::Frame(place) => (place + i32::from(off)).cast_unsigned().is_multiple_of(bytes),
-            Fact::Number(number) => number.wrapping_add_signed(off.into()).is_multiple_of(bytes.into()),
-            _ => false,
-        };
         // The base of the cage is the start of a page. There is no mask for single bytes, which are always aligned.
         if !self.plan.options.proved
-            && !known
-            && let Some(mask) = BitmaskImm::new(Width::X, u64::from(bytes) - 1)
+            && !self.plan.is_aligned(at, off, size)
+            && let Some(mask) = BitmaskImm::new(Width::X, u64::from(size.bytes()) - 1)
         {
             self.code.tst_imm(ADDRESS, mask);
-            self.stop_if(at, Cond::Ne, Reason::Misaligned { size: bytes }, Some(ADDRESS));
+            self.stop_if(at, Cond::Ne, Reason::Misaligned { size: size.bytes() }, Some(ADDRESS));
         }
         place
     }

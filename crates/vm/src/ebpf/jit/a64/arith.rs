@@ -2,7 +2,7 @@
 
 use skep_isa::ebpf::{AluOp, JmpOp, Order, Size, Src, Width as BpfWidth};
 
-use super::lower::{Lower, VALUE, host, width};
+use super::lower::{Lower, Test, VALUE, host, width};
 use super::{AddImm, Arith, BitmaskImm, Cond, Divide, Logic, Reg, Reverse, Shift, Width};
 
 /// The condition after comparing the first operand with the second.
@@ -22,15 +22,32 @@ const fn condition(op: JmpOp) -> Cond {
 }
 
 /// A constant operand as far as an instruction of this width sees it.
-const fn seen(width: Width, imm: i32) -> u64 {
+pub(super) const fn seen(width: Width, imm: i32) -> u64 {
     match width {
         Width::W => imm.cast_unsigned() as u64,
         Width::X => imm as i64 as u64,
     }
 }
 
+/// The test of a register or of one of its bits that says the same as a comparison with a constant, if there is one.
+fn test_of_register(width: Width, op: JmpOp, reg: Reg, imm: i32) -> Option<Test> {
+    let sign = width.bits() as u8 - 1;
+    let mask = seen(width, imm);
+    match (op, imm) {
+        (JmpOp::Eq | JmpOp::Le, 0) | (JmpOp::Lt, 1) => Some(Test::Zero { width, reg, zero: true }),
+        (JmpOp::Ne | JmpOp::Gt, 0) | (JmpOp::Ge, 1) => Some(Test::Zero { width, reg, zero: false }),
+        (JmpOp::SLt, 0) | (JmpOp::SLe, -1) => Some(Test::Bit { width, reg, bit: sign, set: true }),
+        (JmpOp::SGe, 0) | (JmpOp::SGt, -1) => Some(Test::Bit { width, reg, bit: sign, set: false }),
+        (JmpOp::Set, _) if mask.is_power_of_two() => {
+            Some(Test::Bit { width, reg, bit: mask.trailing_zeros() as u8, set: true })
+        }
+        _ => None,
+    }
+}
+
 impl Lower<'_> {
-    pub(super) fn alu(&mut self, bits: BpfWidth, op: AluOp, dst: Reg, src: Src) {
+    /// `dst = first OP src`
+    pub(super) fn alu(&mut self, bits: BpfWidth, op: AluOp, dst: Reg, first: Reg, src: Src) {
         let width = width(bits);
         match (op, src) {
             (AluOp::Mov, Src::Imm(imm)) => self.constant(dst, seen(width, imm)),
@@ -39,21 +56,21 @@ impl Lower<'_> {
                     self.code.mov(width, dst, host(src));
                 }
             }
-            (AluOp::Add, Src::Imm(imm)) if self.plain() => self.add_constant(width, dst, dst, imm.into()),
-            (AluOp::Sub, Src::Imm(imm)) if self.plain() => self.add_constant(width, dst, dst, -i64::from(imm)),
-            (AluOp::Add, src) => self.arith(Arith::Add, width, dst, src),
-            (AluOp::Sub, src) => self.arith(Arith::Sub, width, dst, src),
-            (AluOp::And, src) => self.logic(Logic::And, width, dst, src),
-            (AluOp::Or, src) => self.logic(Logic::Orr, width, dst, src),
-            (AluOp::Xor, src) => self.logic(Logic::Eor, width, dst, src),
-            (AluOp::Lsh, src) => self.shift(Shift::Lsl, width, dst, src),
-            (AluOp::Rsh, src) => self.shift(Shift::Lsr, width, dst, src),
-            (AluOp::Arsh, src) => self.shift(Shift::Asr, width, dst, src),
+            (AluOp::Add, Src::Imm(imm)) if self.plan.plain() => self.add_constant(width, dst, first, imm.into()),
+            (AluOp::Sub, Src::Imm(imm)) if self.plan.plain() => self.add_constant(width, dst, first, -i64::from(imm)),
+            (AluOp::Add, src) => self.arith(Arith::Add, width, (dst, first), src),
+            (AluOp::Sub, src) => self.arith(Arith::Sub, width, (dst, first), src),
+            (AluOp::And, src) => self.logic(Logic::And, width, (dst, first), src),
+            (AluOp::Or, src) => self.logic(Logic::Orr, width, (dst, first), src),
+            (AluOp::Xor, src) => self.logic(Logic::Eor, width, (dst, first), src),
+            (AluOp::Lsh, src) => self.shift(Shift::Lsl, width, (dst, first), src),
+            (AluOp::Rsh, src) => self.shift(Shift::Lsr, width, (dst, first), src),
+            (AluOp::Arsh, src) => self.shift(Shift::Asr, width, (dst, first), src),
             (AluOp::Mul, src) => {
                 let src = self.in_register(src);
-                self.code.mul(width, dst, dst, src);
+                self.code.mul(width, dst, first, src);
             }
-            (AluOp::Div | AluOp::Mod | AluOp::SDiv | AluOp::SMod, src) => self.divide(width, op, dst, src),
+            (AluOp::Div | AluOp::Mod | AluOp::SDiv | AluOp::SMod, src) => self.divide(width, op, (dst, first), src),
         }
     }
 
@@ -69,52 +86,52 @@ impl Lower<'_> {
         }
     }
 
-    fn arith(&mut self, op: Arith, width: Width, dst: Reg, src: Src) {
+    fn arith(&mut self, op: Arith, width: Width, (dst, first): (Reg, Reg), src: Src) {
         let src = self.in_register(src);
-        self.code.arith(op, width, dst, dst, src);
+        self.code.arith(op, width, dst, first, src);
     }
 
-    fn logic(&mut self, op: Logic, width: Width, dst: Reg, src: Src) {
+    fn logic(&mut self, op: Logic, width: Width, (dst, first): (Reg, Reg), src: Src) {
         if let Src::Imm(imm) = src
-            && self.plain()
+            && self.plan.plain()
             && let Some(imm) = BitmaskImm::new(width, seen(width, imm))
         {
             match op {
-                Logic::And => self.code.and_imm(dst, dst, imm),
-                Logic::Orr => self.code.orr_imm(dst, dst, imm),
-                _ => self.code.eor_imm(dst, dst, imm),
+                Logic::And => self.code.and_imm(dst, first, imm),
+                Logic::Orr => self.code.orr_imm(dst, first, imm),
+                _ => self.code.eor_imm(dst, first, imm),
             }
             return;
         }
         let src = self.in_register(src);
-        self.code.logic(op, width, dst, dst, src);
+        self.code.logic(op, width, dst, first, src);
     }
 
-    fn shift(&mut self, shift: Shift, width: Width, dst: Reg, src: Src) {
+    fn shift(&mut self, shift: Shift, width: Width, (dst, first): (Reg, Reg), src: Src) {
         match src {
             Src::Imm(imm) => {
                 let count = imm as u8 & (width.bits() as u8 - 1);
-                let result = self.code.shift_imm(shift, width, dst, dst, count);
+                let result = self.code.shift_imm(shift, width, dst, first, count);
                 self.check(result);
             }
             // The processor takes the count modulo the width too.
-            Src::Reg(src) => self.code.shift(shift, width, dst, dst, host(src)),
+            Src::Reg(src) => self.code.shift(shift, width, dst, first, host(src)),
         }
     }
 
     /// Division and remainder. The processor's division gives what the instruction set asks for: 0 by zero, the
     /// smallest number by -1 itself; and the remainder follows from it.
-    fn divide(&mut self, width: Width, op: AluOp, dst: Reg, src: Src) {
+    fn divide(&mut self, width: Width, op: AluOp, (dst, first): (Reg, Reg), src: Src) {
         let remainder = matches!(op, AluOp::Mod | AluOp::SMod);
         if let Src::Imm(imm) = src
-            && self.plain()
+            && self.plan.plain()
             && imm > 0
             && imm.cast_unsigned().is_power_of_two()
             && matches!(op, AluOp::Div | AluOp::Mod)
         {
             match (remainder, BitmaskImm::new(width, imm as u64 - 1)) {
-                (false, _) => self.shift(Shift::Lsr, width, dst, Src::Imm(imm.trailing_zeros().cast_signed())),
-                (true, Some(mask)) => self.code.and_imm(dst, dst, mask),
+                (false, _) => self.shift(Shift::Lsr, width, (dst, first), Src::Imm(imm.trailing_zeros().cast_signed())),
+                (true, Some(mask)) => self.code.and_imm(dst, first, mask),
                 // By one.
                 (true, None) => self.zero(dst),
             }
@@ -124,10 +141,10 @@ impl Lower<'_> {
         let src = self.in_register(src);
         if remainder {
             let quotient = super::lower::EXTRA;
-            self.code.div(kind, width, quotient, dst, src);
-            self.code.msub(width, dst, quotient, src, dst);
+            self.code.div(kind, width, quotient, first, src);
+            self.code.msub(width, dst, quotient, src, first);
         } else {
-            self.code.div(kind, width, dst, dst, src);
+            self.code.div(kind, width, dst, first, src);
         }
     }
 
@@ -154,13 +171,19 @@ impl Lower<'_> {
         }
     }
 
-    /// Compares and gives the condition under which the jump is taken.
-    pub(super) fn compare(&mut self, bits: BpfWidth, op: JmpOp, dst: Reg, src: Src) -> Cond {
+    /// Compares and gives the test that the jump is taken on.
+    pub(super) fn compare(&mut self, bits: BpfWidth, op: JmpOp, dst: Reg, src: Src) -> Test {
         let width = width(bits);
+        if let Src::Imm(imm) = src
+            && (self.plan.plain() || imm == 0)
+            && let Some(test) = test_of_register(width, op, dst, imm)
+        {
+            return test;
+        }
         match (op, src) {
             (JmpOp::Set, src) => {
                 let mask = match src {
-                    Src::Imm(imm) if self.plain() => BitmaskImm::new(width, seen(width, imm)),
+                    Src::Imm(imm) if self.plan.plain() => BitmaskImm::new(width, seen(width, imm)),
                     _ => None,
                 };
                 match mask {
@@ -171,17 +194,17 @@ impl Lower<'_> {
                     }
                 }
             }
-            (_, Src::Imm(imm)) if self.plain() => self.compare_constant(width, dst, imm),
+            (_, Src::Imm(imm)) if self.plan.plain() => self.compare_constant(width, dst, imm),
             (_, src) => {
                 let src = self.in_register(src);
                 self.code.cmp(width, dst, src);
             }
         }
-        condition(op)
+        Test::Flags(condition(op))
     }
 
     /// Sets the flags of `dst - imm`.
-    pub(super) fn compare_constant(&mut self, width: Width, dst: Reg, imm: i32) {
+    fn compare_constant(&mut self, width: Width, dst: Reg, imm: i32) {
         if let Some(imm) = u64::try_from(imm).ok().and_then(AddImm::new) {
             self.code.cmp_imm(width, dst, imm);
         } else if let Some(imm) = AddImm::new(imm.unsigned_abs().into()).filter(|_| imm < 0) {

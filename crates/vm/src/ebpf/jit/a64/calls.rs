@@ -2,13 +2,11 @@
 
 use skep_isa::ebpf::{Callee, Reg as BpfReg, Size as BpfSize};
 
-use super::lower::{
-    ADDRESS, EXTRA, EXTRA2, FRAME, FUEL, Lower, PacketOffset, TARGET, VALUE, field, host, reg, size as host_size,
-};
+use super::lower::{ADDRESS, EXTRA, EXTRA2, FRAME, FUEL, Lower, TARGET, VALUE, field, host, reg, size as host_size};
 use super::{AddImm, Address, Arith, BitmaskImm, Cond, Index, Load, PairMode, Reg, Reverse, SP, Shift, Size, Width};
 use crate::ebpf::facts::Fact;
-use crate::ebpf::helpers::Kind;
-use crate::ebpf::jit::plan::ArrayMap;
+use crate::ebpf::jit::cold::{PacketOffset, constant_range};
+use crate::ebpf::jit::plan::{ArrayMap, HelperCall};
 use crate::ebpf::jit::{Call, Reason};
 use crate::ebpf::layout::{FRAME_BYTES, PAGE_BYTES};
 use crate::ebpf::program::Step;
@@ -48,34 +46,28 @@ impl Lower<'_> {
     }
 
     fn call_local(&mut self, at: usize, target: u32) {
-        let program = self.plan.program;
-        let cost = program.function_at(target).map_or(1, |function| function.len());
+        let (function, cost) = self.plan.local_call(target);
         self.enter_frame(at);
         self.pay(cost);
         self.stop_if(at, Cond::Lo, Reason::OutOfFuel, None);
-        self.call_function(program.function_of(target as usize));
+        self.call_function(function);
         self.leave_frame();
     }
 
     fn call_helper(&mut self, at: usize, index: u32) {
-        let kind = self.plan.helpers.at(index).map_or(Kind::Registered, |helper| helper.kind);
-        match kind {
-            Kind::TailCall => return self.tail_call(at),
-            Kind::MapLookup => {
-                if let Some(array) = self.known_array(at) {
-                    return self.array_lookup(at, array);
-                }
-            }
-            Kind::Registered | Kind::CallsBack => {
-                self.code.load_immediate(VALUE, index.into());
-                self.store_field(VALUE, field!(helper));
-                self.store_program();
-                self.store_field(host(BpfReg::R10), field!(frame));
-            }
-            Kind::Plain => {}
+        let (announced, stops) = match self.plan.helper_call(at, index) {
+            HelperCall::Tail => return self.tail_call(at),
+            HelperCall::Lookup(array) => return self.array_lookup(at, array),
+            HelperCall::Call { announced, stops } => (announced, stops),
+        };
+        if announced {
+            self.code.load_immediate(VALUE, index.into());
+            self.store_field(VALUE, field!(helper));
+            self.store_program();
+            self.store_field(host(BpfReg::R10), field!(frame));
         }
         self.call_out(Call::Helper(index));
-        if !self.plan.options.proved || matches!(kind, Kind::Registered | Kind::CallsBack) {
+        if stops {
             self.stop_if_told(at);
         }
     }
@@ -83,12 +75,6 @@ impl Lower<'_> {
     fn store_program(&mut self) {
         self.code.load_immediate(VALUE, self.plan.number.into());
         self.store_field(VALUE, field!(program));
-    }
-
-    /// The array that register 1 is known to stand for.
-    fn known_array(&self, at: usize) -> Option<ArrayMap> {
-        let Fact::Number(handle) = self.plan.facts[at][1] else { return None };
-        self.plan.arrays.iter().find(|array| array.handle == handle).copied()
     }
 
     /// `r0 = index < entries ? values + index * stride : 0`, with the index at the address in register 2.
@@ -164,7 +150,7 @@ impl Lower<'_> {
 
     /// A load from the packet in network byte order: in place where the bytes lie inside of the packet.
     pub(super) fn packet_load(&mut self, at: usize, size: BpfSize, index: Option<Reg>, k: i32) {
-        if self.plan.facts[at][6] != Fact::Context && !self.plan.options.proved {
+        if self.plan.address(at) != Fact::Context && !self.plan.options.proved {
             let context = host(BpfReg::R6);
             self.load_field(VALUE, field!(context));
             self.code.cmp(Width::X, context, VALUE);
@@ -186,17 +172,16 @@ impl Lower<'_> {
             }
             None => {
                 let offset = PacketOffset::Constant(k.cast_unsigned());
-                // The areas of `linux/filter.h` are never in the packet.
-                let Some(end) = k.checked_add(bytes.cast_signed()).filter(|_| k >= 0) else {
+                let Some((start, end)) = constant_range(k, size) else {
                     slow.push(self.slow(None));
-                    self.slow_packet_load(slow, at, size, offset);
+                    self.cold.packet_load(slow, self.code.here(), at, size, offset);
                     return self.scrub(at);
                 };
                 self.code.load_immediate(ADDRESS, end.cast_unsigned().into());
                 self.load_field(VALUE, field!(packet_len));
                 self.code.cmp(Width::X, VALUE, ADDRESS);
                 slow.push(self.slow(Some(Cond::Lo)));
-                self.code.load_immediate(ADDRESS, k.cast_unsigned().into());
+                self.code.load_immediate(ADDRESS, start.into());
                 offset
             }
         };
@@ -210,7 +195,7 @@ impl Lower<'_> {
             BpfSize::W => self.code.rev(Reverse::Words, Width::W, value, value),
             _ => {}
         }
-        self.slow_packet_load(slow, at, size, offset);
+        self.cold.packet_load(slow, self.code.here(), at, size, offset);
         self.scrub(at);
     }
 }

@@ -13,9 +13,12 @@
 
 use skep_isa::ebpf::{Imm64, Op, Reg as BpfReg, Size as BpfSize, Src};
 
-use super::{AddImm, Address, Arith, Code, Cond, EncodeError, Landing, Load, Logic, Position, Quarter, Reg};
+use super::{
+    AddImm, Address, Arith, BitmaskImm, Code, Cond, EncodeError, Landing, Load, Logic, Position, Quarter, Reg,
+};
 use super::{RegOrZr, SP, Site, Size, Width, ZR};
-use crate::ebpf::flow::{RegSet, writes};
+use crate::ebpf::jit::cold::{Cold, ColdKind, ColdParts, PacketOffset};
+use crate::ebpf::jit::plan::Frame;
 use crate::ebpf::jit::{Call, Lowered, Plan, Reason, Stop};
 use crate::ebpf::state::{MAX_LOOPS, SCRUBBED, State};
 
@@ -107,27 +110,30 @@ pub(super) fn far_target(code: &mut Code) {
     }
 }
 
-/// A jump out of line.
-struct Cold {
-    from: Site,
-    step: u32,
-    kind: ColdKind,
+/// What a jump is taken on.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Test {
+    /// The flags of a comparison.
+    Flags(Cond),
+    /// Whether a register is zero.
+    Zero { width: Width, reg: Reg, zero: bool },
+    /// Whether a bit of a register is set.
+    Bit { width: Width, reg: Reg, bit: u8, set: bool },
 }
 
-enum ColdKind {
-    /// Stops; the register is stored in the first stop register.
-    Stop(Reason, Option<Reg>),
-    /// Calls the slow packet load and comes back, or leaves the function.
-    PacketLoad { back: Position, size: BpfSize, offset: PacketOffset },
+impl Test {
+    const fn inverse(self) -> Self {
+        match self {
+            Self::Flags(cond) => Self::Flags(cond.inverse()),
+            Self::Zero { width, reg, zero } => Self::Zero { width, reg, zero: !zero },
+            Self::Bit { width, reg, bit, set } => Self::Bit { width, reg, bit, set: !set },
+        }
+    }
 }
 
-/// Offset of a packet load.
-#[derive(Clone, Copy)]
-pub(super) enum PacketOffset {
-    Constant(u32),
-    /// In the register for addresses.
-    InRegister,
-}
+/// A jump over more steps does not use the branch that tests a bit, which reaches 32 KiB: room for a hundred bytes a
+/// step. Where that is not enough, the long form is generated.
+const NEAR_STEPS: usize = 300;
 
 /// Generates the code of a program.
 ///
@@ -150,32 +156,19 @@ pub(super) struct Lower<'a> {
     local_calls: Vec<(Site, usize)>,
     /// Calls of the way to the stop stub.
     stops: Vec<Site>,
-    cold: Vec<Cold>,
+    pub(super) cold: ColdParts<Site, Position, Reg>,
     frame: Frame,
     /// The first thing that could not be encoded.
     error: Option<EncodeError>,
 }
 
-/// What a function has on the machine's stack.
-#[derive(Clone, Copy, Default)]
-struct Frame {
-    /// Registers that it saves.
-    saved: RegSet,
-    /// Whether it saves the frame pointer and the return address, because it calls.
-    calls: bool,
-    /// Whether `may_goto` counts at the top.
-    counts: bool,
-}
-
-impl Frame {
-    /// Registers to save, in pairs.
-    fn pairs(self) -> Vec<(RegOrZr, RegOrZr)> {
-        let mut registers: Vec<RegOrZr> = self.saved.iter().map(|bpf| host(bpf).into()).collect();
-        if self.calls {
-            registers.extend([RegOrZr::from(Reg::FRAME), RegOrZr::from(Reg::LINK)]);
-        }
-        registers.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(ZR))).collect()
+/// Registers that a function saves, in pairs.
+fn saved_pairs(frame: Frame) -> Vec<(RegOrZr, RegOrZr)> {
+    let mut registers: Vec<RegOrZr> = frame.saved.iter().map(|bpf| host(bpf).into()).collect();
+    if frame.calls {
+        registers.extend([RegOrZr::from(Reg::FRAME), RegOrZr::from(Reg::LINK)]);
     }
+    registers.chunks(2).map(|pair| (pair[0], pair.get(1).copied().unwrap_or(ZR))).collect()
 }
 
 impl<'a> Lower<'a> {
@@ -189,16 +182,14 @@ impl<'a> Lower<'a> {
             jumps: Vec::new(),
             local_calls: Vec::new(),
             stops: Vec::new(),
-            cold: Vec::new(),
+            cold: ColdParts::new(),
             frame: Frame::default(),
             error: None,
         }
     }
 
     fn run(mut self) -> Result<Lowered, EncodeError> {
-        let mut functions = Vec::new();
         for function in 0..self.plan.program.functions.len() {
-            functions.push(self.code.here());
             self.function(function);
             self.cold_parts();
         }
@@ -209,7 +200,8 @@ impl<'a> Lower<'a> {
             self.patch(site, target);
         }
         for (site, function) in std::mem::take(&mut self.local_calls) {
-            self.patch(site, functions[function]);
+            let target = Position(self.out.functions[function] as usize / 4);
+            self.patch(site, target);
         }
         // All stops go through one place, which leaves the return address alone.
         let here = self.code.here();
@@ -266,38 +258,41 @@ impl<'a> Lower<'a> {
         let start = self.position();
         self.out.functions.push(start);
         self.prologue(index);
-        for at in function.range() {
+        let mut at = function.start as usize;
+        while at < function.end as usize {
             let start = self.position();
-            self.out.steps.push(start);
-            self.step(at);
+            let used = self.step(at);
+            // Steps that were fused into the one in front of them start where it does.
+            self.out.steps.extend(std::iter::repeat_n(start, used));
+            at += used;
         }
     }
 
     fn prologue(&mut self, index: usize) {
-        let steps = &self.plan.program.steps[self.plan.program.functions[index].range()];
-        let kept = RegSet(0b11_1100_0000);
-        let mut frame = Frame::default();
-        for step in steps {
-            frame.saved = frame.saved.with(RegSet(writes(step.op).0 & kept.0));
-            frame.counts |= matches!(step.op, Op::MayGoto { .. });
-            frame.calls |= matches!(step.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. });
-        }
-        // A program starts with zeros in what it reads first.
-        let zeroed =
-            if index == 0 { self.plan.live_at_start(0).without(RegSet(0b100_0000_0110)) } else { RegSet::NONE };
-        frame.saved = frame.saved.with(RegSet(zeroed.0 & kept.0));
+        let frame = self.plan.frame(index);
         self.frame = frame;
+        self.save();
+        frame.zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
+        if frame.called {
+            let to_body = self.code.b();
+            self.out.functions[index] = self.position();
+            self.save();
+            self.patch_here(to_body);
+        }
+    }
+
+    /// Saves registers and makes room on the stack.
+    fn save(&mut self) {
         self.code.bti(Landing::Call);
-        for pair in frame.pairs() {
+        for pair in saved_pairs(self.frame) {
             let result = self.code.stp(Width::X, pair, super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
-        if frame.counts {
+        if self.frame.counts {
             self.code.load_immediate(VALUE, MAX_LOOPS);
             let result = self.code.stp(Width::X, (VALUE, ZR), super::PairMode::Pre, (SP, -16));
             self.check(result);
         }
-        zeroed.iter().for_each(|bpf| self.zero(host(bpf)));
     }
 
     /// Undoes the prologue.
@@ -305,7 +300,7 @@ impl<'a> Lower<'a> {
         if self.frame.counts {
             self.add_constant_sp(16);
         }
-        for pair in self.frame.pairs().into_iter().rev() {
+        for pair in saved_pairs(self.frame).into_iter().rev() {
             let result = self.code.ldp(Width::X, pair, super::PairMode::Post, (SP, 16));
             self.check(result);
         }
@@ -321,10 +316,14 @@ impl<'a> Lower<'a> {
         self.code.mov(Width::X, to, ZR);
     }
 
-    fn step(&mut self, at: usize) {
+    /// Emits a step or a pattern of several. Gives their number.
+    fn step(&mut self, at: usize) -> usize {
+        if let Some(used) = self.peephole(at) {
+            return used;
+        }
         let step = self.plan.program.steps[at];
         match step.op {
-            Op::Alu { width, op, dst, src } => self.alu(width, op, host(dst), src),
+            Op::Alu { width, op, dst, src } => self.alu(width, op, host(dst), host(dst), src),
             Op::MovSx { width, from, dst, src } => self.move_signed(width, from, host(dst), host(src)),
             Op::Neg { width: bits, dst } => self.code.neg(width(bits), host(dst), host(dst)),
             Op::Swap { order, size, dst } => self.swap(order, size, host(dst)),
@@ -340,8 +339,8 @@ impl<'a> Lower<'a> {
             Op::LdInd { size, src, k } => self.packet_load(at, size, Some(host(src)), k),
             Op::Goto { .. } | Op::GotoLong { .. } => self.jump(at, None, step.target),
             Op::JumpIf { width, op, dst, src, .. } => {
-                let cond = self.compare(width, op, host(dst), src);
-                self.jump(at, Some(cond), step.target);
+                let test = self.compare(width, op, host(dst), src);
+                self.jump(at, Some(test), step.target);
             }
             Op::MayGoto { .. } => self.may_goto(at, step.target),
             Op::Call(callee) => self.call(at, callee, &step),
@@ -351,19 +350,19 @@ impl<'a> Lower<'a> {
             }
             Op::AddrSpaceCast { .. } => unreachable!("loading refuses casts between address spaces"),
         }
+        1
     }
 
     /// `dst = value`, which does not appear in the code if constants are blinded.
     pub(super) fn constant(&mut self, dst: Reg, value: u64) {
-        match self.plan.options.blinding {
-            Some(key) if value != 0 => {
-                let key = u64::from(key) << 32 | u64::from(key);
-                self.code.load_immediate(dst, value ^ key);
+        match self.plan.blinded(value) {
+            Some((masked, key)) => {
+                self.code.load_immediate(dst, masked);
                 let other = if dst == EXTRA { EXTRA2 } else { EXTRA };
                 self.code.load_immediate(other, key);
                 self.code.logic(Logic::Eor, Width::X, dst, dst, other);
             }
-            _ => self.code.load_immediate(dst, value),
+            None => self.code.load_immediate(dst, value),
         }
     }
 
@@ -378,43 +377,68 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Whether constants may be operands.
-    pub(super) const fn plain(&self) -> bool {
-        self.plan.options.blinding.is_none()
+    /// A branch on a test. Without [`Self::long`] it reaches a MiB, or 32 KiB if it tests a bit.
+    fn short_branch(&mut self, test: Test) -> Site {
+        match test {
+            Test::Flags(cond) => self.code.b_cond(cond),
+            Test::Zero { width, reg, zero: true } => self.code.cbz(width, reg),
+            Test::Zero { width, reg, zero: false } => self.code.cbnz(width, reg),
+            Test::Bit { reg, bit, set, .. } => {
+                let site = if set { self.code.tbnz(reg, bit) } else { self.code.tbz(reg, bit) };
+                match site {
+                    Ok(site) => site,
+                    Err(_) => unreachable!("registers have 64 bits"),
+                }
+            }
+        }
     }
 
-    /// A branch on a condition that reaches everywhere.
-    fn branch(&mut self, cond: Option<Cond>) -> Site {
-        match cond {
-            Some(cond) if self.long => {
-                let over = self.code.b_cond(cond.inverse());
+    /// A branch on a test that reaches everywhere.
+    fn branch(&mut self, test: Option<Test>) -> Site {
+        match test {
+            Some(test) if self.long => {
+                let over = self.short_branch(test.inverse());
                 let site = self.code.b();
                 self.patch_here(over);
                 site
             }
-            Some(cond) => self.code.b_cond(cond),
+            Some(test) => self.short_branch(test),
             None => self.code.b(),
         }
     }
 
-    /// Jumps to a step, always or on a condition. Going back pays fuel.
-    pub(super) fn jump(&mut self, at: usize, cond: Option<Cond>, target: u32) {
+    /// Jumps to a step, always or on a test. Going back pays fuel.
+    pub(super) fn jump(&mut self, at: usize, test: Option<Test>, target: u32) {
         let Some(cost) = Plan::cost(at, target as usize) else {
-            // A jump to what comes next.
-            if target as usize != at + 1 {
-                let site = self.branch(cond);
+            // A jump to what comes next is none.
+            let distance = target as usize - at;
+            if distance != 1 {
+                let test = test.map(|test| if distance > NEAR_STEPS { self.far_test(test) } else { test });
+                let site = self.branch(test);
                 self.jumps.push((site, target));
             }
             return;
         };
-        let over = cond.map(|cond| self.code.b_cond(cond.inverse()));
+        let over = test.map(|test| self.short_branch(test.inverse()));
         self.pay(cost);
         // The subtraction did not borrow: there was enough.
-        let site = self.branch(Some(Cond::Hs));
+        let site = self.branch(Some(Test::Flags(Cond::Hs)));
         self.jumps.push((site, target));
         self.stop(at, Reason::OutOfFuel);
         if let Some(over) = over {
             self.patch_here(over);
+        }
+    }
+
+    /// A test of a bit by the flags, whose branch reaches further.
+    fn far_test(&mut self, test: Test) -> Test {
+        match test {
+            Test::Bit { width, reg, bit, set } if !self.long => {
+                let Some(mask) = BitmaskImm::new(width, 1 << bit) else { unreachable!("one bit is a run of ones") };
+                self.code.tst_imm(reg, mask);
+                Test::Flags(if set { Cond::Ne } else { Cond::Eq })
+            }
+            test => test,
         }
     }
 
@@ -439,26 +463,17 @@ impl<'a> Lower<'a> {
 
     /// Stops on a condition, out of line. A register is kept for the fault.
     pub(super) fn stop_if(&mut self, at: usize, cond: Cond, reason: Reason, keep: Option<Reg>) {
-        let from = self.branch(Some(cond));
-        self.cold.push(Cold { from, step: at as u32, kind: ColdKind::Stop(reason, keep) });
+        let from = self.branch(Some(Test::Flags(cond)));
+        self.cold.stop(from, at, reason, keep);
     }
 
     /// Takes a slow way, out of line, on a condition or always.
     pub(super) fn slow(&mut self, cond: Option<Cond>) -> Site {
-        self.branch(cond)
-    }
-
-    /// The slow way of a packet load, which comes back to where this is called.
-    pub(super) fn slow_packet_load(&mut self, from: Vec<Site>, at: usize, size: BpfSize, offset: PacketOffset) {
-        let back = self.code.here();
-        for from in from {
-            let kind = ColdKind::PacketLoad { back, size, offset };
-            self.cold.push(Cold { from, step: at as u32, kind });
-        }
+        self.branch(cond.map(Test::Flags))
     }
 
     fn cold_parts(&mut self) {
-        for Cold { from, step, kind } in std::mem::take(&mut self.cold) {
+        for Cold { from, step, kind } in self.cold.take() {
             self.patch_here(from);
             match kind {
                 ColdKind::Stop(reason, keep) => {
@@ -512,8 +527,7 @@ impl<'a> Lower<'a> {
 
     /// Gives the registers that a call loses the value that shows it, where something reads them.
     pub(super) fn scrub(&mut self, at: usize) {
-        let lost = RegSet(self.plan.live[at].0 & RegSet::ARGUMENTS.0);
-        lost.iter().for_each(|bpf| self.code.load_immediate(host(bpf), SCRUBBED));
+        self.plan.lost(at).iter().for_each(|bpf| self.code.load_immediate(host(bpf), SCRUBBED));
     }
 
     /// Calls a function of the program.

@@ -11,7 +11,7 @@
 //! by a constructor that may refuse. The rest, distances and pairs of registers, is an [`EncodeError`].
 //!
 //! The generator: `lower` is the driver with frames and jumps; `arith`, `access` and `calls` are the kinds of steps;
-//! `stubs` is how code is entered and left.
+//! `peephole` is sequences of them; `stubs` is how code is entered and left.
 //!
 //! All encodings are those of the Arm Architecture Reference Manual for A-profile (DDI 0487), chapter C6; constants that
 //! are built into a method are the fixed bits of the instruction named there. Atomic instructions other than the
@@ -28,6 +28,7 @@ mod immediate;
 mod literal;
 mod lower;
 mod memory;
+mod peephole;
 mod register;
 mod stubs;
 

@@ -2,11 +2,11 @@
 
 use skep_isa::ebpf::{Callee, Reg as BpfReg, Size, Width};
 
-use super::lower::{ADDRESS, BASE, FUEL, Lower, PacketOffset, VALUE, field, host, state_field};
+use super::lower::{ADDRESS, BASE, FUEL, Lower, VALUE, field, host, state_field};
 use super::{Alu, Cond, Mem, Reg, Scale, Shift};
 use crate::ebpf::facts::Fact;
-use crate::ebpf::helpers::Kind;
-use crate::ebpf::jit::plan::ArrayMap;
+use crate::ebpf::jit::cold::{PacketOffset, constant_range};
+use crate::ebpf::jit::plan::{ArrayMap, HelperCall};
 use crate::ebpf::jit::{Call, Reason};
 use crate::ebpf::layout::{FRAME_BYTES, PAGE_BYTES};
 use crate::ebpf::program::Step;
@@ -39,42 +39,35 @@ impl Lower<'_> {
     }
 
     fn call_local(&mut self, at: usize, target: u32) {
-        let program = self.plan.program;
-        let cost = program.function_at(target).map_or(1, |function| function.len());
+        let (function, cost) = self.plan.local_call(target);
         self.enter_frame(at);
         self.asm.alu_imm(Alu::Sub, Size::DW, FUEL, cost as i32);
         self.stop_if(at, Cond::B, Reason::OutOfFuel, None);
-        self.call_function(program.function_of(target as usize));
+        self.call_function(function);
         self.leave_frame();
     }
 
     fn call_helper(&mut self, at: usize, index: u32) {
-        let kind = self.plan.helpers.at(index).map_or(Kind::Registered, |helper| helper.kind);
-        match kind {
-            Kind::TailCall => return self.tail_call(at),
-            Kind::MapLookup => {
-                if let Some(array) = self.known_array(at) {
-                    return self.array_lookup(at, array);
-                }
-            }
-            Kind::Registered | Kind::CallsBack => {
-                self.asm.store_imm(Size::DW, field!(helper), index as i32);
-                self.asm.store_imm(Size::DW, field!(program), self.plan.number as i32);
-                self.asm.store(Size::DW, field!(frame), Reg::Rbp);
-            }
-            Kind::Plain => {}
+        let (announced, stops) = match self.plan.helper_call(at, index) {
+            HelperCall::Tail => return self.tail_call(at),
+            HelperCall::Lookup(array) => return self.array_lookup(at, array),
+            HelperCall::Call { announced, stops } => (announced, stops),
+        };
+        if announced {
+            self.asm.store_imm(Size::DW, field!(helper), index as i32);
+            self.asm.store_imm(Size::DW, field!(program), self.plan.number as i32);
+            self.asm.store(Size::DW, field!(frame), Reg::Rbp);
         }
         self.call_out(Call::Helper(index));
-        if !self.plan.options.proved || matches!(kind, Kind::Registered | Kind::CallsBack) {
-            self.asm.test(Size::W, Reg::Rdx, Reg::Rdx);
-            self.stop_if(at, Cond::Ne, Reason::Helper, None);
+        if stops {
+            self.stop_if_told(at);
         }
     }
 
-    /// The array that register 1 is known to stand for.
-    fn known_array(&self, at: usize) -> Option<ArrayMap> {
-        let Fact::Number(handle) = self.plan.facts[at][1] else { return None };
-        self.plan.arrays.iter().find(|array| array.handle == handle).copied()
+    /// Stops if what was called says so.
+    fn stop_if_told(&mut self, at: usize) {
+        self.asm.test(Size::W, Reg::Rdx, Reg::Rdx);
+        self.stop_if(at, Cond::Ne, Reason::Helper, None);
     }
 
     /// `r0 = index < entries ? values + index * stride : 0`, with the index at the address in register 2.
@@ -114,8 +107,7 @@ impl Lower<'_> {
     /// Goes on in another program, in this frame.
     fn tail_call(&mut self, at: usize) {
         self.call_out(Call::OtherProgram);
-        self.asm.test(Size::W, Reg::Rdx, Reg::Rdx);
-        self.stop_if(at, Cond::Ne, Reason::Helper, None);
+        self.stop_if_told(at);
         self.asm.test(Size::DW, Reg::Rax, Reg::Rax);
         let go_on = self.asm.jcc32(Cond::E);
         self.asm.mov(Width::W64, ADDRESS, Reg::Rax);
@@ -123,9 +115,7 @@ impl Lower<'_> {
         self.zero(Reg::Rsi);
         self.epilogue();
         self.asm.jmp(ADDRESS);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(go_on, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(go_on);
     }
 
     /// Calls what a register holds: the address of a function or the number of a helper.
@@ -149,24 +139,19 @@ impl Lower<'_> {
         self.asm.call(ADDRESS);
         self.leave_frame();
         let done = self.asm.jmp32();
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(helper, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(helper);
         self.asm.store(Size::DW, field!(frame), Reg::Rbp);
         self.asm.store(Size::DW, field!(fuel), FUEL);
         self.asm.lea(Width::W64, Reg::R9, state_field(0));
         self.asm.call(ADDRESS);
         self.asm.movzx(Size::DW, FUEL, field!(fuel));
-        self.asm.test(Size::W, Reg::Rdx, Reg::Rdx);
-        self.stop_if(at, Cond::Ne, Reason::Helper, None);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(done, here);
-        debug_assert!(patched.is_ok());
+        self.stop_if_told(at);
+        self.patch_here(done);
     }
 
     /// A load from the packet in network byte order: in place where the bytes lie inside of the packet.
     pub(super) fn packet_load(&mut self, at: usize, size: Size, index: Option<Reg>, k: i32) {
-        if self.plan.facts[at][6] != Fact::Context && !self.plan.options.proved {
+        if self.plan.address(at) != Fact::Context && !self.plan.options.proved {
             self.asm.alu(Alu::Cmp, Size::DW, Reg::Rbx, field!(context));
             self.stop_if(at, Cond::Ne, Reason::NotTheContext, Some(Reg::Rbx));
         }
@@ -188,10 +173,9 @@ impl Lower<'_> {
             }
             None => {
                 let offset = PacketOffset::Constant(k.cast_unsigned());
-                // The areas of `linux/filter.h` are never in the packet.
-                let Some(end) = k.checked_add(bytes as i32).filter(|_| k >= 0) else {
+                let Some((_, end)) = constant_range(k, size) else {
                     slow.push(self.asm.jmp32());
-                    self.slow_packet_load(slow, at, size, offset);
+                    self.cold.packet_load(slow, self.asm.position(), at, size, offset);
                     return self.scrub(at);
                 };
                 self.asm.alu_imm(Alu::Cmp, Size::DW, field!(packet_len), end);
@@ -208,7 +192,7 @@ impl Lower<'_> {
             Size::W => self.asm.bswap(Width::W32, Reg::Rax),
             _ => {}
         }
-        self.slow_packet_load(slow, at, size, offset);
+        self.cold.packet_load(slow, self.asm.position(), at, size, offset);
         self.scrub(at);
     }
 }

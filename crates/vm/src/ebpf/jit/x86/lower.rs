@@ -9,9 +9,9 @@
 use skep_isa::ebpf::{Imm64, Op, Reg as BpfReg, Size, Src, Width};
 
 use super::{Alu, Assembler, Cond, Mem, Reg, Rel8, Rel32, Scale};
-use crate::ebpf::flow::{RegSet, writes};
+use crate::ebpf::jit::cold::{ColdKind, ColdParts, PacketOffset};
+use crate::ebpf::jit::plan::Frame;
 use crate::ebpf::jit::{AccessSite, Call, Lowered, Plan, Reason, Stop};
-use crate::ebpf::program::Step;
 use crate::ebpf::space::STATE_DISTANCE;
 use crate::ebpf::state::{MAX_LOOPS, SCRUBBED, State};
 
@@ -47,28 +47,6 @@ macro_rules! field {
 }
 pub(super) use field;
 
-/// A jump out of line.
-struct Cold {
-    from: Rel32,
-    step: u32,
-    kind: ColdKind,
-}
-
-enum ColdKind {
-    /// Stops; the register is stored in the first stop register.
-    Stop(Reason, Option<Reg>),
-    /// Calls the slow packet load and comes back, or leaves the function.
-    PacketLoad { back: usize, size: Size, offset: PacketOffset },
-}
-
-/// Offset of a packet load.
-#[derive(Clone, Copy)]
-pub(super) enum PacketOffset {
-    Constant(u32),
-    /// In the register for addresses.
-    InRegister,
-}
-
 enum Fixup {
     Short(Rel8),
     Long(Rel32),
@@ -96,23 +74,18 @@ pub(super) struct Lower<'a> {
     fixups: Vec<(Fixup, u32)>,
     /// Calls of functions of this program, by their index.
     local_calls: Vec<(Rel32, usize)>,
-    cold: Vec<Cold>,
+    pub(super) cold: ColdParts<Rel32, usize, Reg>,
     /// For each step the number of aligned positions up to it.
     alignments: Vec<u32>,
     frame: Frame,
-    /// The function that is being generated.
-    function: usize,
 }
 
-/// What a function has on the machine's stack.
-#[derive(Clone, Copy, Default)]
-struct Frame {
-    /// Registers that it saves.
-    saved: RegSet,
-    /// Bytes behind them.
-    room: i32,
-    /// Whether `may_goto` counts at the top.
-    counts: bool,
+/// Bytes of the stack behind the saved registers.
+fn stack_room(frame: Frame) -> i32 {
+    let slots = frame.saved.iter().count() + usize::from(frame.counts);
+    // The return address and an odd number of slots keep the stack aligned.
+    let padded = frame.calls && slots.is_multiple_of(2);
+    8 * (i32::from(frame.counts) + i32::from(padded))
 }
 
 impl<'a> Lower<'a> {
@@ -129,8 +102,8 @@ impl<'a> Lower<'a> {
             .collect();
         let out = Lowered { steps: Vec::with_capacity(steps + 1), ..Lowered::default() };
         let fixups = Vec::with_capacity(steps / 4);
-        let (asm, cold, frame) = (Assembler::new(), Vec::new(), Frame::default());
-        Self { plan, asm, out, before, fixups, local_calls: Vec::new(), cold, alignments, frame, function: 0 }
+        let (asm, cold, frame) = (Assembler::new(), ColdParts::new(), Frame::default());
+        Self { plan, asm, out, before, fixups, local_calls: Vec::new(), cold, alignments, frame }
     }
 
     fn run(mut self) -> Result<Lowered, TooFar> {
@@ -158,7 +131,6 @@ impl<'a> Lower<'a> {
 
     fn function(&mut self, index: usize) {
         let function = self.plan.program.functions[index];
-        self.function = index;
         self.align(LOOP_ALIGNMENT);
         self.out.functions.push(self.asm.position() as u32);
         self.prologue(index);
@@ -184,44 +156,47 @@ impl<'a> Lower<'a> {
     }
 
     fn prologue(&mut self, index: usize) {
-        let steps = &self.plan.program.steps[self.plan.program.functions[index].range()];
-        let kept = RegSet(0b11_1100_0000);
-        let mut frame = Frame::default();
-        let mut calls = false;
-        for step in steps {
-            frame.saved = frame.saved.with(RegSet(writes(step.op).0 & kept.0));
-            frame.counts |= matches!(step.op, Op::MayGoto { .. });
-            calls |= matches!(step.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. });
-        }
-        // A program starts with zeros in what it reads first.
-        let zeroed =
-            if index == 0 { self.plan.live_at_start(0).without(RegSet(0b100_0000_0110)) } else { RegSet::NONE };
-        frame.saved = frame.saved.with(RegSet(zeroed.0 & kept.0));
-        let slots = frame.saved.iter().count() as i32 + i32::from(frame.counts);
-        frame.room = 8 * i32::from(frame.counts);
-        // The return address and an odd number of slots keep the stack aligned.
-        if calls && slots % 2 == 0 {
-            frame.room += 8;
-        }
+        let frame = self.plan.frame(index);
         self.frame = frame;
+        self.save();
+        frame.zeroed.iter().for_each(|reg| self.zero(host(reg)));
+        if frame.called {
+            let to_body = self.asm.jmp32();
+            self.align(LOOP_ALIGNMENT);
+            self.out.functions[index] = self.asm.position() as u32;
+            self.save();
+            self.patch_here(to_body);
+        }
+    }
+
+    /// Saves registers and makes room on the stack.
+    fn save(&mut self) {
+        let frame = self.frame;
         self.asm.endbr64();
         frame.saved.iter().for_each(|reg| self.asm.push(host(reg)));
-        if frame.room != 0 {
-            self.asm.alu_imm(Alu::Sub, Size::DW, Reg::Rsp, frame.room);
+        let room = stack_room(frame);
+        if room != 0 {
+            self.asm.alu_imm(Alu::Sub, Size::DW, Reg::Rsp, room);
         }
         if frame.counts {
             self.asm.store_imm(Size::DW, Mem::new(Reg::Rsp, 0), MAX_LOOPS as i32);
         }
-        zeroed.iter().for_each(|reg| self.zero(host(reg)));
+    }
+
+    /// Completes a jump to what comes next.
+    pub(super) fn patch_here(&mut self, place: Rel32) {
+        let here = self.asm.position();
+        let patched = self.asm.patch_rel32(place, here);
+        debug_assert!(patched.is_ok(), "code of a program is shorter than two gigabytes");
     }
 
     /// Undoes the prologue.
     pub(super) fn epilogue(&mut self) {
-        if self.frame.room != 0 {
-            self.asm.alu_imm(Alu::Add, Size::DW, Reg::Rsp, self.frame.room);
+        let room = stack_room(self.frame);
+        if room != 0 {
+            self.asm.alu_imm(Alu::Add, Size::DW, Reg::Rsp, room);
         }
-        let saved: Vec<BpfReg> = self.frame.saved.iter().collect();
-        saved.into_iter().rev().for_each(|reg| self.asm.pop(host(reg)));
+        self.frame.saved.iter().rev().for_each(|reg| self.asm.pop(host(reg)));
     }
 
     pub(super) fn zero(&mut self, reg: Reg) {
@@ -266,17 +241,16 @@ impl<'a> Lower<'a> {
 
     /// `dst = value`, which does not appear in the code if constants are blinded.
     pub(super) fn constant(&mut self, dst: Reg, value: u64) {
-        match self.plan.options.blinding {
-            Some(key) if value != 0 => {
-                let key = u64::from(key) << 32 | u64::from(key);
-                self.asm.mov_imm(dst, value ^ key);
+        match self.plan.blinded(value) {
+            Some((masked, key)) => {
+                self.asm.mov_imm(dst, masked);
                 let other = if dst == ADDRESS { VALUE } else { ADDRESS };
                 self.asm.mov_imm(other, key);
                 self.asm.alu(Alu::Xor, Size::DW, dst, other);
             }
             // An exclusive or would change the flags, on which nothing here depends.
-            _ if value == 0 => self.zero(dst),
-            _ => self.asm.mov_imm(dst, value),
+            None if value == 0 => self.zero(dst),
+            None => self.asm.mov_imm(dst, value),
         }
     }
 
@@ -289,11 +263,6 @@ impl<'a> Lower<'a> {
                 VALUE
             }
         }
-    }
-
-    /// Whether constants may be operands.
-    pub(super) const fn plain(&self) -> bool {
-        self.plan.options.blinding.is_none()
     }
 
     /// Jumps to a step, always or on a condition. Going back pays fuel.
@@ -351,20 +320,11 @@ impl<'a> Lower<'a> {
     /// Stops on a condition, out of line. A register is kept for the fault.
     pub(super) fn stop_if(&mut self, at: usize, cond: Cond, reason: Reason, keep: Option<Reg>) {
         let from = self.asm.jcc32(cond);
-        self.cold.push(Cold { from, step: at as u32, kind: ColdKind::Stop(reason, keep) });
-    }
-
-    /// Takes the slow way of a packet load on a condition, and comes back to where it is called next.
-    pub(super) fn slow_packet_load(&mut self, from: Vec<Rel32>, at: usize, size: Size, offset: PacketOffset) {
-        let back = self.asm.position();
-        for from in from {
-            let kind = ColdKind::PacketLoad { back, size, offset };
-            self.cold.push(Cold { from, step: at as u32, kind });
-        }
+        self.cold.stop(from, at, reason, keep);
     }
 
     fn cold_parts(&mut self) -> Result<(), TooFar> {
-        for cold in std::mem::take(&mut self.cold) {
+        for cold in self.cold.take() {
             let here = self.asm.position();
             self.asm.patch_rel32(cold.from, here).map_err(|_| TooFar)?;
             match cold.kind {
@@ -413,15 +373,7 @@ impl<'a> Lower<'a> {
 
     /// Gives the registers that a call loses the value that shows it, where something reads them.
     pub(super) fn scrub(&mut self, at: usize) {
-        let lost = RegSet(self.plan.live[at].0 & RegSet::ARGUMENTS.0);
-        lost.iter().for_each(|reg| self.asm.mov_imm(host(reg), SCRUBBED));
-    }
-
-    /// The next step, if nothing else leads to it.
-    pub(super) fn follower(&self, at: usize) -> Option<&'a Step> {
-        let next = at + 1;
-        let inside = next < self.plan.program.functions[self.function].end as usize;
-        (inside && !self.plan.targets[next].joined).then(|| &self.plan.program.steps[next])
+        self.plan.lost(at).iter().for_each(|reg| self.asm.mov_imm(host(reg), SCRUBBED));
     }
 
     /// Notes that the instruction at `start` is an access that may fault.
@@ -436,15 +388,11 @@ impl<'a> Lower<'a> {
         // It stays at zero.
         self.asm.store_imm(Size::DW, counter, 0);
         if target as usize == at + 1 {
-            let here = self.asm.position();
-            let patched = self.asm.patch_rel32(go_on, here);
-            debug_assert!(patched.is_ok());
+            self.patch_here(go_on);
             return;
         }
         self.jump(at, None, target);
-        let here = self.asm.position();
-        let patched = self.asm.patch_rel32(go_on, here);
-        debug_assert!(patched.is_ok());
+        self.patch_here(go_on);
     }
 
     /// Calls a function of the program.

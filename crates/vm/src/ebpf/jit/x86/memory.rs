@@ -7,7 +7,6 @@ use super::{Cond, LockedAlu, Mem, Reg, Scale};
 use crate::ebpf::facts::{Fact, SMALL_LIMIT};
 use crate::ebpf::interpreter::inside_frame;
 use crate::ebpf::jit::{AccessSite, Place, Reason};
-use crate::ebpf::layout::FRAME_BYTES;
 use crate::ebpf::space::Access;
 
 /// A memory operand, and where to find the address if the access faults.
@@ -29,14 +28,11 @@ fn sum(base: Reg, index: Reg, off: i32) -> Mem {
 impl Lower<'_> {
     /// The operand for an access at a distance from a register. May use the register for addresses.
     pub(super) fn operand(&mut self, at: usize, base: BpfReg, off: i16, size: Size, _: Access) -> Operand {
-        let off = i32::from(off);
-        let fact = self.plan.facts[at][base.index()];
-        if let Fact::Frame(start) = fact {
-            let distance = start + off;
-            if distance >= -(FRAME_BYTES as i32) && distance + size.bytes() as i32 <= 0 {
-                return Operand { mem: Self::frame_slot(distance), place: None };
-            }
+        if let Some(distance) = self.plan.in_frame(at, off, size) {
+            return Operand { mem: Self::frame_slot(distance), place: None };
         }
+        let off = i32::from(off);
+        let fact = self.plan.address(at);
         if let Fact::Number(number) = fact
             && let Some(address) = number.checked_add_signed(off.into())
             && let Ok(disp) = i32::try_from(address)
@@ -140,7 +136,7 @@ impl Lower<'_> {
 
     fn store(&mut self, at: usize, size: Size, base: BpfReg, off: i16, src: Src) {
         let imm = match src {
-            Src::Imm(imm) if self.plain() => Some(imm),
+            Src::Imm(imm) if self.plan.plain() => Some(imm),
             _ => None,
         };
         // A blinded constant takes both scratch registers, so it comes before the address.
@@ -157,16 +153,10 @@ impl Lower<'_> {
     /// As [`operand`](Self::operand), stopping where the address is no multiple of the size.
     fn aligned(&mut self, at: usize, base: BpfReg, off: i16, size: Size, access: Access) -> Operand {
         let operand = self.operand(at, base, off, size, access);
-        let bytes = size.bytes();
-        let known = match self.plan.facts[at][base.index()] {
-            // Frames end at multiples of their size.
-            Fact::Frame(place) => (place + i32::from(off)).cast_unsigned().is_multiple_of(bytes),
-            Fact::Number(number) => number.wrapping_add_signed(off.into()).is_multiple_of(bytes.into()),
-            _ => false,
-        };
-        if self.plan.options.proved || known {
+        if self.plan.options.proved || self.plan.is_aligned(at, off, size) {
             return operand;
         }
+        let bytes = size.bytes();
         let stop = Reason::Misaligned { size: bytes };
         // The base of the cage is the start of a page.
         self.asm.lea(Width::W64, VALUE, operand.mem);

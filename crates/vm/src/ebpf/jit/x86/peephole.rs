@@ -8,16 +8,17 @@ use skep_isa::ebpf::{AluOp, Imm64, Op, Reg as BpfReg, Size, Src, Width};
 use super::arith::two_operand;
 use super::lower::{Lower, host};
 use super::{Mem, Reg, Scale};
+use crate::ebpf::jit::pattern::Rotation;
 use crate::ebpf::program::Step;
 use crate::ebpf::space::Access;
 
 impl Lower<'_> {
     /// Emits a pattern that starts here. Gives the number of steps that it covers.
     pub(super) fn peephole(&mut self, at: usize) -> Option<usize> {
-        if !self.plain() {
+        if !self.plan.plain() {
             return None;
         }
-        let next = self.follower(at)?;
+        let next = self.plan.follower(at)?;
         let step = &self.plan.program.steps[at];
         match (step.op, next.op) {
             (Op::Alu { op: AluOp::Mov, .. }, _) => self.rotate(at).or_else(|| self.three_operands(at, step, next)),
@@ -86,7 +87,7 @@ impl Lower<'_> {
 
     /// An access at `constant + index + off` with the address in `sum`, which is not read again.
     fn indexed_access(&mut self, at: usize, sum: BpfReg, index: BpfReg, constant: i32) -> Option<usize> {
-        let op = self.follower(at - 1)?.op;
+        let op = self.plan.follower(at - 1)?.op;
         let (size, off) = match op {
             Op::Load { size, dst, base, off, .. } if base == sum && (dst == sum || !self.plan.live[at].has(sum)) => {
                 (size, off)
@@ -125,7 +126,7 @@ impl Lower<'_> {
 
     /// `dst = from; dst <<= 32` has been seen and `dst >>= 32` or `dst s>>= 32` may follow.
     fn after_shift_up(&mut self, at: usize, dst: BpfReg, to: Reg, from: Reg) -> Option<usize> {
-        let down = self.follower(at)?;
+        let down = self.plan.follower(at)?;
         match down.op {
             Op::Alu { width: Width::W64, op: AluOp::Rsh, dst: reg, src: Src::Imm(32) } if reg == dst => {
                 self.asm.mov(Width::W32, to, from);
@@ -187,8 +188,9 @@ impl Lower<'_> {
     fn read_modify_write(&mut self, at: usize) -> Option<usize> {
         let steps = &self.plan.program.steps;
         let Op::Load { size, signed: false, dst: loaded, base, off } = steps[at].op else { return None };
-        let Op::Alu { width, op, dst, src: by } = self.follower(at)?.op else { return None };
-        let Op::Store { size: stored, base: to, off: at_off, src: Src::Reg(value) } = self.follower(at + 1)?.op else {
+        let Op::Alu { width, op, dst, src: by } = self.plan.follower(at)?.op else { return None };
+        let Op::Store { size: stored, base: to, off: at_off, src: Src::Reg(value) } = self.plan.follower(at + 1)?.op
+        else {
             return None;
         };
         let alu = two_operand(op)?;
@@ -223,96 +225,9 @@ impl Lower<'_> {
         if !self.plan.options.bmi2 {
             return None;
         }
-        let rotation = Rotation::find(self, at)?;
+        let rotation = Rotation::find(self.plan, at)?;
         let Rotation { width, result, value, left, used } = rotation;
         self.asm.rorx(width, host(result), host(value), (width.bits() as u8 - left) & (width.bits() as u8 - 1));
         Some(used)
-    }
-}
-
-/// A rotation that was found.
-struct Rotation {
-    width: Width,
-    result: BpfReg,
-    value: BpfReg,
-    /// Bits to the left.
-    left: u8,
-    /// Steps that it covers.
-    used: usize,
-}
-
-impl Rotation {
-    /// Follows what the steps from `at` on do with one value, up to the or that puts its two parts together.
-    fn find(lower: &Lower<'_>, at: usize) -> Option<Self> {
-        /// What a register holds.
-        #[derive(Clone, Copy, PartialEq)]
-        enum Part {
-            Whole,
-            Up(u8),
-            Down(u8),
-        }
-        let steps = &lower.plan.program.steps;
-        // Registers that hold the value or a part of it.
-        let mut parts: [Option<Part>; 11] = [None; 11];
-        let (mut value, mut width) = (None, None);
-        for used in 1..=5 {
-            let index = at + used - 1;
-            if used > 1 {
-                lower.follower(index - 1)?;
-            }
-            let Op::Alu { width: this, op, dst, src } = steps[index].op else { return None };
-            if *width.get_or_insert(this) != this {
-                return None;
-            }
-            let bits = this.bits() as i32;
-            match (op, src) {
-                (AluOp::Mov, Src::Reg(src)) => {
-                    let from = *value.get_or_insert(src);
-                    if parts[from.index()].is_none() && from == src {
-                        parts[src.index()] = Some(Part::Whole);
-                    }
-                    if parts[src.index()] != Some(Part::Whole) || dst == src {
-                        return None;
-                    }
-                    parts[dst.index()] = Some(Part::Whole);
-                }
-                (AluOp::Lsh | AluOp::Rsh, Src::Imm(count)) if count > 0 && count < bits => {
-                    let from = *value.get_or_insert(dst);
-                    if from == dst && parts[dst.index()].is_none() {
-                        parts[dst.index()] = Some(Part::Whole);
-                    }
-                    if parts[dst.index()] != Some(Part::Whole) {
-                        return None;
-                    }
-                    let count = count as u8;
-                    parts[dst.index()] = Some(if op == AluOp::Lsh { Part::Up(count) } else { Part::Down(count) });
-                }
-                (AluOp::Or | AluOp::Add | AluOp::Xor, Src::Reg(src)) if src != dst => {
-                    let (Some(a), Some(b)) = (parts[dst.index()], parts[src.index()]) else { return None };
-                    let left = match (a, b) {
-                        (Part::Up(up), Part::Down(down)) | (Part::Down(down), Part::Up(up))
-                            if i32::from(up) + i32::from(down) == bits =>
-                        {
-                            up
-                        }
-                        _ => return None,
-                    };
-                    // What else was written must not be read any more; the source's value must be the original one.
-                    let live = lower.plan.live[index];
-                    let lost = (0..11).filter_map(BpfReg::new).any(|reg| {
-                        reg != dst && matches!(parts[reg.index()], Some(Part::Up(_) | Part::Down(_))) && live.has(reg)
-                    });
-                    let copied = (0..11).filter_map(BpfReg::new).any(|reg| {
-                        reg != dst && Some(reg) != value && parts[reg.index()] == Some(Part::Whole) && live.has(reg)
-                    });
-                    if lost || copied {
-                        return None;
-                    }
-                    return Some(Self { width: this, result: dst, value: value?, left, used });
-                }
-                _ => return None,
-            }
-        }
-        None
     }
 }

@@ -1,0 +1,8 @@
+//! The script language: bpftrace's language, compiled to the intermediate representation and to a plan for the host.
+//!
+//! What lives here: lexer, parser, types, lowering; the tables of probe types and builtins; the [`plan`] that says what
+//! the host has to attach, and what records and maps mean. Running the plan (attaching, decoding, printing) is done by
+//! `skep-trace`. Nothing here asks the running machine anything, except through traits that the caller fills.
+
+pub mod ast;
+pub mod plan;
