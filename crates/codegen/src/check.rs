@@ -2,7 +2,7 @@
 //! instruction set can do.
 
 use skep_ir::verify::Violation;
-use skep_ir::{AtomicOp, FuncRef, Function, InstData, Module};
+use skep_ir::{AtomicOp, Entity, FuncRef, Function, InstData, Module};
 use skep_isa::ebpf::Cpu;
 
 use crate::error::{Error, Problem};
@@ -52,14 +52,16 @@ fn instruction(func: &Function, data: &InstData, has_result: bool, cpu: Cpu) -> 
 /// The functions of a program: itself, then what it calls, in the order in which calls occur. The rules exclude recursion.
 pub fn functions_of(module: &Module, program: FuncRef) -> Vec<FuncRef> {
     let mut order = vec![program];
-    let mut stack = vec![(program, 0)];
-    while let Some((func, next)) = stack.pop() {
-        let callees = callees(&module.functions[func.0 as usize]);
-        if let Some(&callee) = callees.get(next) {
-            stack.push((func, next + 1));
-            if !order.contains(&callee) {
+    let mut stack = vec![callees(&module.functions[program.index()]).into_iter()];
+    while let Some(next) = stack.last_mut() {
+        match next.next() {
+            Some(callee) if order.contains(&callee) => {}
+            Some(callee) => {
                 order.push(callee);
-                stack.push((callee, 0));
+                stack.push(callees(&module.functions[callee.index()]).into_iter());
+            }
+            None => {
+                stack.pop();
             }
         }
     }

@@ -58,6 +58,8 @@ pub enum Problem {
     TooLarge(String),
     /// A variable of a `.bss` section has bytes that are not zero.
     NotZero(String),
+    /// The module's types cannot be read, or types of its functions cannot be added to them.
+    Types(String),
     /// The name of a program's section has no meaning, or a wrong form.
     Section(String),
     /// The code generator cannot go on; this is a mistake of its own.
@@ -115,6 +117,7 @@ impl fmt::Display for Problem {
             Self::NotZero(name) => {
                 write!(f, "variable `{name}` in `.bss` does not start with zeros; put it into `.data`")
             }
+            Self::Types(problem) => write!(f, "the types of the module (BTF): {problem}"),
             Self::Section(problem) => f.write_str(problem),
             Self::Internal(problem) => write!(f, "the code generator failed: {problem}"),
         }

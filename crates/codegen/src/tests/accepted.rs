@@ -97,15 +97,7 @@ fn loops_by_callback() {
     let stop = b.compare(Cond::Uge, wide, five);
     b.ret(Some(stop));
     module.add_function(each);
-    // The kernel takes callbacks only with the types of functions, which this module does not have.
-    for &cpu in ALL {
-        let object = compile(&module, &options(cpu)).unwrap_or_else(|error| panic!("{error}"));
-        validate(&object);
-        let vm = skep_vm::ebpf::Vm::new(&object).load().unwrap_or_else(|error| panic!("{error}"));
-        let meta = skep_vm::classic::Metadata::default();
-        let input = skep_vm::ebpf::Input { context: &mut [0; 192], packet: &[], meta: &meta };
-        assert_eq!(vm.worker().unwrap().run(0, input), Ok(5), "{cpu:?}");
-    }
+    expect(&module, &[Cpu::V3, Cpu::V4], 5);
 }
 
 #[test]
