@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::Path;
 
-use super::format_text;
 use crate::fuzz;
 
 /// The scripts of the tests with their names.
