@@ -6,6 +6,7 @@
 
 pub mod ast;
 pub mod consts;
+pub mod ctypes;
 pub mod desugar;
 pub mod format;
 pub mod fuzz;
