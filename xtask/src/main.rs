@@ -2,6 +2,7 @@
 //!
 //! - `cargo xtask tidy` reads the tree: dependency directions, file headers and sizes, places of unsafe code, paths in
 //!   the documents, dependencies without a reason. It also runs as a test of this package.
+//! - `cargo xtask docs` writes `docs/reference` anew from the tables of `crates/isa`.
 //! - `cargo xtask prepush` runs everything that has to be green before a push: formatting, lints, documentation,
 //!   tests, tidy.
 //! - `cargo xtask vm` runs tests on other kernels, in an emulator.
@@ -16,7 +17,7 @@ mod vm;
 
 use std::process::ExitCode;
 
-const USAGE: &str = "usage: cargo xtask tidy | prepush | vm [--help]";
+const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | vm [--help]";
 
 fn main() -> ExitCode {
     if guest::is_first_process() {
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words[..] {
         ["tidy"] => tidy::run(),
+        ["docs"] => write_reference(),
         ["prepush"] => prepush::run(),
         ["vm", ref words @ ..] => vm::run(words),
         ["help" | "--help" | "-h"] => {
@@ -35,6 +37,25 @@ fn main() -> ExitCode {
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the test that compares the documents with the tables, told to write them first: the tables belong to a crate that
+/// this one may not use.
+fn write_reference() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = std::process::Command::new(cargo)
+        .args(["test", "-q", "-p", "skep-isa", "--test", "reference"])
+        .env("SKEP_WRITE_DOCS", "1")
+        .current_dir(tidy::root())
+        .status();
+    match status {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cannot run cargo: {error}");
+            ExitCode::FAILURE
         }
     }
 }

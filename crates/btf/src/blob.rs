@@ -1,10 +1,16 @@
 //! One blob: header, index of types, strings, and the walks through types.
 
+use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use crate::bytes::{header, part, u32_at, words};
 use crate::error::{BtfError, Problem};
 use crate::kind::{Array, Composite, DeclTag, Enum, FuncProto, Int, Kind, Linkage, NameOff, TypeId, Vars};
+use crate::names::{NameIndex, essential};
+use crate::number::{self, Info};
+use crate::source::Source;
 
 /// Most steps from one type to the next that a walk takes; the kernel's bound as well (`MAX_RESOLVE_DEPTH`).
 pub const MAX_DEPTH: usize = 32;
@@ -12,115 +18,153 @@ pub const MAX_DEPTH: usize = 32;
 /// Longest string with its NUL, so that overlapping strings of hostile files cannot cost the square of their size.
 const LONGEST_STRING: usize = 1 << 16;
 
+/// How often names are looked for by reading all of them before an index is made.
+const SCANS: u32 = 3;
+
 /// Bytes in the header of version 1.
 const HEADER: u32 = 24;
 /// Bytes in the part that all types have: name, kind with number of records, and size or type.
 const COMMON: usize = 12;
 
 /// Types and their names.
-#[derive(Debug, Clone, PartialEq, Eq)]
+///
+/// A *split* blob, as modules of the kernel have one, goes on where another one, its base, ends: its types and strings
+/// are numbered after those of the base, and it may refer to both. Clones share the bytes.
+#[derive(Clone)]
 pub struct Btf {
-    bytes: Vec<u8>,
-    /// Where the record of type `n + 1` starts.
+    source: Source,
+    base: Option<Arc<Btf>>,
+    /// Number of the first type of this blob.
+    first: u32,
+    /// Where the strings of this blob begin, counted from the first string of the base.
+    first_string: u32,
+    /// Where the record of type `first + n` starts.
     index: Vec<u32>,
     strings: Range<usize>,
+    names: Names,
 }
 
-/// The numbers of the kinds, `BTF_KIND_*`.
-mod number {
-    pub const INT: u8 = 1;
-    pub const PTR: u8 = 2;
-    pub const ARRAY: u8 = 3;
-    pub const STRUCT: u8 = 4;
-    pub const UNION: u8 = 5;
-    pub const ENUM: u8 = 6;
-    pub const FWD: u8 = 7;
-    pub const TYPEDEF: u8 = 8;
-    pub const VOLATILE: u8 = 9;
-    pub const CONST: u8 = 10;
-    pub const RESTRICT: u8 = 11;
-    pub const FUNC: u8 = 12;
-    pub const FUNC_PROTO: u8 = 13;
-    pub const VAR: u8 = 14;
-    pub const DATASEC: u8 = 15;
-    pub const FLOAT: u8 = 16;
-    pub const DECL_TAG: u8 = 17;
-    pub const TYPE_TAG: u8 = 18;
-    pub const ENUM64: u8 = 19;
+/// The index of names, once it is worth its price.
+#[derive(Default)]
+struct Names {
+    scans: AtomicU32,
+    index: OnceLock<NameIndex>,
 }
 
-/// The second word of a record.
-#[derive(Clone, Copy)]
-struct Info(u32);
-
-impl Info {
-    const fn kind(self) -> u8 {
-        (self.0 >> 24 & 0x1f) as u8
-    }
-
-    const fn count(self) -> usize {
-        (self.0 & 0xffff) as usize
-    }
-
-    const fn flag(self) -> bool {
-        self.0 >> 31 != 0
-    }
-
-    /// Bytes after the common part.
-    const fn rest(self) -> Option<usize> {
-        Some(match self.kind() {
-            number::INT | number::VAR | number::DECL_TAG => 4,
-            number::ARRAY => 12,
-            number::STRUCT | number::UNION | number::DATASEC | number::ENUM64 => 12 * self.count(),
-            number::ENUM | number::FUNC_PROTO => 8 * self.count(),
-            number::PTR..=number::TYPE_TAG => 0,
-            _ => return None,
-        })
+impl Clone for Names {
+    fn clone(&self) -> Self {
+        Self { scans: AtomicU32::new(self.scans.load(Ordering::Relaxed)), index: self.index.clone() }
     }
 }
+
+impl fmt::Debug for Btf {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let types = self.first..self.first.saturating_add(self.count());
+        f.debug_struct("Btf").field("source", &self.source).field("types", &types).finish_non_exhaustive()
+    }
+}
+
+impl PartialEq for Btf {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes() == other.bytes() && self.base == other.base
+    }
+}
+
+impl Eq for Btf {}
 
 impl Btf {
     /// Opens a blob: checks the header, that every type is complete and of a known kind, and the frame of the strings.
     ///
     /// # Errors
-    /// The first thing that is wrong, with its offset in `bytes`.
-    pub fn parse(bytes: Vec<u8>) -> Result<Self, BtfError> {
-        let header_len = header(&bytes, HEADER)?;
-        let [type_off, type_len, str_off, str_len] = words(&bytes, 8, "the header")?;
-        let types = part(&bytes, header_len, type_off, type_len, "the types")?;
-        let strings = part(&bytes, header_len, str_off, str_len, "the strings")?;
-        let framed = match &bytes[strings.clone()] {
-            [] => false,
+    /// The first thing that is wrong, with its offset in the blob.
+    pub fn parse(source: impl Into<Source>) -> Result<Self, BtfError> {
+        Self::open(source.into(), None)
+    }
+
+    /// Opens a blob whose numbers of types and strings go on after those of a base, such as a module's after the
+    /// kernel's.
+    ///
+    /// # Errors
+    /// As for [`parse`](Self::parse), and more than 2^32 types or bytes of strings in the blob and its bases.
+    pub fn parse_split(base: Arc<Self>, source: impl Into<Source>) -> Result<Self, BtfError> {
+        Self::open(source.into(), Some(base))
+    }
+
+    fn open(source: Source, base: Option<Arc<Self>>) -> Result<Self, BtfError> {
+        let bytes = source.bytes();
+        let header_len = header(bytes, HEADER)?;
+        let [type_off, type_len, str_off, str_len] = words(bytes, 8, "the header")?;
+        let types = part(bytes, header_len, type_off, type_len, "the types")?;
+        let strings = part(bytes, header_len, str_off, str_len, "the strings")?;
+        let framed = match bytes.get(strings.clone()).unwrap_or_default() {
+            [] => base.is_some(),
             [only] => *only == 0,
-            [first, .., last] => *first == 0 && *last == 0,
+            // The strings of a split blob begin with a name: offset 0 is the base's empty string.
+            [first, .., last] => (*first == 0 || base.is_some()) && *last == 0,
         };
         if !framed {
             return Err(BtfError::new(strings.start, Problem::Strings));
         }
-        let index = index(&bytes[..types.end], types.start)?;
-        Ok(Self { bytes, index, strings })
+        let mut index = index(&bytes[..types.end], types.start)?;
+        index.shrink_to_fit();
+        let (first, first_string) = match &base {
+            None => (1, 0),
+            Some(base) => {
+                let too_large = || BtfError::new(0, Problem::TooLarge);
+                let first = base.first.checked_add(base.count()).ok_or_else(too_large)?;
+                let strings = base.first_string.checked_add(base.strings.len() as u32).ok_or_else(too_large)?;
+                strings.checked_add(str_len).ok_or_else(too_large)?;
+                first.checked_add(index.len() as u32).ok_or_else(too_large)?;
+                (first, strings)
+            }
+        };
+        Ok(Self { source, base, first, first_string, index, strings, names: Names::default() })
     }
 
     /// The blob itself.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+        self.source.bytes()
     }
 
-    /// Number of types, without void.
+    /// The blob that this one goes on from.
+    pub fn base(&self) -> Option<&Arc<Self>> {
+        self.base.as_ref()
+    }
+
+    /// Number of types of this blob, without void and without those of the base.
     pub fn len(&self) -> usize {
         self.index.len()
     }
 
-    /// Whether there is no type but void.
+    /// Whether there is no type but void and those of the base.
     pub fn is_empty(&self) -> bool {
         self.index.is_empty()
     }
 
-    /// Every type but void, in the order of the numbers.
-    pub fn ids(&self) -> impl ExactSizeIterator<Item = TypeId> + use<> {
-        // Every record has twelve bytes, so the number fits.
-        let len = u32::try_from(self.index.len()).unwrap_or(u32::MAX - 1);
-        (0..len).map(|index| TypeId(index + 1))
+    /// Every type of this blob but void, in the order of the numbers; not those of the base.
+    pub fn ids(&self) -> impl ExactSizeIterator<Item = TypeId> + Clone + use<> {
+        let first = self.first;
+        (0..self.count()).map(move |index| TypeId(first + index))
+    }
+
+    /// Every type but void, in the order of the numbers, those of the base first.
+    pub fn all_ids(&self) -> impl ExactSizeIterator<Item = TypeId> + Clone + use<> {
+        (1..self.first + self.count()).map(TypeId)
+    }
+
+    /// The number that a type would have that comes after all others.
+    pub fn next_id(&self) -> TypeId {
+        TypeId(self.first + self.count())
+    }
+
+    /// Bytes of memory besides the blob itself and the base: the index of types, and that of names if it was made.
+    pub fn index_size(&self) -> usize {
+        4 * self.index.capacity() + self.names.index.get().map_or(0, NameIndex::size)
+    }
+
+    /// Number of types. Every record has twelve bytes, so that it fits.
+    fn count(&self) -> u32 {
+        self.index.len() as u32
     }
 
     /// The string that starts at an offset of the string section.
@@ -128,13 +172,32 @@ impl Btf {
     /// # Errors
     /// An offset outside of the section, more than 65,535 bytes, bytes that are not UTF-8.
     pub fn string(&self, name: NameOff) -> Result<&str, BtfError> {
-        let offset = self.strings.start.saturating_add(name.0 as usize);
-        let strings = &self.bytes[..self.strings.end];
+        let (bytes, at) = self.string_bytes(name)?;
+        std::str::from_utf8(bytes).map_err(|_| BtfError::new(at, Problem::NotUtf8))
+    }
+
+    /// The bytes of a string and where they begin.
+    pub(crate) fn string_bytes(&self, name: NameOff) -> Result<(&[u8], usize), BtfError> {
+        if let (Some(base), true) = (&self.base, name.0 < self.first_string) {
+            return base.string_bytes(name);
+        }
+        let offset = self.strings.start.saturating_add((name.0 - self.first_string) as usize);
+        let strings = self.bytes().get(..self.strings.end).unwrap_or_default();
         let rest = strings.get(offset..).filter(|rest| !rest.is_empty());
         let rest = rest.ok_or(BtfError::new(self.strings.start, Problem::NoSuchString(name.0)))?;
         let rest = &rest[..rest.len().min(LONGEST_STRING)];
         let end = rest.iter().position(|byte| *byte == 0).ok_or(BtfError::new(offset, Problem::LongString))?;
-        std::str::from_utf8(&rest[..end]).map_err(|_| BtfError::new(offset, Problem::NotUtf8))
+        Ok((&rest[..end], offset))
+    }
+
+    /// Length of the strings with those of the base.
+    pub(crate) fn strings_len(&self) -> u32 {
+        self.first_string + self.strings.len() as u32
+    }
+
+    /// The strings of this blob and the offset of the first one.
+    pub(crate) fn own_strings(&self) -> (u32, &[u8]) {
+        (self.first_string, self.bytes().get(self.strings.clone()).unwrap_or_default())
     }
 
     /// The name of a type, empty for void and for anonymous ones.
@@ -145,13 +208,91 @@ impl Btf {
         if id == TypeId::VOID {
             return Ok("");
         }
-        let at = self.position(id)?;
-        self.string(NameOff(u32_at(&self.bytes, at, "a type")?))
+        let (blob, at) = self.position(id)?;
+        blob.string(NameOff(u32_at(blob.bytes(), at, "a type")?))
     }
 
-    /// The first type with this name. Reads the names of all types before it.
+    /// The name of a type of this blob, empty if it cannot be read.
+    fn name_bytes(&self, at: u32) -> &[u8] {
+        let name = u32_at(self.bytes(), at as usize, "a type").map(NameOff);
+        name.and_then(|name| self.string_bytes(name)).map_or(&[], |(name, _)| name)
+    }
+
+    /// The first type with this name, those of the base first. The empty name is nobody's.
+    ///
+    /// The first calls read the names of all types (under a millisecond for the running kernel's), later ones use an
+    /// index.
     pub fn find(&self, name: &str) -> Option<TypeId> {
-        self.ids().find(|id| self.name(*id) == Ok(name))
+        self.find_where(name, |_| true)
+    }
+
+    /// The first type with this name of which this holds, those of the base first.
+    ///
+    /// ```
+    /// # use skep_btf::{Btf, Kind, TypeId};
+    /// fn structure(btf: &Btf, name: &str) -> Option<TypeId> {
+    ///     btf.find_where(name, |kind| matches!(kind, Kind::Struct(_)))
+    /// }
+    /// ```
+    pub fn find_where(&self, name: &str, mut wanted: impl FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
+        self.find_dyn(name, &mut wanted)
+    }
+
+    fn find_dyn(&self, name: &str, wanted: &mut dyn FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
+        if let Some(found) = self.base.as_ref().and_then(|base| base.find_dyn(name, wanted)) {
+            return Some(found);
+        }
+        if name.is_empty() || name.len() >= LONGEST_STRING {
+            return None;
+        }
+        let mut good = |id: TypeId| self.kind(id).is_ok_and(|kind| wanted(&kind));
+        match self.name_index() {
+            Some(index) => {
+                let candidates = index.candidates(essential(name.as_bytes())).iter().map(|id| TypeId(*id));
+                candidates.filter(|id| self.name(*id) == Ok(name)).find(|id| good(*id))
+            }
+            None => self.scan(name.as_bytes(), good),
+        }
+    }
+
+    /// The types of this blob (not of the base) with this name when flavours are left aside, see
+    /// [`essential_name`](crate::essential_name).
+    pub fn find_flavours(&self, essential_name: &str) -> Vec<TypeId> {
+        let wanted = essential_name.as_bytes();
+        let index = self.names.index.get_or_init(|| self.make_index());
+        let candidates = index.candidates(wanted).iter().map(|id| TypeId(*id));
+        candidates.filter(|id| self.name(*id).is_ok_and(|name| essential(name.as_bytes()) == wanted)).collect()
+    }
+
+    /// The index of names if there is one or if it is time to make it.
+    fn name_index(&self) -> Option<&NameIndex> {
+        let index = self.names.index.get();
+        if index.is_some() || self.names.scans.load(Ordering::Relaxed) < SCANS {
+            return index;
+        }
+        Some(self.names.index.get_or_init(|| self.make_index()))
+    }
+
+    fn make_index(&self) -> NameIndex {
+        NameIndex::new((self.first..).zip(self.index.iter().map(|at| self.name_bytes(*at))))
+    }
+
+    /// Reads all names until one is the right one.
+    fn scan(&self, name: &[u8], mut good: impl FnMut(TypeId) -> bool) -> Option<TypeId> {
+        self.names.scans.fetch_add(1, Ordering::Relaxed);
+        let bytes = self.bytes();
+        let strings = bytes.get(self.strings.clone()).unwrap_or_default();
+        let is_name = |offset: u32| {
+            // The name may also be among the strings of the base, where only the slow way looks.
+            let Some(own) = offset.checked_sub(self.first_string) else {
+                return self.string_bytes(NameOff(offset)).is_ok_and(|(found, _)| found == name);
+            };
+            let rest = strings.get(own as usize..).unwrap_or_default();
+            rest.get(name.len()) == Some(&0) && rest.starts_with(name)
+        };
+        let named =
+            (self.first..).zip(&self.index).filter(|(_, at)| u32_at(bytes, **at as usize, "a type").is_ok_and(is_name));
+        named.map(|(id, _)| TypeId(id)).find(|id| good(*id))
     }
 
     /// Takes a type apart.
@@ -162,13 +303,14 @@ impl Btf {
         if id == TypeId::VOID {
             return Ok(Kind::Void);
         }
-        let at = self.position(id)?;
-        let [_, info, last] = words(&self.bytes, at, "a type")?;
+        let (blob, at) = self.position(id)?;
+        let bytes = blob.bytes();
+        let [_, info, last] = words(bytes, at, "a type")?;
         let info = Info(info);
         let start = at + COMMON;
         let len = info.rest().ok_or(BtfError::new(at + 4, Problem::Kind(info.kind())))?;
-        let records = self.bytes.get(start..start + len).unwrap_or_default();
-        let extra = || u32_at(&self.bytes, start, "a type");
+        let records = bytes.get(start..start + len).unwrap_or_default();
+        let extra = || u32_at(bytes, start, "a type");
         let target = TypeId(last);
         let composite = Composite { size: last, bitfields: info.flag(), records };
         let values = Enum { size: last, signed: info.flag(), wide: info.kind() == number::ENUM64, records };
@@ -176,7 +318,7 @@ impl Btf {
             number::INT => Kind::Int(int(last, extra()?)),
             number::PTR => Kind::Ptr(target),
             number::ARRAY => {
-                let [element, index, len] = words(&self.bytes, start, "an array")?;
+                let [element, index, len] = words(bytes, start, "an array")?;
                 Kind::Array(Array { element: TypeId(element), index: TypeId(index), len })
             }
             number::STRUCT => Kind::Struct(composite),
@@ -218,7 +360,7 @@ impl Btf {
                 _ => return Ok(current),
             }
         }
-        Err(BtfError::new(self.position(id)?, Problem::TooDeep))
+        Err(BtfError::new(self.offset(id), Problem::TooDeep))
     }
 
     /// Takes the type behind names and modifiers apart.
@@ -235,7 +377,7 @@ impl Btf {
     /// A type without size, one that does not exist, more than [`MAX_DEPTH`] nested arrays and names, a size of 4 GiB
     /// or more.
     pub fn size_of(&self, id: TypeId) -> Result<u32, BtfError> {
-        let place = |problem| BtfError::new(self.position(id).unwrap_or(0), problem);
+        let place = |problem| BtfError::new(self.offset(id), problem);
         let mut times = 1u32;
         let mut current = id;
         for _ in 0..MAX_DEPTH {
@@ -261,11 +403,47 @@ impl Btf {
         Err(place(Problem::TooDeep))
     }
 
-    /// Where the record of a type starts in the blob.
-    fn position(&self, id: TypeId) -> Result<usize, BtfError> {
-        let index = (id.0 as usize).wrapping_sub(1);
-        let position = self.index.get(index).map(|at| *at as usize);
-        position.ok_or(BtfError::new(0, Problem::NoSuchType(id.0)))
+    /// The flag of a type (`kind_flag`). It means something for `Fwd` (a union), structures (bit fields), enumerations
+    /// (signed), and since Linux 6.15 for tags: the text is any attribute then, not the argument of `btf_type_tag`.
+    ///
+    /// # Errors
+    /// A type that does not exist.
+    pub fn kind_flag(&self, id: TypeId) -> Result<bool, BtfError> {
+        Ok(id != TypeId::VOID && self.info(id)?.flag())
+    }
+
+    /// The second word of a record.
+    pub(crate) fn info(&self, id: TypeId) -> Result<Info, BtfError> {
+        let (blob, at) = self.position(id)?;
+        u32_at(blob.bytes(), at + 4, "a type").map(Info)
+    }
+
+    /// The words of a record.
+    pub(crate) fn record(&self, id: TypeId) -> Result<impl Iterator<Item = u32> + use<'_>, BtfError> {
+        let (blob, at) = self.position(id)?;
+        let info = self.info(id)?;
+        let len = info.rest().ok_or(BtfError::new(at + 4, Problem::Kind(info.kind())))?;
+        let record = blob.bytes().get(at..at + COMMON + len).unwrap_or_default();
+        Ok(record.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)))
+    }
+
+    /// Where the record of a type starts in its blob, for errors.
+    fn offset(&self, id: TypeId) -> usize {
+        self.position(id).map_or(0, |(_, at)| at)
+    }
+
+    /// The blob in which a type is, this one or a base, and where its record starts there.
+    fn position(&self, id: TypeId) -> Result<(&Self, usize), BtfError> {
+        match id.0.checked_sub(self.first) {
+            Some(index) => {
+                let position = self.index.get(index as usize).map(|at| (self, *at as usize));
+                position.ok_or(BtfError::new(0, Problem::NoSuchType(id.0)))
+            }
+            None => match &self.base {
+                Some(base) => base.position(id),
+                None => Err(BtfError::new(0, Problem::NoSuchType(id.0))),
+            },
+        }
     }
 }
 

@@ -44,6 +44,14 @@ pub enum Problem {
     NoSize,
     /// A size does not fit in 32 bits.
     TooLarge,
+    /// A type contains itself, not behind a pointer to a name; its number.
+    ContainsItself(u32),
+    /// Types are nested too deeply to be printed or compared; the number of the one that was too much.
+    Nested(u32),
+    /// The work is out of all proportion to the size of the blob: it was made to keep readers busy.
+    Endless,
+    /// C cannot declare this inside of something else: a function, variable or tag; its number.
+    NotInC(u32),
     /// Records are shorter than what they have to hold; the length found and the length expected.
     RecordSize(u32, u32),
 }
@@ -73,6 +81,10 @@ impl fmt::Display for BtfError {
             Problem::TooDeep => write!(f, "types refer to each other for more than {} steps", crate::MAX_DEPTH),
             Problem::NoSize => f.write_str("the type has no size"),
             Problem::TooLarge => f.write_str("the size does not fit in 32 bits"),
+            Problem::ContainsItself(id) => write!(f, "type {id} contains itself"),
+            Problem::Nested(id) => write!(f, "types are nested too deeply at type {id}"),
+            Problem::Endless => f.write_str("types are nested so often that the work would not end"),
+            Problem::NotInC(id) => write!(f, "type {id} cannot be part of a declaration in C"),
             Problem::RecordSize(found, expected) => {
                 write!(f, "records of {found} bytes are too short or no multiple of 4, expected {expected} or more")
             }

@@ -12,7 +12,7 @@ impl TypeId {
 }
 
 /// Where a name starts in the string section; 0 is the empty name. [`Btf::string`](crate::Btf::string) reads it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct NameOff(pub u32);
 
 /// A type taken apart.
@@ -81,6 +81,34 @@ pub enum Kind<'a> {
     Enum64(Enum<'a>),
 }
 
+impl Kind<'_> {
+    /// The name of the kind as bpftool writes it and the constants `BTF_KIND_*` have it: `STRUCT`, `FUNC_PROTO`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Void => "VOID",
+            Self::Int(_) => "INT",
+            Self::Ptr(_) => "PTR",
+            Self::Array(_) => "ARRAY",
+            Self::Struct(_) => "STRUCT",
+            Self::Union(_) => "UNION",
+            Self::Enum(_) => "ENUM",
+            Self::Fwd { .. } => "FWD",
+            Self::Typedef(_) => "TYPEDEF",
+            Self::Volatile(_) => "VOLATILE",
+            Self::Const(_) => "CONST",
+            Self::Restrict(_) => "RESTRICT",
+            Self::Func { .. } => "FUNC",
+            Self::FuncProto(_) => "FUNC_PROTO",
+            Self::Var { .. } => "VAR",
+            Self::Datasec { .. } => "DATASEC",
+            Self::Float { .. } => "FLOAT",
+            Self::DeclTag(_) => "DECL_TAG",
+            Self::TypeTag(_) => "TYPE_TAG",
+            Self::Enum64(_) => "ENUM64",
+        }
+    }
+}
+
 /// An integer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Int {
@@ -129,6 +157,16 @@ impl Linkage {
             1 => Self::Global,
             2 => Self::Extern,
             other => Self::Other(other),
+        }
+    }
+
+    /// The number in the blob.
+    pub const fn number(self) -> u32 {
+        match self {
+            Self::Static => 0,
+            Self::Global => 1,
+            Self::Extern => 2,
+            Self::Other(number) => number,
         }
     }
 }

@@ -6,8 +6,13 @@
 mod args;
 mod dns;
 mod failure;
+mod features;
 mod filter;
+mod help;
+mod load;
+mod object;
 mod progress;
+mod run;
 mod seccomp;
 mod shell;
 mod text;
@@ -28,6 +33,10 @@ fn main() -> ExitCode {
         Command::Dns(args) => dns::run(&args),
         Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
+        Command::Load(args) => load::run(&args),
+        Command::Run(args) => run::run(&args),
+        Command::Features(args) => features::run(&args),
+        Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),
         Command::Man { directory } => shell::manual(&directory),
     };

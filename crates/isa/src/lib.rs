@@ -33,13 +33,24 @@
 //! This crate knows numbers and notation. It runs nothing and asks the machine nothing.
 
 pub mod classic;
+pub mod contexts;
 pub mod ebpf;
 pub mod errno;
 pub mod helpers;
+pub mod kfuncs;
+pub mod limits;
+pub mod maps;
+pub mod near;
+pub mod programs;
+pub mod reference;
 mod release;
+pub mod sections;
+mod sets;
 pub mod syscalls;
 pub mod translate;
 mod types;
+pub mod versions;
 
 pub use release::Release;
-pub use types::{AttachType, MapType, ProgType};
+pub use sets::ProgSet;
+pub use types::{AttachType, LinkType, MapType, ProgType};

@@ -7,12 +7,12 @@ use crate::Release;
 /// Declares an enumeration of the kernel from rows of variant, number, name and release.
 macro_rules! kernel_enum {
     ($(#[$meta:meta])* $name:ident {
-        $($(#[$doc:meta])* $variant:ident = $number:literal, $text:literal, $major:literal, $minor:literal;)+
+        $($(#[doc = $doc:literal])+ $variant:ident = $number:literal, $text:literal, $major:literal, $minor:literal;)+
     }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u32)]
-        pub enum $name { $($(#[$doc])* $variant = $number,)+ }
+        pub enum $name { $($(#[doc = $doc])+ $variant = $number,)+ }
 
         impl $name {
             /// Every type, in the order of the numbers.
@@ -36,6 +36,11 @@ macro_rules! kernel_enum {
             /// The type with this name.
             pub fn from_name(name: &str) -> Option<Self> {
                 match name { $($text => Some(Self::$variant),)+ _ => None }
+            }
+
+            /// What it is, in a sentence.
+            pub const fn about(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),+).trim_ascii(),)+ }
             }
 
             /// First release that has it.
@@ -319,6 +324,70 @@ kernel_enum! {
     }
 }
 
+// TABLE
+kernel_enum! {
+    /// Links, the objects that hold an attachment (`enum bpf_link_type`).
+    LinkType {
+        /// Holds a program at a raw tracepoint; goes back to BPF_RAW_TRACEPOINT_OPEN.
+        RawTracepoint = 1, "raw_tracepoint", 5, 7;
+        /// Holds a tracing, security or replacement program at its function.
+        Tracing = 2, "tracing", 5, 7;
+        /// Holds a program at a control group.
+        Cgroup = 3, "cgroup", 5, 7;
+        /// Holds an iterator, from which files are made.
+        Iter = 4, "iter", 5, 8;
+        /// Holds a flow dissector or socket lookup program at a network name space.
+        Netns = 5, "netns", 5, 8;
+        /// Holds an XDP program at a device.
+        Xdp = 6, "xdp", 5, 9;
+        /// Holds a program at an event of perf_event_open(2): kprobe, uprobe, tracepoint, counter.
+        PerfEvent = 7, "perf_event", 5, 15;
+        /// Holds a program at many kernel functions.
+        KprobeMulti = 8, "kprobe_multi", 5, 18;
+        /// Holds a table of functions that programs implement.
+        StructOps = 9, "struct_ops", 6, 4;
+        /// Holds a program at a netfilter hook.
+        Netfilter = 10, "netfilter", 6, 4;
+        /// Holds a program at a device in traffic control, in an order with others.
+        Tcx = 11, "tcx", 6, 6;
+        /// Holds a program at many places of a file.
+        UprobeMulti = 12, "uprobe_multi", 6, 6;
+        /// Holds a program at a netkit device.
+        Netkit = 13, "netkit", 6, 7;
+        /// Holds a program at a map of sockets.
+        Sockmap = 14, "sockmap", 6, 10;
+    }
+}
+
+impl AttachType {
+    /// The kind of link that holds a program here, `None` if there is none and `BPF_PROG_ATTACH` has to do.
+    pub const fn link_type(self) -> Option<LinkType> {
+        Some(match self {
+            Self::SkSkbStreamParser | Self::SkSkbStreamVerdict | Self::SkSkbVerdict | Self::SkMsgVerdict => {
+                LinkType::Sockmap
+            }
+            Self::LircMode2 | Self::SkReuseportSelect | Self::SkReuseportSelectOrMigrate => return None,
+            // These programs live in the values of maps.
+            Self::XdpDevmap | Self::XdpCpumap => return None,
+            Self::FlowDissector | Self::SkLookup => LinkType::Netns,
+            Self::TraceRawTp | Self::TraceFentry | Self::TraceFexit | Self::ModifyReturn | Self::LsmMac => {
+                LinkType::Tracing
+            }
+            Self::TraceIter => LinkType::Iter,
+            Self::Xdp => LinkType::Xdp,
+            Self::PerfEvent => LinkType::PerfEvent,
+            Self::TraceKprobeMulti | Self::TraceKprobeSession => LinkType::KprobeMulti,
+            Self::TraceUprobeMulti | Self::TraceUprobeSession => LinkType::UprobeMulti,
+            Self::StructOps => LinkType::StructOps,
+            Self::Netfilter => LinkType::Netfilter,
+            Self::TcxIngress | Self::TcxEgress => LinkType::Tcx,
+            Self::NetkitPrimary | Self::NetkitPeer => LinkType::Netkit,
+            // All others are places of control groups.
+            _ => LinkType::Cgroup,
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -336,6 +405,15 @@ mod tests {
         for &kind in AttachType::ALL {
             assert_eq!(AttachType::from_number(kind.number()), Some(kind));
             assert_eq!(AttachType::from_name(kind.name()), Some(kind));
+        }
+        for &kind in LinkType::ALL {
+            assert_eq!(LinkType::from_number(kind.number()), Some(kind));
+            assert_eq!(LinkType::from_name(kind.name()), Some(kind));
+        }
+        for &kind in AttachType::ALL {
+            let cgroup = kind.name().starts_with("cgroup_") || kind == AttachType::LsmCgroup;
+            assert_eq!(kind.link_type() == Some(LinkType::Cgroup), cgroup, "{kind}");
+            assert!(kind.about().ends_with('.') && !kind.about().starts_with(' '));
         }
         assert_eq!(ProgType::from_number(0), None);
         assert_eq!(MapType::from_number(34), None);

@@ -4,10 +4,11 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use skep_isa::{Release, classic};
 
-use crate::features::{Capability, confinement, has_capability, sysctl};
+use crate::features::{Capability, confinement, has_capability, lockdown, running_release, sysctl};
 use crate::log::VerifierLog;
 
 /// Why the kernel did not do what it was asked to.
@@ -49,6 +50,34 @@ pub enum KernelError {
         reason: String,
         /// What the verifier said; may be empty.
         log: VerifierLog,
+    },
+    /// The kernel did not take type information (BTF).
+    BtfRejected {
+        /// The kernel's reason in words, as far as its error number tells.
+        reason: String,
+        /// What the kernel said; may be empty.
+        log: VerifierLog,
+    },
+    /// The kernel shows no type information (BTF) of itself or of a module.
+    NoKernelTypes {
+        /// `vmlinux` or the name of the module.
+        name: String,
+    },
+    /// Nothing has this number, any more.
+    NoSuchId {
+        /// "program", "map", "link" or "BTF object".
+        kind: &'static str,
+        /// The number.
+        id: u32,
+    },
+    /// A path is not what pinning takes.
+    Pin {
+        /// What was attempted.
+        action: &'static str,
+        /// The path.
+        path: PathBuf,
+        /// What is wrong and how to put it right.
+        problem: String,
     },
     /// The kernel has no such command, map type, program type or option.
     Unsupported {
@@ -98,6 +127,15 @@ impl fmt::Display for KernelError {
                 write!(f, "the kernel's verifier refused program `{program}`: ")?;
                 if log.is_empty() { f.write_str(reason) } else { write!(f, "{log}") }
             }
+            Self::BtfRejected { reason, log } => {
+                f.write_str("the kernel refused the type information (BTF): ")?;
+                if log.is_empty() { f.write_str(reason) } else { write!(f, "{log}") }
+            }
+            Self::NoKernelTypes { name } => write_no_types(f, name),
+            Self::NoSuchId { kind, id } => {
+                write!(f, "there is no {kind} with the number {id}; it may have been removed meanwhile")
+            }
+            Self::Pin { action, path, problem } => write!(f, "cannot {action} `{}`: {problem}", path.display()),
             Self::Unsupported { what, since, running } => {
                 write!(f, "this kernel does not support {what}")?;
                 if let Some(since) = since {
@@ -120,6 +158,21 @@ impl std::error::Error for KernelError {
             Self::Program(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+fn write_no_types(f: &mut fmt::Formatter<'_>, name: &str) -> fmt::Result {
+    if name == "vmlinux" {
+        f.write_str(
+            "the kernel shows no type information (BTF) in /sys/kernel/btf/vmlinux; it needs CONFIG_DEBUG_INFO_BTF \
+             (Linux 5.4), or sysfs is not mounted at /sys",
+        )
+    } else {
+        write!(
+            f,
+            "there is no type information (BTF) of a module `{name}` in /sys/kernel/btf; load it with `modprobe {name}`, \
+             and the kernel needs CONFIG_DEBUG_INFO_BTF_MODULES (Linux 5.11)"
+        )
     }
 }
 
@@ -175,9 +228,26 @@ impl KernelError {
             remarks.extend(unprivileged_bpf_remark());
         }
         if needs.iter().any(|&capability| has_capability(capability)) {
-            remarks.push("the process has the capability, so a security module or a lockdown refused".to_owned());
+            let locked = lockdown().filter(|mode| mode != "none");
+            remarks.push(locked.map_or_else(
+                || {
+                    "the process has the capability, so a security module or a policy of this machine refused"
+                        .to_owned()
+                },
+                |mode| {
+                    format!(
+                        "the process has the capability, but the kernel is locked down ({mode}): /sys/kernel/security/\
+                         lockdown; it stays so until a boot with `lockdown=none` (and without Secure Boot)"
+                    )
+                },
+            ));
         }
         Self::NotPermitted { action, needs, remarks }
+    }
+
+    /// The running kernel lacks something.
+    pub(crate) fn unsupported(what: &str, since: Release) -> Self {
+        Self::Unsupported { what: what.to_owned(), since: Some(since), running: running_release() }
     }
 
     /// An error without a story of its own.

@@ -100,6 +100,17 @@ pub fn sysctl(name: &str) -> Option<i64> {
     fs::read_to_string(format!("/proc/sys/{}", name.replace('.', "/"))).ok()?.trim().parse().ok()
 }
 
+/// How far the kernel is locked down: `none`, `integrity` or `confidentiality` (Linux 5.4). `None` if it has no lockdown
+/// or securityfs is not mounted.
+pub fn lockdown() -> Option<String> {
+    locked_mode(&fs::read_to_string("/sys/kernel/security/lockdown").ok()?)
+}
+
+/// The mode in brackets out of `none [integrity] confidentiality`.
+fn locked_mode(text: &str) -> Option<String> {
+    Some(text.split_once('[')?.1.split_once(']')?.0.to_owned())
+}
+
 /// Reasons outside of capabilities why the kernel may refuse this process: a user namespace, a system call filter.
 ///
 /// One sentence each; empty on an ordinary machine.
@@ -152,6 +163,13 @@ mod tests {
             assert_eq!((capability.bit(), capability.name()), (bit, name));
         }
         assert_ne!(Capability::SetUid.name(), "unknown");
+    }
+
+    #[test]
+    fn modes_of_lockdown() {
+        assert_eq!(locked_mode("none [integrity] confidentiality\n").as_deref(), Some("integrity"));
+        assert_eq!(locked_mode("[none] integrity confidentiality\n").as_deref(), Some("none"));
+        assert_eq!(locked_mode(""), None);
     }
 
     #[test]

@@ -6,8 +6,10 @@ use skep_isa::{MapType, Release};
 
 use crate::errors::KernelError;
 use crate::features::{Capability, possible_cpus, running_release};
-use crate::sys::attr::{MapCreate, name_text, object_name};
-use crate::sys::bpf::{self, ElemSize};
+use crate::memlock::{raised_memory_limit, with_memory};
+use crate::sys::attr::{MapCreate, flag, name_text, object_name};
+use crate::sys::info::{self, Object};
+use crate::sys::map::{self, ElemSize};
 
 /// Capabilities of which one lets a process use maps and programs.
 const NEEDS_BPF: &[Capability] = &[Capability::Bpf, Capability::SysAdmin];
@@ -39,8 +41,32 @@ pub struct MapOptions<'a> {
     pub inner: Option<BorrowedFd<'a>>,
     /// The memory node; counts only with `BPF_F_NUMA_NODE` among the flags.
     pub numa_node: u32,
-    /// The number whose meaning depends on the type (`map_extra`, Linux 5.16).
+    /// The number whose meaning depends on the type (`map_extra`, Linux 5.16): hash functions of a Bloom filter, address
+    /// of an arena.
     pub extra: u64,
+    /// The types of keys and values (Linux 4.18). Values with spin locks, timers, lists or pointers to objects of the
+    /// kernel need it.
+    pub types: Option<MapTypes<'a>>,
+    /// For operations of the kernel (`struct_ops`, Linux 5.6): the structure `bpf_struct_ops_NAME` of the kernel's BTF that
+    /// values have; 0 for other maps. The kernel wants [`types`](Self::types) with some BTF and without numbers then.
+    pub kernel_value_type: u32,
+    /// The BTF of the module in which `kernel_value_type` counts (Linux 6.9).
+    pub kernel_value_btf: Option<BorrowedFd<'a>>,
+    /// The network device that is to hold the map, 0 for memory.
+    pub device: u32,
+    /// A token whose rights count beside those of the process (Linux 6.9).
+    pub token: Option<BorrowedFd<'a>>,
+}
+
+/// The types of keys and values as numbers in loaded BTF.
+#[derive(Debug, Clone, Copy)]
+pub struct MapTypes<'a> {
+    /// BTF that is loaded: a [`LoadedBtf`](crate::LoadedBtf).
+    pub btf: BorrowedFd<'a>,
+    /// Type of the keys; 0 for maps without keys and for global variables.
+    pub key: u32,
+    /// Type of the values.
+    pub value: u32,
 }
 
 /// Whether an update may create or must replace an entry.
@@ -55,6 +81,17 @@ pub enum Update {
     Replace,
 }
 
+impl Update {
+    /// The flag of `bpf(2)`.
+    pub(crate) const fn flags(self) -> u64 {
+        match self {
+            Self::Any => flag::ANY,
+            Self::Create => flag::NOEXIST,
+            Self::Replace => flag::EXIST,
+        }
+    }
+}
+
 /// A map in the kernel. It lives as long as this value, a program that uses it or another descriptor.
 #[derive(Debug)]
 pub struct LoadedMap {
@@ -64,6 +101,8 @@ pub struct LoadedMap {
     id: u32,
     size: ElemSize,
     max_entries: u32,
+    /// For per-CPU maps, the bytes of the value on one processor.
+    per_cpu: Option<usize>,
 }
 
 // TABLE
@@ -86,20 +125,34 @@ impl LoadedMap {
     /// # Errors
     /// As for [`create`](Self::create).
     pub fn create_with(definition: &MapDefinition<'_>, options: &MapOptions<'_>) -> Result<Self, KernelError> {
-        let inner = options.inner.and_then(|inner| u32::try_from(inner.as_raw_fd()).ok());
+        let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(0, |fd| fd.as_raw_fd());
+        let types = options.types;
+        let mut map_flags = definition.flags;
+        if options.kernel_value_btf.is_some() {
+            map_flags |= flag::F_VTYPE_BTF_OBJ_FD as u32;
+        }
+        if options.token.is_some() {
+            map_flags |= flag::F_TOKEN_FD as u32;
+        }
         let attr = MapCreate {
             map_type: definition.map_type.number(),
             key_size: definition.key_size,
             value_size: definition.value_size,
             max_entries: definition.max_entries,
-            map_flags: definition.flags,
+            map_flags,
             map_name: object_name(definition.name),
-            inner_map_fd: inner.unwrap_or(0),
+            inner_map_fd: number(options.inner).cast_unsigned(),
             numa_node: options.numa_node,
+            map_ifindex: options.device,
+            btf_fd: number(types.map(|types| types.btf)).cast_unsigned(),
+            btf_key_type_id: types.map_or(0, |types| types.key),
+            btf_value_type_id: types.map_or(0, |types| types.value),
+            btf_vmlinux_value_type_id: options.kernel_value_type,
             map_extra: options.extra,
-            ..MapCreate::default()
+            value_type_btf_obj_fd: number(options.kernel_value_btf),
+            map_token_fd: number(options.token),
         };
-        let fd = bpf::map_create(attr).map_err(|errno| create_error(errno, definition))?;
+        let fd = with_memory(|| map::map_create(attr)).map_err(|errno| create_error(errno, definition))?;
         Self::from_fd(fd)
     }
 
@@ -109,8 +162,9 @@ impl LoadedMap {
     /// [`KernelError::System`] if `fd` is not a map or the kernel is older than 4.13.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
         const ACTION: &str = "ask for the properties of a map";
-        let info = bpf::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
-        let value = if PER_CPU.iter().any(|kind| kind.number() == info.r#type) {
+        let info = info::map_info(fd.as_fd()).map_err(|errno| KernelError::system(ACTION, errno))?;
+        let per_cpu = PER_CPU.iter().any(|kind| kind.number() == info.r#type);
+        let value = if per_cpu {
             let cpus = possible_cpus().ok_or_else(|| KernelError::Invalid {
                 action: ACTION,
                 problem: "the number of processors is unknown; mount sysfs at /sys".to_owned(),
@@ -127,7 +181,16 @@ impl LoadedMap {
             id: info.id,
             size: ElemSize { key: bytes(info.key_size.into())?, value: bytes(value)? },
             max_entries: info.max_entries,
+            per_cpu: per_cpu.then(|| bytes(info.value_size.into())).transpose()?,
         })
+    }
+
+    /// Opens a map by its number; see [`map_ids`](crate::map_ids). Linux 4.13.
+    ///
+    /// # Errors
+    /// [`KernelError::NoSuchId`], [`KernelError::NotPermitted`].
+    pub fn by_id(id: u32) -> Result<Self, KernelError> {
+        crate::ids::open(Object::Map, id, 0).and_then(Self::from_fd)
     }
 
     /// The name that the kernel keeps, at most 15 bytes.
@@ -168,7 +231,7 @@ impl LoadedMap {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, KernelError> {
         self.check_key(key)?;
         let mut value = vec![0; self.size.value];
-        match bpf::map_lookup(self.as_fd(), self.size, key, &mut value) {
+        match map::map_lookup(self.as_fd(), self.size, key, &mut value) {
             Ok(()) => Ok(Some(value)),
             Err(libc::ENOENT) => Ok(None),
             Err(errno) => Err(self.access_error("read an entry of a map", errno)),
@@ -182,12 +245,7 @@ impl LoadedMap {
     pub fn set(&self, key: &[u8], value: &[u8], update: Update) -> Result<(), KernelError> {
         self.check_key(key)?;
         self.check_value(value)?;
-        let flags = match update {
-            Update::Any => 0,
-            Update::Create => 1,
-            Update::Replace => 2,
-        };
-        bpf::map_update(self.as_fd(), self.size, key, value, flags)
+        map::map_update(self.as_fd(), self.size, key, value, update.flags())
             .map_err(|errno| self.access_error("store an entry in a map", errno))
     }
 
@@ -208,7 +266,7 @@ impl LoadedMap {
                 let keys: Vec<u8> = chunk.iter().flat_map(|pair| pair.0.iter().copied()).collect();
                 let values: Vec<u8> = chunk.iter().flat_map(|pair| pair.1.iter().copied()).collect();
                 let count = u32::try_from(chunk.len()).unwrap_or(0);
-                match bpf::map_update_batch(self.as_fd(), self.size, count, &keys, &values) {
+                match map::map_update_batch(self.as_fd(), self.size, count, &keys, &values) {
                     Ok(()) => done = chunk.len(),
                     // Whatever stopped the batch, storing one at a time gets further or tells the reason.
                     Err((_, stored)) => done = usize::try_from(stored).unwrap_or(0),
@@ -227,7 +285,7 @@ impl LoadedMap {
     /// [`KernelError::Unsupported`] on older kernels, [`KernelError::Invalid`] if the map is in use in a way that forbids
     /// it.
     pub fn freeze(&self) -> Result<(), KernelError> {
-        match bpf::map_freeze(self.as_fd()) {
+        match map::map_freeze(self.as_fd()) {
             Ok(()) => Ok(()),
             Err(libc::EINVAL) if running_release().is_some_and(|release| release < Release::new(5, 2)) => {
                 Err(KernelError::Unsupported {
@@ -246,7 +304,7 @@ impl LoadedMap {
     /// [`KernelError::Invalid`] if the key has the wrong length or entries of this kind of map cannot be removed.
     pub fn remove(&self, key: &[u8]) -> Result<bool, KernelError> {
         self.check_key(key)?;
-        match bpf::map_delete(self.as_fd(), self.size, key) {
+        match map::map_delete(self.as_fd(), self.size, key) {
             Ok(()) => Ok(true),
             Err(libc::ENOENT) => Ok(false),
             Err(errno) => Err(self.access_error("remove an entry of a map", errno)),
@@ -263,7 +321,7 @@ impl LoadedMap {
         let mut next = vec![0; self.size.key];
         let limit = usize::try_from(self.max_entries).unwrap_or(usize::MAX).saturating_mul(2);
         while keys.len() < limit
-            && bpf::map_next_key(self.as_fd(), self.size, keys.last().map(Vec::as_slice), &mut next)
+            && map::map_next_key(self.as_fd(), self.size, keys.last().map(Vec::as_slice), &mut next)
                 .map_err(|errno| self.access_error("list the keys of a map", errno))?
         {
             keys.push(next.clone());
@@ -271,15 +329,21 @@ impl LoadedMap {
         Ok(keys)
     }
 
+    /// Bytes of the value on one processor, `None` if the map has one value for all.
+    pub(crate) fn cpu_value(&self) -> Option<usize> {
+        self.per_cpu
+    }
+
+    /// The lengths that the kernel copies.
     pub(crate) fn sizes(&self) -> ElemSize {
         self.size
     }
 
-    fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
+    pub(crate) fn check_key(&self, key: &[u8]) -> Result<(), KernelError> {
         self.check_length("key", key.len(), self.size.key)
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), KernelError> {
+    pub(crate) fn check_value(&self, value: &[u8]) -> Result<(), KernelError> {
         self.check_length("value", value.len(), self.size.value)
     }
 
@@ -294,7 +358,7 @@ impl LoadedMap {
         })
     }
 
-    fn access_error(&self, action: &'static str, errno: i32) -> KernelError {
+    pub(crate) fn access_error(&self, action: &'static str, errno: i32) -> KernelError {
         let name = &self.name;
         let problem = match errno {
             libc::E2BIG => format!("map `{name}` is full ({} entries) or has no such index", self.max_entries),
@@ -323,7 +387,12 @@ fn create_error(errno: i32, definition: &MapDefinition<'_>) -> KernelError {
         libc::EPERM if running_release().is_some_and(|release| release < Release::new(5, 11)) => {
             let mut error = KernelError::not_permitted(ACTION, NEEDS_BPF);
             if let KernelError::NotPermitted { remarks, .. } = &mut error {
-                remarks.push("the limit on locked memory may be too low: `ulimit -l unlimited`".to_owned());
+                remarks.push(if raised_memory_limit().is_some() {
+                    "the limit on locked memory, to which kernels before 5.11 charge maps, was raised, which did not help"
+                        .to_owned()
+                } else {
+                    "the limit on locked memory may be too low and could not be raised: `ulimit -l unlimited`".to_owned()
+                });
             }
             error
         }

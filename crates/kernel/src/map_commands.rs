@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use crate::errors::KernelError;
 use crate::map::{LoadedMap, MapDefinition};
 use crate::sys::attr::{MapCreate, object_name};
-use crate::sys::bpf;
+use crate::sys::map;
 
 impl LoadedMap {
     /// `BPF_MAP_CREATE`; `inner` is the example of the maps that a map of maps will hold.
@@ -29,7 +29,7 @@ impl LoadedMap {
             inner_map_fd: inner.map_or(0, |inner| inner.as_fd().as_raw_fd().cast_unsigned()),
             ..MapCreate::default()
         };
-        match bpf::map_create(attr) {
+        match map::map_create(attr) {
             Ok(fd) => Self::from_fd(fd).map(Ok),
             Err(errno) => Ok(Err(errno)),
         }
@@ -40,7 +40,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn lookup_into(&self, key: &[u8], value: &mut [u8]) -> Result<(), i32> {
-        bpf::map_lookup(self.as_fd(), self.sizes(), key, value)
+        map::map_lookup(self.as_fd(), self.sizes(), key, value)
     }
 
     /// `BPF_MAP_UPDATE_ELEM` with any flags.
@@ -48,7 +48,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn update_with_flags(&self, key: &[u8], value: &[u8], flags: u64) -> Result<(), i32> {
-        bpf::map_update(self.as_fd(), self.sizes(), key, value, flags)
+        map::map_update(self.as_fd(), self.sizes(), key, value, flags)
     }
 
     /// `BPF_MAP_DELETE_ELEM`
@@ -56,7 +56,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn delete(&self, key: &[u8]) -> Result<(), i32> {
-        bpf::map_delete(self.as_fd(), self.sizes(), key)
+        map::map_delete(self.as_fd(), self.sizes(), key)
     }
 
     /// `BPF_MAP_LOOKUP_AND_DELETE_ELEM`: writes the value to `value`.
@@ -64,7 +64,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn take_into(&self, key: &[u8], value: &mut [u8]) -> Result<(), i32> {
-        bpf::map_lookup_and_delete(self.as_fd(), self.sizes(), key, value)
+        map::map_lookup_and_delete(self.as_fd(), self.sizes(), key, value)
     }
 
     /// `BPF_MAP_GET_NEXT_KEY`: writes the key behind `key`, or the first one, to `next`. `false` at the end.
@@ -72,7 +72,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn next_key_into(&self, key: Option<&[u8]>, next: &mut [u8]) -> Result<bool, i32> {
-        bpf::map_next_key(self.as_fd(), self.sizes(), key, next)
+        map::map_next_key(self.as_fd(), self.sizes(), key, next)
     }
 
     /// `BPF_MAP_UPDATE_BATCH` of pairs that lie one after the other in `keys` and `values`.
@@ -80,7 +80,7 @@ impl LoadedMap {
     /// # Errors
     /// The error number and how many pairs were stored.
     pub fn update_batch(&self, count: u32, keys: &[u8], values: &[u8]) -> Result<(), (i32, u32)> {
-        bpf::map_update_batch(self.as_fd(), self.sizes(), count, keys, values)
+        map::map_update_batch(self.as_fd(), self.sizes(), count, keys, values)
     }
 
     /// `BPF_MAP_FREEZE`: no more changes through `bpf(2)`. [`freeze`](Self::freeze) explains errors.
@@ -88,6 +88,6 @@ impl LoadedMap {
     /// # Errors
     /// The error number.
     pub fn freeze_or_errno(&self) -> Result<(), i32> {
-        bpf::map_freeze(self.as_fd())
+        map::map_freeze(self.as_fd())
     }
 }

@@ -1,26 +1,24 @@
-//! Programs: load with the verifier's reason on failure, ask about them, run them on test packets.
+//! Programs: load with the verifier's reason on failure.
 
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Duration;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use skep_isa::ebpf::{Endian, Insn};
+use skep_isa::ebpf::{self, Callee, Endian, Imm64, Insn, Op};
 use skep_isa::{AttachType, ProgType, Release};
 
 use crate::errors::{KernelError, describe};
-use crate::features::{Capability, running_release};
+use crate::features::{Capability, has_capability, running_release};
 use crate::log::VerifierLog;
-use crate::sys::attr::{ProgLoad, name_text, object_name};
-use crate::sys::bpf;
+use crate::map::LoadedMap;
+use crate::memlock::with_memory;
+use crate::sys::attr::{FuncInfo, LineInfo, ProgLoad, TOKEN_FD, name_text, object_name};
+use crate::sys::info::{self, Object};
+use crate::sys::program::{self, Parts};
 
 /// First size of the buffer for the verifier's log.
 const FIRST_LOG: usize = 256 << 10;
 /// Largest one: the kernel takes up to 1 GiB, but nobody reads that.
 const LARGEST_LOG: usize = 16 << 20;
-/// Most runs of one `BPF_PROG_TEST_RUN`, so that a call cannot last for hours.
-const MOST_RUNS: u32 = 1_000_000;
-/// Room for the packet that a test run gives back: more than helpers make of a page.
-const LONGEST_OUTPUT: usize = 1 << 17;
 
 /// What to load: the arguments of `BPF_PROG_LOAD`.
 #[derive(Debug, Clone, Copy)]
@@ -37,11 +35,89 @@ pub struct ProgramDefinition<'a> {
 
 /// What only some programs need.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct ProgramOptions {
+pub struct ProgramOptions<'a> {
     /// Where it will be attached, for types that the verifier treats differently from place to place.
     pub attach_type: Option<AttachType>,
     /// `BPF_F_*` of loading programs.
     pub flags: u32,
+    /// The types, functions and source lines of the program (Linux 5.0).
+    pub debug: Option<ProgramDebug<'a>>,
+    /// The function, tracepoint or structure of the kernel that it belongs to: a number in the kernel's BTF, or in that of
+    /// [`attach_btf`](Self::attach_btf) or the program [`attach_program`](Self::attach_program). 0 for none.
+    pub attach_btf_id: u32,
+    /// The BTF of the module in which `attach_btf_id` counts (Linux 5.11).
+    pub attach_btf: Option<BorrowedFd<'a>>,
+    /// The program that it replaces or observes (Linux 5.5).
+    pub attach_program: Option<BorrowedFd<'a>>,
+    /// Maps and module BTF that instructions name by their position here (Linux 5.14).
+    pub descriptors: &'a [BorrowedFd<'a>],
+    /// The network device that is to run it, 0 for the processor.
+    pub device: u32,
+    /// A token whose rights count beside those of the process (Linux 6.9).
+    pub token: Option<BorrowedFd<'a>>,
+    /// What the verifier is to log also when it accepts the program: [`LoadedProgram::log`].
+    pub log: LogLevel,
+}
+
+/// What describes a program to the verifier and to tools.
+#[derive(Debug, Clone, Copy)]
+pub struct ProgramDebug<'a> {
+    /// BTF that is loaded: a [`LoadedBtf`](crate::LoadedBtf).
+    pub btf: BorrowedFd<'a>,
+    /// Each function that the code consists of, in the order of the code.
+    pub functions: &'a [FunctionRecord],
+    /// Source lines in the order of the code, one for the start of each function at least; or none.
+    pub lines: &'a [LineRecord],
+}
+
+/// A function begins (`struct bpf_func_info`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FunctionRecord {
+    /// Its first instruction slot.
+    pub at: u32,
+    /// Its type of kind `FUNC`, a number in the program's BTF.
+    pub ty: u32,
+}
+
+/// A source line begins (`struct bpf_line_info`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LineRecord {
+    /// Its first instruction slot.
+    pub at: u32,
+    /// The name of the file, an offset in the strings of the program's BTF.
+    pub file: u32,
+    /// The text, an offset in the strings of the program's BTF.
+    pub text: u32,
+    /// Number from 1, at most 4,194,303; 0 if unknown.
+    pub line: u32,
+    /// Column from 1, at most 1,023; 0 if unknown.
+    pub column: u16,
+}
+
+/// What the verifier writes about a program that it accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    /// Nothing.
+    #[default]
+    None,
+    /// Figures: instructions looked at, states, stack depth, time (Linux 5.2).
+    Statistics,
+    /// The instructions of each path with the state that it came to.
+    Paths,
+    /// The same with the state before each instruction.
+    States,
+}
+
+impl LogLevel {
+    /// `BPF_LOG_LEVEL1`, `LEVEL2` and `STATS` of `linux/bpf_verifier.h`.
+    const fn number(self) -> u32 {
+        match self {
+            Self::None => 0,
+            Self::Statistics => 4,
+            Self::Paths => 1 | 4,
+            Self::States => 2 | 4,
+        }
+    }
 }
 
 /// A program in the kernel. It lives as long as this value, an attachment or another descriptor.
@@ -50,32 +126,7 @@ pub struct LoadedProgram {
     fd: OwnedFd,
     name: String,
     insn_count: usize,
-}
-
-/// Facts about a loaded program.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ProgramInfo {
-    /// The number under which `bpftool prog show id` finds the program.
-    pub id: u32,
-    /// The type, `None` if it is newer than our table.
-    pub prog_type: Option<ProgType>,
-    /// The name that the kernel keeps, at most 15 bytes.
-    pub name: String,
-    /// Digest of the instructions.
-    pub tag: [u8; 8],
-    /// Bytes of the instructions after the verifier rewrote them; 0 without privilege.
-    pub translated_bytes: u32,
-    /// Bytes of machine code; 0 if the program is interpreted.
-    pub machine_bytes: u32,
-}
-
-/// Result of a test run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TestRun {
-    /// What the program returned, the last time.
-    pub result: u32,
-    /// Mean duration of a run.
-    pub duration: Duration,
+    log: VerifierLog,
 }
 
 impl LoadedProgram {
@@ -94,43 +145,87 @@ impl LoadedProgram {
     ///
     /// # Errors
     /// As for [`load`](Self::load).
-    pub fn load_with(definition: &ProgramDefinition<'_>, options: ProgramOptions) -> Result<Self, KernelError> {
+    pub fn load_with(definition: &ProgramDefinition<'_>, options: ProgramOptions<'_>) -> Result<Self, KernelError> {
         let insns: Vec<[u8; 8]> = definition.insns.iter().map(|insn| insn.to_bytes(Endian::NATIVE)).collect();
         let license = CString::new(definition.license).map_err(|_| KernelError::Invalid {
             action: LOAD,
             problem: "the licence contains a NUL character; use for example \"GPL\"".to_owned(),
         })?;
-        let mut attr = ProgLoad {
-            prog_type: definition.prog_type.number(),
-            prog_name: object_name(definition.name),
-            // Kernels before 5.0 compare this for some program types; a value is never harmful.
-            kern_version: 0,
-            prog_flags: options.flags,
-            expected_attach_type: options.attach_type.map_or(0, AttachType::number),
-            ..ProgLoad::default()
-        };
-        let first = bpf::prog_load(attr, &insns, &license, &mut []);
-        let errno = match first {
-            Ok(fd) => return Ok(Self { fd, name: definition.name.to_owned(), insn_count: insns.len() }),
-            Err(errno) => errno,
-        };
-        if let Some(error) = early_error(errno, insns.len()) {
-            return Err(error);
+        let descriptors = used_descriptors(definition.insns, options.descriptors)?;
+        let functions: Vec<FuncInfo> = options.debug.map_or(Vec::new(), |debug| records(debug.functions));
+        let lines: Vec<LineInfo> = options.debug.map_or(Vec::new(), |debug| lines(debug.lines));
+        let fd_array: Vec<i32> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+        let parts =
+            Parts { insns: &insns, license: &license, functions: &functions, lines: &lines, fd_array: &fd_array };
+        let mut attr = arguments(definition, &options);
+        let loaded = |fd, log| Self { fd, name: definition.name.to_owned(), insn_count: insns.len(), log };
+        let mut errno = 0;
+        if options.log == LogLevel::None {
+            errno = match with_memory(|| program::prog_load(&mut attr, parts, &mut [])) {
+                Ok(fd) => return Ok(loaded(fd, VerifierLog::default())),
+                Err(errno) => errno,
+            };
+            if let Some(error) = early_error(errno, definition) {
+                return Err(error);
+            }
+            attr.log_level = LogLevel::Paths.number();
         }
-        attr.log_level = 1;
         let mut log = vec![0; FIRST_LOG];
         loop {
             log.fill(0);
-            match bpf::prog_load(attr, &insns, &license, &mut log) {
+            match with_memory(|| program::prog_load(&mut attr, parts, &mut log)) {
                 // It may pass now if the first attempt met a lack of memory.
-                Ok(fd) => return Ok(Self { fd, name: definition.name.to_owned(), insn_count: insns.len() }),
-                Err(libc::ENOSPC) if log.len() < LARGEST_LOG => log = vec![0; log.len() * 4],
+                Ok(fd) => return Ok(loaded(fd, VerifierLog::new(&log, false))),
+                Err(libc::ENOSPC) if log.len() < LARGEST_LOG => {
+                    // A kernel that tells the length saves attempts.
+                    let wanted = usize::try_from(attr.log_true_size).unwrap_or(LARGEST_LOG).max(log.len() * 4);
+                    log = vec![0; wanted.min(LARGEST_LOG)];
+                }
                 Err(again) => {
-                    let log = VerifierLog::new(&log, again == libc::ENOSPC);
-                    return Err(refusal(definition, errno, log));
+                    let first = if errno == 0 { again } else { errno };
+                    if let Some(error) = early_error(first, definition) {
+                        return Err(error);
+                    }
+                    return Err(refusal(definition, first, VerifierLog::new(&log, again == libc::ENOSPC)));
                 }
             }
         }
+    }
+
+    /// Opens a program by its number; see [`program_ids`](crate::program_ids). Linux 4.13.
+    ///
+    /// # Errors
+    /// [`KernelError::NoSuchId`], [`KernelError::NotPermitted`].
+    pub fn by_id(id: u32) -> Result<Self, KernelError> {
+        crate::ids::open(Object::Program, id, 0).and_then(Self::from_fd)
+    }
+
+    /// Takes over a program that some other part of the program opened.
+    ///
+    /// # Errors
+    /// [`KernelError::System`] if `fd` is not a program or the kernel is older than 4.13.
+    pub fn from_fd(fd: OwnedFd) -> Result<Self, KernelError> {
+        let info = info::prog_info(fd.as_fd())
+            .map_err(|errno| KernelError::system("ask for the properties of a program", errno))?;
+        let insn_count = info.xlated_prog_len as usize / 8;
+        Ok(Self { fd, name: name_text(&info.name), insn_count, log: VerifierLog::default() })
+    }
+
+    /// Keeps a map alive as long as the program, although its code does not refer to the map (`BPF_PROG_BIND_MAP`,
+    /// Linux 5.10).
+    ///
+    /// # Errors
+    /// [`KernelError::System`].
+    pub fn bind_map(&self, map: &LoadedMap) -> Result<(), KernelError> {
+        match crate::sys::map::bind(self.as_fd(), map.as_fd()) {
+            Ok(()) | Err(libc::EEXIST) => Ok(()),
+            Err(errno) => Err(KernelError::system("bind a map to a program", errno)),
+        }
+    }
+
+    /// What the verifier wrote about it, if [`ProgramOptions::log`] asked for it.
+    pub fn log(&self) -> &VerifierLog {
+        &self.log
     }
 
     /// The name that it was loaded with.
@@ -141,73 +236,6 @@ impl LoadedProgram {
     /// Number of instruction slots that it was loaded with.
     pub fn insn_count(&self) -> usize {
         self.insn_count
-    }
-
-    /// Asks the kernel about the program.
-    ///
-    /// # Errors
-    /// [`KernelError::System`] before Linux 4.13.
-    pub fn info(&self) -> Result<ProgramInfo, KernelError> {
-        let info = bpf::prog_info(self.as_fd())
-            .map_err(|errno| KernelError::system("ask for the properties of a program", errno))?;
-        Ok(ProgramInfo {
-            id: info.id,
-            prog_type: ProgType::from_number(info.r#type),
-            name: name_text(&info.name),
-            tag: info.tag,
-            translated_bytes: info.xlated_prog_len,
-            machine_bytes: info.jited_prog_len,
-        })
-    }
-
-    /// Runs the program in the kernel on a packet, `repeat` times (1 to 1,000,000, others are clamped).
-    ///
-    /// `data` begins with an Ethernet header of 14 bytes. For socket filters the kernel takes it off, so offset 0 of
-    /// the program is byte 14 of `data` and `len` is 14 less; [`crate::Verdicts`] hides that. Programs at the
-    /// traffic control hooks and XDP programs see all of `data`. The packet arrives on the loopback device.
-    ///
-    /// # Errors
-    /// [`KernelError::Invalid`] if the packet is too short or too long, [`KernelError::Unsupported`] if programs of
-    /// this type cannot be tested.
-    pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun, KernelError> {
-        self.run_on(data, &mut [], repeat).map(|(run, _)| run)
-    }
-
-    /// As [`test_run`](Self::test_run) once, for programs that change packets: what became of it.
-    ///
-    /// # Errors
-    /// As for [`test_run`](Self::test_run).
-    pub fn test_packet(&self, data: &[u8]) -> Result<(TestRun, Vec<u8>), KernelError> {
-        let mut output = vec![0; LONGEST_OUTPUT];
-        let (run, length) = self.run_on(data, &mut output, 1)?;
-        output.truncate(length);
-        Ok((run, output))
-    }
-
-    fn run_on(&self, data: &[u8], output: &mut [u8], repeat: u32) -> Result<(TestRun, usize), KernelError> {
-        const ACTION: &str = "run a program on a test packet";
-        let repeat = repeat.clamp(1, MOST_RUNS);
-        match bpf::test_run(self.as_fd(), data, output, repeat) {
-            Ok((result, nanos, length)) => {
-                Ok((TestRun { result, duration: Duration::from_nanos(nanos.into()) }, length as usize))
-            }
-            Err(libc::EINVAL) => Err(KernelError::Invalid {
-                action: ACTION,
-                problem: format!(
-                    "the kernel does not accept {} bytes; give an Ethernet header of 14 bytes and a payload, together \
-                     less than a page",
-                    data.len()
-                ),
-            }),
-            // ENOTSUPP has no name in user space.
-            Err(libc::EOPNOTSUPP | 524) => Err(KernelError::Unsupported {
-                what: "test runs of this program type".to_owned(),
-                since: Some(Release::new(4, 12)),
-                running: running_release(),
-            }),
-            Err(libc::EPERM) => Err(KernelError::not_permitted(ACTION, NEEDS)),
-            Err(errno) => Err(KernelError::system(ACTION, errno)),
-        }
     }
 }
 
@@ -220,38 +248,129 @@ impl AsFd for LoadedProgram {
 const LOAD: &str = "load a program";
 const NEEDS: &[Capability] = &[Capability::Bpf, Capability::SysAdmin];
 
+/// The numbers of `BPF_PROG_LOAD`; addresses come later.
+fn arguments(definition: &ProgramDefinition<'_>, options: &ProgramOptions<'_>) -> ProgLoad {
+    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(0, |fd| fd.as_raw_fd().cast_unsigned());
+    ProgLoad {
+        prog_type: definition.prog_type.number(),
+        prog_name: object_name(definition.name),
+        // Kernels before 5.0 compare this for some program types; a value is never harmful.
+        kern_version: 0,
+        prog_flags: options.flags | options.token.map_or(0, |_| TOKEN_FD),
+        prog_ifindex: options.device,
+        expected_attach_type: options.attach_type.map_or(0, AttachType::number),
+        prog_btf_fd: number(options.debug.map(|debug| debug.btf)),
+        attach_btf_id: options.attach_btf_id,
+        // One place for both: there is no program that belongs to a module.
+        attach_prog_fd: number(options.attach_program.or(options.attach_btf)),
+        prog_token_fd: options.token.map_or(0, |token| token.as_raw_fd()),
+        log_level: options.log.number(),
+        ..ProgLoad::default()
+    }
+}
+
+fn records(functions: &[FunctionRecord]) -> Vec<FuncInfo> {
+    functions.iter().map(|function| FuncInfo { insn_off: function.at, type_id: function.ty }).collect()
+}
+
+fn lines(lines: &[LineRecord]) -> Vec<LineInfo> {
+    let place = |line: &LineRecord| line.line.min(0x3f_ffff) << 10 | u32::from(line.column.min(0x3ff));
+    lines
+        .iter()
+        .map(|line| LineInfo {
+            insn_off: line.at,
+            file_name_off: line.file,
+            line_off: line.text,
+            line_col: place(line),
+        })
+        .collect()
+}
+
+/// The list of descriptors, after making sure that no instruction refers to one beyond its end, where the kernel would
+/// look for it. Code that has no structure will be refused and gets none.
+fn used_descriptors<'a>(insns: &[Insn], all: &'a [BorrowedFd<'a>]) -> Result<&'a [BorrowedFd<'a>], KernelError> {
+    let Ok(ops) = ebpf::validate(insns) else { return Ok(&[]) };
+    for (at, op) in ops {
+        let index = match op {
+            Op::LoadImm { value: Imm64::MapIdx(index) | Imm64::MapIdxValue { idx: index, .. }, .. } => index,
+            Op::Call(Callee::Kfunc { module, .. }) if module != 0 => module.into(),
+            _ => continue,
+        };
+        if usize::try_from(index).is_ok_and(|index| index < all.len()) {
+            continue;
+        }
+        let problem = format!("instruction {at} refers to descriptor {index} of the program, which has {}", all.len());
+        return Err(KernelError::Invalid { action: LOAD, problem });
+    }
+    Ok(all)
+}
+
 /// Failures for which the verifier's log says nothing.
-fn early_error(errno: i32, insns: usize) -> Option<KernelError> {
+fn early_error(errno: i32, definition: &ProgramDefinition<'_>) -> Option<KernelError> {
+    let insns = definition.insns.len();
+    let prog_type = definition.prog_type;
     match errno {
         // E2BIG also means that the verifier gave up, about which the log has more.
-        libc::E2BIG if insns > 4096 && !crate::features::has_capability(Capability::Bpf) => {
-            Some(KernelError::Invalid {
-                action: LOAD,
-                problem: format!(
-                    "it has {insns} instructions, and without {} at most 4096 are allowed",
-                    Capability::Bpf
-                ),
-            })
-        }
-        libc::EPERM => Some(KernelError::not_permitted(LOAD, NEEDS)),
-        libc::ENOSYS => Some(KernelError::Unsupported {
-            what: "bpf(2), which needs CONFIG_BPF_SYSCALL".to_owned(),
-            since: Some(Release::new(3, 18)),
-            running: running_release(),
+        libc::E2BIG if insns > UNPRIVILEGED_INSNS && !has_capability(Capability::Bpf) => Some(KernelError::Invalid {
+            action: LOAD,
+            problem: format!(
+                "it has {insns} instructions, and without {} at most {UNPRIVILEGED_INSNS} are allowed",
+                Capability::Bpf
+            ),
         }),
+        libc::E2BIG if insns > MOST_INSNS => Some(KernelError::Invalid {
+            action: LOAD,
+            problem: format!("it has {insns} instructions, and a kernel takes at most {MOST_INSNS}"),
+        }),
+        libc::EPERM => Some(KernelError::not_permitted(LOAD, needs(prog_type))),
+        libc::EINVAL if running_release().is_some_and(|release| release < prog_type.since()) => {
+            Some(KernelError::unsupported(&format!("programs of type {prog_type}"), prog_type.since()))
+        }
+        libc::ENOSYS => Some(KernelError::unsupported("bpf(2), which needs CONFIG_BPF_SYSCALL", Release::new(3, 18))),
         libc::EMFILE | libc::ENFILE | libc::ENOMEM => Some(KernelError::system(LOAD, errno)),
         _ => None,
     }
 }
 
+/// Most instructions of a program without `CAP_BPF` (`BPF_MAXINSNS`).
+const UNPRIVILEGED_INSNS: usize = 4096;
+/// Most instructions of any program (`BPF_COMPLEXITY_LIMIT_INSNS`, Linux 5.2).
+const MOST_INSNS: usize = 1_000_000;
+
+/// The capabilities that loading a program of a type takes beside `CAP_BPF`, the missing one first
+/// (`bpf_prog_load` in `kernel/bpf/syscall.c`).
+fn needs(prog_type: ProgType) -> &'static [Capability] {
+    if !has_capability(Capability::Bpf) && !has_capability(Capability::SysAdmin) {
+        return NEEDS;
+    }
+    match prog_type {
+        ProgType::SocketFilter | ProgType::CgroupSkb => NEEDS,
+        ProgType::Kprobe
+        | ProgType::Tracepoint
+        | ProgType::PerfEvent
+        | ProgType::RawTracepoint
+        | ProgType::RawTracepointWritable
+        | ProgType::Tracing
+        | ProgType::Lsm
+        | ProgType::Ext => &[Capability::Perfmon, Capability::SysAdmin],
+        _ => &[Capability::NetAdmin, Capability::SysAdmin],
+    }
+}
+
 fn refusal(definition: &ProgramDefinition<'_>, errno: i32, log: VerifierLog) -> KernelError {
+    let prog_type = definition.prog_type;
     let reason = match errno {
-        libc::E2BIG => format!("it has {} instructions, which is more than the kernel takes", definition.insns.len()),
-        libc::EINVAL => {
-            "the kernel gave no reason; an instruction, the program type or a flag may be unknown to it".to_owned()
-        }
+        libc::E2BIG => format!(
+            "it has {} instructions or too many paths; the verifier looks at {MOST_INSNS} instructions at most",
+            definition.insns.len()
+        ),
+        libc::EINVAL => format!(
+            "the kernel gave no reason; it may lack programs of type {prog_type} (an option of its configuration), or an \
+             instruction, the place of attachment or a flag is unknown to it"
+        ),
         libc::EACCES => "an access is not allowed".to_owned(),
-        libc::EBADF => "a reference to a map is not a descriptor of a map".to_owned(),
+        libc::EBADF => "a reference to a map or to BTF is not a descriptor of one".to_owned(),
+        libc::ENOENT => "a type, function or device that it refers to does not exist in the running kernel".to_owned(),
         errno => describe(errno),
     };
     KernelError::Rejected { program: definition.name.to_owned(), reason, log }

@@ -3,7 +3,9 @@
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
 mod dns;
+mod features;
 mod filter;
+mod object;
 mod seccomp;
 mod values;
 mod vm;
@@ -14,7 +16,9 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 pub use dns::DnsArgs;
+pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
@@ -24,6 +28,8 @@ pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 #[command(
     name = "skep",
     version,
+    // `skep help` also explains program types, maps, helpers and the like.
+    disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Exit status: 0 success; 1 input, capture or output failed; 2 wrong usage or a faulty filter expression."
 )]
@@ -44,9 +50,15 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Load(LoadArgs),
+    Run(RunArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
+    /// What the running kernel can do, and why something is missing
+    Features(FeaturesArgs),
+    /// Explain a sub-command, program type, map type, helper, kfunc, attach type, link, instruction or limit
+    Help(HelpArgs),
     /// Print a script that completes skep's command lines in a shell
     #[command(after_help = "Bash: source <(skep completions bash)")]
     Completions {

@@ -3,6 +3,7 @@
 mod dns;
 mod dump;
 mod errors;
+mod features;
 mod live;
 mod read;
 mod support;

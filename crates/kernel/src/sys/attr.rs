@@ -2,61 +2,92 @@
 //!
 //! Each command has its own structure. The kernel takes shorter ones than its own for zeros, and longer ones as long
 //! as the excess is zero, so a field that a kernel does not know matters only when it is used. All padding is spelled
-//! out: every byte of a structure is initialised.
+//! out: every byte of a structure is initialised. Those for attaching are declared where they are used.
 
-use std::ffi::c_int;
+use super::layout::{constants, plain};
 
-/// Command numbers, `enum bpf_cmd`.
-pub(crate) mod cmd {
-    use super::c_int;
-    pub(crate) const MAP_CREATE: c_int = 0;
-    pub(crate) const MAP_LOOKUP_ELEM: c_int = 1;
-    pub(crate) const MAP_UPDATE_ELEM: c_int = 2;
-    pub(crate) const MAP_DELETE_ELEM: c_int = 3;
-    pub(crate) const MAP_GET_NEXT_KEY: c_int = 4;
-    pub(crate) const PROG_LOAD: c_int = 5;
-    pub(crate) const PROG_TEST_RUN: c_int = 10;
-    pub(crate) const OBJ_GET_INFO_BY_FD: c_int = 15;
-    pub(crate) const MAP_LOOKUP_AND_DELETE_ELEM: c_int = 21;
-    pub(crate) const MAP_FREEZE: c_int = 22;
-    pub(crate) const MAP_UPDATE_BATCH: c_int = 26;
+constants! {
+    /// Command numbers, `enum bpf_cmd`.
+    mod cmd: std::ffi::c_int = "BPF_" {
+        MAP_CREATE = 0,
+        MAP_LOOKUP_ELEM = 1,
+        MAP_UPDATE_ELEM = 2,
+        MAP_DELETE_ELEM = 3,
+        MAP_GET_NEXT_KEY = 4,
+        PROG_LOAD = 5,
+        OBJ_PIN = 6,
+        OBJ_GET = 7,
+        PROG_ATTACH = 8,
+        PROG_DETACH = 9,
+        PROG_TEST_RUN = 10,
+        PROG_GET_NEXT_ID = 11,
+        MAP_GET_NEXT_ID = 12,
+        PROG_GET_FD_BY_ID = 13,
+        MAP_GET_FD_BY_ID = 14,
+        OBJ_GET_INFO_BY_FD = 15,
+        PROG_QUERY = 16,
+        RAW_TRACEPOINT_OPEN = 17,
+        BTF_LOAD = 18,
+        BTF_GET_FD_BY_ID = 19,
+        TASK_FD_QUERY = 20,
+        MAP_LOOKUP_AND_DELETE_ELEM = 21,
+        MAP_FREEZE = 22,
+        BTF_GET_NEXT_ID = 23,
+        MAP_LOOKUP_BATCH = 24,
+        MAP_LOOKUP_AND_DELETE_BATCH = 25,
+        MAP_UPDATE_BATCH = 26,
+        MAP_DELETE_BATCH = 27,
+        LINK_CREATE = 28,
+        LINK_UPDATE = 29,
+        LINK_GET_FD_BY_ID = 30,
+        LINK_GET_NEXT_ID = 31,
+        ENABLE_STATS = 32,
+        ITER_CREATE = 33,
+        LINK_DETACH = 34,
+        PROG_BIND_MAP = 35,
+        TOKEN_CREATE = 36,
+    }
 }
+
+constants! {
+    /// Flags of the commands, from several anonymous enumerations.
+    mod flag: u64 = "BPF_" {
+        /// Updates: create or replace.
+        ANY = 0,
+        /// Updates: only create.
+        NOEXIST = 1,
+        /// Updates: only replace.
+        EXIST = 2,
+        /// Lookups and updates: hold the value's spin lock.
+        F_LOCK = 4,
+        /// Maps: count the memory node.
+        F_NUMA_NODE = 4,
+        /// Maps: may be mapped into memory.
+        F_MMAPABLE = 1024,
+        /// Maps: a token is given.
+        F_TOKEN_FD = 65536,
+        /// Maps: the types of the value are those of a module's BTF.
+        F_VTYPE_BTF_OBJ_FD = 32768,
+        /// Opening: this process only reads.
+        F_RDONLY = 8,
+        /// Opening: this process only writes.
+        F_WRONLY = 16,
+    }
+}
+
+/// Test runs on the processor that is given (`BPF_F_TEST_RUN_ON_CPU`, Linux 5.10).
+pub(crate) const TEST_RUN_ON_CPU: u32 = 1 << 0;
+/// Test runs of XDP programs whose frames really go where the program sends them (`BPF_F_TEST_XDP_LIVE_FRAMES`, 5.18).
+pub(crate) const TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
+/// Programs: a token is given (`BPF_F_TOKEN_FD`, 6.9).
+pub(crate) const TOKEN_FD: u32 = 1 << 16;
 
 /// Longest name of a map or program with its terminating NUL (`BPF_OBJ_NAME_LEN`).
 pub(crate) const NAME_LEN: usize = 16;
 
-/// Marks structures of plain integers without hidden padding: any bit pattern is a value, every byte is initialised.
-///
-/// # Safety
-/// `repr(C)`, all fields integers or arrays of them, and the sizes of the fields add up to the size of the structure.
-pub(crate) unsafe trait Plain: Copy + Default {}
-
-/// Declares a `repr(C)` structure of integers and refuses to compile if there is padding between its fields.
-macro_rules! plain {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $type:ty,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, Default)]
-        #[repr(C)]
-        pub(crate) struct $name { $(pub(crate) $field: $type,)* }
-
-        const _: () = assert!(size_of::<$name>() == 0 $(+ size_of::<$type>())*, "padding must be a field");
-
-        // SAFETY: `repr(C)`, the fields are integers, and the assertion above excludes hidden padding.
-        unsafe impl Plain for $name {}
-
-        #[cfg(test)]
-        impl $name {
-            /// Name, offset and size of every field.
-            pub(crate) fn fields() -> Vec<(&'static str, usize, usize)> {
-                vec![$((stringify!($field), std::mem::offset_of!($name, $field), size_of::<$type>()),)*]
-            }
-        }
-    };
-}
-
 plain! {
     /// `BPF_MAP_CREATE`
-    struct MapCreate {
+    struct MapCreate = "bpf_attr" {
         map_type: u32,
         key_size: u32,
         value_size: u32,
@@ -71,23 +102,21 @@ plain! {
         btf_value_type_id: u32,
         btf_vmlinux_value_type_id: u32,
         map_extra: u64,
+        value_type_btf_obj_fd: i32,
+        map_token_fd: i32,
     }
-}
 
-plain! {
-    /// `BPF_MAP_*_ELEM` and `BPF_MAP_GET_NEXT_KEY`, for which `value` is where the next key goes.
-    struct MapElem {
+    /// `BPF_MAP_*_ELEM`; `value` is also where `BPF_MAP_GET_NEXT_KEY` puts the key.
+    struct MapElem = "bpf_attr" {
         map_fd: u32,
         pad: u32,
         key: u64,
         value: u64,
         flags: u64,
     }
-}
 
-plain! {
     /// `BPF_MAP_*_BATCH`
-    struct MapBatch {
+    struct MapBatch = "bpf_attr.batch" {
         in_batch: u64,
         out_batch: u64,
         keys: u64,
@@ -97,11 +126,9 @@ plain! {
         elem_flags: u64,
         flags: u64,
     }
-}
 
-plain! {
-    /// `BPF_PROG_LOAD`, as far as this crate uses it.
-    struct ProgLoad {
+    /// `BPF_PROG_LOAD`
+    struct ProgLoad = "bpf_attr" {
         prog_type: u32,
         insn_cnt: u32,
         insns: u64,
@@ -114,12 +141,35 @@ plain! {
         prog_name: [u8; NAME_LEN],
         prog_ifindex: u32,
         expected_attach_type: u32,
+        prog_btf_fd: u32,
+        func_info_rec_size: u32,
+        func_info: u64,
+        func_info_cnt: u32,
+        line_info_rec_size: u32,
+        line_info: u64,
+        line_info_cnt: u32,
+        attach_btf_id: u32,
+        attach_prog_fd: u32,
+        core_relo_cnt: u32,
+        fd_array: u64,
+        core_relos: u64,
+        core_relo_rec_size: u32,
+        log_true_size: u32,
+        prog_token_fd: i32,
+        fd_array_cnt: u32,
     }
-}
 
-plain! {
+    /// `BPF_OBJ_PIN` and `BPF_OBJ_GET`
+    struct Path = "bpf_attr" {
+        pathname: u64,
+        bpf_fd: u32,
+        file_flags: u32,
+        path_fd: i32,
+        pad: u32,
+    }
+
     /// `BPF_PROG_TEST_RUN`
-    struct TestRun {
+    struct TestRun = "bpf_attr.test" {
         prog_fd: u32,
         retval: u32,
         data_size_in: u32,
@@ -132,46 +182,82 @@ plain! {
         ctx_size_out: u32,
         ctx_in: u64,
         ctx_out: u64,
+        flags: u32,
+        cpu: u32,
+        batch_size: u32,
+        pad: u32,
     }
-}
 
-plain! {
+    /// `BPF_*_GET_NEXT_ID` and `BPF_*_GET_FD_BY_ID`
+    struct Id = "bpf_attr" {
+        start_id: u32,
+        next_id: u32,
+        open_flags: u32,
+        fd_by_id_token_fd: i32,
+    }
+
     /// `BPF_OBJ_GET_INFO_BY_FD`
-    struct ObjInfo {
+    struct ObjInfo = "bpf_attr.info" {
         bpf_fd: u32,
         info_len: u32,
         info: u64,
     }
-}
 
-plain! {
-    /// The beginning of `struct bpf_prog_info`.
-    struct ProgInfo {
-        r#type: u32,
-        id: u32,
-        tag: [u8; 8],
-        jited_prog_len: u32,
-        xlated_prog_len: u32,
-        jited_prog_insns: u64,
-        xlated_prog_insns: u64,
-        load_time: u64,
-        created_by_uid: u32,
-        nr_map_ids: u32,
-        map_ids: u64,
-        name: [u8; NAME_LEN],
+    /// `BPF_BTF_LOAD`
+    struct BtfLoad = "bpf_attr" {
+        btf: u64,
+        btf_log_buf: u64,
+        btf_size: u32,
+        btf_log_size: u32,
+        btf_log_level: u32,
+        btf_log_true_size: u32,
+        btf_flags: u32,
+        btf_token_fd: i32,
     }
-}
 
-plain! {
-    /// The beginning of `struct bpf_map_info`.
-    struct MapInfo {
+    /// `BPF_TASK_FD_QUERY`
+    struct TaskFdQuery = "bpf_attr.task_fd_query" {
+        pid: u32,
+        fd: u32,
+        flags: u32,
+        buf_len: u32,
+        buf: u64,
+        prog_id: u32,
+        fd_type: u32,
+        probe_offset: u64,
+        probe_addr: u64,
+    }
+
+    /// `BPF_ENABLE_STATS`
+    struct EnableStats = "bpf_attr.enable_stats" {
         r#type: u32,
-        id: u32,
-        key_size: u32,
-        value_size: u32,
-        max_entries: u32,
-        map_flags: u32,
-        name: [u8; NAME_LEN],
+    }
+
+    /// `BPF_PROG_BIND_MAP`
+    struct BindMap = "bpf_attr.prog_bind_map" {
+        prog_fd: u32,
+        map_fd: u32,
+        flags: u32,
+    }
+
+    /// `BPF_TOKEN_CREATE`
+    struct TokenCreate = "bpf_attr.token_create" {
+        flags: u32,
+        bpffs_fd: u32,
+    }
+
+    /// `struct bpf_func_info`: the type of the function that begins at an instruction.
+    struct FuncInfo = "bpf_func_info" {
+        insn_off: u32,
+        type_id: u32,
+    }
+
+    /// `struct bpf_line_info`: the source line from an instruction on; `line_col` is line << 10 | column.
+    struct LineInfo = "bpf_line_info" {
+        insn_off: u32,
+        file_name_off: u32,
+        line_off: u32,
+        line_col: u32,
     }
 }
 
@@ -193,78 +279,6 @@ pub(crate) fn name_text(name: &[u8; NAME_LEN]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fmt::Write as _;
-    use std::process::Command;
-
-    /// Field of ours, expression that names the same field in C.
-    type Field = (String, usize, usize);
-
-    /// All fields as `(C designator, offset in union bpf_attr or the named structure, size)`.
-    fn all_fields() -> Vec<Field> {
-        let mut all = Vec::new();
-        let mut add = |container: &str, prefix: &str, base: usize, fields: Vec<(&'static str, usize, usize)>| {
-            for (name, offset, size) in fields {
-                let name = name.trim_start_matches("r#");
-                if name != "pad" {
-                    all.push((format!("{container}, {prefix}{name}"), base + offset, size));
-                }
-            }
-        };
-        add("union bpf_attr", "", 0, MapCreate::fields());
-        add("union bpf_attr", "", 0, MapElem::fields());
-        add("union bpf_attr", "batch.", 0, MapBatch::fields());
-        add("union bpf_attr", "", 0, ProgLoad::fields());
-        add("union bpf_attr", "test.", 0, TestRun::fields());
-        add("union bpf_attr", "info.", 0, ObjInfo::fields());
-        add("struct bpf_prog_info", "", 0, ProgInfo::fields());
-        add("struct bpf_map_info", "", 0, MapInfo::fields());
-        all
-    }
-
-    /// Asks the C compiler about the installed kernel headers: every offset, size and command number.
-    #[test]
-    fn layouts_are_those_of_the_kernel_headers() {
-        let dir = std::env::temp_dir().join(format!("skep-layout-{}", std::process::id()));
-        std::fs::create_dir_all(&dir).unwrap();
-        let mut source = String::from("#include <stddef.h>\n#include <linux/bpf.h>\n");
-        for (designator, offset, size) in all_fields() {
-            let (container, field) = designator.split_once(", ").unwrap();
-            writeln!(source, "_Static_assert(offsetof({designator}) == {offset}, \"{designator}\");").unwrap();
-            let of = format!("sizeof((({container} *)0)->{field})");
-            writeln!(source, "_Static_assert({of} == {size}, \"{designator} size\");").unwrap();
-        }
-        let commands = [
-            ("BPF_MAP_CREATE", cmd::MAP_CREATE),
-            ("BPF_MAP_LOOKUP_ELEM", cmd::MAP_LOOKUP_ELEM),
-            ("BPF_MAP_UPDATE_ELEM", cmd::MAP_UPDATE_ELEM),
-            ("BPF_MAP_DELETE_ELEM", cmd::MAP_DELETE_ELEM),
-            ("BPF_MAP_GET_NEXT_KEY", cmd::MAP_GET_NEXT_KEY),
-            ("BPF_PROG_LOAD", cmd::PROG_LOAD),
-            ("BPF_PROG_TEST_RUN", cmd::PROG_TEST_RUN),
-            ("BPF_OBJ_GET_INFO_BY_FD", cmd::OBJ_GET_INFO_BY_FD),
-            ("BPF_MAP_LOOKUP_AND_DELETE_ELEM", cmd::MAP_LOOKUP_AND_DELETE_ELEM),
-            ("BPF_MAP_FREEZE", cmd::MAP_FREEZE),
-            ("BPF_MAP_UPDATE_BATCH", cmd::MAP_UPDATE_BATCH),
-        ];
-        for (name, number) in commands {
-            writeln!(source, "_Static_assert({name} == {number}, \"{name}\");").unwrap();
-        }
-        let file = dir.join("layout.c");
-        std::fs::write(&file, source).unwrap();
-        let output = Command::new("cc").arg("-fsyntax-only").arg(&file).output();
-        std::fs::remove_dir_all(&dir).unwrap();
-        match output {
-            Ok(output) => {
-                let text = String::from_utf8_lossy(&output.stderr).into_owned();
-                if text.contains("linux/bpf.h: No such file") {
-                    crate::skip("linux/bpf.h is not installed (Debian: linux-libc-dev)");
-                } else {
-                    assert!(output.status.success(), "{text}");
-                }
-            }
-            Err(error) => crate::skip(&format!("no C compiler: {error}")),
-        }
-    }
 
     #[test]
     fn names_are_cut_and_cleaned() {

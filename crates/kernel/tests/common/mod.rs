@@ -18,3 +18,22 @@ pub fn can_load() -> bool {
     }
     can
 }
+
+/// Compiles a source of `tests/c` with clang and reads the object; `None` with a note if there is no clang.
+#[track_caller]
+#[allow(dead_code)]
+pub fn compile(name: &str, options: &[&str]) -> Option<skep_object::Object> {
+    use std::process::Command;
+    if Command::new("clang").arg("--version").output().is_err() {
+        skip("clang is not installed");
+        return None;
+    }
+    let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/c").join(name);
+    let directory = tempfile::tempdir().unwrap();
+    let object = directory.path().join("out.o");
+    let mut command = Command::new("clang");
+    command.args(["-O2", "-g", "-target", "bpf", "-fno-common", "-Wno-everything", "-c", "-o"]).arg(&object);
+    let output = command.args(options).arg(source).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Some(skep_object::Object::from_elf(&std::fs::read(object).unwrap()).unwrap())
+}

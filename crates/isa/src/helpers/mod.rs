@@ -1,0 +1,99 @@
+//! Helpers: the numbered functions of the kernel that programs call.
+//!
+//! The table is closed: since Linux 6.2 the kernel adds functions as kfuncs, by name and BTF id.
+
+use crate::{ProgSet, ProgType, Release};
+
+mod signature;
+mod table;
+
+pub use signature::{Access, Arg, Ret, Signature};
+
+/// One helper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Helper {
+    /// Number in the call instruction (`enum bpf_func_id`), from 1.
+    pub id: u32,
+    /// Name without the `bpf_` prefix.
+    pub name: &'static str,
+    /// First release that has it for some program type.
+    pub since: Release,
+    /// Whether, in most program types that have it, only programs with a licence compatible with the GPL may call it.
+    pub gpl_only: bool,
+    /// Whether only programs that may sleep can call it.
+    pub may_sleep: bool,
+    /// The program types that may call it at one of their attach types, with all capabilities, in Linux 6.18.
+    pub programs: ProgSet,
+    /// Its prototype in C (`linux/bpf.h`).
+    pub prototype: &'static str,
+    /// What it takes and gives; more than one if that differs between program types.
+    pub signatures: &'static [Signature],
+    /// What it does, in a sentence or two.
+    pub about: &'static str,
+}
+
+impl Helper {
+    /// How programs of this type call it, `None` if they cannot.
+    pub fn signature(&self, prog_type: ProgType) -> Option<&'static Signature> {
+        self.signatures.iter().find(|signature| signature.programs.contains(prog_type))
+    }
+}
+
+/// Every helper in the order of the numbers.
+pub static HELPERS: &[Helper; 211] = &table::HELPERS;
+
+/// The helper with this number.
+pub fn by_id(id: u32) -> Option<&'static Helper> {
+    let index = usize::try_from(id.checked_sub(1)?).ok()?;
+    HELPERS.get(index)
+}
+
+/// The helper with this name, with or without `bpf_`.
+pub fn by_name(name: &str) -> Option<&'static Helper> {
+    let name = name.strip_prefix("bpf_").unwrap_or(name);
+    HELPERS.iter().find(|helper| helper.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_indexed_by_number() {
+        for helper in HELPERS {
+            assert_eq!(by_id(helper.id), Some(helper));
+            assert_eq!(by_name(helper.name), Some(helper));
+            assert_eq!(by_name(&format!("bpf_{}", helper.name)), Some(helper));
+        }
+        assert_eq!(by_id(0), None);
+        assert_eq!(by_id(212), None);
+        assert_eq!(by_name("unspec"), None);
+        assert!(HELPERS.is_sorted_by_key(|helper| helper.since));
+    }
+    #[test]
+    fn rows_agree_with_themselves() {
+        for helper in HELPERS {
+            let start = helper.prototype.find(&format!("bpf_{}(", helper.name));
+            assert!(start.is_some(), "{}", helper.prototype);
+            assert!(helper.about.ends_with('.') && helper.about.len() > 15, "{}", helper.name);
+            let mut covered = ProgSet::NONE;
+            for signature in helper.signatures {
+                assert!(signature.args.len() <= 5 && !signature.programs.is_empty(), "{}", helper.name);
+                assert!(signature.programs.iter().all(|prog| !covered.contains(prog)), "{}", helper.name);
+                covered = covered.union(signature.programs);
+                // A size follows the memory that it is the size of.
+                for (index, arg) in signature.args.iter().enumerate() {
+                    let sized = matches!(arg, Arg::Size | Arg::SizeOrZero);
+                    let memory =
+                        index > 0 && matches!(signature.args[index - 1], Arg::Memory(_) | Arg::MemoryOrNull(_));
+                    assert!(!sized || memory, "{}", helper.name);
+                }
+            }
+            assert_eq!(covered, helper.programs, "{}", helper.name);
+        }
+        let assign = by_name("sk_assign").unwrap();
+        assert_eq!(assign.signature(ProgType::SkLookup).unwrap().args[1], Arg::SocketOrNull);
+        assert_eq!(assign.signature(ProgType::SchedCls).unwrap().args[1], Arg::TypedSock);
+        assert_eq!(assign.signature(ProgType::Xdp), None);
+    }
+}
