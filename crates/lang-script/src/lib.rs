@@ -5,4 +5,18 @@
 //! `skep-trace`. Nothing here asks the running machine anything, except through traits that the caller fills.
 
 pub mod ast;
+pub mod consts;
+pub mod ctypes;
+pub mod desugar;
+pub mod format;
+pub mod fuzz;
+pub mod lex;
+pub mod parse;
 pub mod plan;
+pub mod providers;
+pub mod visit;
+pub mod words;
+
+pub use desugar::{Desugared, Options, desugar};
+pub use format::{format, format_text};
+pub use parse::{parse, parse_expr, parse_type};
