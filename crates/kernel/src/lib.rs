@@ -30,6 +30,7 @@ mod errors;
 mod features;
 mod holders;
 mod ids;
+pub mod inventory;
 mod kernel_btf;
 mod link_info;
 mod load;
