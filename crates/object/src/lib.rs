@@ -46,7 +46,7 @@ mod resolve;
 mod write;
 
 pub use attach::{AttachError, AttachPoint, Side, near_section};
-pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
+pub use elf::{ElfError, ElfProblem, SectionKind, elf_section, section_kind};
 pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
 pub use link::{LinkError, LinkProblem, link_elf};
 pub use listing::{Item, Names, ObjectNames, listing};

@@ -9,6 +9,8 @@ mod plugin;
 mod report;
 mod run;
 
+pub use load::{load_file, unreadable};
+
 use crate::args::VmCommand;
 use crate::failure::Failure;
 

@@ -71,6 +71,12 @@ impl MapTypesOf {
         self.value_type().is_some_and(|(btf, id)| matches!(btf.kind(id), Ok(Kind::Datasec { .. })))
     }
 
+    /// The name of that section: `.data`, `.rodata`.
+    pub fn section_name(&self) -> Option<&str> {
+        let (btf, id) = self.value_type()?;
+        btf.name(id).ok().filter(|_| self.is_section())
+    }
+
     fn key_type(&self) -> Option<(&Btf, TypeId)> {
         (self.key != 0).then_some(())?;
         Some((self.btf.as_deref()?, TypeId(self.key)))

@@ -15,4 +15,5 @@ pub(crate) mod perf_ring;
 pub(crate) mod program;
 pub(crate) mod ptrace;
 pub(crate) mod socket;
+pub(crate) mod terminal;
 pub(crate) mod wait;
