@@ -88,10 +88,15 @@ fn octets(slot: &Insn) -> String {
 
 fn text(items: &[Item], opcodes: bool) -> String {
     let mut text = String::new();
+    let mut last = None;
     for item in items {
         match item {
-            Item::Function { name, .. } => text.push_str(&format!("{name}:\n")),
-            Item::Source(line) if line.text.trim().is_empty() => {}
+            Item::Function { name, .. } => {
+                last = None;
+                text.push_str(&format!("{name}:\n"));
+            }
+            // Compilers note every change of the column.
+            Item::Source(line) if line.text.trim().is_empty() || last.replace((&line.file, line.line)) == Some((&line.file, line.line)) => {}
             Item::Source(line) => text.push_str(&format!("; {}\n", source(line))),
             Item::Label { name, .. } => text.push_str(&format!("{name}:\n")),
             Item::Insn { at, slots, text: insn } => {

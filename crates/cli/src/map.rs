@@ -79,7 +79,7 @@ impl Opened {
     /// An entry as text.
     fn entry_text(&self, key: &[u8], value: &Stored) -> String {
         let key = match self.types.key(key) {
-            _ if key.is_empty() => String::new(),
+            _ if key.is_empty() || self.types.is_section() => String::new(),
             Some(value) => format!("{value}: "),
             None => format!("{}: ", plain(key)),
         };

@@ -27,6 +27,12 @@ pub trait Names {
             _ => None,
         }
     }
+
+    /// The text of a slot that no program can be loaded with: kernels write such into programs that they have translated.
+    fn internal(&self, insn: Insn) -> Option<String> {
+        let _ = insn;
+        None
+    }
 }
 
 /// `bpf_map_lookup_elem`
@@ -141,7 +147,10 @@ pub fn listing(program: &Program, names: &dyn Names) -> Vec<Item> {
         let slots: Vec<Insn> = program.insns[at.index()..].iter().take(count).copied().collect();
         let text = match op {
             Some(op) => text(*at, op, program, names, &labels),
-            None => "(not an instruction that programs can have)".to_owned(),
+            None => {
+                let internal = slots.first().and_then(|slot| names.internal(*slot));
+                internal.unwrap_or_else(|| "(not an instruction that programs can have)".to_owned())
+            }
         };
         items.push(Item::Insn { at: *at, slots, text });
     }

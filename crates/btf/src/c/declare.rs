@@ -57,11 +57,11 @@ impl<'a> CPrinter<'a> {
             let hole = Hole { from: end, to: 8 * u64::from(composite.size), align, in_bitfield: false };
             self.put_padding(&hole, level + 1)?;
         }
-        if self.places {
+        if self.places && level == 0 {
             self.line(level + 1)?;
             self.put(["/* size: ", &composite.size.to_string(), " */"])?;
         }
-        if self.places || composite.members().len() > 0 || composite.size > 0 {
+        if self.places && level == 0 || composite.members().len() > 0 || composite.size > 0 {
             self.line(level)?;
         }
         self.put(["}", if packed { " __attribute__((packed))" } else { "" }])

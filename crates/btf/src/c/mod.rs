@@ -115,7 +115,7 @@ impl<'a> CPrinter<'a> {
     }
 
     /// Prints a comment behind every member: where it is, in bytes from the start of the outermost declaration (bit fields with
-    /// the bit, after a colon), and behind every structure and union its size.
+    /// the bit, after a colon), and its size at the end of the declaration.
     #[must_use]
     pub fn with_places(self) -> Self {
         Self { places: true, ..self }

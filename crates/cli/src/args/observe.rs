@@ -100,7 +100,7 @@ pub enum MapCommand {
         /// The map: number, name or path
         map: String,
         /// The key; none for maps without keys
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         key: Option<String>,
         /// What `bpftool -j map lookup` prints
         #[arg(long)]
@@ -112,7 +112,7 @@ pub enum MapCommand {
         /// The map: number, name or path
         map: String,
         /// Key and value
-        #[arg(num_args = 1..=2, required = true, allow_hyphen_values = true, value_names = ["KEY", "VALUE"])]
+        #[arg(num_args = 1..=2, required = true, allow_negative_numbers = true, value_names = ["KEY", "VALUE"])]
         entry: Vec<String>,
         /// Only if there is no entry with this key
         #[arg(long, conflicts_with = "replace")]
@@ -130,7 +130,7 @@ pub enum MapCommand {
         /// The map: number, name or path
         map: String,
         /// The key
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_negative_numbers = true)]
         key: String,
     },
     /// Print what is known about the map itself

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use skep_btf::{Btf, NameOff, TypeId};
 use skep_isa::ProgType;
-use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx};
+use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx, Notation, line as line_of};
 use skep_object::{Function, Line, Names, Program};
 
 use super::places::Symbols;
@@ -155,6 +155,33 @@ fn machine(dump: &ProgramDump, btf: Option<&Btf>, functions: &[Function]) -> Vec
     found
 }
 
+/// Instructions that only the kernel writes (`include/linux/filter.h`): memory accesses that may fault, addresses of
+/// per-CPU data, barriers against speculation.
+fn internal(insn: Insn) -> Option<String> {
+    const MOVE: u8 = 0xbf;
+    const NOSPEC: u8 = 0xc2;
+    /// The bits of the mode, and the modes by what they are otherwise.
+    const MODE: u8 = 0xe0;
+    const MODES: [(u8, u8, u8, &str); 6] = [
+        // Class, the kernel's mode, the mode that it replaces, remark.
+        (1, 0x20, 0x60, "may fault"),
+        (1, 0x40, 0x80, "may fault"),
+        (1, 0xa0, 0x60, "arena"),
+        (2, 0xa0, 0x60, "arena"),
+        (3, 0xa0, 0x60, "arena"),
+        (3, 0xe0, 0xc0, "arena"),
+    ];
+    match insn {
+        Insn { code: MOVE, off: -1, dst, src, .. } => Some(format!("r{dst} = &(void __percpu *)(r{src})")),
+        Insn { code: NOSPEC, .. } => Some("nospec".to_owned()),
+        _ => {
+            let row = MODES.iter().find(|(class, mode, ..)| insn.code & 7 == *class && insn.code & MODE == *mode)?;
+            let plain = Insn { code: insn.code & !MODE | row.2, ..insn };
+            Some(format!("{}  // {}", line_of(&plain.decode(None).ok()?, Notation::Plain), row.3))
+        }
+    }
+}
+
 impl KernelCode {
     /// A map as listings name it.
     fn map(&self, id: i32) -> String {
@@ -179,5 +206,30 @@ impl Names for KernelCode {
             _ => self.callees.get(&at).cloned(),
         }
     }
+
+    fn internal(&self, insn: Insn) -> Option<String> {
+        internal(insn)
+    }
 }
 
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn instructions_of_the_kernel() {
+        let insn = |code, dst, src, off| Insn { code, dst, src, off, imm: 0 };
+        assert_eq!(internal(insn(0xbf, 1, 2, -1)).unwrap(), "r1 = &(void __percpu *)(r2)");
+        assert_eq!(internal(insn(0x39, 1, 2, 8)).unwrap(), "r1 = *(u64 *)(r2 +8)  // may fault");
+        assert_eq!(internal(insn(0xc2, 0, 0, 0)).unwrap(), "nospec");
+        assert_eq!(internal(insn(0xff, 0, 0, 0)), None);
+    }
+
+    #[test]
+    fn calls_are_put_right() {
+        let call = Insn { code: CALL, dst: 0, src: PSEUDO_CALL, off: 7, imm: 1 };
+        assert_eq!(own_call(call, true), Insn { off: 0, imm: 7, ..call });
+        assert_eq!(own_call(call, false), call);
+    }
+}
