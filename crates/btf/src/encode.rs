@@ -125,14 +125,7 @@ impl Encoder<'_> {
         }
     }
 
-    fn array(
-        &mut self,
-        element: TypeId,
-        len: u32,
-        at: u64,
-        given: &Notation,
-        depth: usize,
-    ) -> Result<(), EncodeError> {
+    fn array(&mut self, element: TypeId, len: u32, at: u64, given: &Notation, depth: usize) -> Result<(), EncodeError> {
         let size = u64::from(self.btf.size_of(element)?);
         match given {
             Notation::Text(text) if size == 1 => {

@@ -178,7 +178,11 @@ impl Reader<'_> {
         }
         let (negative, digits) = word.strip_prefix('-').map_or((false, word.as_str()), |rest| (true, rest));
         if !digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-            return if negative { Err(EncodeError::new(format!("`{word}` is no number"))) } else { Ok(Notation::Word(word)) };
+            return if negative {
+                Err(EncodeError::new(format!("`{word}` is no number")))
+            } else {
+                Ok(Notation::Word(word))
+            };
         }
         let magnitude = match digits.strip_prefix("0x").or_else(|| digits.strip_prefix("0X")) {
             Some(hex) => u128::from_str_radix(hex, 16),

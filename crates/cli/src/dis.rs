@@ -96,7 +96,9 @@ fn text(items: &[Item], opcodes: bool) -> String {
                 text.push_str(&format!("{name}:\n"));
             }
             // Compilers note every change of the column.
-            Item::Source(line) if line.text.trim().is_empty() || last.replace((&line.file, line.line)) == Some((&line.file, line.line)) => {}
+            Item::Source(line)
+                if line.text.trim().is_empty()
+                    || last.replace((&line.file, line.line)) == Some((&line.file, line.line)) => {}
             Item::Source(line) => text.push_str(&format!("; {}\n", source(line))),
             Item::Label { name, .. } => text.push_str(&format!("{name}:\n")),
             Item::Insn { at, slots, text: insn } => {

@@ -55,10 +55,7 @@ impl Opened {
             || matches!(
                 self.info.map_type,
                 Some(
-                    MapType::PercpuArray
-                        | MapType::PercpuHash
-                        | MapType::LruPercpuHash
-                        | MapType::PercpuCgroupStorage
+                    MapType::PercpuArray | MapType::PercpuHash | MapType::LruPercpuHash | MapType::PercpuCgroupStorage
                 )
             )
     }

@@ -63,9 +63,8 @@ impl ObjectNames<'_> {
             Purpose::Variables(variables) => variables.as_slice(),
             _ => &[],
         };
-        let inside = |variable: &&Variable| {
-            offset.checked_sub(variable.offset).is_some_and(|from| from < variable.size.max(1))
-        };
+        let inside =
+            |variable: &&Variable| offset.checked_sub(variable.offset).is_some_and(|from| from < variable.size.max(1));
         Some(match variables.iter().find(inside) {
             Some(variable) if variable.offset == offset => variable.name.clone(),
             Some(variable) => format!("{}+{}", variable.name, offset - variable.offset),
@@ -181,13 +180,7 @@ fn labels(ops: &[(InsnIdx, Option<Op>)], end: usize) -> BTreeMap<InsnIdx, String
 }
 
 /// The text of an instruction with names in place of numbers.
-fn text(
-    at: InsnIdx,
-    op: &Op,
-    program: &Program,
-    names: &dyn Names,
-    labels: &BTreeMap<InsnIdx, String>,
-) -> String {
+fn text(at: InsnIdx, op: &Op, program: &Program, names: &dyn Names, labels: &BTreeMap<InsnIdx, String>) -> String {
     let plain = line(op, Notation::Plain);
     if let Some(label) = op.jump_distance().and_then(|distance| labels.get(&at.target(distance)?)) {
         let words = plain.rsplit_once(' ').map_or(plain.as_str(), |(words, _)| words);

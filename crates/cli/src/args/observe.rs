@@ -166,9 +166,11 @@ pub struct LinksArgs {
 #[derive(Debug, Clone, Subcommand)]
 pub enum LinkCommand {
     /// Take the program away from its place now, whoever holds the link
-    #[command(after_help = "Works for XDP, tcx, netkit, control groups, network namespaces, struct_ops and socket maps. \
+    #[command(
+        after_help = "Works for XDP, tcx, netkit, control groups, network namespaces, struct_ops and socket maps. \
                             Links of tracing programs, perf events and netfilter end when everybody has closed and unpinned \
-                            them; `skep links` says who holds them.")]
+                            them; `skep links` says who holds them."
+    )]
     Detach {
         /// The link: number or path of a pin
         link: String,

@@ -281,7 +281,10 @@ fn statistics_count_what_runs() {
     // The processes of this test make the scheduler switch.
     let rows = json(&skep(["ps", "--stats", "--json", "--id", &id]).ok().out);
     assert!(rows[0]["run_count"].as_u64().unwrap() > 0, "{rows}");
-    assert!(rows[0]["runs_per_second"].as_f64().unwrap() > 0.0 && rows[0]["average_ns"].as_u64().unwrap() > 0, "{rows}");
+    assert!(
+        rows[0]["runs_per_second"].as_f64().unwrap() > 0.0 && rows[0]["average_ns"].as_u64().unwrap() > 0,
+        "{rows}"
+    );
     let top = skep(["ps", "--top", "--rounds", "2", "--name", "obs_raw"]).ok().out;
     assert_eq!(top.matches("RUNS/S").count(), 2, "{top}");
     assert!(top.contains("1 programs") || top.contains("programs, "), "{top}");

@@ -212,7 +212,6 @@ impl Names for KernelCode {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

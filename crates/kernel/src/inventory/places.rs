@@ -1,5 +1,8 @@
 //! Links and probes in words.
 
+use std::fs;
+use std::path::PathBuf;
+
 use super::attachments::Where;
 use super::cgroups::Cgroups;
 use super::namespaces::Networks;
@@ -21,7 +24,7 @@ const STRUCT_OPS: &str = "bpf_struct_ops_";
 
 // TABLE
 /// `PERF_TYPE_*` (`linux/perf_event.h`) and the names of `config` for those that have some.
-const EVENTS: [(&str, &[&str]); 6] = [
+const EVENTS: [(&str, &[&str]); 8] = [
     (
         "hardware",
         &[
@@ -58,6 +61,9 @@ const EVENTS: [(&str, &[&str]); 6] = [
     ("hardware cache", &[]),
     ("raw", &[]),
     ("breakpoint", &[]),
+    // The first two numbers that the kernel gives away, always to these (`perf_event_init`), and shows nowhere.
+    ("cpu clock", &["cpu-clock"]),
+    ("task clock", &["task-clock"]),
 ];
 
 // TABLE
@@ -249,8 +255,21 @@ fn event(kind: u32, config: u64) -> String {
     match (row, name) {
         (_, Some(name)) => (*name).to_owned(),
         (Some((kind, _)), None) => format!("{kind} {config:#x}"),
-        (None, None) => format!("type {kind}, config {config:#x}"),
+        (None, None) => match event_source(kind) {
+            Some(source) if config == 0 => source,
+            Some(source) => format!("{source} {config:#x}"),
+            None => format!("type {kind}, config {config:#x}"),
+        },
     }
+}
+
+/// The source of events with a number that the kernel has given away at run time: `uprobe`, `power`, `msr`.
+fn event_source(kind: u32) -> Option<String> {
+    let entries = fs::read_dir("/sys/bus/event_source/devices").ok()?.flatten();
+    let has_number =
+        |path: PathBuf| fs::read_to_string(path.join("type")).is_ok_and(|text| text.trim().parse() == Ok(kind));
+    let mut named = entries.filter(|entry| has_number(entry.path()));
+    named.next().map(|entry| entry.file_name().display().to_string())
 }
 
 #[cfg(test)]
@@ -261,7 +280,7 @@ mod tests {
     fn words_of_places() {
         assert_eq!(event(1, 0), "cpu-clock");
         assert_eq!(event(4, 0x1b7), "raw 0x1b7");
-        assert_eq!(event(40, 2), "type 40, config 0x2");
+        assert_eq!(event(u32::MAX, 2), "type 4294967295, config 0x2");
         assert_eq!(netfilter(2, 1, -128), "IPv4 input priority -128");
         let names = ["a", "b", "c", "d", "e"].map(str::to_owned);
         assert_eq!(spelled("function", 5, names.clone().into_iter()), "5 functions: a, b, c, d and 1 more");

@@ -131,12 +131,7 @@ impl MapRow {
     ///
     /// # Errors
     /// Those of [`LoadedMap::info`].
-    pub fn of(
-        map: &LoadedMap,
-        survey: &Survey,
-        programs: &[ProgramInfo],
-        count: bool,
-    ) -> Result<Self, KernelError> {
+    pub fn of(map: &LoadedMap, survey: &Survey, programs: &[ProgramInfo], count: bool) -> Result<Self, KernelError> {
         let info = map.info()?;
         let facts = FdFacts::of(map);
         let uses = programs.iter().filter(|program| program.map_ids.contains(&info.id));

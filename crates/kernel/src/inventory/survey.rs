@@ -72,9 +72,7 @@ impl Survey {
             let words = speaker.probe(&event.place);
             let attachment = Attachment::new(event.program, &words.kind, words.place, Where::Other);
             let same = |known: &Attachment| {
-                known.program == attachment.program
-                    && known.kind == attachment.kind
-                    && known.place == attachment.place
+                known.program == attachment.program && known.kind == attachment.kind && known.place == attachment.place
             };
             if !attachments.iter().any(same) {
                 attachments.push(attachment);
@@ -141,11 +139,15 @@ impl Survey {
 /// The place of a link. Where looking at the place has found the program as well, that row gives its words (it knows
 /// other network namespaces) and goes away.
 fn joined(info: &LinkInfo, words: Words, seen: &mut Vec<Attachment>) -> Attachment {
-    let mut attachment =
-        Attachment { program: info.program, link: Some(info.id), kind: words.kind, place: words.place, site: words.site };
-    let same = |row: &Attachment| {
-        row.program == info.program && row.kind == attachment.kind && row.site == attachment.site
+    let mut attachment = Attachment {
+        program: info.program,
+        link: Some(info.id),
+        kind: words.kind,
+        place: words.place,
+        site: words.site,
     };
+    let same =
+        |row: &Attachment| row.program == info.program && row.kind == attachment.kind && row.site == attachment.site;
     if attachment.site != Where::Other
         && let Some(at) = seen.iter().position(same)
     {

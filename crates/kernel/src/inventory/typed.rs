@@ -102,7 +102,9 @@ impl MapTypesOf {
     /// Whether values are whole numbers that can be added up: by their type, or by their size if they have none.
     pub fn is_number(&self) -> bool {
         match self.value_type() {
-            Some((btf, id)) => matches!(btf.resolved(id), Ok(Kind::Int(int)) if int.size <= 8 && !int.bool && !int.char),
+            Some((btf, id)) => {
+                matches!(btf.resolved(id), Ok(Kind::Int(int)) if int.size <= 8 && !int.bool && !int.char)
+            }
             None => matches!(self.value_size, 1 | 2 | 4 | 8),
         }
     }
@@ -125,12 +127,7 @@ impl MapTypesOf {
 }
 
 /// Bytes in hexadecimal with spaces or colons between them or `hex:` in front; else a value of the type, or a number.
-fn from_text(
-    what: &'static str,
-    ty: Option<(&Btf, TypeId)>,
-    size: usize,
-    text: &str,
-) -> Result<Vec<u8>, TypedError> {
+fn from_text(what: &'static str, ty: Option<(&Btf, TypeId)>, size: usize, text: &str) -> Result<Vec<u8>, TypedError> {
     let text = text.trim();
     let fail = |problem: String| TypedError { what, text: text.to_owned(), problem };
     if let Some(bytes) = hexadecimal(text) {

@@ -82,9 +82,7 @@ impl KernelTypes {
         };
         let btf = match (info.kernel, info.name.as_str()) {
             (true, VMLINUX) => self.vmlinux()?,
-            (true, _) => {
-                Arc::new(Btf::parse_split(self.vmlinux()?, loaded.bytes()?).map_err(|error| invalid(&error))?)
-            }
+            (true, _) => Arc::new(Btf::parse_split(self.vmlinux()?, loaded.bytes()?).map_err(|error| invalid(&error))?),
             _ => Arc::new(Btf::parse(loaded.bytes()?).map_err(|error| invalid(&error))?),
         };
         Ok((info, btf))

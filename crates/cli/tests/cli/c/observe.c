@@ -108,4 +108,4 @@ SEC("flow_dissector") int obs_dissector(void *context)
 	return 0;
 }
 
-char license[] SEC("license") = "GPL";
+char _license[] SEC("license") = "GPL";

@@ -62,9 +62,13 @@ fn named_types_come_with_what_they_need() {
                     char text[12];\t/* 20 */\n\tunsigned int flag: 1;\t/* 32:0 */\n\tunsigned int level: 3;\t/* 32:1 */\n\t\
                     /* size: 40 */\n};\n\n";
     assert_eq!(skep(["btf", "dump", path, "facts", "--alone"]).ok().out, expected);
-    let needed = "typedef long long unsigned int u64;\n\n";
+    let needed = "typedef unsigned long long u64;\n\n";
     let text = skep(["btf", "dump", path, "struct facts"]).ok().out;
-    assert!(text.contains(needed) && text.contains("enum colour {\n\tRED = 1,\n\tGREEN = 2,\n};") && text.ends_with(expected));
+    assert!(
+        text.contains(needed)
+            && text.contains("enum colour {\n\tRED = 1,\n\tGREEN = 2,\n};")
+            && text.ends_with(expected)
+    );
     assert!(!text.contains("struct place"), "{text}");
     let raw = skep(["btf", "dump", path, "--raw", "place"]).ok().out;
     assert!(raw.contains("STRUCT 'place' size=8 vlen=2\n\t'port'"), "{raw}");
