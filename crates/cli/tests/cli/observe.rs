@@ -225,8 +225,8 @@ fn links_and_descriptors_are_places() {
     let egress = loaded.program("obs_egress");
     let egress_type = AttachType::CgroupInetEgress;
     let _egress = attach_cgroup(&egress, &group, egress_type, CgroupOptions::default()).unwrap();
-    let _raw = attach_raw_tracepoint(&loaded.program("obs_raw"), "sched_switch", 0).unwrap();
-    let tracepoint = attach_tracepoint(&loaded.program("obs_tracepoint"), "syscalls", "sys_enter_getpid", 0);
+    let _raw = attach_raw_tracepoint(loaded.program("obs_raw"), "sched_switch", 0).unwrap();
+    let tracepoint = attach_tracepoint(loaded.program("obs_tracepoint"), "syscalls", "sys_enter_getpid", 0);
     let clock = PerfEvent::Software(0);
     let perf = loaded.program("obs_perf");
     let _perf = attach_perf_event(&perf, clock, PerfRate::Period(1 << 30), PerfTarget::Cpu(0)).unwrap();
@@ -276,7 +276,7 @@ fn links_and_descriptors_are_places() {
 #[test]
 fn statistics_count_what_runs() {
     let Some(loaded) = Loaded::new() else { return };
-    let _raw = attach_raw_tracepoint(&loaded.program("obs_raw"), "sched_switch", 0).unwrap();
+    let _raw = attach_raw_tracepoint(loaded.program("obs_raw"), "sched_switch", 0).unwrap();
     let id = loaded.id("obs_raw").to_string();
     // The processes of this test make the scheduler switch.
     let rows = json(&skep(["ps", "--stats", "--json", "--id", &id]).ok().out);

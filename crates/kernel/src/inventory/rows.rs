@@ -43,17 +43,13 @@ impl ProgramRow {
     pub fn all(survey: &Survey) -> Result<Vec<Self>, KernelError> {
         let mut rows = Vec::new();
         for id in program_ids() {
-            match Self::of(&LoadedProgram::by_id(id?), survey) {
-                Some(row) => rows.push(row),
-                None => {}
-            }
+            rows.extend(LoadedProgram::by_id(id?).ok().and_then(|program| Self::of(&program, survey)));
         }
         Ok(rows)
     }
 
     /// One program.
-    fn of(program: &Result<LoadedProgram, KernelError>, survey: &Survey) -> Option<Self> {
-        let program = program.as_ref().ok()?;
+    fn of(program: &LoadedProgram, survey: &Survey) -> Option<Self> {
         let info = program.info().ok()?;
         Some(Self {
             name: full_name(program, &info, survey.types()).unwrap_or_else(|| info.name.clone()),

@@ -104,7 +104,7 @@ fn loaded_types_by_number() {
     let ours = skep(["btf", "dump", "id", &id, "--raw"]).ok().out;
     assert_eq!(ours, tool("bpftool", &["btf", "dump", "id", &id, "format", "raw"]));
     let all = json(&skep(["btf", "list", "--json"]).ok().out);
-    let found = all.as_array().unwrap().iter().find(|one| one["id"].to_string() == id);
+    let found = all.as_array().unwrap().iter().find(|one| one["id"].as_u64() == id.parse().ok());
     assert_eq!(found.unwrap()["kernel"], false, "{all}");
     assert!(skep(["btf", "list"]).ok().out.contains("the kernel"));
 }
