@@ -15,7 +15,7 @@ use crate::observe::failure;
 use crate::observe::table::{Side, Table};
 use crate::text::{TextOut, print};
 use crate::vm::json::{Json, list};
-use crate::vm::unreadable;
+use crate::vm::load::unreadable;
 
 /// First bytes of raw BTF.
 const BTF_MAGIC: [u8; 2] = [0x9f, 0xeb];

@@ -13,7 +13,7 @@ use crate::failure::Failure;
 use crate::observe::{Symbols, failure};
 use crate::text::print;
 use crate::vm::json::{Json, list};
-use crate::vm::load_file;
+use crate::vm::load::load_file;
 
 /// The symbol from which translated code counts functions of the kernel.
 const CALL_BASE: &str = "__bpf_call_base";

@@ -12,11 +12,14 @@ mod features;
 mod filter;
 mod help;
 mod links;
+mod load;
 mod map;
 mod maps;
+mod object;
 mod observe;
 mod progress;
 mod ps;
+mod run;
 mod seccomp;
 mod shell;
 mod text;
@@ -44,6 +47,8 @@ fn main() -> ExitCode {
         Command::Link(command) => links::change(&command),
         Command::Dis(args) => dis::run(&args),
         Command::Btf(command) => btf::run(&command),
+        Command::Load(args) => load::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

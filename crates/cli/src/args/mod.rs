@@ -5,6 +5,7 @@
 mod dns;
 mod features;
 mod filter;
+mod object;
 mod observe;
 mod seccomp;
 mod values;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
@@ -50,6 +52,8 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Load(LoadArgs),
+    Run(RunArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

@@ -3,13 +3,11 @@
 mod bench;
 mod input;
 pub mod json;
-mod load;
+pub mod load;
 mod maps;
 mod plugin;
 mod report;
 mod run;
-
-pub use load::{load_file, unreadable};
 
 use crate::args::VmCommand;
 use crate::failure::Failure;

@@ -99,6 +99,9 @@ impl Object {
             Some(section) => Some(Btf::parse(section.data.to_vec())?),
             None => None,
         };
+        if let Some(btf) = &btf {
+            object.btf = btf.bytes().to_vec();
+        }
         let roles = vec![Role::Other; file.sections.len()];
         let mut symbols_of: HashMap<usize, Vec<Symbol<'_>>> = HashMap::new();
         for symbol in &file.symbols {
