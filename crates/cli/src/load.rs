@@ -19,8 +19,8 @@ pub fn run(args: &LoadArgs) -> Result<(), Failure> {
     let sections = places.sections();
     let programs: Vec<&str> = args.object.prog.iter().map(String::as_str).collect();
     let options = object::options(&args.object, &programs, &sections);
-    let loaded = load_with(&object, &options)
-        .map_err(|error| object::refused(&SessionError::Load(error), &args.object))?;
+    let loaded =
+        load_with(&object, &options).map_err(|error| object::refused(&SessionError::Load(error), &args.object))?;
     let attachments = if args.attach.is_empty() {
         Attachments::default()
     } else {

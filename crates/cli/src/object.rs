@@ -60,7 +60,9 @@ pub fn refused(error: &SessionError, args: &ObjectArgs) -> Failure {
         show(log, args.verbose > 0);
     }
     match error {
-        SessionError::Type(_) | SessionError::Load(LoadError::NoSuchProgram { .. }) => Failure::Usage(error.to_string()),
+        SessionError::Type(_) | SessionError::Load(LoadError::NoSuchProgram { .. }) => {
+            Failure::Usage(error.to_string())
+        }
         _ => Failure::run(error),
     }
 }

@@ -20,9 +20,10 @@ pub fn run(args: &RunArgs) -> Result<(), Failure> {
     let places = object::places(&args.attach)?;
     let sections = places.sections();
     let programs: Vec<&str> = args.object.prog.iter().map(String::as_str).collect();
-    let types = args.types.iter().map(|text| {
-        text.split_once('=').ok_or_else(|| Failure::Usage(format!("--type {text}: expected MAP=TYPE")))
-    });
+    let types = args
+        .types
+        .iter()
+        .map(|text| text.split_once('=').ok_or_else(|| Failure::Usage(format!("--type {text}: expected MAP=TYPE"))));
     let types = types.collect::<Result<Vec<_>, _>>()?;
     let options = SessionOptions {
         load: object::options(&args.object, &programs, &sections),
@@ -56,7 +57,10 @@ fn start(command: &str) -> Result<Child, Failure> {
     let child = Command::new("/bin/sh").args(["-c", command]).spawn();
     child.map_err(|error| {
         let text = error.to_string();
-        Failure::Run(format!("cannot start `{command}` with /bin/sh: {}", text.split(" (os error").next().unwrap_or_default()))
+        Failure::Run(format!(
+            "cannot start `{command}` with /bin/sh: {}",
+            text.split(" (os error").next().unwrap_or_default()
+        ))
     })
 }
 

@@ -80,9 +80,7 @@ fn wanted<'a>(program: &Program, point: &'a AttachPoint) -> Result<Option<Wanted
         ProgType::Lsm => true,
         _ => return Ok(None),
     };
-    let of = |prefix, name: &'a str, function, noun| {
-        Ok(Some(Wanted { prefix, name, function, module: None, noun }))
-    };
+    let of = |prefix, name: &'a str, function, noun| Ok(Some(Wanted { prefix, name, function, module: None, noun }));
     match point {
         AttachPoint::TypedFunction { module, name } => {
             Ok(Some(Wanted { prefix: "", name, function: true, module: module.as_deref(), noun: "a function" }))

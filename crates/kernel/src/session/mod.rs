@@ -187,7 +187,9 @@ impl Session {
         let mut notes: Vec<String> = loaded
             .missing
             .iter()
-            .map(|missing| format!("program `{}` goes without {}, which this kernel lacks", missing.program, missing.what))
+            .map(|missing| {
+                format!("program `{}` goes without {}, which this kernel lacks", missing.program, missing.what)
+            })
             .collect();
         let mut streams = Vec::new();
         for ((spec, map), ty) in object.maps.iter().zip(&loaded.maps).zip(types) {
@@ -196,7 +198,8 @@ impl Session {
                 MapType::PerfEventArray => PerfBuffer::open(map, PERF_PAGES, 1).map(Source::Perf),
                 _ => continue,
             };
-            let source = source.map_err(|error| SessionError::Load(LoadError::Map { map: spec.name.clone(), error }))?;
+            let source =
+                source.map_err(|error| SessionError::Load(LoadError::Map { map: spec.name.clone(), error }))?;
             streams.push(Stream { map: spec.name.clone(), ty, source });
         }
         let mut trace = None;
@@ -368,7 +371,11 @@ fn types_of(object: &Object, btf: Option<&Btf>, named: &[(&str, &str)]) -> Resul
             return Ok(spec.value_type.map(TypeId));
         };
         let found = btf.and_then(|btf| find_type(btf, name));
-        let problem = || SessionError::Type(format!("the object describes no type `{name}`; is it used in a program, and was it compiled with -g?"));
+        let problem = || {
+            SessionError::Type(format!(
+                "the object describes no type `{name}`; is it used in a program, and was it compiled with -g?"
+            ))
+        };
         found.map(Some).ok_or_else(problem)
     };
     object.maps.iter().map(of).collect()

@@ -12,7 +12,7 @@ pub(crate) mod object;
 pub(crate) mod perf;
 pub(crate) mod perf_ring;
 pub(crate) mod program;
-pub(crate) mod signals;
 pub(crate) mod ptrace;
+pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod wait;

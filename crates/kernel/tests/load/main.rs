@@ -11,4 +11,5 @@ mod killed;
 mod objects;
 mod pins;
 mod refused;
+mod session;
 mod translated;
