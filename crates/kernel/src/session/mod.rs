@@ -31,7 +31,7 @@ use crate::errors::KernelError;
 use crate::load::{LoadError, LoadOptions, Loaded, load_with};
 use crate::perf_buffer::{PerfBuffer, PerfRecord};
 use crate::ringbuf::RingBuffer;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Signals, process_end};
 use crate::sys::wait::Epoll;
 
 pub use contents::MapContents;
@@ -45,6 +45,9 @@ const PERF_PAGES: usize = 64;
 /// Numbers of descriptors that are no stream.
 const SIGNALS: u64 = u64::MAX;
 const TRACE: u64 = u64::MAX - 1;
+const PROCESS: u64 = u64::MAX - 2;
+/// How often a process is looked at on kernels that do not report its end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How an object is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -243,7 +246,7 @@ impl Session {
         each: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<End, SessionError> {
         let system = |errno| SessionError::Kernel(KernelError::system(ACTION, errno));
-        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD];
+        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
         let signals = Signals::block(&signals).map_err(system)?;
         let epoll = Epoll::new().map_err(system)?;
         epoll.add(signals.as_fd(), SIGNALS).map_err(system)?;
@@ -257,6 +260,11 @@ impl Session {
         if let Some(trace) = &self.trace {
             epoll.add(trace.as_fd(), TRACE).map_err(system)?;
         }
+        let ending = process.as_ref().map(|child| process_end(child.id()));
+        if let Some(Ok(ending)) = &ending {
+            epoll.add(ending.as_fd(), PROCESS).map_err(system)?;
+        }
+        let longest = matches!(ending, Some(Err(_))).then_some(LOOK);
         if self.iterate(each)?.is_break() {
             return Ok(End::Enough);
         }
@@ -267,9 +275,7 @@ impl Session {
             }
             let mut ended = None;
             while let Some(number) = signals.next() {
-                if number != libc::SIGCHLD {
-                    ended = Some(End::Signal(number));
-                }
+                ended = Some(End::Signal(number));
             }
             if process.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
                 ended = ended.or(Some(End::Process));
@@ -282,7 +288,8 @@ impl Session {
                 // What came while we looked.
                 return Ok(if self.deliver(each)?.is_break() { End::Enough } else { ended });
             }
-            epoll.wait(left, |_| {}).map_err(system)?;
+            let wait = left.into_iter().chain(longest).min();
+            epoll.wait(wait, |_| {}).map_err(system)?;
         }
     }
 

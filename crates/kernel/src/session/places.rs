@@ -59,7 +59,9 @@ impl Places {
                     "generic" => XdpMode::Generic,
                     "offload" => XdpMode::Offload,
                     _ => {
-                        return Err(invalid(format!("`{mode}` is no mode of XDP; expected native, generic or offload")));
+                        return Err(invalid(format!(
+                            "`{mode}` is no mode of XDP; expected native, generic or offload"
+                        )));
                     }
                 };
             }
