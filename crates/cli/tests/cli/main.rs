@@ -5,6 +5,7 @@ mod dump;
 mod errors;
 mod features;
 mod live;
+mod object;
 mod read;
 mod support;
 mod vm;
