@@ -26,6 +26,8 @@ struct Cost {
 /// Runs a command line to its end.
 fn cost(command: &mut Command) -> Cost {
     let begin = Instant::now();
+    // `wait4` below waits for it, because it also tells what the process used.
+    #[allow(clippy::zombie_processes)]
     let child = command.stdout(Stdio::null()).stderr(Stdio::inherit()).spawn().expect("the command starts");
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     let mut status = 0;
@@ -41,6 +43,19 @@ fn cost(command: &mut Command) -> Cost {
             + Duration::from_micros(time.tv_usec.try_into().unwrap_or(0))
     };
     Cost { wall, processor: time(usage.ru_utime) + time(usage.ru_stime), memory: usage.ru_maxrss }
+}
+
+/// A name, what runs, and what it has cost so far.
+struct Row<'a> {
+    name: String,
+    command: Box<dyn Fn() -> Command + 'a>,
+    costs: Vec<Cost>,
+}
+
+impl<'a> Row<'a> {
+    fn new(name: &str, command: impl Fn() -> Command + 'a) -> Self {
+        Self { name: name.to_owned(), command: Box::new(command), costs: Vec::new() }
+    }
 }
 
 /// The median of each figure.
@@ -114,31 +129,25 @@ fn main() {
         .is_ok_and(|output| String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).contains("autoattach"));
     let words = if autoattach { "autoattach" } else { "" };
     let skep = std::env::var("SKEP_BIN").ok().filter(|path| Path::new(path).exists());
-    let mut rows: Vec<(String, Box<dyn Fn() -> Command>, Vec<Cost>)> = Vec::new();
-    rows.push(("the library in a process of its own".to_owned(), Box::new(ours), Vec::new()));
-    if let Some(skep) = skep {
-        let object = object.clone();
-        let run = move || {
-            let mut command = Command::new(&skep);
+    let mut rows = vec![Row::new("the library in a process of its own", ours)];
+    if let Some(skep) = &skep {
+        rows.push(Row::new("skep run --once", || {
+            let mut command = Command::new(skep);
             command.arg("run").arg(&object).args(["--once", "--entries", "0"]);
             command
-        };
-        rows.push(("skep run --once".to_owned(), Box::new(run), Vec::new()));
+        }));
     }
     let name = if autoattach { "bpftool loadall autoattach, rm" } else { "bpftool loadall (cannot attach), rm" };
-    rows.push((name.to_owned(), Box::new(move || theirs(words)), Vec::new()));
+    rows.push(Row::new(name, || theirs(words)));
     // Taken in turns, so that a busy machine is busy for all.
     for _ in 0..RUNS {
-        for (_, command, costs) in &mut rows {
-            costs.push(cost(&mut command()));
+        for row in &mut rows {
+            row.costs.push(cost(&mut (row.command)()));
         }
     }
-    for (name, _, costs) in rows {
+    for Row { name, costs, .. } in rows {
         let Cost { wall, processor, memory } = median(costs);
-        println!(
-            "{name:40} {:8.2} ms  {:8.2} ms processor  {memory:6} KiB",
-            wall.as_secs_f64() * 1e3,
-            processor.as_secs_f64() * 1e3
-        );
+        let [wall, processor] = [wall, processor].map(|time| time.as_secs_f64() * 1e3);
+        println!("{name:40} {wall:8.2} ms  {processor:8.2} ms processor  {memory:6} KiB");
     }
 }
