@@ -130,10 +130,11 @@ fn main() {
     let words = if autoattach { "autoattach" } else { "" };
     let skep = std::env::var("SKEP_BIN").ok().filter(|path| Path::new(path).exists());
     let mut rows = vec![Row::new("the library in a process of its own", ours)];
+    let file = &object;
     if let Some(skep) = &skep {
-        rows.push(Row::new("skep run --once", || {
+        rows.push(Row::new("skep run --once", move || {
             let mut command = Command::new(skep);
-            command.arg("run").arg(&object).args(["--once", "--entries", "0"]);
+            command.arg("run").arg(file).args(["--once", "--entries", "0"]);
             command
         }));
     }
