@@ -46,6 +46,9 @@ const PERF_PAGES: usize = 64;
 const SIGNALS: u64 = u64::MAX;
 const TRACE: u64 = u64::MAX - 1;
 const PROCESS: u64 = u64::MAX - 2;
+/// Records of one buffer before others, signals and the clock get their turn. Printing a record may cause the next one, so
+/// a buffer may never become empty.
+const AT_ONCE: u64 = 4096;
 /// How often a process is looked at on kernels that do not report its end.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -301,10 +304,15 @@ impl Session {
             let (map, ty) = (stream.map.as_str(), stream.ty);
             let value = |bytes: &[u8]| btf.zip(ty).and_then(|(btf, ty)| Value::decode(btf, ty, bytes).ok());
             let result = match &mut stream.source {
-                Source::Ring(ring) => ring.consume(|bytes| {
-                    flow = each(Event::Record { map, cpu: None, bytes, value: value(bytes) });
-                    flow
-                }),
+                Source::Ring(ring) => {
+                    let mut left = AT_ONCE;
+                    ring.consume(|bytes| {
+                        flow = each(Event::Record { map, cpu: None, bytes, value: value(bytes) });
+                        left -= 1;
+                        // What is left keeps the buffer readable.
+                        if left == 0 { ControlFlow::Break(()) } else { flow }
+                    })
+                }
                 Source::Perf(perf) => perf.consume(|record| {
                     if flow.is_continue() {
                         flow = each(match record {
