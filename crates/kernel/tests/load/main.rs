@@ -12,4 +12,5 @@ mod objects;
 mod pins;
 mod refused;
 mod session;
+mod targets;
 mod translated;
