@@ -6,6 +6,7 @@ mod errors;
 mod features;
 mod live;
 mod observe;
+mod object;
 mod read;
 mod support;
 mod vm;

@@ -136,11 +136,7 @@ pub fn attach_all(
     Ok(all)
 }
 
-fn attach_one(
-    program: &LoadedProgram,
-    spec: &Program,
-    options: &AttachOptions<'_>,
-) -> Result<Outcome, KernelError> {
+fn attach_one(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'_>) -> Result<Outcome, KernelError> {
     let cookie = options.cookie;
     let given = options.places.iter().find(|(name, _)| *name == spec.name).map(|(_, place)| place);
     let point = given.unwrap_or(&spec.attach);
@@ -170,9 +166,8 @@ fn attach_one(
         }
         AttachPoint::Usdt { path, provider, name } => {
             let (file, places) = symbols(options)?.probe(path, provider, name, options.process).map_err(invalid)?;
-            let attach = |place: UserPlace| {
-                attach_uprobe(program, &file, UserPlace { cookie, ..place }, false, options.process)
-            };
+            let attach =
+                |place: UserPlace| attach_uprobe(program, &file, UserPlace { cookie, ..place }, false, options.process);
             Outcome::Attached(places.into_iter().map(attach).collect::<Result<_, _>>()?)
         }
         AttachPoint::Tracepoint { category, name } => attach_tracepoint(program, category, name, cookie)?.into(),
@@ -195,11 +190,7 @@ fn attach_one(
 }
 
 /// Attaches a program whose section names a kind of place only.
-fn without_place(
-    program: &LoadedProgram,
-    spec: &Program,
-    options: &AttachOptions<'_>,
-) -> Result<Outcome, KernelError> {
+fn without_place(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'_>) -> Result<Outcome, KernelError> {
     let way = sections::parse(&spec.section).map_or(AttachWay::Nothing, |name| name.section.way);
     let left = |why: &str| Ok(Outcome::Left(why.to_owned()));
     let attach_type = spec.attach_type;
@@ -211,7 +202,9 @@ fn without_place(
         }
         (AttachWay::Cgroup, _) => match cgroup_type(spec) {
             Some(attach_type) => cgroup(program, attach_type, options),
-            None => left("its section does not say for which direction; use `cgroup_skb/ingress` or `cgroup_skb/egress`"),
+            None => {
+                left("its section does not say for which direction; use `cgroup_skb/ingress` or `cgroup_skb/egress`")
+            }
         },
         (_, ProgType::SkLookup) => {
             let own = File::open("/proc/thread-self/ns/net")

@@ -98,14 +98,7 @@ fn definition(spec: &MapSpec) -> MapDefinition<'_> {
         MapType::PerfEventArray => (4, 4),
         _ => (spec.key_size, spec.value_size),
     };
-    MapDefinition {
-        name: &spec.name,
-        map_type: spec.map_type,
-        key_size,
-        value_size,
-        max_entries,
-        flags: spec.flags.0,
-    }
+    MapDefinition { name: &spec.name, map_type: spec.map_type, key_size, value_size, max_entries, flags: spec.flags.0 }
 }
 
 /// Whether processes may be given the memory of a map: it holds variables that are not private to their file.

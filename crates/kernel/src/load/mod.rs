@@ -205,7 +205,8 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
 fn choose(object: &mut Object, options: &LoadOptions<'_>) -> Result<(), LoadError> {
     let known = |object: &Object| object.programs.iter().map(|program| program.name.clone()).collect();
     let named = options.programs.into_iter().flatten().copied();
-    let named = named.chain(options.places.iter().map(|place| place.0)).chain(options.targets.iter().map(|each| each.0));
+    let named =
+        named.chain(options.places.iter().map(|place| place.0)).chain(options.targets.iter().map(|each| each.0));
     if let Some(name) = named.into_iter().find(|name| object.program(name).is_none()) {
         return Err(LoadError::NoSuchProgram { program: name.to_owned(), known: known(object) });
     }
@@ -276,8 +277,10 @@ impl Loader<'_> {
             insns: &insns,
             license: &self.object.license,
         };
-        self.load_definition(index, &definition)
-            .map_err(|error| LoadError::Program { program: program.name.clone(), error: self.explained(program, error) })
+        self.load_definition(index, &definition).map_err(|error| LoadError::Program {
+            program: program.name.clone(),
+            error: self.explained(program, error),
+        })
     }
 
     fn load_definition(&self, index: usize, definition: &ProgramDefinition<'_>) -> Result<LoadedProgram, KernelError> {
@@ -314,7 +317,8 @@ impl Loader<'_> {
     /// Adds to a refusal what the verifier cannot know.
     fn explained(&self, program: &Program, mut error: KernelError) -> KernelError {
         if let KernelError::Rejected { reason, log, .. } = &mut error {
-            let types = self.btf_problem.map(|problem| format!("the program was loaded without its types, because {problem}"));
+            let types =
+                self.btf_problem.map(|problem| format!("the program was loaded without its types, because {problem}"));
             if let Some(note) = missing_note(log, self.missing, &program.name).or(types) {
                 log.add_note(&note);
                 *reason = format!("{reason}; {note}");

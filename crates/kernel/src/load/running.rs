@@ -141,7 +141,8 @@ fn addresses(wanted: &HashSet<String>) -> HashMap<String, Vec<u64>> {
         let (address, name) = (words.next(), words.nth(1));
         if let Some(name) = name.and_then(|name| std::str::from_utf8(name).ok())
             && wanted.contains(name)
-            && let Some(address) = address.and_then(|word| u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok())
+            && let Some(address) =
+                address.and_then(|word| u64::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok())
         {
             let all = found.entry(name.to_owned()).or_default();
             if !all.contains(&address) {

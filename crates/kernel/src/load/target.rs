@@ -76,13 +76,15 @@ pub(crate) fn find(program: &Program, point: &AttachPoint, kernel: &dyn KernelIn
 /// What has to be found for a program; `None` if it belongs to nothing.
 fn wanted<'a>(program: &Program, point: &'a AttachPoint) -> Result<Option<Wanted<'a>>, KernelError> {
     let typed = match program.prog_type {
-        ProgType::Tracing => true,
-        ProgType::Lsm => true,
+        ProgType::Tracing | ProgType::Lsm => true,
+        ProgType::Ext => {
+            let problem =
+                "it replaces a function of another program; give that program (`LoadOptions::targets`)".to_owned();
+            return Err(KernelError::Invalid { action: ACTION, problem });
+        }
         _ => return Ok(None),
     };
-    let of = |prefix, name: &'a str, function, noun| {
-        Ok(Some(Wanted { prefix, name, function, module: None, noun }))
-    };
+    let of = |prefix, name: &'a str, function, noun| Ok(Some(Wanted { prefix, name, function, module: None, noun }));
     match point {
         AttachPoint::TypedFunction { module, name } => {
             Ok(Some(Wanted { prefix: "", name, function: true, module: module.as_deref(), noun: "a function" }))

@@ -41,7 +41,7 @@ impl ObjectTypes {
         };
         let mut draft = Draft::new(btf).map_err(broken)?;
         draft.suit(support).map_err(broken)?;
-        let of = |program: &Program| program.autoload.then(|| records(&mut draft, program)).unwrap_or_default();
+        let of = |program: &Program| if program.autoload { records(&mut draft, program) } else { Default::default() };
         let programs = object.programs.iter().map(of).collect();
         let bytes = draft.finish();
         let loaded = LoadedBtf::load(&bytes)?;

@@ -31,7 +31,7 @@ use crate::errors::KernelError;
 use crate::load::{LoadError, LoadOptions, Loaded, load_with};
 use crate::perf_buffer::{PerfBuffer, PerfRecord};
 use crate::ringbuf::RingBuffer;
-use crate::sys::signals::Signals;
+use crate::sys::signals::{Signals, process_end};
 use crate::sys::wait::Epoll;
 
 pub use contents::MapContents;
@@ -45,6 +45,12 @@ const PERF_PAGES: usize = 64;
 /// Numbers of descriptors that are no stream.
 const SIGNALS: u64 = u64::MAX;
 const TRACE: u64 = u64::MAX - 1;
+const PROCESS: u64 = u64::MAX - 2;
+/// Records of one buffer before others, signals and the clock get their turn. Printing a record may cause the next one, so
+/// a buffer may never become empty.
+const AT_ONCE: u64 = 4096;
+/// How often a process is looked at on kernels that do not report its end.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How an object is run.
 #[derive(Debug, Clone, Copy, Default)]
@@ -187,7 +193,9 @@ impl Session {
         let mut notes: Vec<String> = loaded
             .missing
             .iter()
-            .map(|missing| format!("program `{}` goes without {}, which this kernel lacks", missing.program, missing.what))
+            .map(|missing| {
+                format!("program `{}` goes without {}, which this kernel lacks", missing.program, missing.what)
+            })
             .collect();
         let mut streams = Vec::new();
         for ((spec, map), ty) in object.maps.iter().zip(&loaded.maps).zip(types) {
@@ -196,7 +204,8 @@ impl Session {
                 MapType::PerfEventArray => PerfBuffer::open(map, PERF_PAGES, 1).map(Source::Perf),
                 _ => continue,
             };
-            let source = source.map_err(|error| SessionError::Load(LoadError::Map { map: spec.name.clone(), error }))?;
+            let source =
+                source.map_err(|error| SessionError::Load(LoadError::Map { map: spec.name.clone(), error }))?;
             streams.push(Stream { map: spec.name.clone(), ty, source });
         }
         let mut trace = None;
@@ -240,7 +249,7 @@ impl Session {
         each: &mut dyn FnMut(Event<'_>) -> ControlFlow<()>,
     ) -> Result<End, SessionError> {
         let system = |errno| SessionError::Kernel(KernelError::system(ACTION, errno));
-        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP, libc::SIGCHLD];
+        let signals = [libc::SIGINT, libc::SIGTERM, libc::SIGHUP];
         let signals = Signals::block(&signals).map_err(system)?;
         let epoll = Epoll::new().map_err(system)?;
         epoll.add(signals.as_fd(), SIGNALS).map_err(system)?;
@@ -254,6 +263,11 @@ impl Session {
         if let Some(trace) = &self.trace {
             epoll.add(trace.as_fd(), TRACE).map_err(system)?;
         }
+        let ending = process.as_ref().map(|child| process_end(child.id()));
+        if let Some(Ok(ending)) = &ending {
+            epoll.add(ending.as_fd(), PROCESS).map_err(system)?;
+        }
+        let longest = matches!(ending, Some(Err(_))).then_some(LOOK);
         if self.iterate(each)?.is_break() {
             return Ok(End::Enough);
         }
@@ -264,9 +278,7 @@ impl Session {
             }
             let mut ended = None;
             while let Some(number) = signals.next() {
-                if number != libc::SIGCHLD {
-                    ended = Some(End::Signal(number));
-                }
+                ended = Some(End::Signal(number));
             }
             if process.as_mut().is_some_and(|child| !matches!(child.try_wait(), Ok(None))) {
                 ended = ended.or(Some(End::Process));
@@ -279,7 +291,8 @@ impl Session {
                 // What came while we looked.
                 return Ok(if self.deliver(each)?.is_break() { End::Enough } else { ended });
             }
-            epoll.wait(left, |_| {}).map_err(system)?;
+            let wait = left.into_iter().chain(longest).min();
+            epoll.wait(wait, |_| {}).map_err(system)?;
         }
     }
 
@@ -291,10 +304,15 @@ impl Session {
             let (map, ty) = (stream.map.as_str(), stream.ty);
             let value = |bytes: &[u8]| btf.zip(ty).and_then(|(btf, ty)| Value::decode(btf, ty, bytes).ok());
             let result = match &mut stream.source {
-                Source::Ring(ring) => ring.consume(|bytes| {
-                    flow = each(Event::Record { map, cpu: None, bytes, value: value(bytes) });
-                    flow
-                }),
+                Source::Ring(ring) => {
+                    let mut left = AT_ONCE;
+                    ring.consume(|bytes| {
+                        flow = each(Event::Record { map, cpu: None, bytes, value: value(bytes) });
+                        left -= 1;
+                        // What is left keeps the buffer readable.
+                        if left == 0 { ControlFlow::Break(()) } else { flow }
+                    })
+                }
                 Source::Perf(perf) => perf.consume(|record| {
                     if flow.is_continue() {
                         flow = each(match record {
@@ -368,7 +386,11 @@ fn types_of(object: &Object, btf: Option<&Btf>, named: &[(&str, &str)]) -> Resul
             return Ok(spec.value_type.map(TypeId));
         };
         let found = btf.and_then(|btf| find_type(btf, name));
-        let problem = || SessionError::Type(format!("the object describes no type `{name}`; is it used in a program, and was it compiled with -g?"));
+        let problem = || {
+            SessionError::Type(format!(
+                "the object describes no type `{name}`; is it used in a program, and was it compiled with -g?"
+            ))
+        };
         found.map(Some).ok_or_else(problem)
     };
     object.maps.iter().map(of).collect()

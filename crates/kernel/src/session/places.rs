@@ -58,7 +58,11 @@ impl Places {
                     "native" => XdpMode::Native,
                     "generic" => XdpMode::Generic,
                     "offload" => XdpMode::Offload,
-                    _ => return Err(invalid(format!("`{mode}` is no mode of XDP; expected native, generic or offload"))),
+                    _ => {
+                        return Err(invalid(format!(
+                            "`{mode}` is no mode of XDP; expected native, generic or offload"
+                        )));
+                    }
                 };
             }
             Some(("cgroup", path)) => self.cgroup = Some(open_cgroup(path)?),
@@ -138,7 +142,8 @@ mod tests {
     #[test]
     fn places_are_understood() {
         let mut places = Places::default();
-        for text in ["dev=lo", "xdp=generic", "pid=1", "cookie=9", "hz=99", "netfilter=ip6:forward:-5", "f@kprobe/x+4"] {
+        for text in ["dev=lo", "xdp=generic", "pid=1", "cookie=9", "hz=99", "netfilter=ip6:forward:-5", "f@kprobe/x+4"]
+        {
             places.add(text).unwrap_or_else(|error| panic!("{text}: {error}"));
         }
         let sections = places.sections();
@@ -146,7 +151,17 @@ mod tests {
         assert_eq!((options.interface, options.process, options.cookie), (Some(1), Some(1), 9));
         assert_eq!(options.netfilter.unwrap().priority, -5);
         assert!(matches!(&options.places[0], ("f", AttachPoint::Function { offset: 4, .. })));
-        for text in ["", "dev=no_such_device", "pid=x", "hz=-1", "netfilter=ip:nowhere:1", "f@nothing/x", "cgroup=/proc", "xdp=fast", "what=ever"] {
+        for text in [
+            "",
+            "dev=no_such_device",
+            "pid=x",
+            "hz=-1",
+            "netfilter=ip:nowhere:1",
+            "f@nothing/x",
+            "cgroup=/proc",
+            "xdp=fast",
+            "what=ever",
+        ] {
             let error = places.add(text).unwrap_err().to_string();
             assert!(!error.contains("os error"), "{text}: {error}");
         }

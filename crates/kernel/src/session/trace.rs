@@ -15,6 +15,8 @@ use crate::attach::Tracefs;
 use crate::errors::KernelError;
 
 const ACTION: &str = "read the messages of programs";
+/// Pages read before others get their turn.
+const READS: usize = 64;
 /// What the names of our instances begin with; the number of the process follows.
 const PREFIX: &str = "skep-";
 
@@ -51,13 +53,13 @@ impl TracePipe {
         Ok(Self { pipe: pipe.map_err(failed)?, _instance: instance, pending: Vec::new() })
     }
 
-    /// Hands every complete line that is there to `each`.
+    /// Hands complete lines to `each`, as many as there are or a few hundred pages.
     pub(super) fn lines(
         &mut self,
         each: &mut dyn FnMut(&str) -> ControlFlow<()>,
     ) -> Result<ControlFlow<()>, KernelError> {
         let mut buffer = [0; 4096];
-        loop {
+        for _ in 0..READS {
             let length = match self.pipe.read(&mut buffer) {
                 Ok(0) => return Ok(ControlFlow::Continue(())),
                 Ok(length) => length,
@@ -75,6 +77,7 @@ impl TracePipe {
                 }
             }
         }
+        Ok(ControlFlow::Continue(()))
     }
 }
 

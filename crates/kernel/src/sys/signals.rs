@@ -49,6 +49,19 @@ impl Signals {
     }
 }
 
+/// A descriptor that is readable when a process has ended (Linux 5.3). The caller has not waited for the process yet, so
+/// its number is not that of another.
+pub(crate) fn process_end(process: u32) -> Result<OwnedFd, i32> {
+    let process = i32::try_from(process).map_err(|_| libc::ESRCH)?;
+    // SAFETY: the call has no memory arguments.
+    let fd = unsafe { libc::syscall(libc::SYS_pidfd_open, process, 0) };
+    match i32::try_from(fd) {
+        // SAFETY: the call succeeded, so the descriptor is open and belongs to nobody else.
+        Ok(fd @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(fd) }),
+        _ => Err(last_errno()),
+    }
+}
+
 fn restore(mask: &libc::sigset_t) {
     // SAFETY: the set lives through the call, and the old one is not asked for.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, std::ptr::from_ref(mask), std::ptr::null_mut()) };

@@ -99,7 +99,9 @@ fn happen() {
 fn excuse(name: &str, error: &KernelError) -> Option<String> {
     let vm = std::env::var("SKEP_VM_KERNEL").ok();
     let may = match (vm.as_deref(), name) {
-        (None, "call" | "call_return" | "function" | "function_return" | "pattern" | "entry" | "leave" | "hook") => true,
+        (None, "call" | "call_return" | "function" | "function_return" | "pattern" | "entry" | "leave" | "hook") => {
+            true
+        }
         // Debian's 6.1 has no CONFIG_FPROBE, and links of many user probes came with 6.6.
         (Some("6.1"), "pattern" | "file_pattern" | "leaving" | "firewall") => true,
         _ => false,

@@ -28,8 +28,7 @@ fn child() {
     for map in &mut object.maps {
         map.name = format!("{name}{}", map.name);
     }
-    let names: Vec<String> =
-        ["tracepoint", "raw", "typed"].iter().map(|program| format!("{name}_{program}")).collect();
+    let names: Vec<String> = ["tracepoint", "raw", "typed"].iter().map(|program| format!("{name}_{program}")).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     println!("\nloading");
     loop {

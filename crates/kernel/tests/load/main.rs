@@ -11,4 +11,6 @@ mod killed;
 mod objects;
 mod pins;
 mod refused;
+mod session;
+mod targets;
 mod translated;

@@ -64,7 +64,10 @@ fn missing_places_are_named() {
         return;
     }
     let cases = [
-        ("fentry/no_such_function_here", "neither the kernel nor its modules describe a function `no_such_function_here`"),
+        (
+            "fentry/no_such_function_here",
+            "neither the kernel nor its modules describe a function `no_such_function_here`",
+        ),
         ("tp_btf/no_such_event", "describe a tracepoint `no_such_event`"),
         ("lsm/no_such_hook", "describe a security hook `no_such_hook`"),
         ("iter/no_such_kind", "describe an iterator `no_such_kind`"),
