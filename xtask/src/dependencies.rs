@@ -21,6 +21,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
+    ("trace", &["isa", "lang-script", "kernel", "vm"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

@@ -1,0 +1,3 @@
+//! host side
+pub mod names;
+pub mod value;
