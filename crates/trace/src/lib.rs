@@ -1,3 +1,7 @@
 //! host side
+pub mod format;
+pub mod fuzz;
 pub mod names;
+#[cfg(test)]
+mod testing;
 pub mod value;

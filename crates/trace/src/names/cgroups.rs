@@ -29,9 +29,10 @@ impl Cgroups {
             .hierarchies
             .get_or_insert_with(|| hierarchies(&std::fs::read_to_string("/proc/self/mounts").unwrap_or_default()));
         self.paths.entry((id, pattern.to_owned())).or_insert_with(|| {
-            let found = hierarchies.iter().filter(|hierarchy| matches(pattern, &hierarchy.name)).filter_map(|hierarchy| {
-                find(&hierarchy.mount, id).map(|path| format!("{}:{path}", hierarchy.name))
-            });
+            let found = hierarchies
+                .iter()
+                .filter(|hierarchy| matches(pattern, &hierarchy.name))
+                .filter_map(|hierarchy| find(&hierarchy.mount, id).map(|path| format!("{}:{path}", hierarchy.name)));
             found.collect::<Vec<_>>().join(",")
         })
     }

@@ -11,7 +11,8 @@ pub(super) struct Users {
 impl Users {
     /// The name, the number if there is none. The file is read once.
     pub(super) fn name(&mut self, uid: u32) -> &str {
-        let names = self.names.get_or_insert_with(|| parse(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()));
+        let names =
+            self.names.get_or_insert_with(|| parse(&std::fs::read_to_string("/etc/passwd").unwrap_or_default()));
         names.entry(uid).or_insert_with(|| uid.to_string())
     }
 }

@@ -42,9 +42,18 @@ impl Renderer<'_> {
                 }
                 out.push(b'}');
             }
-            Value::Text { .. } | Value::Inet(_) | Value::Mac(_) | Value::KernelSymbol(_) | Value::UserSymbol { .. }
-            | Value::Stack { .. } | Value::User(_) | Value::Time { .. } | Value::CgroupPath { .. }
-            | Value::ErrorText(_) | Value::SignalName(_) | Value::SyscallName(_) => {
+            Value::Text { .. }
+            | Value::Inet(_)
+            | Value::Mac(_)
+            | Value::KernelSymbol(_)
+            | Value::UserSymbol { .. }
+            | Value::Stack { .. }
+            | Value::User(_)
+            | Value::Time { .. }
+            | Value::CgroupPath { .. }
+            | Value::ErrorText(_)
+            | Value::SignalName(_)
+            | Value::SyscallName(_) => {
                 let mut text = self.names.take_text();
                 self.text(value, &mut text);
                 json_string(&text, out);

@@ -237,7 +237,9 @@ impl<'a> Value<'a> {
             (Self::Mac(a), Self::Mac(b)) => a.cmp(b),
             (Self::Stack { id: a, .. }, Self::Stack { id: b, .. }) => a.cmp(b),
             (Self::Tuple(a), Self::Tuple(b)) => in_order(a.values(), b.values()),
-            (Self::Record(a), Self::Record(b)) => in_order(a.values().map(|pair| pair.1), b.values().map(|pair| pair.1)),
+            (Self::Record(a), Self::Record(b)) => {
+                in_order(a.values().map(|pair| pair.1), b.values().map(|pair| pair.1))
+            }
             (Self::Array(a), Self::Array(b)) => in_order(a.values(), b.values()),
             (a, b) => a.number().cmp(&b.number()),
         }
@@ -316,3 +318,5 @@ impl Renderer<'_> {
     }
 }
 
+#[cfg(test)]
+mod tests;

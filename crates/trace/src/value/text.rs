@@ -77,12 +77,7 @@ impl Renderer<'_> {
     }
 
     /// Appends values with a separator between them.
-    pub(crate) fn list<'v>(
-        &mut self,
-        values: impl Iterator<Item = Value<'v>>,
-        separator: &[u8],
-        out: &mut Vec<u8>,
-    ) {
+    pub(crate) fn list<'v>(&mut self, values: impl Iterator<Item = Value<'v>>, separator: &[u8], out: &mut Vec<u8>) {
         for (index, value) in values.enumerate() {
             if index > 0 {
                 out.extend_from_slice(separator);
