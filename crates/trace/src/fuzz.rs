@@ -3,9 +3,10 @@
 
 use std::sync::Arc;
 
-use skep_lang_script::plan::{Enumeration, Field, Shape, StackMode};
+use skep_lang_script::plan::{Enumeration, Field, MapValue, ScriptMap, SeriesKind, Shape, StackMode};
 
 use crate::format::Format;
+use crate::maps::{MapEntry, MapRequest, Snapshot};
 use crate::names::{Clock, Names, NoSymbols};
 use crate::value::{Renderer, Value};
 
@@ -105,5 +106,56 @@ pub fn format(bytes: &[u8]) {
     format.render(&fields, rest, &mut renderer, &mut out);
     if !text.contains('%') {
         assert_eq!(out, text.as_bytes(), "text without conversions is printed as it is");
+    }
+}
+
+/// Takes the kind of a map, a key and values from bytes and prints the map. Nothing must panic, JSON must be UTF-8.
+///
+/// # Panics
+/// If a property does not hold.
+pub fn map(mut bytes: &[u8]) {
+    let (choice, request) = (byte(&mut bytes), byte(&mut bytes));
+    let value = map_value(choice, &mut bytes);
+    let key = if byte(&mut bytes) & 1 == 0 { Vec::new() } else { fields(&mut bytes, 2) };
+    let map = ScriptMap { name: "@m".into(), object_map: String::new(), key, value, per_cpu: choice & 0x80 != 0 };
+    let entries: Vec<MapEntry> = bytes
+        .chunks(200)
+        .map(|chunk| {
+            let (key, value) = chunk.split_at(chunk.len() / 5);
+            MapEntry { key: key.to_vec(), values: value.chunks(72).map(<[u8]>::to_vec).collect() }
+        })
+        .collect();
+    let request =
+        MapRequest { top: (request & 3).into(), div: (request >> 2 & 7).into(), zero_if_empty: request & 0x80 != 0 };
+    let snapshot = Snapshot::new(&map, &entries, request);
+    let mut names = Names::new(Box::new(NoSymbols), Clock::fixed(0));
+    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut out = Vec::new();
+    snapshot.text(&mut renderer, &mut out);
+    out.clear();
+    snapshot.json(&mut renderer, &mut out);
+    assert!(std::str::from_utf8(&out).is_ok(), "JSON is UTF-8");
+}
+
+fn map_value(choice: u8, bytes: &mut &[u8]) -> MapValue {
+    let signed = choice & 0x40 != 0;
+    let mut number = || i64::from_le_bytes(std::array::from_fn(|_| byte(bytes)));
+    match choice % 10 {
+        0 => MapValue::Count,
+        1 => MapValue::Sum { signed },
+        2 => MapValue::Min { signed },
+        3 => MapValue::Max { signed },
+        4 => MapValue::Avg { signed },
+        5 => MapValue::Stats { signed },
+        6 => MapValue::Hist { bits: (choice % 7).into() },
+        7 => MapValue::LinearHist { min: number(), max: number(), step: number() },
+        8 => MapValue::Series {
+            interval: number().cast_unsigned(),
+            count: (choice % 9).into(),
+            how: [SeriesKind::Last, SeriesKind::Avg, SeriesKind::Max, SeriesKind::Min, SeriesKind::Sum]
+                [usize::from(choice % 5)],
+            signed,
+        },
+        _ => MapValue::Plain(shape(bytes, 2)),
     }
 }

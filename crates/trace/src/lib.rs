@@ -1,6 +1,7 @@
 //! host side
 pub mod format;
 pub mod fuzz;
+pub mod maps;
 pub mod names;
 #[cfg(test)]
 mod testing;
