@@ -1,4 +1,5 @@
 //! host side
+pub mod events;
 pub mod format;
 pub mod fuzz;
 pub mod maps;

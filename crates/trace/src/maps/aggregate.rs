@@ -88,7 +88,7 @@ impl<'a> Aggregate<'a> {
     }
 
     /// The value of a map that holds nothing.
-    pub(super) fn zero(map: &'a ScriptMap) -> Self {
+    pub(crate) fn zero(map: &'a ScriptMap) -> Self {
         match &map.value {
             MapValue::Plain(shape) => Self::Plain(Value::decode(shape, &ZEROS)),
             _ => Self::read(map, &[]),

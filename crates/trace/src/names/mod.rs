@@ -11,7 +11,7 @@ use std::fmt;
 
 pub use clock::Clock;
 
-pub(crate) use numbers::{signal_text, syscall_name};
+pub(crate) use numbers::{error_text, signal_text, syscall_name};
 
 /// Identity of a stack trace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
