@@ -267,7 +267,8 @@ pub enum MapValue {
         /// Width of a bucket.
         step: i64,
     },
-    /// `tseries()`: for each interval 8 bytes value, 8 bytes count, 8 bytes number of the interval since 1970
+    /// `tseries()`: for each interval 8 bytes value (of `Avg` the total), 8 bytes count (of `Last` the boot-clock nanoseconds
+    /// of the value; 0 if there is no value), 8 bytes number of the interval since 1970
     /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`.
     Series {
         /// Nanoseconds in an interval.

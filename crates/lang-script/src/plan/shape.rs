@@ -27,7 +27,7 @@ pub enum Shape {
     Pointer,
     /// Text that ends with the first zero, in so many bytes. Without a zero it was cut.
     Text(u32),
-    /// 4 bytes with the number of bytes that follow, and room for so many. Printed with `\\xNN` for what is not ASCII.
+    /// 4 bytes with the number of bytes that follow, and room for so many. Printed with `\xNN` for what is not ASCII.
     Buffer(u32),
     /// 4 bytes with the address family (2 or 10), and 16 bytes with the address, IPv4 in the first four.
     Inet,

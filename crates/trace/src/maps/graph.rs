@@ -77,7 +77,8 @@ fn bounds(points: &[Point]) -> (Number, Number) {
     (values().min().unwrap_or(Number(0)), values().max().unwrap_or(Number(0)))
 }
 
-fn interval(kind: &MapValue) -> u64 {
+/// Nanoseconds in an interval, at least 1.
+pub(super) fn interval(kind: &MapValue) -> u64 {
     match *kind {
         MapValue::Series { interval, .. } => interval.max(1),
         _ => 1,

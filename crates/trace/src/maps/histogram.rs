@@ -76,6 +76,16 @@ fn used(counters: &[u64]) -> Range<usize> {
     }
 }
 
+/// First value, last value and count of each bucket that is not empty.
+pub(super) fn buckets(kind: &MapValue, counters: &[u64], div: u64) -> Vec<(Option<i128>, Option<i128>, u64)> {
+    let used = counters.iter().enumerate().filter(|(_, count)| **count > 0);
+    used.map(|(index, count)| {
+        let bucket = bucket(kind, index, counters.len());
+        (bucket.start, bucket.end.map(|end| end - 1), count / div.max(1))
+    })
+    .collect()
+}
+
 /// Appends a row for each bucket.
 pub(super) fn rows(kind: &MapValue, counters: &[u64], div: u64, out: &mut Vec<u8>) {
     let div = div.max(1);

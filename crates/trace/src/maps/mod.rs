@@ -139,6 +139,19 @@ impl<'a> Snapshot<'a> {
         self.rows.is_empty()
     }
 
+    /// First value, last value and count of each bucket that is not empty; open ends are `None`.
+    pub(crate) fn buckets(&self, value: &Aggregate<'_>) -> Vec<(Option<i128>, Option<i128>, u64)> {
+        match value {
+            Aggregate::Histogram(counters) => histogram::buckets(&self.map.value, counters, self.div),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Nanoseconds in an interval of a series.
+    pub(crate) fn interval(&self) -> u64 {
+        graph::interval(&self.map.value)
+    }
+
     /// `@name[key, key]`
     fn title(&self, key: Key<'_>, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(self.map.name.as_bytes());
