@@ -15,7 +15,7 @@ pub fn shape(bytes: &mut &[u8], depth: u32) -> Shape {
     let choice = byte(bytes);
     let number = u32::from_le_bytes([byte(bytes), byte(bytes) & 1, 0, 0]);
     // Every now and then a number that no memory holds.
-    let number = if choice & 0x80 != 0 && number % 7 == 0 { u32::MAX - number } else { number };
+    let number = if choice & 0x80 != 0 && number.is_multiple_of(7) { u32::MAX - number } else { number };
     let kernel = choice & 0x40 != 0;
     match choice % 23 {
         0 => Shape::Void,

@@ -109,7 +109,13 @@ fn plain_values_and_keys() {
         r#"{"@m": {"a": 9, "b": 5}}"#,
     );
     let tuple = Build::tuple(&[Build::int(1), Build::text("b c", 8)]);
-    check(plain.clone(), &[(&[tuple.clone()], &[&[1]])], ALL, "@m[1, b c]: 0x1\n", r#"{"@m": {"1,b c": 1}}"#);
+    check(
+        plain.clone(),
+        &[(std::slice::from_ref(&tuple), &[&[1]])],
+        ALL,
+        "@m[1, b c]: 0x1\n",
+        r#"{"@m": {"1,b c": 1}}"#,
+    );
     check(
         plain.clone(),
         &[(&[Build::int(7), tuple], &[&[1]])],
