@@ -10,6 +10,7 @@ mod aggregate;
 mod graph;
 mod histogram;
 mod json;
+mod kernel;
 mod text;
 
 use std::cmp::Ordering;
@@ -17,6 +18,7 @@ use std::cmp::Ordering;
 use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape};
 
 pub use aggregate::{Aggregate, Number, Point};
+pub use kernel::{KernelMaps, lost_records};
 
 use crate::value::{Renderer, Tuple, Value};
 
