@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
+    ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
     ("sym", &["kernel"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
