@@ -39,14 +39,18 @@
 //! }
 //! ```
 
+pub mod analysis;
 pub mod builder;
 mod entity;
+pub mod eval;
 mod function;
 mod inst;
+pub mod interp;
 mod module;
 mod op;
 pub mod text;
 mod types;
+pub mod verify;
 
 pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
@@ -56,3 +60,4 @@ pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, So
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Unary, Width};
 pub use text::{ParseError, parse};
 pub use types::{Memory, Pointer, Type};
+pub use verify::{Violation, verify};
