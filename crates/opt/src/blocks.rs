@@ -4,7 +4,7 @@
 //! The verifier refuses code that cannot be reached, so what is decided has to go.
 
 use skep_ir::analysis::reverse_postorder;
-use skep_ir::{Block, Edge, Entity, Function, Inst, InstData, Value};
+use skep_ir::{Block, Cond, Edge, Entity, Function, Inst, InstData, Value};
 
 use crate::Ctx;
 use crate::fold;
@@ -49,7 +49,7 @@ fn only_way(function: &Function, data: &InstData) -> Option<Edge> {
                 return Some(yes.clone());
             }
             let same = (left == right).then(|| fold::compare_same(*cond)).flatten();
-            let known = same.or_else(|| {
+            let known = same.or_else(|| not_null(function, *cond, *left, *right)).or_else(|| {
                 let (first, second) = (constant(function, *left)?, constant(function, *right)?);
                 Some(fold::compare(*cond, first, second, function.ty(*left)))
             })?;
@@ -63,6 +63,18 @@ fn only_way(function: &Function, data: &InstData) -> Option<Edge> {
             let case = cases.iter().find(|case| normal(case.0, ty) == number);
             Some(case.map_or_else(|| default.clone(), |case| case.1.clone()))
         }
+        _ => None,
+    }
+}
+
+/// Whether a pointer that cannot be null is compared with null, and what that gives.
+fn not_null(function: &Function, cond: Cond, left: Value, right: Value) -> Option<bool> {
+    let certain = |value: Value| function.ty(value).pointer().is_some_and(|pointer| !pointer.nullable);
+    let null = |value: Value| !function.ty(value).is_int() && constant(function, value) == Some(0);
+    let compared = certain(left) && null(right) || certain(right) && null(left);
+    match cond {
+        Cond::Eq => compared.then_some(false),
+        Cond::Ne => compared.then_some(true),
         _ => None,
     }
 }

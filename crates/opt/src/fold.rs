@@ -1,77 +1,23 @@
-//! The value of operations on constants: the semantics of the instruction set (RFC 9669) as `skep_ir` states them.
+//! The value of operations on constants, as `skep_ir::eval` computes it, for numbers as constants are written.
 
-use skep_ir::{Binary, Cond, Type, Unary};
+use skep_ir::{Binary, Cond, Type, Unary, eval};
 
 use crate::util::normal;
 
-/// The lower half of a number.
-#[allow(clippy::cast_possible_truncation)] // The lower half is what is meant.
-pub const fn low(number: i64) -> u32 {
-    number as u32
-}
-
 /// The result of a unary operation. `from` is the type of the operand, `to` that of the result.
 pub fn unary(op: Unary, number: i64, from: Type, to: Type) -> i64 {
-    let number = normal(number, from);
-    let sext = |bits: u32| number << (64 - bits) >> (64 - bits);
-    let result = match op {
-        Unary::Neg => number.wrapping_neg(),
-        Unary::Extend | Unary::Truncate => number & 0xffff_ffff,
-        Unary::Sext8 => sext(8),
-        Unary::Sext16 => sext(16),
-        Unary::Sext32 => sext(32),
-        Unary::Swap16 => (number.swap_bytes() >> 48) & 0xffff,
-        Unary::Swap32 => (number.swap_bytes() >> 32) & 0xffff_ffff,
-        Unary::Swap64 => number.swap_bytes(),
-    };
-    normal(result, to)
+    eval::unary(op, to, normal(number, from).cast_unsigned()).cast_signed()
 }
 
 /// The result of a binary operation on numbers of a type.
 pub fn binary(op: Binary, left: i64, right: i64, ty: Type) -> i64 {
     let (left, right) = (normal(left, ty), normal(right, ty));
-    let half = ty == Type::I32;
-    let signed = |number: i64| if half { i64::from(low(number).cast_signed()) } else { number };
-    let (u_left, u_right) = (left.cast_unsigned(), right.cast_unsigned());
-    let count = low(right) & (ty.bits() - 1);
-    let result = match op {
-        Binary::Add => left.wrapping_add(right),
-        Binary::Sub => left.wrapping_sub(right),
-        Binary::Mul => left.wrapping_mul(right),
-        Binary::Udiv => u_left.checked_div(u_right).unwrap_or(0).cast_signed(),
-        Binary::Urem => u_left.checked_rem(u_right).unwrap_or(u_left).cast_signed(),
-        Binary::Sdiv if right == 0 => 0,
-        Binary::Sdiv => signed(left).wrapping_div(signed(right)),
-        Binary::Srem if right == 0 => left,
-        Binary::Srem => signed(left).wrapping_rem(signed(right)),
-        Binary::And => left & right,
-        Binary::Or => left | right,
-        Binary::Xor => left ^ right,
-        Binary::Shl => left << count,
-        Binary::Lshr => (u_left >> count).cast_signed(),
-        Binary::Ashr => signed(left) >> count,
-    };
-    normal(result, ty)
+    normal(eval::binary(op, ty, left.cast_unsigned(), right.cast_unsigned()).cast_signed(), ty)
 }
 
 /// Whether a comparison of two numbers of a type holds.
 pub fn compare(cond: Cond, left: i64, right: i64, ty: Type) -> bool {
-    let (left, right) = (normal(left, ty), normal(right, ty));
-    let (u_left, u_right) = (left.cast_unsigned(), right.cast_unsigned());
-    let signed = |number: i64| if ty == Type::I32 { i64::from(low(number).cast_signed()) } else { number };
-    match cond {
-        Cond::Eq => left == right,
-        Cond::Ne => left != right,
-        Cond::Ult => u_left < u_right,
-        Cond::Ule => u_left <= u_right,
-        Cond::Ugt => u_left > u_right,
-        Cond::Uge => u_left >= u_right,
-        Cond::Slt => signed(left) < signed(right),
-        Cond::Sle => signed(left) <= signed(right),
-        Cond::Sgt => signed(left) > signed(right),
-        Cond::Sge => signed(left) >= signed(right),
-        Cond::Set => left & right != 0,
-    }
+    eval::compare(cond, ty, normal(left, ty).cast_unsigned(), normal(right, ty).cast_unsigned())
 }
 
 /// What a comparison of a value with itself gives, if that is always the same.

@@ -182,7 +182,12 @@ fn verified(module: &mut Module, at: FuncRef, function: Function, pass: &str) ->
     std::mem::replace(&mut module.functions[at.index()], empty)
 }
 
-fn check(_module: &Module, _pass: &str) {}
+fn check(module: &Module, pass: &str) {
+    if let Err(violations) = skep_ir::verify(module) {
+        let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
+        panic!("pass `{pass}` broke the rules:\n{}\n{module}", list.join("\n"));
+    }
+}
 
 /// Instructions of a function.
 pub(crate) fn size(function: &Function) -> usize {
