@@ -37,6 +37,7 @@ mod dce;
 mod dse;
 mod effects;
 mod fold;
+pub mod fuzz;
 mod inline;
 mod narrow;
 mod pipeline;

@@ -17,8 +17,7 @@ pub struct Options {
     pub inline_size: usize,
     /// No function grows beyond so many instructions by inlining or unrolling.
     pub max_size: usize,
-    /// Loops that are known to run at most so often are unrolled; 0 for none but those that have to be, because their
-    /// counter becomes the offset of an access to the context or to a kernel object.
+    /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
     /// Whether the rules of the representation are checked behind every pass. A violation is a defect of the pass, and a
     /// panic that names it.
@@ -70,7 +69,7 @@ static PIPELINE: &[Pass] = &[
     pass!("blocks", blocks::clean, "Removes unreachable blocks, merges and skips blocks"),
     pass!("cse", cse::cse, "Computes and loads once what is computed and loaded twice"),
     pass!("simplify", simplify::simplify, "Folds what became equal"),
-    pass!("unroll", unroll::unroll, "Unrolls loops that run a constant number of times, where asked or needed"),
+    pass!("unroll", unroll::unroll, "Unrolls loops that run a constant number of times, where asked"),
     pass!("sccp", sccp::sccp, "Propagates the counters of unrolled loops"),
     pass!("simplify", simplify::simplify, "Folds their arithmetic"),
     pass!("blocks", blocks::clean, "Removes what is left of them"),

@@ -1,6 +1,6 @@
 //! What several passes need: renaming of values, constants, clones of instructions.
 
-use skep_ir::{Block, Edge, Entity, Function, Inst, InstData, Loc, Type, Value, ValueDef};
+use skep_ir::{Block, Edge, Entity, Function, Inst, InstData, Loc, Type, Value};
 
 /// Values that are replaced by others.
 #[derive(Debug)]
@@ -69,14 +69,6 @@ pub fn insert(function: &mut Function, block: Block, at: usize, data: InstData, 
     let inst = function.make_inst(data, &[ty], loc);
     function[block].insts.insert(at, inst);
     function[inst].results[0]
-}
-
-/// Whether a value is the result of a branch, a name that is known to have been compared.
-pub fn is_refined(function: &Function, value: Value) -> bool {
-    match function.def(value) {
-        ValueDef::Result(inst, _) => matches!(function[inst].data, InstData::Branch { .. }),
-        ValueDef::Param(..) => false,
-    }
 }
 
 /// Makes a jump of the end of a block. The results of what ended it become its operands, where types are equal; where
