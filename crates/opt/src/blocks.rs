@@ -3,7 +3,7 @@
 //!
 //! The verifier refuses code that cannot be reached, so what is decided has to go.
 
-use skep_ir::analysis::reverse_postorder;
+use skep_ir::analysis::{reverse_postorder, use_counts};
 use skep_ir::{Block, Cond, Edge, Entity, Function, Inst, InstData, Value};
 
 use crate::Ctx;
@@ -174,7 +174,7 @@ fn params_stay(function: &Function, block: Block, uses: &[u32]) -> bool {
 /// Redirects edges into blocks that do nothing but jump on.
 fn skip_empty(function: &mut Function) -> bool {
     let mut changed = false;
-    let uses = skep_ir::analysis::use_counts(function);
+    let mut uses = use_counts(function);
     let entry = function.entry();
     for block in function.blocks.clone() {
         let [inst] = function[block].insts[..] else { continue };
@@ -188,6 +188,8 @@ fn skip_empty(function: &mut Function) -> bool {
                 && !becomes_double(function, from, at, &edge)
             {
                 *function[from].data.edges_mut()[at] = edge;
+                // What the arguments are is read there now.
+                uses = use_counts(function);
                 changed = true;
             }
         }
@@ -205,7 +207,7 @@ fn becomes_double(function: &Function, from: Inst, at: usize, edge: &Edge) -> bo
 /// Redirects edges into blocks that only branch, where the arguments decide the branch.
 fn thread(function: &mut Function) -> bool {
     let mut changed = false;
-    let uses = skep_ir::analysis::use_counts(function);
+    let mut uses = use_counts(function);
     let entry = function.entry();
     for block in function.blocks.clone() {
         let Some(inst) = function.terminator(block) else { continue };
@@ -224,8 +226,9 @@ fn thread(function: &mut Function) -> bool {
             continue;
         }
         for &(origin, from, at) in &incoming(function)[block.index()] {
-            if origin != block {
-                changed |= thread_edge(function, inst, from, at);
+            if origin != block && thread_edge(function, inst, from, at) {
+                uses = use_counts(function);
+                changed = true;
             }
         }
     }

@@ -49,4 +49,4 @@ mod slots;
 mod unroll;
 mod util;
 
-pub use pipeline::{Ctx, Options, Pass, PassReport, Report, Step, optimise, optimise_with, pipeline};
+pub use pipeline::{Ctx, Options, Pass, PassReport, Report, Step, optimise, optimise_with, pipeline, run_pass};

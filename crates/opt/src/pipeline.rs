@@ -150,6 +150,40 @@ pub fn optimise_with(module: &mut Module, options: &Options, watch: &mut dyn FnM
     report
 }
 
+/// Runs one pass of the list, found by its name, over all functions. False if there is none of this name.
+///
+/// # Panics
+/// As [`optimise`].
+pub fn run_pass(module: &mut Module, name: &str, options: &Options) -> bool {
+    let Some(pass) = PIPELINE.iter().find(|pass| pass.name == name) else { return false };
+    for function in callees_first(module) {
+        let references = references(module);
+        run_one(module, function, pass, &references, options, &mut |_, _| {});
+    }
+    true
+}
+
+/// Runs a pass over one function and shows it to `watch`, with whether it has changed.
+fn run_one(
+    module: &mut Module,
+    at: FuncRef,
+    pass: &Pass,
+    references: &[usize],
+    options: &Options,
+    watch: &mut dyn FnMut(&Function, bool),
+) -> bool {
+    let empty = Function::new("", FuncKind::Static, &[], None);
+    let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
+    let ctx = Ctx { globals: &module.globals, functions: &module.functions, references, options };
+    let changed = (pass.run)(&mut function, &ctx);
+    watch(&function, changed);
+    module.functions[at.index()] = function;
+    if options.verify && changed {
+        check(module, pass.name);
+    }
+    changed
+}
+
 fn run_on(
     module: &mut Module,
     at: FuncRef,
@@ -158,27 +192,17 @@ fn run_on(
     report: &mut Report,
     watch: &mut dyn FnMut(&Step),
 ) {
-    let empty = Function::new("", FuncKind::Static, &[], None);
-    let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
     for (index, pass) in PIPELINE.iter().enumerate() {
-        let ctx = Ctx { globals: &module.globals, functions: &module.functions, references, options };
         let start = Instant::now();
-        let changed = (pass.run)(&mut function, &ctx);
+        let mut time = Duration::ZERO;
+        let changed = run_one(module, at, pass, references, options, &mut |function, changed| {
+            time = start.elapsed();
+            watch(&Step { pass, index, function, changed });
+        });
         let entry = &mut report.passes[index];
-        entry.time += start.elapsed();
+        entry.time += time;
         entry.changed += usize::from(changed);
-        watch(&Step { pass, index, function: &function, changed });
-        if options.verify && changed {
-            function = verified(module, at, function, pass.name);
-        }
     }
-    module.functions[at.index()] = function;
-}
-
-fn verified(module: &mut Module, at: FuncRef, function: Function, pass: &str) -> Function {
-    let empty = std::mem::replace(&mut module.functions[at.index()], function);
-    check(module, pass);
-    std::mem::replace(&mut module.functions[at.index()], empty)
 }
 
 fn check(module: &Module, pass: &str) {

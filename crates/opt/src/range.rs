@@ -36,6 +36,8 @@ pub fn range(function: &mut Function, ctx: &Ctx) -> bool {
             }
         }
     }
+    // Before results of branches disappear, which may be among the new names.
+    let renamed = renames.apply(function);
     for &(inst, way) in &decided {
         if let InstData::Branch { yes, no, .. } = &function[inst].data {
             let edge = if way { yes.clone() } else { no.clone() };
@@ -45,7 +47,6 @@ pub fn range(function: &mut Function, ctx: &Ctx) -> bool {
     if !decided.is_empty() {
         crate::blocks::remove_unreachable(function);
     }
-    let renamed = renames.apply(function);
     changed || renamed || !decided.is_empty()
 }
 

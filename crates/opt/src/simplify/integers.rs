@@ -91,7 +91,7 @@ fn power_of_two(rewriter: &mut Rewriter, op: Binary, value: Value, number: i64, 
     let data = match op {
         Binary::Mul => rewriter.binary(Binary::Shl, value, exponent),
         Binary::Udiv => rewriter.binary(Binary::Lshr, value, exponent),
-        Binary::Urem => rewriter.binary(Binary::And, value, number - 1),
+        Binary::Urem => rewriter.binary(Binary::And, value, number.wrapping_sub(1)),
         // The most negative number is a power of two without sign only.
         Binary::Sdiv | Binary::Srem if exponent < i64::from(ty.bits()) - 1 => {
             signed_power_of_two(rewriter, op, value, exponent, ty)
