@@ -142,11 +142,7 @@ impl Scalar {
                     (None, Some(number)) => (right.bits, number),
                     (None, None) => return None,
                 };
-                if bits.value() & number != 0 {
-                    Some(true)
-                } else {
-                    (bits.max() & number == 0).then_some(false)
-                }
+                if bits.value() & number != 0 { Some(true) } else { (bits.max() & number == 0).then_some(false) }
             }
             Cond::Gt => ordered(u.min > v.max, u.max <= v.min),
             Cond::Ge => ordered(u.min >= v.max, u.max < v.min),

@@ -146,7 +146,10 @@ pub fn soundness(bytes: &[u8]) {
         let at = member;
         let (other, second) = source.scalar();
         let what = step(&mut source, &mut scalar, &mut member, other, second);
-        assert!(scalar.contains(member), "{what}: {before} with {at:#x}, {other} with {second:#x} -> {scalar} without {member:#x}");
+        assert!(
+            scalar.contains(member),
+            "{what}: {before} with {at:#x}, {other} with {second:#x} -> {scalar} without {member:#x}"
+        );
         assert!(scalar.is_consistent(), "{what}: {scalar} is empty");
     }
 }
@@ -165,7 +168,10 @@ fn step(source: &mut Source, scalar: &mut Scalar, member: &mut u64, other: Scala
             let holds = cond.holds(*member, second, width);
             let taken = if holds { cond } else { cond.negated() };
             let decided = scalar.decide(cond, other, width);
-            assert!(decided.is_none_or(|known| known == holds), "{cond:?} {width:?} of {scalar} and {other}: {decided:?}");
+            assert!(
+                decided.is_none_or(|known| known == holds),
+                "{cond:?} {width:?} of {scalar} and {other}: {decided:?}"
+            );
             let refined = scalar.refine(taken, other, width);
             let (left, right) = refined.unwrap_or_else(|| panic!("{scalar} {taken:?} {other} {width:?} is possible"));
             assert!(right.contains(second), "{taken:?} {width:?}: {other} has become {right} without {second:#x}");

@@ -74,6 +74,7 @@ shared!(u64, i64, u32, i32);
 
 macro_rules! unsigned {
     ($($ty:ty => $signed:ty),+) => {$(
+        #[allow(clippy::should_implement_trait)] // An operator would hide that the result is a set.
         impl Range<$ty> {
             /// Sums. If all of them wrap around, that is still a range (Linux 6.17; before, nothing is known then).
             #[must_use]
@@ -112,6 +113,7 @@ unsigned!(u64 => i64, u32 => i32);
 
 macro_rules! signed {
     ($($ty:ty => $unsigned:ty),+) => {$(
+        #[allow(clippy::should_implement_trait)] // As above.
         impl Range<$ty> {
             /// Sums, if none overflows.
             #[must_use]

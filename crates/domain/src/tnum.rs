@@ -11,6 +11,7 @@ pub struct Tnum {
     mask: u64,
 }
 
+#[allow(clippy::should_implement_trait)] // Names are the kernel's; an operator would hide that results are sets.
 impl Tnum {
     /// All numbers.
     pub const UNKNOWN: Self = Self { value: 0, mask: u64::MAX };

@@ -146,7 +146,10 @@ fn check_comparison(cond: Cond, width: Width, (left, l): (&Scalar, &[u64]), (rig
             assert!(decided.is_none_or(|known| known == holds), "{left} {cond:?} {right} {width:?}: {decided:?}");
             if holds {
                 let (x, y) = refined.unwrap_or_else(|| panic!("{left} {cond:?} {right} {width:?} is possible"));
-                assert!(x.contains(a) && y.contains(b), "{left} {cond:?} {right} {width:?}: {x} {y} without {a:#x} {b:#x}");
+                assert!(
+                    x.contains(a) && y.contains(b),
+                    "{left} {cond:?} {right} {width:?}: {x} {y} without {a:#x} {b:#x}"
+                );
             }
         }
     }

@@ -116,7 +116,8 @@ fn drop_equal_params(function: &mut Function) -> bool {
         }
         let mut renames = Renames::new(function);
         for (number, param) in function[block].params.clone().into_iter().enumerate() {
-            let args = incoming[block.index()].iter().map(|&(_, inst, at)| function[inst].data.edges()[at].args[number]);
+            let args =
+                incoming[block.index()].iter().map(|&(_, inst, at)| function[inst].data.edges()[at].args[number]);
             if let Some(value) = the_same(param, args)
                 && function.ty(value) == function.ty(param)
             {

@@ -64,15 +64,15 @@ impl Place {
             _ => {}
         }
         let same = self.base == other.base || self.slot.is_some() && self.slot == other.slot;
-        let apart = self.offset + i64::from(self.len) <= other.offset || other.offset + i64::from(other.len) <= self.offset;
+        let apart =
+            self.offset + i64::from(self.len) <= other.offset || other.offset + i64::from(other.len) <= self.offset;
         !(same && apart)
     }
 
     /// Whether all bytes of the other are in this one.
     pub fn covers(&self, other: &Self) -> bool {
         let same = self.base == other.base || self.slot.is_some() && self.slot == other.slot;
-        same && self.offset <= other.offset
-            && other.offset + i64::from(other.len) <= self.offset + i64::from(self.len)
+        same && self.offset <= other.offset && other.offset + i64::from(other.len) <= self.offset + i64::from(self.len)
     }
 }
 
@@ -115,9 +115,7 @@ pub fn written(function: &Function, inst: Inst) -> Option<Place> {
     match function[inst].data {
         InstData::Store { width, ptr, off, .. }
         | InstData::Atomic { width, ptr, off, .. }
-        | InstData::CompareExchange { width, ptr, off, .. } => {
-            Place::new(function, ptr, off.into(), width.bytes())
-        }
+        | InstData::CompareExchange { width, ptr, off, .. } => Place::new(function, ptr, off.into(), width.bytes()),
         InstData::Copy { to, len, .. } | InstData::Fill { to, len, .. } => Place::new(function, to, 0, len),
         _ => None,
     }
@@ -128,9 +126,7 @@ pub fn read(function: &Function, inst: Inst) -> Option<Place> {
     match function[inst].data {
         InstData::Load { width, ptr, off, .. }
         | InstData::Atomic { width, ptr, off, .. }
-        | InstData::CompareExchange { width, ptr, off, .. } => {
-            Place::new(function, ptr, off.into(), width.bytes())
-        }
+        | InstData::CompareExchange { width, ptr, off, .. } => Place::new(function, ptr, off.into(), width.bytes()),
         InstData::Copy { from, len, .. } => Place::new(function, from, 0, len),
         _ => None,
     }
@@ -150,7 +146,9 @@ pub fn escaping_slots(function: &Function) -> Vec<bool> {
             match &function[inst].data {
                 InstData::Load { .. } | InstData::PtrAddConst(..) | InstData::Fill { .. } | InstData::Copy { .. } => {}
                 InstData::Store { value, .. } | InstData::Atomic { value, .. } => escape(*value),
-                InstData::CompareExchange { expected, value, .. } => [*expected, *value].into_iter().for_each(&mut escape),
+                InstData::CompareExchange { expected, value, .. } => {
+                    [*expected, *value].into_iter().for_each(&mut escape)
+                }
                 data => data.for_each_operand(&mut escape),
             }
         }

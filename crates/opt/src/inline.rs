@@ -102,7 +102,8 @@ fn inline_call(function: &mut Function, block: Block, at: usize, callee: &Functi
     function[block].insts.push(jump);
     // The code stands where the call stood.
     function.blocks.truncate(function.blocks.len() - copied.len() - 1);
-    let place = function.blocks.iter().position(|&other| other == block).map_or(function.blocks.len(), |place| place + 1);
+    let place =
+        function.blocks.iter().position(|&other| other == block).map_or(function.blocks.len(), |place| place + 1);
     function.blocks.splice(place..place, copied.into_iter().chain([behind]));
 }
 

@@ -70,8 +70,9 @@ fn redundant(function: &Function, facts: &Facts, block: Block, inst: Inst) -> Op
             let op = if op == Binary::Sdiv { Binary::Udiv } else { Binary::Urem };
             positive.then_some(New::Data(InstData::Binary(op, args)))
         }
-        InstData::Binary(Binary::Ashr, args) => is_positive(at(args[0])?, function.ty(args[0]))
-            .then_some(New::Data(InstData::Binary(Binary::Lshr, args))),
+        InstData::Binary(Binary::Ashr, args) => {
+            is_positive(at(args[0])?, function.ty(args[0])).then_some(New::Data(InstData::Binary(Binary::Lshr, args)))
+        }
         InstData::Unary(op @ (Unary::Sext8 | Unary::Sext16 | Unary::Sext32), value) => {
             extended(function, at(value)?, op, value, function.ty(function[inst].results[0]))
         }

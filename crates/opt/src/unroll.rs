@@ -35,7 +35,11 @@ fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, V
     }
     let dominators = Dominators::new(function);
     let loops = Loops::new(function, &dominators);
-    let inner = |each: &&Loop| !loops.all.iter().any(|other| other.header != each.header && each.blocks.contains(&other.header) && !done.contains(&other.header));
+    let inner = |each: &&Loop| {
+        !loops.all.iter().any(|other| {
+            other.header != each.header && each.blocks.contains(&other.header) && !done.contains(&other.header)
+        })
+    };
     for each in loops.all.iter().filter(inner) {
         if done.contains(&each.header) || leaks(function, each) {
             continue;

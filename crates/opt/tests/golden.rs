@@ -35,7 +35,8 @@ fn options(words: &str) -> Options {
 /// The text of a case with what the pass makes of it.
 fn run(case: &str, file: &Path) -> String {
     let (head, rest) = case.split_once('\n').expect("a module behind the head");
-    let (what, _) = head.split_once(':').unwrap_or_else(|| panic!("{}: `{head}` says not what it shows", file.display()));
+    let (what, _) =
+        head.split_once(':').unwrap_or_else(|| panic!("{}: `{head}` says not what it shows", file.display()));
     let (pass, words) = what.trim().split_once(' ').unwrap_or((what.trim(), ""));
     let before = rest.split("; becomes\n").next().unwrap_or_default().trim_end();
     let mut module = parse(before).unwrap_or_else(|error| panic!("{}: {head}: {error}", file.display()));
@@ -43,7 +44,12 @@ fn run(case: &str, file: &Path) -> String {
         panic!("{}: {head}: {}", file.display(), violations[0]);
     }
     assert!(run_pass(&mut module, pass, &options(words)), "no pass `{pass}`");
-    let after: Vec<String> = module.functions.iter().zip(0..).map(|(f, at)| f.to_string().replacen("func ", &format!("func f{at} "), 1)).collect();
+    let after: Vec<String> = module
+        .functions
+        .iter()
+        .zip(0..)
+        .map(|(f, at)| f.to_string().replacen("func ", &format!("func f{at} "), 1))
+        .collect();
     format!("; pass {head}\n{before}\n; becomes\n{}\n", after.join("\n").trim_end())
 }
 
