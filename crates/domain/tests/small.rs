@@ -70,7 +70,7 @@ fn tracked_numbers_are_monotone() {
 fn ranges_of_bits() {
     for min in 0..64u64 {
         for max in min..64 {
-            assert_eq!(Tnum::range(min, max).includes(best(min..=max)), true, "{min}..{max}");
+            assert!(Tnum::range(min, max).includes(best(min..=max)), "{min}..{max}");
         }
     }
     assert_eq!(Tnum::range(0, u64::MAX), Tnum::UNKNOWN);
