@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("packet", &["isa", "proto"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
+    ("sym", &["kernel"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

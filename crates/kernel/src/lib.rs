@@ -25,7 +25,7 @@
 //! - A refused program comes with the verifier's reason; its whole log is kept.
 //! - Buffers that the kernel reads or writes have the lengths it takes them to have: checked in one place.
 
-mod attach;
+pub mod attach;
 mod errors;
 mod features;
 mod holders;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use skep_isa::ebpf::{Endian, assemble, to_bytes};
 
-use crate::Object;
+use crate::{KernelData, Object, link_elf};
 
 /// Any bytes as an object file, bare, as the changes to a good file, and as the parts of one with a good frame.
 /// Whatever is read passes validation.
@@ -33,9 +33,53 @@ pub fn elf(data: &[u8]) {
     check(&file.build());
 }
 
+/// A good object file with changes, three bytes of `data` for each: two for the place, one for what is put there. The
+/// places are those of the file's own structure first, where most mistakes are made.
+pub fn damaged(file: &[u8], data: &[u8]) {
+    let mut damaged = file.to_vec();
+    for &[low, high, new] in data.as_chunks::<3>().0 {
+        let place = usize::from(u16::from_le_bytes([low, high]));
+        // Headers of sections stand at the end, those of symbols and relocations in front of them.
+        let at = match low % 4 {
+            0 => damaged.len().saturating_sub(1 + place % 4096),
+            _ => place.wrapping_mul(damaged.len()) >> 16,
+        };
+        if let Some(byte) = damaged.get_mut(at) {
+            *byte = new;
+        }
+    }
+    check(&damaged);
+    let _ = link_elf(&[("damaged", &damaged), ("good", file)]);
+}
+
+/// Two damaged files linked: what comes out is an object file, or there is an error.
+pub fn link(data: &[u8]) {
+    let good = sample().build();
+    let damage = |data: &[u8]| {
+        let mut file = good.clone();
+        for &[low, high, new] in data.as_chunks::<3>().0 {
+            let at = usize::from(u16::from_le_bytes([low, high])) % file.len();
+            file[at] = new;
+        }
+        file
+    };
+    let (one, other) = data.split_at(data.len() / 2);
+    let (one, other) = (damage(one), damage(other));
+    if let Ok(linked) = link_elf(&[("one", &one), ("other", &other)]) {
+        assert!(linked.starts_with(b"\x7fELF"));
+        check(&linked);
+    }
+}
+
 fn check(bytes: &[u8]) {
     let Ok(object) = Object::from_elf(bytes) else { return };
-    assert_eq!(object.validate(), Ok(()), "what was read must be valid");
+    check_writing(&object);
+    let mut resolved = object.clone();
+    match resolved.resolve(&KernelData::default()) {
+        Ok(_) => assert_eq!(resolved.validate(), Ok(()), "what was resolved must be valid"),
+        Err(_) => assert_eq!(resolved, object, "an error changes nothing"),
+    }
+    assert_eq!(object.validate_structure(), Ok(()), "what was read must be valid");
     for program in &object.programs {
         let inside = |at: skep_isa::ebpf::InsnIdx| at.index() < program.insns.len();
         assert_eq!(program.functions.first().map(|function| function.at.index()), Some(0));
@@ -43,6 +87,15 @@ fn check(bytes: &[u8]) {
         assert!(program.lines.is_sorted_by(|a, b| a.at < b.at) && program.lines.iter().all(|line| inside(line.at)));
         assert!(program.core_relocations.iter().all(|relocation| inside(relocation.at)));
     }
+}
+
+/// What can be written can be read, and is written in the same way again.
+fn check_writing(object: &Object) {
+    let Ok(file) = object.to_elf() else { return };
+    let again = Object::from_elf(&file);
+    let again = again.unwrap_or_else(|error| panic!("what was written cannot be read: {error}"));
+    assert_eq!(again.programs.len(), object.programs.len());
+    assert_eq!(again.maps.len(), object.maps.len());
 }
 
 /// An object file in parts.

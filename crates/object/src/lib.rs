@@ -18,23 +18,37 @@
 //! assert_eq!(object.validate(), Ok(()));
 //! ```
 //!
-//! [`Object::from_elf`] reads what clang makes of C: `clang -O2 -g -target bpf -c prog.c`.
+//! [`Object::from_elf`] reads what clang makes of C (`clang -O2 -g -target bpf -c prog.c`), [`link_elf`] makes one file of
+//! several, and [`Object::to_elf`] writes what libbpf and bpftool load. What only the running kernel has stays open until
+//! [`Object::resolve`] fits the object to a kernel, about which it asks a [`KernelInfo`].
 //!
 //! # Guarantees
 //! * [`Object::validate`] accepts an object only if every program decodes, keeps control inside itself and refers
 //!   only to maps that exist. Whether it is safe to run is decided by a verifier.
 //! * Map references in code are 64-bit immediate loads of kind `MapFd` or `MapFdValue` whose number is a
 //!   [`MapIdx`]; the executor puts its own handle there.
-//! * [`Object::from_elf`] gives an object that is valid in this sense or an error with a place, for any bytes.
+//! * [`Object::from_elf`] gives an object that is valid in this sense once it is resolved, or an error with a place, for
+//!   any bytes.
+//! * After [`Object::resolve`] every instruction is the one that libbpf would load.
 
+mod attach;
+mod btf_edit;
 mod elf;
+mod externs;
 #[doc(hidden)]
 pub mod fuzz;
+mod link;
 mod map;
 mod object;
 mod program;
+mod resolve;
+mod write;
 
+pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
-pub use map::{MapFlags, MapIdx, MapSpec, Reference};
+pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
+pub use link::{LinkError, LinkProblem, link_elf};
+pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};
+pub use resolve::{BAD_RELOCATION, KernelData, KernelInfo, MISSING_FUNCTION, Missing, Module, Resolved};

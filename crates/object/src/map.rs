@@ -89,6 +89,42 @@ pub struct MapSpec {
     pub frozen: bool,
     /// Whether the map is meant to be pinned under its name and shared with other objects that say the same.
     pub pinned: bool,
+    /// Type of the keys, a number in [`Object::btf`](crate::Object::btf).
+    pub key_type: Option<u32>,
+    /// Type of the values, a number in [`Object::btf`](crate::Object::btf): for global variables their section, for an
+    /// operations table the structure.
+    pub value_type: Option<u32>,
+    /// What the map is made for.
+    pub purpose: Purpose,
+}
+
+/// What a map is made for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// Defined by the author of the program.
+    #[default]
+    Ordinary,
+    /// The global variables of one section, whose name is the map's; the map is an array with one value.
+    Variables(Vec<Variable>),
+    /// Settings of the kernel's build, see [`Extern`](crate::Extern); an array with one value.
+    Config,
+}
+
+/// A global variable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Distance from the start of the map's value in bytes.
+    pub offset: u32,
+    /// Bytes.
+    pub size: u32,
+    /// Whether other objects can see it.
+    pub global: bool,
+    /// Whether a definition in another object replaces it (`__weak`).
+    pub weak: bool,
+    /// Its type, a number in [`Object::btf`](crate::Object::btf).
+    pub ty: Option<u32>,
 }
 
 impl MapSpec {
@@ -108,6 +144,9 @@ impl MapSpec {
             numa_node: 0,
             frozen: false,
             pinned: false,
+            key_type: None,
+            value_type: None,
+            purpose: Purpose::Ordinary,
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use skep_isa::MapType;
 use skep_isa::ebpf::{self, DecodeError, Imm64, InsnIdx, Op};
 
-use crate::{MapIdx, MapSpec, ProgIdx, Program, Reference};
+use crate::{Extern, MapIdx, MapSpec, ProgIdx, Program, Reference};
 
 /// Programs, the maps they share and the licence they are under.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -19,6 +19,11 @@ pub struct Object {
     pub license: String,
     /// The type information that came with the programs (BTF, as in section `.BTF`); empty if there is none.
     pub btf: Vec<u8>,
+    /// What programs take from the running kernel, until [`resolve`](Self::resolve) has put it in.
+    pub externs: Vec<Extern>,
+    /// The release of the kernel that the programs were made for, as `KERNEL_VERSION` packs it (section `version`); 0
+    /// if they do not say. Only kernels before 5.0 compare it, for kprobes.
+    pub kernel_version: u32,
 }
 
 /// What is wrong with an object.
@@ -71,6 +76,33 @@ pub enum ObjectError {
         /// What is wrong.
         problem: &'static str,
     },
+    /// Programs refer to something that only the running kernel has.
+    Unresolved {
+        /// Its name.
+        name: String,
+    },
+    /// Something that only the kernel has cannot be had from it.
+    Extern {
+        /// Its name.
+        name: String,
+        /// The reason and what may help.
+        problem: String,
+    },
+    /// An instruction cannot be fitted to the kernel's types.
+    Relocation {
+        /// Name of the program.
+        program: String,
+        /// The instruction.
+        at: InsnIdx,
+        /// What it asks for.
+        what: String,
+        /// The reason.
+        problem: String,
+    },
+    /// The type information is damaged.
+    Types(String),
+    /// A file cannot say this.
+    Write(String),
     /// An entry refers to something that it cannot refer to.
     Reference {
         /// Name of the map.
@@ -95,6 +127,17 @@ impl fmt::Display for ObjectError {
             Self::TooManyEntries { map, found, max_entries } => {
                 write!(f, "map `{map}`: {found} entries do not fit; raise max_entries ({max_entries})")
             }
+            Self::Unresolved { name } => write!(
+                f,
+                "`{name}` is something that only the running kernel has, and the object was not fitted to one \
+                 (`Object::resolve`)"
+            ),
+            Self::Extern { name, problem } => write!(f, "`{name}`: {problem}"),
+            Self::Relocation { program, at, what, problem } => {
+                write!(f, "program `{program}`, instruction {at}, {what}: {problem}")
+            }
+            Self::Write(problem) => write!(f, "cannot be written as a file: {problem}"),
+            Self::Types(problem) => write!(f, "the type information is damaged: {problem}"),
             Self::Inner { map, problem } => write!(f, "map `{map}`: {problem}"),
             Self::Reference { map, entry, problem } => write!(f, "map `{map}`: entry {entry} {problem}"),
         }
@@ -128,11 +171,23 @@ impl Object {
         self.programs.iter().find(|program| program.name == name)
     }
 
-    /// Checks the structure of every program and map and the references between them.
+    /// Checks the structure of every program and map and the references between them, and that nothing is left that only
+    /// the running kernel has: what an executor needs.
     ///
     /// # Errors
     /// The first thing that no executor could load.
     pub fn validate(&self) -> Result<(), ObjectError> {
+        if let Some(external) = self.externs.first() {
+            return Err(ObjectError::Unresolved { name: external.name.clone() });
+        }
+        self.validate_structure()
+    }
+
+    /// The same for objects that have not met a kernel yet.
+    ///
+    /// # Errors
+    /// The first thing that is wrong in itself.
+    pub fn validate_structure(&self) -> Result<(), ObjectError> {
         for map in &self.maps {
             check_contents(map)?;
             check_inner(map)?;

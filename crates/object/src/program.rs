@@ -5,6 +5,8 @@ use std::sync::Arc;
 use skep_isa::ebpf::{Insn, InsnIdx};
 use skep_isa::{AttachType, ProgType};
 
+use crate::{AttachPoint, ExternUse};
+
 /// Position of a program in [`Object::programs`](crate::Object::programs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ProgIdx(pub u32);
@@ -40,6 +42,10 @@ pub struct Program {
     pub attach_type: Option<AttachType>,
     /// Flags of loading.
     pub flags: ProgFlags,
+    /// What it is going to be attached to, as far as the section says so.
+    pub attach: AttachPoint,
+    /// Whether it is loaded without being asked for: false if the section's name begins with `?`.
+    pub autoload: bool,
     /// The section of the object file that it came from, which often names what to attach to, for example
     /// `kprobe/do_nanosleep`. Empty for programs that did not come from a file.
     pub section: String,
@@ -50,8 +56,10 @@ pub struct Program {
     /// The source lines in the order of their instructions; empty if unknown.
     pub lines: Vec<Line>,
     /// Instructions that were compiled for one layout of the kernel's types and would have to be adapted to the running
-    /// kernel's. Nothing applies them yet; the instructions are as compiled.
+    /// kernel's: [`Object::resolve`](crate::Object::resolve) does. Until then they are as compiled.
     pub core_relocations: Vec<CoreRelocation>,
+    /// Instructions that refer to what only the running kernel has, in their order.
+    pub externs: Vec<ExternUse>,
 }
 
 /// A function of a program.
@@ -101,11 +109,14 @@ impl Program {
             prog_type,
             attach_type: None,
             flags: ProgFlags::NONE,
+            attach: AttachPoint::Unspecified,
+            autoload: true,
             section: String::new(),
             insns,
             functions: Vec::new(),
             lines: Vec::new(),
             core_relocations: Vec::new(),
+            externs: Vec::new(),
         }
     }
 

@@ -190,8 +190,14 @@ fn wrong_references_are_located() {
     assert!(read(&refer(2, 1, load)).is_ok());
     let at = "section `xdp`, offset 0x0, `it`:";
     let cases = [
-        (refer(0, 1, load), "is declared but defined nowhere; define it or link the objects first"),
-        (refer(0, 10, "call pc-1\nexit\n"), "is declared but defined nowhere; define it or link the objects first"),
+        (
+            refer(0, 1, load),
+            "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`",
+        ),
+        (
+            refer(0, 10, "call pc-1\nexit\n"),
+            "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with `__ksym` and compile with `-g`",
+        ),
         (refer(0xfff2, 1, load), "has no section; initialise it or compile with `-fno-common`"),
         (refer(2, 4, load), "a relocation of type 4 has no meaning here"),
         (refer(2, 1, "r0 = 0\nexit\n"), "a relocation of type 1 has no meaning here"),
@@ -246,4 +252,31 @@ fn wrong_maps_are_located() {
     let mut elf = sample();
     elf.section(".struct_ops", 3, vec![0; 8]);
     assert!(message(&elf).starts_with("section `.struct_ops`: operations tables"));
+}
+
+#[test]
+fn maps_of_older_loaders() {
+    let definition = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    let file = |words: &[&[u32]]| {
+        let mut elf = Elf::default();
+        let section = elf.section("maps", 3, definition(&words.concat()));
+        let mut start = 0;
+        for (name, words) in ["a", "b", "c"].into_iter().zip(words) {
+            elf.symbol(name, 1, section, start, 4 * words.len() as u64);
+            start += 4 * words.len() as u64;
+        }
+        elf
+    };
+    // Those of iproute2: type, sizes, entries, flags, id, pinning, inner id, inner index.
+    let object = read(&file(&[&[2, 4, 8, 3, 0, 7, 2, 0, u32::MAX], &[12, 4, 4, 5, 0, 0, 0, 7, 3]])).unwrap();
+    let [a, b] = &object.maps[..] else { panic!("{:?}", object.maps) };
+    assert!(a.pinned && !b.pinned && a.references.is_empty());
+    assert_eq!(b.inner.as_ref().map(|inner| (inner.value_size, inner.pinned)), Some((8, false)));
+    assert_eq!(b.references, [(3, Reference::Map(MapIdx(0)))]);
+    assert!(
+        message(&file(&[&[12, 4, 4, 5, 0, 0, 0, 9, 3]])).contains("`a`: does not say what the maps in it are like")
+    );
+    assert!(message(&file(&[&[2, 4, 4, 5, 0, 0, 3, 0, 0]])).contains("`a`: pinning 3 is unknown"));
+    assert!(read(&file(&[&[2, 4, 4, 5, 0, 0, 0]])).is_ok());
+    assert!(message(&file(&[&[2, 4, 4, 5, 0, 0, 1]])).contains("number 7 is 1; compile with `-g`"));
 }

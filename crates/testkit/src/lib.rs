@@ -24,6 +24,7 @@
 //! - every corpus expression is our own, and tcpdump accepts it for the link types that its file names;
 //! - oracles never guess: a tool that is missing is reported as missing.
 
+pub mod clang;
 pub mod conformance;
 pub mod corpus;
 pub mod expr;

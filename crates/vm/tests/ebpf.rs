@@ -581,3 +581,13 @@ fn tail_calls_and_maps_of_maps_of_objects() {
         assert_eq!(u64::from_ne_bytes(value.try_into().unwrap()), 77 + 33, "{engine:?}");
     }
 }
+
+#[test]
+fn what_only_a_kernel_has_is_refused() {
+    let mut object = linked_object();
+    let kind = skep_object::ExternKind::Address;
+    object.externs.push(skep_object::Extern { name: "jiffies".to_owned(), weak: false, kind });
+    let error = Vm::new(&object).load().unwrap_err();
+    assert!(matches!(error, SetupError::Unresolved(_)), "{error}");
+    assert!(error.to_string().starts_with("`jiffies` is something that only a kernel has"), "{error}");
+}

@@ -20,7 +20,7 @@ pub enum Installed {
     /// In the kernel, as the program that tcpdump would attach.
     Classic,
     /// In the kernel, as a 64-bit program; with the array that holds it if it is large, and its maps.
-    SixtyFour { _array: Option<LoadedMap>, _maps: Option<Loaded> },
+    SixtyFour { _array: Option<LoadedMap>, _maps: Option<Box<Loaded>> },
     /// Here: the kernel passes everything.
     Here(Box<Program>),
 }
@@ -70,7 +70,7 @@ fn with_maps(capture: &mut Capture, filter: &Filter) -> Result<Option<Installed>
     let Ok(loaded) = skep_kernel::load(&object) else { return Ok(None) };
     let Some(program) = loaded.programs.first() else { return Ok(None) };
     match capture.install(|socket| attach_program(socket, program)) {
-        Ok(()) => Ok(Some(Installed::SixtyFour { _array: None, _maps: Some(loaded) })),
+        Ok(()) => Ok(Some(Installed::SixtyFour { _array: None, _maps: Some(Box::new(loaded)) })),
         Err(InstallError::Attach(_)) => Ok(None),
         Err(InstallError::Capture(error)) => Err(Failure::run(error)),
     }

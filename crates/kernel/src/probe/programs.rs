@@ -31,7 +31,7 @@ pub(super) fn attempt(prog_type: ProgType, attach_type: Option<AttachType>, insn
 
 /// Loads a program for the function (or table) with a number in the kernel's types, 0 for none.
 fn attempt_at(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8; 8]], target: u32) -> Attempt {
-    let attr = ProgLoad {
+    let mut attr = ProgLoad {
         prog_type: prog_type.number(),
         prog_name: object_name("skep_probe"),
         expected_attach_type: attach_type.map_or(0, AttachType::number),
@@ -42,7 +42,7 @@ fn attempt_at(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8
     };
     let mut log = [0; LOG];
     let parts = Parts { insns, license: c"GPL", functions: &[], lines: &[], fd_array: &[] };
-    let errno = prog_load(attr, parts, &mut log).err();
+    let errno = prog_load(&mut attr, parts, &mut log).err();
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(LOG);
     Attempt { errno, log: String::from_utf8_lossy(&log[..end]).into_owned() }
 }

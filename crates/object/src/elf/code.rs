@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use skep_isa::ebpf::{Callee, Endian, Imm64, Insn, InsnIdx, Op, decode_program, from_bytes};
+use skep_isa::ebpf::{Callee, Endian, Imm64, Insn, InsnIdx, Op, Reg, decode_program, from_bytes};
 
 use super::error::{ElfError, ElfProblem};
 use super::file::{Relocation, Section, Symbol};
 use super::{Context, Role};
+use crate::{ExternIdx, ExternKind};
 
 /// Relocation of a 64-bit immediate load: the address of a map, a variable or a function.
 const R_BPF_64_64: u32 = 1;
@@ -34,6 +35,8 @@ pub(super) struct Function<'a> {
     pub(super) insns: Vec<Insn>,
     /// In the order of the instructions.
     pub(super) references: Vec<FunctionReference>,
+    /// Instructions that refer to what only the kernel has, in their order.
+    pub(super) externs: Vec<(InsnIdx, ExternIdx)>,
 }
 
 /// An instruction that refers to a function.
@@ -102,6 +105,7 @@ impl<'a> Functions<'a> {
         let range = |offset: u64| relocations.partition_point(|relocation| relocation.offset < offset);
         let mut pending = relocations[range(extent.start)..range(extent.end)].iter().peekable();
         let mut references = Vec::new();
+        let mut externs = Vec::new();
         for (at, op) in ops {
             let offset = extent.start + u64::from(at.0) * SLOT;
             let relocation = pending.next_if(|relocation| relocation.offset == offset);
@@ -110,7 +114,8 @@ impl<'a> Functions<'a> {
                 .map_err(|error| locate(at, error))?;
             match target {
                 Target::Function(function) => references.push(FunctionReference { at, function }),
-                Target::Value(op) => {
+                Target::Value(op, target) => {
+                    externs.extend(target.map(|target| (at, target)));
                     let encoded = op.encode();
                     let slots = std::iter::once(encoded.first).chain(encoded.second);
                     insns.iter_mut().skip(at.index()).zip(slots).for_each(|(slot, new)| *slot = new);
@@ -124,7 +129,7 @@ impl<'a> Functions<'a> {
         }
         let start = u32::try_from(extent.start / SLOT);
         let start = start.map_err(|_| ElfError::in_section(section.name, ElfProblem::TooLarge))?;
-        Ok(Function { name: extent.name, section: index, start, global: extent.global, insns, references })
+        Ok(Function { name: extent.name, section: index, start, global: extent.global, insns, references, externs })
     }
 }
 
@@ -165,8 +170,8 @@ enum Target {
     Nothing,
     /// A function; the distance is known when the program is put together.
     Function(usize),
-    /// This replaces the instruction.
-    Value(Op),
+    /// This replaces the instruction, and the kernel may have to give its value.
+    Value(Op, Option<ExternIdx>),
 }
 
 /// Finds out what one instruction refers to.
@@ -187,12 +192,22 @@ impl Reader<'_, '_> {
             (Op::LoadImm { dst, value: Imm64::Value(value) }, R_BPF_64_64) => {
                 // The low half carries the distance from the symbol.
                 let addend = i64::from(value as u32 as i32);
+                if let Some(index) = self.context.externs.get(&relocation.symbol) {
+                    return self.external(dst, *index, addend).map_err(|error| error.about(symbol.name));
+                }
                 match self.address(&symbol, addend)? {
                     Address::Function(function) => Ok(Target::Function(function)),
-                    Address::Value(value) => Ok(Target::Value(Op::LoadImm { dst, value })),
+                    Address::Value(value) => Ok(Target::Value(Op::LoadImm { dst, value }, None)),
                 }
             }
             (Op::Call(Callee::Local(distance)), R_BPF_64_32) => {
+                if let Some(index) = self.context.externs.get(&relocation.symbol) {
+                    let ExternKind::Function { .. } = self.context.kinds[index.index()] else {
+                        let problem = ElfProblem::Extern("is called, but declared as a variable");
+                        return Err(ElfError::new(problem).about(symbol.name));
+                    };
+                    return Ok(Target::Value(Op::Call(Callee::Kfunc { id: 0, module: 0 }), Some(*index)));
+                }
                 let (section, _) = self.context.section_of(&symbol)?;
                 // Calls of functions hold -1, calls of sections the target's slot minus 1.
                 let offset = (i64::from(distance) + 1) * SLOT as i64;
@@ -205,6 +220,22 @@ impl Reader<'_, '_> {
             }
             _ => Err(unexpected()),
         }
+    }
+
+    /// The load of an extern's address: of a place in the map of settings, or of 0 until the kernel is known.
+    fn external(&self, dst: Reg, index: ExternIdx, addend: i64) -> Result<Target, ElfError> {
+        if let ExternKind::Config { map, offset, form } = self.context.kinds[index.index()] {
+            let within = i64::from(offset).checked_add(addend);
+            let within = within.filter(|_| (0..=i64::from(form.size())).contains(&addend));
+            let within = within.and_then(|within| u32::try_from(within).ok());
+            let within = within.ok_or(ElfError::new(ElfProblem::OutsideData))?;
+            return Ok(Target::Value(Op::LoadImm { dst, value: map.load_value(within) }, None));
+        }
+        if addend != 0 {
+            let problem = "is used at a distance, which loaders do not add; take the address first";
+            return Err(ElfError::new(ElfProblem::Extern(problem)));
+        }
+        Ok(Target::Value(Op::LoadImm { dst, value: Imm64::Value(0) }, Some(index)))
     }
 
     fn without_relocation(&self, op: Op) -> Result<Target, ElfError> {

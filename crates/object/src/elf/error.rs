@@ -5,7 +5,7 @@ use std::fmt;
 use skep_btf::BtfError;
 use skep_isa::ebpf::InsnError;
 
-use crate::ObjectError;
+use crate::{AttachError, ObjectError};
 
 /// Why an object file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,10 +47,10 @@ pub enum ElfProblem {
     Code(InsnError),
     /// A jump out of its function; the distance.
     JumpOutside(i32),
-    /// A variable or function of the running kernel (`__ksym`).
-    KernelSymbol,
-    /// A setting of the running kernel (`__kconfig`).
-    Kconfig,
+    /// What is declared as the running kernel's cannot be; the reason.
+    Extern(&'static str),
+    /// The name of a section with code cannot be understood.
+    Section(AttachError),
     /// Defined nowhere.
     Undefined,
     /// A variable without a section (`-fcommon`).
@@ -83,27 +83,27 @@ pub enum ElfProblem {
 
 impl ElfError {
     /// An error about the whole file.
-    pub(super) const fn new(problem: ElfProblem) -> Self {
+    pub(crate) const fn new(problem: ElfProblem) -> Self {
         Self { section: None, symbol: None, offset: None, problem }
     }
 
     /// An error at an offset of the file.
-    pub(super) const fn at_file(offset: u64, problem: ElfProblem) -> Self {
+    pub(crate) const fn at_file(offset: u64, problem: ElfProblem) -> Self {
         Self { section: None, symbol: None, offset: Some(offset), problem }
     }
 
     /// An error about a section.
-    pub(super) fn in_section(section: &str, problem: ElfProblem) -> Self {
+    pub(crate) fn in_section(section: &str, problem: ElfProblem) -> Self {
         Self { section: Some(section.to_owned()), ..Self::new(problem) }
     }
 
     /// The same at an offset of its section.
-    pub(super) fn at(self, offset: u64) -> Self {
+    pub(crate) fn at(self, offset: u64) -> Self {
         Self { offset: Some(offset), ..self }
     }
 
     /// The same about a symbol, unless it has no name.
-    pub(super) fn about(self, symbol: &str) -> Self {
+    pub(crate) fn about(self, symbol: &str) -> Self {
         if symbol.is_empty() { self } else { Self { symbol: Some(symbol.to_owned()), ..self } }
     }
 }
@@ -156,14 +156,12 @@ impl fmt::Display for ElfProblem {
             Self::Unaligned => f.write_str("code must begin and end at a multiple of 8 bytes"),
             Self::Code(error) => error.fmt(f),
             Self::JumpOutside(distance) => write!(f, "a jump by {distance} leaves its function"),
-            Self::KernelSymbol => f.write_str(
-                "belongs to the running kernel (`__ksym`), which an object file cannot know; use a helper instead",
+            Self::Extern(problem) => f.write_str(problem),
+            Self::Section(error) => error.fmt(f),
+            Self::Undefined => f.write_str(
+                "is declared but defined nowhere; define it, link the objects first, or, for what the kernel has, declare it with \
+                 `__ksym` and compile with `-g`",
             ),
-            Self::Kconfig => f.write_str(
-                "is a setting of the running kernel (`__kconfig`), which an object file cannot know; use a `const \
-                 volatile` variable instead",
-            ),
-            Self::Undefined => f.write_str("is declared but defined nowhere; define it or link the objects first"),
             Self::Common => f.write_str("has no section; initialise it or compile with `-fno-common`"),
             Self::NoFunction(offset) => write!(f, "no function starts at the target, offset {offset:#x}"),
             Self::NoMap(offset) => write!(f, "no map starts at the target, offset {offset:#x}"),

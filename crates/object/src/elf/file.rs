@@ -21,47 +21,49 @@ mod section_type {
 
 /// An ELF file taken apart.
 #[derive(Debug)]
-pub(super) struct File<'a> {
-    pub(super) sections: Vec<Section<'a>>,
-    pub(super) symbols: Vec<Symbol<'a>>,
+pub(crate) struct File<'a> {
+    pub(crate) sections: Vec<Section<'a>>,
+    pub(crate) symbols: Vec<Symbol<'a>>,
     /// For each section the one with its relocations.
     relocations: Vec<Option<usize>>,
 }
 
 /// A section.
 #[derive(Debug)]
-pub(super) struct Section<'a> {
-    pub(super) name: &'a str,
-    kind: u32,
-    flags: u64,
+pub(crate) struct Section<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) kind: u32,
+    pub(crate) flags: u64,
     link: u32,
     info: u32,
     /// Its bytes; empty for sections of zeros.
-    pub(super) data: &'a [u8],
+    pub(crate) data: &'a [u8],
     /// Its size in memory.
-    pub(super) size: u64,
+    pub(crate) size: u64,
+    /// What its address is a multiple of.
+    pub(crate) align: u64,
 }
 
 impl Section<'_> {
     /// Whether it holds code.
-    pub(super) const fn is_code(&self) -> bool {
+    pub(crate) const fn is_code(&self) -> bool {
         self.flags & 4 != 0 && !self.data.is_empty()
     }
 
     /// Whether it occupies memory at run time.
-    pub(super) const fn is_allocated(&self) -> bool {
+    pub(crate) const fn is_allocated(&self) -> bool {
         self.flags & 2 != 0 && self.size != 0
     }
 
     /// Whether it is all zeros and has no bytes in the file.
-    pub(super) const fn is_zeros(&self) -> bool {
+    pub(crate) const fn is_zeros(&self) -> bool {
         self.kind == section_type::NOBITS
     }
 }
 
 /// Where a symbol is defined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     Undefined,
     Absolute,
     Common,
@@ -70,22 +72,34 @@ pub(super) enum Place {
 
 /// A symbol.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Symbol<'a> {
-    pub(super) name: &'a str,
-    info: u8,
-    pub(super) place: Place,
-    pub(super) value: u64,
-    pub(super) size: u64,
+pub(crate) struct Symbol<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) info: u8,
+    /// Who can see it beside its binding, `STV_*`.
+    pub(crate) visibility: u8,
+    pub(crate) place: Place,
+    pub(crate) value: u64,
+    pub(crate) size: u64,
 }
 
 impl Symbol<'_> {
     /// Whether other files can see it (global or weak).
-    pub(super) const fn is_global(&self) -> bool {
+    pub(crate) const fn is_global(&self) -> bool {
         self.info >> 4 != 0
     }
 
+    /// Whether another file's definition comes first.
+    pub(crate) const fn is_weak(&self) -> bool {
+        self.info >> 4 == 2
+    }
+
+    /// Whether it stands for a whole section.
+    pub(crate) const fn is_section(&self) -> bool {
+        self.info & 15 == 3
+    }
+
     /// Whether it names a function; assembly often gives no type to global labels.
-    pub(super) const fn is_function(&self) -> bool {
+    pub(crate) const fn is_function(&self) -> bool {
         match self.info & 15 {
             2 => true,
             0 => self.is_global(),
@@ -94,20 +108,20 @@ impl Symbol<'_> {
     }
 
     /// Whether it may name a variable or map: neither a section nor a file.
-    pub(super) const fn is_object(&self) -> bool {
+    pub(crate) const fn is_object(&self) -> bool {
         matches!(self.info & 15, 0 | 1)
     }
 }
 
 /// A place to patch.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Relocation {
+pub(crate) struct Relocation {
     /// Offset in the section in bytes.
-    pub(super) offset: u64,
+    pub(crate) offset: u64,
     /// `R_BPF_*`
-    pub(super) kind: u32,
+    pub(crate) kind: u32,
     /// Index of the symbol.
-    pub(super) symbol: usize,
+    pub(crate) symbol: usize,
 }
 
 /// Numbers at places of a slice.
@@ -134,7 +148,7 @@ impl Reader<'_> {
 
 impl<'a> File<'a> {
     /// Takes a file apart.
-    pub(super) fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, ElfError> {
         let headers = section_headers(bytes)?;
         let mut sections = Vec::with_capacity(headers.len());
         for header in headers {
@@ -156,17 +170,17 @@ impl<'a> File<'a> {
     }
 
     /// The section with this name.
-    pub(super) fn section(&self, name: &str) -> Option<&Section<'a>> {
+    pub(crate) fn section(&self, name: &str) -> Option<&Section<'a>> {
         self.sections.iter().find(|section| section.name == name)
     }
 
     /// Whether anything in a section has to be patched.
-    pub(super) fn is_relocated(&self, section: usize) -> bool {
+    pub(crate) fn is_relocated(&self, section: usize) -> bool {
         self.relocations.get(section).is_some_and(Option::is_some)
     }
 
     /// The places to patch in a section in the order of their offsets.
-    pub(super) fn relocations(&self, section: usize) -> Result<Vec<Relocation>, ElfError> {
+    pub(crate) fn relocations(&self, section: usize) -> Result<Vec<Relocation>, ElfError> {
         let table = self.relocations.get(section).copied().flatten();
         let Some(table) = table.and_then(|table| self.sections.get(table)) else { return Ok(Vec::new()) };
         if table.kind == section_type::RELA {
@@ -240,7 +254,7 @@ fn section<'a>(bytes: &'a [u8], header: Reader<'_>) -> Result<Section<'a>, ElfEr
         data.ok_or(ElfError::at_file(offset, ElfProblem::Truncated("a section")))?
     };
     let (flags, link, info) = (header.u64(8), header.u32(40), header.u32(44));
-    Ok(Section { name: "", kind, flags, link, info, data, size })
+    Ok(Section { name: "", kind, flags, link, info, data, size, align: header.u64(48) })
 }
 
 /// The text at an offset of a table of strings.
@@ -275,8 +289,8 @@ fn symbols<'a>(sections: &[Section<'a>]) -> Result<Vec<Symbol<'a>>, ElfError> {
             section => return Err(error(index * SYMBOL, ElfProblem::NoSuch("section", section.into()))),
         };
         let name = string(names, record.u32(0)).map_err(|problem| error(index * SYMBOL, problem))?;
-        let [info] = record.array(4);
-        Ok(Symbol { name, info, place, value: record.u64(8), size: record.u64(16) })
+        let [info, other] = record.array(4);
+        Ok(Symbol { name, info, visibility: other & 3, place, value: record.u64(8), size: record.u64(16) })
     };
     records.iter().enumerate().map(read).collect()
 }

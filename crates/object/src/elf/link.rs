@@ -8,8 +8,8 @@ use skep_isa::ebpf::{Insn, InsnIdx};
 use super::code::{Function, Functions};
 use super::debug::Debug;
 use super::error::{ElfError, ElfProblem};
-use super::{Context, DEFAULT_TYPE, Role, section_kind};
-use crate::{CoreRelocation, Function as Named, Line, Object, ProgIdx, Program};
+use super::{Context, Role, section_kind};
+use crate::{CoreRelocation, ExternUse, Function as Named, Line, Object, ProgIdx, Program};
 
 /// Most slots in one program, the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
 const MOST_SLOTS: usize = 1_000_000;
@@ -50,11 +50,13 @@ pub(super) fn link(
         if slots > MOST_SLOTS_IN_ALL {
             return Err(too_large());
         }
-        let kind = section_kind(section);
-        let mut program =
-            Program::new(function.name, kind.map_or(DEFAULT_TYPE, |kind| kind.prog_type), layout.insns(functions));
-        program.attach_type = kind.and_then(|kind| kind.attach_type);
-        program.flags = kind.map(|kind| kind.flags).unwrap_or_default();
+        let unclear = |error| ElfError::in_section(section, ElfProblem::Section(error)).about(function.name);
+        let kind = section_kind(section).map_err(unclear)?;
+        let mut program = Program::new(function.name, kind.prog_type, layout.insns(functions));
+        program.attach_type = kind.attach_type;
+        program.flags = kind.flags;
+        program.attach = kind.attach;
+        program.autoload = kind.autoload;
         program.section = section.to_owned();
         layout.describe(functions, &names, debug, &mut program);
         programs.insert(main, object.add_program(program));
@@ -146,6 +148,8 @@ impl Layout {
                 ty: relocation.ty.0,
                 access: debug.text(relocation.access),
             }));
+            let used = function.externs.iter().map(|(at, target)| ExternUse { at: place(at.0), target: *target });
+            program.externs.extend(used);
         }
     }
 }

@@ -8,7 +8,7 @@ use skep_isa::MapType;
 use super::code::Functions;
 use super::error::{ElfError, ElfProblem};
 use super::link::Programs;
-use super::{Context, Role};
+use super::{Context, Role, legacy};
 use crate::{MapFlags, MapIdx, MapSpec, Object, Reference};
 
 /// Section with definitions by types.
@@ -45,7 +45,7 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<V
         if by_type {
             with_entries.extend(define_by_type(context, index, object)?);
         } else {
-            define_by_structure(context, index, object)?;
+            legacy::define(context, index, object)?;
         }
     }
     context.map_places.sort_unstable();
@@ -93,7 +93,7 @@ fn is_section(btf: &Btf, id: TypeId) -> bool {
     matches!(btf.kind(id), Ok(Kind::Datasec { .. }))
 }
 
-fn map_problem(text: impl Into<String>) -> ElfProblem {
+pub(super) fn map_problem(text: impl Into<String>) -> ElfProblem {
     ElfProblem::Map(text.into())
 }
 
@@ -140,8 +140,16 @@ impl Definition {
             },
             "key_size" => set_size("key", &mut spec.key_size, number(btf, member)?)?,
             "value_size" => set_size("value", &mut spec.value_size, number(btf, member)?)?,
-            "key" => set_size("key", &mut spec.key_size, btf.size_of(target(btf, member)?)?)?,
-            "value" => set_size("value", &mut spec.value_size, btf.size_of(target(btf, member)?)?)?,
+            "key" => {
+                let ty = target(btf, member)?;
+                spec.key_type = Some(ty.0);
+                set_size("key", &mut spec.key_size, btf.size_of(ty)?)?;
+            }
+            "value" => {
+                let ty = target(btf, member)?;
+                spec.value_type = Some(ty.0);
+                set_size("value", &mut spec.value_size, btf.size_of(ty)?)?;
+            }
             "values" => {
                 set_size("value", &mut spec.value_size, 4)?;
                 self.values = Some(u64::from(member.bit_offset / 8));
@@ -164,6 +172,12 @@ impl Definition {
         }
         Ok(())
     }
+}
+
+/// Reads the definition of a map by its type, and where its entries start relative to it.
+pub(crate) fn read_definition(btf: &Btf, name: &str, ty: TypeId) -> Result<(MapSpec, Option<u64>), ElfError> {
+    let definition = Definition::read(btf, name, ty, true)?;
+    Ok((definition.spec, definition.values))
 }
 
 /// Sets a size that may be given twice if both agree.
@@ -225,46 +239,6 @@ fn entry_type(btf: &Btf, member: Member) -> Result<TypeId, ElfError> {
         return Ok(target);
     }
     Err(ElfError::new(map_problem("`values` must be given with `__array`")))
-}
-
-/// Reads maps defined as `struct bpf_map_def`: type, sizes of key and value, entries and flags, 32 bits each.
-fn define_by_structure(context: &mut Context<'_>, index: usize, object: &mut Object) -> Result<(), ElfError> {
-    let section = &context.file.sections[index];
-    let symbols = context.symbols_of(index).iter();
-    let symbols = symbols.filter(|symbol| symbol.is_object() && !symbol.name.is_empty());
-    let mut symbols: Vec<_> = symbols.copied().collect();
-    symbols.sort_by_key(|symbol| symbol.value);
-    symbols.dedup_by_key(|symbol| symbol.value);
-    for (position, symbol) in symbols.iter().enumerate() {
-        let error =
-            |text: &str| ElfError::in_section(section.name, map_problem(text)).at(symbol.value).about(symbol.name);
-        let end = symbols.get(position + 1).map_or(section.data.len() as u64, |next| next.value);
-        let range = (usize::try_from(symbol.value), usize::try_from(end));
-        let bytes = if let (Ok(start), Ok(end)) = range { section.data.get(start..end) } else { None };
-        let words = bytes.unwrap_or_default().as_chunks::<4>().0;
-        let Some(([map_type, key, value, entries, flags], rest)) = words.split_first_chunk() else {
-            return Err(error(
-                "a map definition has at least 20 bytes: type, key_size, value_size, max_entries, map_flags",
-            ));
-        };
-        if rest.iter().any(|word| *word != [0; 4]) {
-            return Err(error("only the first five numbers of a definition are known; define the map in `.maps`"));
-        }
-        let [map_type, key, value, entries, flags] =
-            [map_type, key, value, entries, flags].map(|w| u32::from_le_bytes(*w));
-        let kind = MapType::from_number(map_type);
-        let kind = kind.ok_or_else(|| error(&format!("map type {map_type} does not exist")))?;
-        let mut spec = MapSpec::new(symbol.name, kind, key, value, entries);
-        spec.flags = MapFlags(flags);
-        if spec.holds_maps() {
-            return Err(error(
-                "a definition in this form cannot say what the maps in it are like; define it in `.maps`",
-            ));
-        }
-        let map = object.add_map(spec);
-        context.map_places.push((index, symbol.value, map));
-    }
-    Ok(())
 }
 
 /// Gives the maps of `.maps` the entries that relocations refer to.

@@ -11,25 +11,27 @@
 mod code;
 mod debug;
 mod error;
-mod file;
+mod externs;
+pub(crate) mod file;
+mod globals;
+mod legacy;
 mod link;
 mod maps;
-mod places;
 mod sections;
 
 use std::collections::HashMap;
 
 use skep_btf::Btf;
-use skep_isa::ProgType;
 
 pub use error::{ElfError, ElfProblem};
+pub(crate) use maps::read_definition;
 pub use sections::{SectionKind, section_kind};
 
 use code::Functions;
 use debug::Debug;
 use file::{File, Place, Symbol};
 
-use crate::{MapFlags, MapIdx, MapSpec, Object};
+use crate::{ExternIdx, ExternKind, MapIdx, Object};
 
 /// What a section is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,21 +55,26 @@ struct Context<'a> {
     symbols_of: HashMap<usize, Vec<Symbol<'a>>>,
     /// Where each map is defined: section, offset, and the map.
     map_places: Vec<(usize, u64, MapIdx)>,
+    /// The extern of each undefined symbol that the kernel has to give.
+    externs: HashMap<usize, ExternIdx>,
+    /// What each extern is.
+    kinds: Vec<ExternKind>,
 }
 
 impl Object {
     /// Reads an object file that clang made for BPF (`clang -O2 -g -target bpf -c`).
     ///
-    /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type from the name of
-    ///   the section. Names without meaning give socket filters, the type with the fewest rights. Functions in `.text`
-    ///   are subprograms, unless there is no other code: then they are socket filters, too.
+    /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type and where it
+    ///   attaches from the name of the section. Names without meaning give socket filters, the type with the fewest
+    ///   rights; those that look like slips of the pen are errors. Functions in `.text` are subprograms, unless there is no other code: then they are socket filters, too.
     /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls.
     /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
     ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
-    /// * Source lines, names of functions and relocations of the kernel's types are kept as data. The latter are not
-    ///   applied: see [`Program::core_relocations`](crate::Program::core_relocations).
+    /// * Settings and symbols of the kernel become [`Object::externs`], relocations of its types
+    ///   [`Program::core_relocations`](crate::Program::core_relocations); [`Object::resolve`] applies them.
+    /// * Source lines and names of functions are kept as data.
     ///
-    /// The result passes [`Object::validate`].
+    /// The result passes [`Object::validate_structure`], and once it is resolved [`Object::validate`].
     ///
     /// # Errors
     /// Files that are no such object, are damaged, or refer to what only the running kernel has.
@@ -81,6 +88,9 @@ impl Object {
     pub fn from_elf(bytes: &[u8]) -> Result<Self, ElfError> {
         let file = File::parse(bytes)?;
         let mut object = Self::new(&license(&file)?);
+        if let Some(version) = file.section("version").and_then(|section| section.data.first_chunk()) {
+            object.kernel_version = u32::from_le_bytes(*version);
+        }
         if let Some(section) = file.sections.iter().find(|section| section.name.starts_with(".struct_ops")) {
             return Err(ElfError::in_section(section.name, ElfProblem::StructOps));
         }
@@ -95,17 +105,24 @@ impl Object {
                 symbols_of.entry(section).or_default().push(*symbol);
             }
         }
-        let mut context = Context { file, btf, roles, symbols_of, map_places: Vec::new() };
-        if let Some(btf) = &context.btf {
-            object.btf = places::fill(&context, btf)?;
-        }
+        let mut context = Context {
+            file,
+            btf,
+            roles,
+            symbols_of,
+            map_places: Vec::new(),
+            externs: HashMap::new(),
+            kinds: Vec::new(),
+        };
         let with_entries = maps::define(&mut context, &mut object)?;
-        define_variables(&mut context, &mut object)?;
+        globals::define(&mut context, &mut object)?;
+        context.externs = externs::declare(&context, &mut object)?;
+        context.kinds = object.externs.iter().map(|external| external.kind.clone()).collect();
         let functions = Functions::read(&context)?;
         let debug = Debug::read(&context)?;
         let programs = link::link(&context, &functions, &debug, &mut object)?;
         maps::fill(&context, &with_entries, &functions, &programs, &mut object)?;
-        object.validate().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
+        object.validate_structure().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
         Ok(object)
     }
 }
@@ -116,31 +133,6 @@ fn license(file: &File<'_>) -> Result<String, ElfError> {
     let text = section.data.split(|byte| *byte == 0).next().unwrap_or_default();
     let text = std::str::from_utf8(text).map_err(|_| ElfError::in_section(section.name, ElfProblem::Name))?;
     Ok(text.to_owned())
-}
-
-/// Says what each section is for and makes maps of those with variables.
-fn define_variables(context: &mut Context<'_>, object: &mut Object) -> Result<(), ElfError> {
-    for (section, role) in context.file.sections.iter().zip(&mut context.roles) {
-        if section.is_code() {
-            *role = Role::Code;
-        }
-        let base = [".data", ".rodata", ".bss"]
-            .into_iter()
-            .find(|base| section.name.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')));
-        let Some(base) = base.filter(|_| *role == Role::Other && section.is_allocated()) else { continue };
-        let size = u32::try_from(section.size);
-        let size = size.map_err(|_| ElfError::in_section(section.name, ElfProblem::TooLarge))?;
-        let mut map = MapSpec::new(section.name, skep_isa::MapType::Array, 4, size, 1);
-        if base == ".rodata" {
-            map.flags = MapFlags::READ_ONLY_FOR_PROGRAMS;
-            map.frozen = true;
-        }
-        if !section.is_zeros() {
-            map.contents = vec![(vec![0; 4], section.data.to_vec())];
-        }
-        *role = Role::Data(object.add_map(map));
-    }
-    Ok(())
 }
 
 impl<'a> Context<'a> {
@@ -160,24 +152,7 @@ impl<'a> Context<'a> {
             Place::Section(section) => Ok((section, self.roles[section])),
             Place::Common => Err(ElfError::new(ElfProblem::Common).about(symbol.name)),
             Place::Absolute => Err(ElfError::new(ElfProblem::Undefined).about(symbol.name)),
-            Place::Undefined => Err(ElfError::new(self.missing(symbol.name)).about(symbol.name)),
-        }
-    }
-
-    /// Why a symbol is not defined: the section that its declaration names in the type information.
-    fn missing(&self, name: &str) -> ElfProblem {
-        let Some(btf) = &self.btf else { return ElfProblem::Undefined };
-        let declares = |section: &str| {
-            let kind = btf.find(section).map(|id| btf.kind(id));
-            let Some(Ok(skep_btf::Kind::Datasec { vars, .. })) = kind else { return false };
-            vars.iter().any(|var| btf.name(var.ty) == Ok(name))
-        };
-        if declares(".kconfig") {
-            ElfProblem::Kconfig
-        } else if declares(".ksyms") {
-            ElfProblem::KernelSymbol
-        } else {
-            ElfProblem::Undefined
+            Place::Undefined => Err(ElfError::new(ElfProblem::Undefined).about(symbol.name)),
         }
     }
 
@@ -187,6 +162,3 @@ impl<'a> Context<'a> {
         place.ok().map(|index| self.map_places[index].2)
     }
 }
-
-/// The type of programs in sections whose name says nothing: the one with the fewest rights.
-const DEFAULT_TYPE: ProgType = ProgType::SocketFilter;

@@ -267,7 +267,7 @@ fn bytes_of(text: &str, function: &str) -> Vec<[u8; 8]> {
 }
 
 #[test]
-fn what_the_kernel_alone_knows_is_named() {
+fn mistakes_are_named() {
     let case = |text: &str, options: &[&str], expected: &str| {
         if let Some(result) = read_text(text, options) {
             let message = result.map(|_| ()).unwrap_err().to_string();
@@ -275,11 +275,18 @@ fn what_the_kernel_alone_knows_is_named() {
         }
     };
     let ksym = "extern const int bpf_prog_active SEC(\".ksyms\");\nSEC(\"tc\") int f(void *c) { return *(int *)&bpf_prog_active; }";
-    case(ksym, &["-g"], "`bpf_prog_active`: belongs to the running kernel (`__ksym`)");
-    let kconfig = "extern int CONFIG_HZ SEC(\".kconfig\");\nSEC(\"tc\") int f(void *c) { return CONFIG_HZ; }";
-    case(kconfig, &["-g"], "`CONFIG_HZ`: is a setting of the running kernel (`__kconfig`)");
-    let kfunc = "extern int bpf_task_release(void *) SEC(\".ksyms\");\nSEC(\"tc\") int f(void *c) { return bpf_task_release(c); }";
-    case(kfunc, &["-g"], "section `tc`, offset 0x0, `bpf_task_release`: belongs to the running kernel (`__ksym`)");
+    case(
+        ksym,
+        &[],
+        "`bpf_prog_active`: is declared but defined nowhere; define it, link the objects first, or, for what",
+    );
+    let kconfig = "struct two { int a, b; };\nextern struct two CONFIG_HZ SEC(\".kconfig\");\nSEC(\"tc\") int f(void *c) { return CONFIG_HZ.a; }";
+    case(kconfig, &["-g"], "`CONFIG_HZ`: a setting is declared as bool, char, an integer");
+    let section = "SEC(\"tracepoint/sys_enter\") int f(void *c) { return 0; }";
+    case(section, &["-g"], "`tracepoint/sys_enter` cannot be understood; expected `tracepoint/CATEGORY/NAME`");
+    let section = "SEC(\"kprob/do_nanosleep\") int f(void *c) { return 0; }";
+    case(section, &["-g"], "section `kprob/do_nanosleep`, `f`: the section's name `kprob/do_nanosleep` cannot be");
+    case(section, &["-g"], "did you mean `kprobe`?");
     let missing = "extern int nowhere(void);\nSEC(\"tc\") int f(void *c) { return nowhere(); }";
     case(missing, &["-g"], "`nowhere`: is declared but defined nowhere");
     let pointers = "int a, b;\nint *volatile table[2] = { &a, &b };\nSEC(\"tc\") int f(void *c) { return *table[0]; }";

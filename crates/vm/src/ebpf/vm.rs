@@ -90,6 +90,8 @@ pub enum SetupError {
     },
     /// The values of all maps together do not fit into the 3.5 GiB that a machine has for them.
     NoRoomForMaps,
+    /// Programs refer to something that only a kernel has; its name.
+    Unresolved(String),
 }
 
 impl fmt::Display for SetupError {
@@ -97,6 +99,11 @@ impl fmt::Display for SetupError {
         match self {
             Self::Map { name, error } => write!(f, "map `{name}`: {error}"),
             Self::Program { name, error } => write!(f, "program `{name}`: {error}"),
+            Self::Unresolved(name) => write!(
+                f,
+                "`{name}` is something that only a kernel has; run the program there, or fit the object to a kernel's \
+                 data first (`Object::resolve`)"
+            ),
             Self::NoRoomForMaps => f.write_str(
                 "the maps need more than the 3.5 GiB of addresses that a machine has for them; reduce max_entries",
             ),
@@ -117,6 +124,8 @@ pub struct Setup {
     engine: Engine,
     proved: bool,
     blinding: Option<u32>,
+    /// The first name of the object that was not given a value.
+    unresolved: Option<String>,
 }
 
 impl Default for Setup {
@@ -136,6 +145,7 @@ impl Setup {
             engine: Engine::Auto,
             proved: false,
             blinding: None,
+            unresolved: None,
         }
     }
 
@@ -148,7 +158,9 @@ impl Setup {
             let map = map.clone().and_then(|map| refer(spec, &map, &made).map(|()| map));
             (spec.name.clone(), map)
         });
-        Self { programs: programs.collect(), maps: filled.collect(), helpers: Helpers::kernel(), ..Self::new() }
+        let unresolved = object.externs.first().map(|external| external.name.clone());
+        let (programs, maps) = (programs.collect(), filled.collect());
+        Self { programs, maps, helpers: Helpers::kernel(), unresolved, ..Self::new() }
     }
 
     /// With a program. Its map references (64-bit immediates) are indices of the maps in the order in which they were
@@ -220,7 +232,10 @@ impl Setup {
     /// asks for a helper or a map that is not there, or control could leave its function. Nothing else is checked
     /// before a run; what goes wrong then is a [`Fault`](super::Fault).
     pub fn load(self) -> Result<Vm, SetupError> {
-        let Self { programs, maps, helpers, fuel, engine, proved, blinding } = self;
+        let Self { programs, maps, helpers, fuel, engine, proved, blinding, unresolved } = self;
+        if let Some(name) = unresolved {
+            return Err(SetupError::Unresolved(name));
+        }
         let mut places = Places::default();
         for (name, map) in maps {
             let map = map.map_err(|error| SetupError::Map { name, error })?;

@@ -1,9 +1,10 @@
 //! Filters on sockets: attach, replace, remove, lock.
 
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use skep_isa::classic::{self, Insn};
 
+use super::words::{NETWORK, keep, slot};
 use crate::errors::KernelError;
 use crate::features::{running_release, sysctl};
 use crate::prog::LoadedProgram;
@@ -87,4 +88,50 @@ fn attach_error(errno: i32, insns: usize) -> KernelError {
         libc::EPERM => KernelError::FilterLocked,
         errno => KernelError::system("change the filter of a socket", errno),
     }
+}
+
+/// The program that chooses among the sockets of a reuseport group. Dropping it removes the program (Linux 5.3; older
+/// kernels keep it until the sockets are closed).
+#[derive(Debug)]
+pub struct ReuseportSlot {
+    socket: OwnedFd,
+    armed: bool,
+}
+
+slot!(ReuseportSlot);
+
+/// `SO_DETACH_REUSEPORT_BPF`
+const SO_DETACH_REUSEPORT_BPF: libc::c_int = 68;
+
+impl ReuseportSlot {
+    fn undo(&mut self) -> Result<(), KernelError> {
+        socket::set_int(self.socket.as_fd(), SO_DETACH_REUSEPORT_BPF, 0).map_err(|errno| match errno {
+            libc::ENOENT => KernelError::NoFilter,
+            errno => KernelError::system("remove the program of a reuseport group", errno),
+        })
+    }
+}
+
+/// Lets a program (type sk_reuseport, Linux 4.19, or a socket filter that returns the position of the socket) choose the
+/// socket of a group that was bound with `SO_REUSEPORT`; it holds for all sockets of the group.
+///
+/// # Errors
+/// [`KernelError::Invalid`] if the socket is not in a group or the program is of another type;
+/// [`KernelError::SocketMemory`].
+pub fn attach_reuseport(socket: impl AsFd, program: impl AsFd) -> Result<ReuseportSlot, KernelError> {
+    const ACTION: &str = "attach a program to a reuseport group";
+    let fd = program.as_fd().as_raw_fd();
+    let kept = keep(ACTION, socket.as_fd())?;
+    socket::set_int(kept.as_fd(), libc::SO_ATTACH_REUSEPORT_EBPF, fd).map_err(|errno| match errno {
+        libc::EINVAL => KernelError::Invalid {
+            action: ACTION,
+            problem: "the program is not of type sk_reuseport or socket_filter, or the socket was bound without \
+                      SO_REUSEPORT"
+                .to_owned(),
+        },
+        libc::ENOTSOCK => KernelError::Invalid { action: ACTION, problem: "the descriptor is not a socket".to_owned() },
+        libc::EPERM => KernelError::not_permitted(ACTION, NETWORK),
+        errno => attach_error(errno, 0),
+    })?;
+    Ok(ReuseportSlot { socket: kept, armed: true })
 }

@@ -1,0 +1,373 @@
+//! Executable files and libraries: symbols, segments, probes, build id.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use object::elf;
+use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _};
+use object::{Endianness, FileKind, ReadCache, ReadRef};
+
+use crate::error::SymError;
+use crate::notes::{Order, notes};
+use crate::pattern::Pattern;
+use crate::plt;
+use crate::usdt::{self, UsdtProbe};
+
+/// The kind of machine that a file is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Machine {
+    /// x86 with 64-bit registers.
+    X86_64,
+    /// ARM with 64-bit registers.
+    Aarch64,
+    /// Another one, by its number in ELF files (`e_machine`).
+    Other(u16),
+}
+
+/// What a symbol names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SymbolKind {
+    /// A function.
+    Function,
+    /// A function that the loader chooses at the first call (`STT_GNU_IFUNC`); a probe sees only the choice.
+    Indirect,
+    /// An entry of the procedure linkage table: the way to a function of another file.
+    Plt,
+    /// Data.
+    Data,
+}
+
+/// A symbol of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Symbol {
+    /// The name without version. Entries of the linkage table end with `@plt`.
+    pub name: String,
+    /// The version, for functions of libraries that exist in several: `GLIBC_2.34`.
+    pub version: Option<String>,
+    /// The address as the file has it.
+    pub address: u64,
+    /// Bytes; 0 if not known.
+    pub size: u64,
+    /// The offset of its first byte in the file, which is what uprobes take; `None` for data without bytes in the file.
+    pub offset: Option<u64>,
+    /// What it is.
+    pub kind: SymbolKind,
+}
+
+/// A part of the file that is loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Segment {
+    address: u64,
+    offset: u64,
+    size: u64,
+}
+
+/// An ELF file that was looked at. It holds facts, not the file.
+#[derive(Debug, Clone)]
+pub struct Binary {
+    path: PathBuf,
+    machine: Machine,
+    segments: Vec<Segment>,
+    symbols: Vec<Symbol>,
+    probes: Vec<UsdtProbe>,
+    build_id: Option<Vec<u8>>,
+}
+
+impl Binary {
+    /// Reads what is of interest in a file.
+    ///
+    /// # Errors
+    /// [`SymError::File`] if it cannot be read, [`SymError::Format`] if it is no ELF file or a broken one.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, SymError> {
+        let path = path.as_ref();
+        let file = File::open(path).map_err(|error| SymError::file(path, &error))?;
+        let facts = file.metadata().map_err(|error| SymError::file(path, &error))?;
+        if !facts.is_file() {
+            let reason = "it is no ordinary file".to_owned();
+            return Err(SymError::Format { path: path.display().to_string(), reason });
+        }
+        Self::read(path, &ReadCache::new(file))
+    }
+
+    /// Reads bytes as if they were the file at `path`, which serves only for texts.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn parse(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self, SymError> {
+        Self::read(path.as_ref(), bytes)
+    }
+
+    fn read<'data, R: ReadRef<'data>>(path: &Path, data: R) -> Result<Self, SymError> {
+        let format = |reason: String| SymError::Format { path: path.display().to_string(), reason };
+        let result = match FileKind::parse(data) {
+            Ok(FileKind::Elf64) => Self::read_class::<elf::FileHeader64<Endianness>, R>(path, data),
+            Ok(FileKind::Elf32) => Self::read_class::<elf::FileHeader32<Endianness>, R>(path, data),
+            Ok(_) => return Err(format("it has another format".to_owned())),
+            Err(_) => return Err(format("it does not begin like one".to_owned())),
+        };
+        result.map_err(|error| format(error.to_string()))
+    }
+
+    fn read_class<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+        path: &Path,
+        data: R,
+    ) -> object::Result<Self> {
+        let header = Elf::parse(data)?;
+        let endian = header.endian()?;
+        let order = Order { little: endian == Endianness::Little, address: if header.is_class_64() { 8 } else { 4 } };
+        let machine = match header.e_machine(endian) {
+            elf::EM_X86_64 => Machine::X86_64,
+            elf::EM_AARCH64 => Machine::Aarch64,
+            other => Machine::Other(other.0),
+        };
+        let segments: Vec<Segment> = header
+            .program_headers(endian, data)?
+            .iter()
+            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
+            .map(|segment| Segment {
+                address: segment.p_vaddr(endian).into(),
+                offset: segment.p_offset(endian).into(),
+                size: segment.p_filesz(endian).into(),
+            })
+            .collect();
+        let place = |address| offset_of(&segments, address);
+        let sections = header.sections(endian, data)?;
+        let mut symbols = Vec::new();
+        symbols_of::<Elf, R>(&sections, endian, data, elf::SHT_DYNSYM, &place, &mut symbols)?;
+        symbols_of::<Elf, R>(&sections, endian, data, elf::SHT_SYMTAB, &place, &mut symbols)?;
+        symbols.extend(plt::entries::<Elf, R>(&sections, endian, data, machine, place));
+        sort(&mut symbols);
+        let content = |name: &[u8]| {
+            let (_, section) = sections.section_by_name(endian, name)?;
+            Some((section.sh_addr(endian).into(), section.data(endian, data).unwrap_or_default()))
+        };
+        let base = content(b".stapsdt.base").map(|(address, _): (u64, _)| address);
+        let context = usdt::Context { order, machine, base };
+        let probes = content(b".note.stapsdt").map(|(_, bytes)| usdt::probes(bytes, context, place));
+        let build_id = content(b".note.gnu.build-id").and_then(|(_, bytes)| {
+            notes(bytes, order).find(|note| note.name == b"GNU" && note.kind == 3).map(|note| note.content.to_vec())
+        });
+        let probes = probes.unwrap_or_default();
+        Ok(Self { path: path.to_owned(), machine, segments, symbols, probes, build_id })
+    }
+
+    /// Where distributions put the debug symbols of this build: `/usr/lib/debug/.build-id/ab/cdef.debug`. `None` without
+    /// a build id; the file need not exist.
+    pub fn debug_path(&self) -> Option<PathBuf> {
+        let (first, rest) = self.build_id.as_deref()?.split_first()?;
+        let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
+        Some(PathBuf::from(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug")))
+    }
+
+    /// Adds the symbols of a file that was split off from this one; offsets still count bytes of this one.
+    ///
+    /// # Errors
+    /// [`SymError::Format`] if it belongs to another build, and the errors of [`open`](Self::open).
+    pub fn add_debug_file(&mut self, path: impl AsRef<Path>) -> Result<(), SymError> {
+        let other = Self::open(path)?;
+        if other.build_id.is_none() || other.build_id != self.build_id {
+            let reason = format!("its build id is not that of `{}`", self.path.display());
+            return Err(SymError::Format { path: other.path.display().to_string(), reason });
+        }
+        let segments = &self.segments;
+        let with_place = |symbol: Symbol| Symbol { offset: offset_of(segments, symbol.address), ..symbol };
+        self.symbols.extend(other.symbols.into_iter().map(with_place));
+        sort(&mut self.symbols);
+        Ok(())
+    }
+
+    /// The path.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The kind of machine.
+    pub fn machine(&self) -> Machine {
+        self.machine
+    }
+
+    /// The number that identifies this build: usually 20 bytes.
+    pub fn build_id(&self) -> Option<&[u8]> {
+        self.build_id.as_deref()
+    }
+
+    /// All symbols with an address, sorted by address and name.
+    pub fn symbols(&self) -> &[Symbol] {
+        &self.symbols
+    }
+
+    /// The functions, entries of the linkage table included.
+    pub fn functions(&self) -> impl Iterator<Item = &Symbol> {
+        self.symbols.iter().filter(|symbol| symbol.kind != SymbolKind::Data && symbol.offset.is_some())
+    }
+
+    /// The function with a name: `malloc`, `malloc@GLIBC_2.2.5` for a version, `malloc@plt` for the way to it. Without
+    /// version the default one, which is the newest.
+    ///
+    /// # Errors
+    /// [`SymError::Missing`] with similar names, and a hint if the file has no symbols.
+    pub fn function(&self, name: &str) -> Result<&Symbol, SymError> {
+        let (plain, version) = match name.split_once('@') {
+            Some((_, "plt")) | None => (name, None),
+            Some((plain, version)) => (plain, Some(version.trim_start_matches('@'))),
+        };
+        let fits = |symbol: &&Symbol| {
+            symbol.name == plain && version.is_none_or(|version| symbol.version.as_deref() == Some(version))
+        };
+        self.functions().filter(fits).max_by_key(|symbol| version_key(symbol)).ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> SymError {
+        let remedy = if self.functions().next().is_none() {
+            "the file has no symbols: install its debug symbols, or give an offset".to_owned()
+        } else {
+            let pattern = Pattern::new(&format!("*{name}*"));
+            let near: Vec<String> = self
+                .functions()
+                .filter(|symbol| pattern.matches(&symbol.name) || symbol.name.eq_ignore_ascii_case(name))
+                .take(3)
+                .map(|symbol| format!("`{}`", symbol.name))
+                .collect();
+            if near.is_empty() { String::new() } else { format!("there is {}", near.join(", ")) }
+        };
+        let place = format!("`{}`", self.path.display());
+        SymError::Missing { what: "function", name: name.to_owned(), place, remedy }
+    }
+
+    /// The functions whose names fit a pattern, one for each place.
+    pub fn matching<'a>(&'a self, pattern: &'a Pattern) -> impl Iterator<Item = &'a Symbol> {
+        let mut last = None;
+        self.functions().filter(move |symbol| pattern.matches(&symbol.name)).filter(move |symbol| {
+            let new = last != Some(symbol.address);
+            last = Some(symbol.address);
+            new
+        })
+    }
+
+    /// The symbol at or below an address, and the distance from its start. Symbols of known size end there.
+    pub fn symbol_at(&self, address: u64) -> Option<(&Symbol, u64)> {
+        let end = self.symbols.partition_point(|symbol| symbol.address <= address);
+        let nearest = self.symbols[..end].iter().rev().take(64);
+        nearest
+            .filter(|symbol| symbol.kind != SymbolKind::Data)
+            .map(|symbol| (symbol, address - symbol.address))
+            .find(|(symbol, distance)| symbol.size == 0 || *distance < symbol.size)
+    }
+
+    /// The offset in the file of an address of the file; `None` if it is not loaded from the file.
+    pub fn offset(&self, address: u64) -> Option<u64> {
+        offset_of(&self.segments, address)
+    }
+
+    /// The address of an offset in the file; `None` if that part is not loaded.
+    pub fn address(&self, offset: u64) -> Option<u64> {
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| offset.checked_sub(segment.offset).is_some_and(|distance| distance < segment.size))?;
+        segment.address.checked_add(offset - segment.offset)
+    }
+
+    /// All places of USDT probes.
+    pub fn probes(&self) -> &[UsdtProbe] {
+        &self.probes
+    }
+
+    /// The places of one probe; `provider` may be left out.
+    ///
+    /// # Errors
+    /// [`SymError::Missing`] with the probes that there are.
+    pub fn probe(&self, provider: Option<&str>, name: &str) -> Result<Vec<&UsdtProbe>, SymError> {
+        let fits = |probe: &&UsdtProbe| probe.name == name && provider.is_none_or(|wanted| probe.provider == wanted);
+        let found: Vec<&UsdtProbe> = self.probes.iter().filter(fits).collect();
+        if !found.is_empty() {
+            return Ok(found);
+        }
+        let mut names: Vec<String> =
+            self.probes.iter().map(|probe| format!("`{}:{}`", probe.provider, probe.name)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names.truncate(10);
+        let remedy = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
+        let shown = provider.map_or_else(|| name.to_owned(), |provider| format!("{provider}:{name}"));
+        let place = format!("`{}`", self.path.display());
+        Err(SymError::Missing { what: "USDT probe", name: shown, place, remedy })
+    }
+}
+
+fn offset_of(segments: &[Segment], address: u64) -> Option<u64> {
+    let segment = segments
+        .iter()
+        .find(|segment| address.checked_sub(segment.address).is_some_and(|distance| distance < segment.size))?;
+    segment.offset.checked_add(address - segment.address)
+}
+
+/// Orders versions so that the newest, and no version before an old one, comes last.
+fn version_key(symbol: &Symbol) -> (bool, Vec<u32>) {
+    let numbers = symbol.version.as_deref().unwrap_or_default();
+    let numbers = numbers.split(|letter: char| !letter.is_ascii_digit()).filter_map(|part| part.parse().ok());
+    (symbol.version.is_some(), numbers.collect())
+}
+
+/// Sorts by address, then name; the same symbol of two tables remains once, with its version.
+fn sort(symbols: &mut Vec<Symbol>) {
+    symbols.sort_by(|a, b| {
+        (a.address, &a.name, b.version.is_some(), &a.version).cmp(&(
+            b.address,
+            &b.name,
+            a.version.is_some(),
+            &b.version,
+        ))
+    });
+    symbols.dedup_by(|later, kept| {
+        later.address == kept.address
+            && later.name == kept.name
+            && (later.version.is_none() || later.version == kept.version)
+    });
+}
+
+/// Adds the symbols of one table.
+fn symbols_of<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    sections: &SectionTable<'data, Elf, R>,
+    endian: Endianness,
+    data: R,
+    table: elf::SectionType,
+    place: &impl Fn(u64) -> Option<u64>,
+    found: &mut Vec<Symbol>,
+) -> object::Result<()> {
+    let symbols = sections.symbols(endian, data, table)?;
+    let versions = if table == elf::SHT_DYNSYM { sections.versions(endian, data).ok().flatten() } else { None };
+    for (index, symbol) in symbols.enumerate() {
+        let kind = match symbol.st_type() {
+            elf::STT_FUNC => SymbolKind::Function,
+            elf::STT_GNU_IFUNC => SymbolKind::Indirect,
+            elf::STT_OBJECT => SymbolKind::Data,
+            _ => continue,
+        };
+        if symbol.is_undefined(endian) {
+            continue;
+        }
+        let Ok(name) = symbol.name(endian, symbols.strings()) else { continue };
+        let version = versions.as_ref().and_then(|versions| {
+            let index = versions.version_index(endian, index).index();
+            let version = versions.version(index).ok()??;
+            Some(String::from_utf8_lossy(version.name()).into_owned())
+        });
+        // The static table writes versions into the name.
+        let name = String::from_utf8_lossy(name);
+        let (name, version) = match name.split_once('@') {
+            Some((name, text)) => (name.to_owned(), Some(text.trim_start_matches('@').to_owned())),
+            None => (name.into_owned(), version),
+        };
+        let address = symbol.st_value(endian).into();
+        found.push(Symbol {
+            name,
+            version,
+            address,
+            size: symbol.st_size(endian).into(),
+            offset: place(address),
+            kind,
+        });
+    }
+    Ok(())
+}
