@@ -156,7 +156,7 @@ fn through(function: &Function, from: Inst, into: &Edge, next: &Edge) -> Option<
         .map(|arg| params.iter().position(|param| param == arg).map_or(*arg, |at| into.args[at]))
         .collect();
     let own = args.iter().any(|arg| function[from].results.contains(arg));
-    (!own).then(|| Edge { block: next.block, args })
+    if own { None } else { Some(Edge { block: next.block, args }) }
 }
 
 /// Whether nothing but the end of a block reads its parameters.
