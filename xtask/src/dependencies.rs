@@ -16,6 +16,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("btf", &[]),
     ("object", &["isa", "btf"]),
     ("ir", &["isa", "btf", "diag"]),
+    ("codegen", &["ir", "object", "isa", "btf"]),
     ("lang-filter", &["isa", "diag", "proto", "object"]),
     ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("packet", &["isa", "proto"]),
