@@ -5,4 +5,10 @@
 //! `skep-trace`. Nothing here asks the running machine anything, except through traits that the caller fills.
 
 pub mod ast;
+pub mod lex;
+pub mod parse;
 pub mod plan;
+pub mod providers;
+pub mod words;
+
+pub use parse::{parse, parse_expr, parse_type};
