@@ -19,14 +19,14 @@
 //! # The text form
 //! ```text
 //! map m0 @counts = hash key 4 value 8 entries 1024
-//! func f0 @count: program xdp "xdp" (v0: ptr<ctx>) -> i32 {
+//! func f0 @count: program xdp "xdp" -> i32 {
 //!   slot s0 4 align 4
 //! b0(v0: ptr<ctx>):
 //!   v1: i32 = const 7
 //!   v2: ptr<stack> = slot_addr s0
 //!   store.32 v2 + 0, v1
 //!   v3: ptr<map m0> = map_addr m0
-//!   v4: ptr<value m0>? = call helper 1(v3, v2)
+//!   v4: ptr<value m0>? = call helper map_lookup_elem(v3, v2)
 //!   v5: ptr<value m0>? = const 0
 //!   v6: ptr<value m0> = branch eq v4, v5 -> b2(), b1()
 //! b1:
@@ -39,13 +39,19 @@
 //! }
 //! ```
 
+pub mod analysis;
 pub mod builder;
 mod entity;
+pub mod eval;
 mod function;
+pub mod fuzz;
 mod inst;
+pub mod interp;
 mod module;
 mod op;
+pub mod text;
 mod types;
+pub mod verify;
 
 pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
@@ -53,4 +59,6 @@ pub use function::{BlockData, Function, InstNode, Loc, SlotData, ValueData, Valu
 pub use inst::{Callee, Edge, InstData};
 pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Unary, Width};
+pub use text::{ParseError, parse};
 pub use types::{Memory, Pointer, Type};
+pub use verify::{Violation, verify};
