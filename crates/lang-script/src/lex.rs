@@ -147,7 +147,7 @@ impl<'t> Lexer<'t> {
     }
 
     /// The next token.
-    pub fn next(&mut self) -> Token {
+    pub fn token(&mut self) -> Token {
         self.skip_blank();
         let start = self.at;
         let kind = self.kind();
@@ -299,7 +299,10 @@ impl<'t> Lexer<'t> {
                 }
             }
         }
-        (strip_comments(&line).trim().to_owned(), Span::new(place(start), place(self.at)))
+        (
+            strip_comments(&line).trim_end_matches(|c: char| c == '\\' || c.is_whitespace()).trim_start().to_owned(),
+            Span::new(place(start), place(self.at)),
+        )
     }
 }
 

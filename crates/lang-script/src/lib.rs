@@ -5,10 +5,14 @@
 //! `skep-trace`. Nothing here asks the running machine anything, except through traits that the caller fills.
 
 pub mod ast;
+pub mod format;
+pub mod fuzz;
 pub mod lex;
 pub mod parse;
 pub mod plan;
 pub mod providers;
+pub mod visit;
 pub mod words;
 
+pub use format::{format, format_text};
 pub use parse::{parse, parse_expr, parse_type};

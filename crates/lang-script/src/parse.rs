@@ -19,6 +19,8 @@ mod points;
 mod stmts;
 mod types;
 
+pub(crate) use stmts::has_value;
+
 /// Brackets, operators and statements that may be inside of one another.
 pub const MAX_DEPTH: u32 = 150;
 /// Operators that may be on top of one another in a tree, such as in `1 + 1 + ...`.
@@ -110,13 +112,15 @@ struct Parser<'t> {
     stopped: bool,
     /// Names that the C part made types.
     types: HashSet<Arc<str>>,
+    /// Names that stand for expressions: constants, macros, their parameters.
+    values: HashSet<Arc<str>>,
 }
 
 impl<'t> Parser<'t> {
     fn new(text: &'t str) -> Self {
         let mut lexer = Lexer::new(text);
         lexer.comments = Some(Vec::new());
-        let token = lexer.next();
+        let token = lexer.token();
         Self {
             text,
             lexer,
@@ -127,6 +131,7 @@ impl<'t> Parser<'t> {
             predicate: false,
             stopped: false,
             types: HashSet::new(),
+            values: HashSet::new(),
         }
     }
 
@@ -167,7 +172,7 @@ impl<'t> Parser<'t> {
 
     fn advance(&mut self) -> Token {
         self.before = self.token.span.end;
-        let next = if self.stopped { self.end_token() } else { self.lexer.next() };
+        let next = if self.stopped { self.end_token() } else { self.lexer.token() };
         std::mem::replace(&mut self.token, next)
     }
 
@@ -242,7 +247,7 @@ impl<'t> Parser<'t> {
 
     /// What the token after the current one is.
     fn second(&self) -> Token {
-        self.lexer.fork(self.token.span.end).next()
+        self.lexer.fork(self.token.span.end).token()
     }
 
     /// How messages call the current token.

@@ -1,5 +1,13 @@
 //! The types of probes as a table: how they are written, what programs attached there can read, what they are for.
 
+mod events;
+mod expand;
+mod point;
+
+pub use events::{Event, HARDWARE_EVENTS, SOFTWARE_EVENTS};
+pub use expand::{ProbeSource, expand, matches, suggest};
+pub use point::{KernelPlace, Point, UserPlace, parse_point};
+
 /// What kind of place a probe is attached to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {

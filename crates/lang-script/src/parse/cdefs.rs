@@ -10,6 +10,8 @@ use crate::lex::Kind;
 use crate::words;
 
 type Definitions = Vec<Spanned<Definition>>;
+/// The names of an enumeration with their values.
+type Values = Vec<(Name, Option<crate::ast::Expr>)>;
 
 /// What `__attribute__((...))` said.
 #[derive(Debug, Clone, Copy, Default)]
@@ -26,12 +28,17 @@ impl Parser<'_> {
         let (line, rest) = self.lexer.line();
         let span = Span::new(start, rest.end);
         self.before = span.end;
-        self.token = self.lexer.next();
+        self.token = self.lexer.token();
         let (word, value) = line.split_once(|c: char| c.is_whitespace()).unwrap_or((&line, ""));
         let value = value.trim();
         let definition = match word {
             "include" => self.include(value, span),
             "define" => self.define(value, span),
+            _ if word.starts_with('!') => {
+                let error = Diagnostic::error(span, "`#!` belongs into the first line");
+                self.report(error.with_help("move it up or remove it"));
+                None
+            }
             _ => Some(Definition::Directive(line.split_whitespace().collect::<Vec<_>>().join(" ").into())),
         };
         definitions.extend(definition.map(|definition| Spanned::new(definition, span)));
@@ -66,6 +73,9 @@ impl Parser<'_> {
         let text = self.slice(span);
         let at = text.find("define").map_or(0, |at| at + 6);
         let at = at + text[at..].find(name).unwrap_or(0);
+        if !super::reads_as_type(rest) {
+            self.values.insert(name.into());
+        }
         let start = span.start + u32::try_from(at).unwrap_or(0);
         let name_span = Span::new(start, start + u32::try_from(name.len()).unwrap_or(0));
         Some(Definition::Constant { name: Spanned::new(name.into(), name_span), value: rest.trim().into() })
@@ -120,13 +130,13 @@ impl Parser<'_> {
         let mut ahead = self.lexer.fork(self.token.span.end);
         let mut open = 0u32;
         loop {
-            let token = ahead.next();
+            let token = ahead.token();
             match token.kind {
                 Kind::Punct("{") => open += 1,
                 Kind::Punct("}") => open = open.saturating_sub(1),
                 Kind::Word if open == 0 => {
                     let word = self.slice(token.span);
-                    let behind = ahead.fork(token.span.end).next().kind;
+                    let behind = ahead.fork(token.span.end).token().kind;
                     if matches!(behind, Kind::Punct(";" | "[")) {
                         return Some(word.into());
                     }
@@ -148,7 +158,7 @@ impl Parser<'_> {
         let mut ahead = self.lexer.fork(self.token.span.end);
         let mut open = 0u32;
         loop {
-            let token = ahead.next();
+            let token = ahead.token();
             match token.kind {
                 Kind::Punct("{") => return true,
                 Kind::Punct("(") => open += 1,
@@ -403,7 +413,7 @@ impl Parser<'_> {
     }
 
     /// `enum name { A, B = 3 }`
-    fn enumeration(&mut self) -> Parse<(Option<Name>, Vec<(Name, Option<crate::ast::Expr>)>)> {
+    fn enumeration(&mut self) -> Parse<(Option<Name>, Values)> {
         self.advance();
         self.attributes(&mut Attributes::default())?;
         let name = if self.at("{") { None } else { Some(self.expect_name("the name of the enumeration")?) };
@@ -415,6 +425,7 @@ impl Parser<'_> {
             }
             let name = self.expect_name("the name of a value")?;
             let value = if self.eat("=") { Some(self.expr()?) } else { None };
+            self.values.insert(name.node.clone());
             values.push((name, value));
             if !self.eat(",") {
                 break;

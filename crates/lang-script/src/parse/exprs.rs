@@ -3,7 +3,7 @@
 use skep_diag::{Diagnostic, Span};
 
 use super::{Failed, Parse, Parser};
-use crate::ast::{BinaryOp, Expr, ExprKind, Name, Spanned, TypeKind, TypeOrExpr, UnaryOp};
+use crate::ast::{BinaryOp, Expr, ExprKind, Name, Spanned, TypeOrExpr, UnaryOp};
 use crate::lex::{Kind, Token};
 use crate::words;
 
@@ -330,14 +330,15 @@ impl Parser<'_> {
     }
 
     /// Whether the parenthesis here holds the type of a cast. A name that is not known to be a type is one if what
-    /// follows the parenthesis can only be an operand, or begins with `*`.
+    /// follows the parenthesis can only be an operand, or begins with `*` and the name was not made an expression.
     fn is_cast(&self) -> bool {
         let mut ahead = self.lexer.fork(self.token.span.end);
         let Some(scanned) = self.scan_type(&mut ahead, 0) else { return false };
         if scanned.next.kind != Kind::Punct(")") {
             return false;
         }
-        scanned.certain || is_operand(&ahead.next(), self)
+        let behind = ahead.token();
+        scanned.certain || is_operand(&behind, self) && !(scanned.value && behind.kind == Kind::Punct("*"))
     }
 }
 
@@ -348,13 +349,5 @@ fn is_operand(token: &Token, parser: &Parser<'_>) -> bool {
         Kind::Punct(punct) => matches!(*punct, "(" | "*" | "!" | "~"),
         Kind::Bad | Kind::End => false,
         _ => true,
-    }
-}
-
-/// Whether a written type is just a name.
-pub(crate) fn plain_name(ty: &crate::ast::TypeExpr) -> Option<&std::sync::Arc<str>> {
-    match &ty.node {
-        TypeKind::Named(name) => Some(name),
-        _ => None,
     }
 }

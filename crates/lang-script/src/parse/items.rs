@@ -246,7 +246,23 @@ impl Parser<'_> {
             self.expect(")")?;
             params = Some(list);
         }
-        let body = self.nested(|p| p.block(true))?;
+        let names: Vec<_> = params
+            .iter()
+            .flatten()
+            .filter_map(|param| match param {
+                Param::Expr(name) => Some(name.node.clone()),
+                _ => None,
+            })
+            .filter(|name| self.values.insert(name.clone()))
+            .collect();
+        let body = self.nested(|p| p.block(true));
+        for name in &names {
+            self.values.remove(name);
+        }
+        if params.as_ref().is_none_or(Vec::is_empty) {
+            self.values.insert(name.node.clone());
+        }
+        let body = body?;
         Ok(Macro { name, params, body: body.stmts, value: body.value.map(Box::new) })
     }
 

@@ -30,7 +30,7 @@ impl Parser<'_> {
         self.lexer.seek(self.token.span.start);
         let (parts, span) = self.lexer.point(|name| providers::find(name).and_then(|provider| provider.path));
         self.before = span.end;
-        self.token = self.lexer.next();
+        self.token = self.lexer.token();
         if self.at(":") {
             let error = Diagnostic::error(self.token.span, "an attach point contains no spaces");
             self.report(error.with_help("remove the spaces around `:`, or put the part into quotes"));

@@ -14,6 +14,8 @@ pub(super) struct Scanned {
     pub next: Token,
     /// Whether it can be nothing else.
     pub certain: bool,
+    /// Whether it is a name that was made an expression.
+    pub value: bool,
 }
 
 impl Parser<'_> {
@@ -132,26 +134,26 @@ impl Parser<'_> {
 
     /// Reads ahead over what looks like a type. Never looks further than its end and one token.
     pub(super) fn scan_type(&self, ahead: &mut Lexer<'_>, depth: u32) -> Option<Scanned> {
-        let mut token = ahead.next();
-        let (mut certain, mut next) = (false, None);
+        let mut token = ahead.token();
+        let (mut certain, mut value, mut next) = (false, false, None);
         loop {
             match &token.kind {
                 Kind::Word => match self.slice(token.span) {
                     "struct" | "union" | "enum" => {
                         certain = true;
-                        if ahead.next().kind != Kind::Word {
+                        if ahead.token().kind != Kind::Word {
                             return None;
                         }
                     }
                     "typeof" => {
                         certain = true;
-                        if ahead.next().kind != Kind::Punct("(") {
+                        if ahead.token().kind != Kind::Punct("(") {
                             return None;
                         }
                         skip_to(ahead, ")")?;
                     }
                     word if words::C_QUALIFIERS.contains(&word) => {
-                        token = ahead.next();
+                        token = ahead.token();
                         continue;
                     }
                     word if words::C_TYPE_WORDS.contains(&word) => {
@@ -159,7 +161,10 @@ impl Parser<'_> {
                         next = Some(self.skip_c_words(ahead));
                     }
                     word if words::is_value(word) || words::KEYWORDS.contains(&word) => return None,
-                    word => certain = words::is_type(word) || self.types.contains(word),
+                    word => {
+                        certain = words::is_type(word) || self.types.contains(word);
+                        value = self.values.contains(word);
+                    }
                 },
                 Kind::Punct("(") if depth < MAX_SCAN => self.scan_tuple(ahead, depth)?,
                 _ => return None,
@@ -167,20 +172,20 @@ impl Parser<'_> {
             break;
         }
         loop {
-            let token = next.take().unwrap_or_else(|| ahead.next());
+            let token = next.take().unwrap_or_else(|| ahead.token());
             match token.kind {
                 // `(a * b)` is no type: what follows tells.
                 Kind::Punct("*") => {}
                 Kind::Punct("[") => skip_to(ahead, "]")?,
                 Kind::Word if words::C_QUALIFIERS.contains(&self.slice(token.span)) => {}
-                _ => return Some(Scanned { next: token, certain }),
+                _ => return Some(Scanned { next: token, certain, value }),
             }
         }
     }
 
     fn skip_c_words(&self, ahead: &mut Lexer<'_>) -> Token {
         loop {
-            let token = ahead.next();
+            let token = ahead.token();
             if token.kind != Kind::Word || !words::C_TYPE_WORDS.contains(&self.slice(token.span)) {
                 return token;
             }
@@ -198,7 +203,7 @@ impl Parser<'_> {
             }
             // `(int8,)` is a tuple as well.
             let mut fork = ahead.fork(ahead.offset());
-            if fork.next().kind == Kind::Punct(")") {
+            if fork.token().kind == Kind::Punct(")") {
                 ahead.seek(fork.offset());
                 return Some(());
             }
@@ -210,7 +215,7 @@ impl Parser<'_> {
 fn skip_to(ahead: &mut Lexer<'_>, close: &str) -> Option<()> {
     let mut open = 0u32;
     loop {
-        match ahead.next().kind {
+        match ahead.token().kind {
             Kind::Punct(punct) if punct == close && open == 0 => return Some(()),
             Kind::Punct("(" | "[") => open += 1,
             Kind::Punct(")" | "]") => open = open.checked_sub(1)?,
