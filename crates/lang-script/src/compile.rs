@@ -16,7 +16,7 @@ use crate::check::{Checker, Signature};
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
-use crate::providers::ProbeSource;
+use crate::providers::{Kind as ProviderKind, ProbeSource};
 use crate::registers::Arch;
 use crate::settings::{self, Settings};
 use crate::types::definitions::Types;
@@ -24,7 +24,7 @@ use crate::types::{Type, TypeSource};
 
 mod sites;
 
-pub use sites::{Group, Instance};
+pub use sites::{Group, Instance, program as program_info};
 
 /// What only the machine knows.
 pub trait Facts {
@@ -171,7 +171,12 @@ fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units 
         let probe = &script.probes[group.probe];
         let Some(site) = group.sites.first() else { continue };
         let unit = checker.probe(number, site.clone(), probe);
-        if unit.depends && group.sites.len() > 1 {
+        // The kernel ties programs of these types to one place when they are loaded.
+        let bound = matches!(
+            site.provider.map(|provider| provider.kind),
+            Some(ProviderKind::Fentry | ProviderKind::Fexit | ProviderKind::Iter)
+        );
+        if (unit.depends || bound) && group.sites.len() > 1 {
             units.programs.push((group.instance(0..1), unit));
             for (at, site) in group.sites.iter().enumerate().skip(1) {
                 let unit = checker.probe(number + at, site.clone(), probe);

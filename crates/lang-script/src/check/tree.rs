@@ -39,6 +39,43 @@ impl Expr {
         Self { kind: Kind::Int(value), ty, span }
     }
 
+    /// Calls a function with this expression and those in it, without those in statements.
+    pub fn visit(&self, see: &mut dyn FnMut(&Self)) {
+        see(self);
+        match &self.kind {
+            Kind::Int(_) | Kind::Text(_) | Kind::Bytes(_) | Kind::Var(_) | Kind::Argument(_) | Kind::Indirect(_) => {}
+            Kind::Memory(place) => {
+                if let Base::Address(inner, _) | Base::Local(inner) = &place.base {
+                    inner.visit(see);
+                }
+                if let Some((index, ..)) = &place.index {
+                    index.visit(see);
+                }
+            }
+            Kind::Address(inner, _)
+            | Kind::Neg(inner)
+            | Kind::Complement(inner)
+            | Kind::Not(inner)
+            | Kind::Convert(inner)
+            | Kind::Block(_, inner) => inner.visit(see),
+            Kind::Entry(_, parts) | Kind::Aggregate(_, parts) | Kind::Tuple(parts) | Kind::Function(_, parts) => {
+                parts.iter().for_each(|part| part.visit(see));
+            }
+            Kind::Binary(_, left, right)
+            | Kind::Compare(_, left, right, _)
+            | Kind::And(left, right)
+            | Kind::Or(left, right)
+            | Kind::Equal { left, right, .. } => [left, right].into_iter().for_each(|side| side.visit(see)),
+            Kind::Choose(cond, yes, no) => [cond, yes, no].into_iter().for_each(|part| part.visit(see)),
+            Kind::Step { target, .. } => {
+                if let Target::Entry(_, key) = target {
+                    key.iter().for_each(|part| part.visit(see));
+                }
+            }
+            Kind::Builtin(call) => call.visit(see),
+        }
+    }
+
     /// Its value, if it is a number that is known.
     pub const fn constant(&self) -> Option<i64> {
         match self.kind {
@@ -204,6 +241,36 @@ pub enum Call {
     Signal(u32, Box<Expr>),
     /// `override`
     Override(Box<Expr>),
+}
+
+impl Call {
+    fn visit(&self, see: &mut dyn FnMut(&Expr)) {
+        match self {
+            Self::Value(_) | Self::Clock(_) | Self::Stack | Self::Register(_) | Self::Entries(_) => {}
+            Self::Str(first, second, _) | Self::Buf(first, second, _) => {
+                first.visit(see);
+                if let Some(second) = second {
+                    second.visit(see);
+                }
+            }
+            Self::Inet(family, address) => {
+                if let Some(family) = family {
+                    family.visit(see);
+                }
+                address.visit(see);
+            }
+            Self::Raw(inner)
+            | Self::UserSymbol(inner)
+            | Self::As(inner)
+            | Self::Swap(inner)
+            | Self::Length(inner)
+            | Self::Contains(inner, _)
+            | Self::Frames(inner)
+            | Self::Signal(_, inner)
+            | Self::Override(inner) => inner.visit(see),
+            Self::Has(_, key) | Self::Delete(_, key) => key.iter().for_each(|part| part.visit(see)),
+        }
+    }
 }
 
 /// A statement with its place.
