@@ -5,7 +5,7 @@ use crate::providers::Data;
 
 /// Declares the builtins.
 macro_rules! builtins {
-    ($($variant:ident = $name:literal, $signature:literal, $kind:ident, $args:tt $(, needs $data:ident)? $(, $flag:ident)* ; $doc:literal;)+) => {
+    ($($variant:ident = $name:literal, $signature:literal, $kind:ident, $args:tt $(, needs $data:ident)? $(, flag $flag:ident)* ; $doc:literal;)+) => {
         /// A builtin value or function.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Builtin { $(#[doc = $doc] $variant,)+ }
@@ -124,9 +124,9 @@ builtins! {
     Macaddr = "macaddr", "macaddr(array of 6 bytes) -> mac_address", Function, (1, 1); "A hardware address.";
     Ntop = "ntop", "ntop([family, ]address) -> inet", Function, (1, 2); "An IPv4 or IPv6 address.";
     Reg = "reg", "reg(\"name\") -> uint64", Function, (1, 1), needs Reg; "A register of the processor.";
-    Signal = "signal", "signal(name or number)", Function, (1, 1), dangerous; "Sends a signal to the process.";
-    SignalThread = "signal_thread", "signal_thread(name or number)", Function, (1, 1), dangerous; "Sends a signal to the thread.";
-    Override = "override", "override(value)", Function, (1, 1), needs Ctx, dangerous; "Returns from the traced function with this value instead of running it.";
+    Signal = "signal", "signal(name or number)", Function, (1, 1), flag dangerous; "Sends a signal to the process.";
+    SignalThread = "signal_thread", "signal_thread(name or number)", Function, (1, 1), flag dangerous; "Sends a signal to the thread.";
+    Override = "override", "override(value)", Function, (1, 1), needs Ctx, flag dangerous; "Returns from the traced function with this value instead of running it.";
     SignalName = "signal_name", "signal_name(number) -> string", Function, (1, 1); "Name of a signal.";
     Str = "str", "str(pointer[, length]) -> string", Function, (1, 2); "Text in memory.";
     Strcontains = "strcontains", "strcontains(text, \"part\") -> bool", Function, (2, 2); "Whether the part occurs in the text.";
@@ -145,7 +145,7 @@ builtins! {
     Join = "join", "join(texts[, \"separator\"])", Action, (1, 2); "Prints an array of texts.";
     Print = "print", "print(value) or print(@map[, top[, divisor]])", Action, (1, 3); "Prints a value or a map.";
     Printf = "printf", "printf(\"format\", ...)", Action, (1, ANY); "Prints values in a format.";
-    System = "system", "system(\"format\", ...)", Action, (1, ANY), dangerous; "Runs a command of the shell.";
+    System = "system", "system(\"format\", ...)", Action, (1, ANY), flag dangerous; "Runs a command of the shell.";
     Time = "time", "time([\"format\"])", Action, (0, 1); "Prints the wall-clock time.";
     Warnf = "warnf", "warnf(\"format\", ...)", Action, (1, ANY); "Prints to standard error, as a warning with its place.";
     Zero = "zero", "zero(@map)", Action, (1, 1); "Sets all values of a map to zero.";

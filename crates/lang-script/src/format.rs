@@ -142,10 +142,13 @@ impl<'t> Printer<'t> {
                 definition.node,
                 crate::ast::Definition::Composite { .. } | crate::ast::Definition::Enum { .. }
             );
-            if apart || self.blank_before(definition.span.start) {
+            if apart {
                 self.gap();
             }
             self.comments_before(definition.span.start);
+            if self.blank_before(definition.span.start) {
+                self.gap();
+            }
             self.definition(&definition.node);
             self.comments_behind(definition.span.end);
         }
@@ -163,6 +166,9 @@ impl<'t> Printer<'t> {
             }
             after_map = map;
             self.comments_before(item.start());
+            if self.blank_before(item.start()) {
+                self.gap();
+            }
             match item {
                 Item::Map(map) => self.map_declaration(map),
                 Item::Macro(definition) => self.macro_definition(definition),
@@ -181,7 +187,8 @@ impl<'t> Printer<'t> {
             self.comments_before(first.span.start);
             for (name, value) in &script.config {
                 self.comments_before(name.span.start);
-                self.line(&format!("{} = {};", name.node, exprs::setting(&value.node)));
+                let text = self.setting(value);
+                self.line(&format!("{} = {text};", name.node));
                 self.comments_behind(value.span.end);
             }
             self.indent -= 1;

@@ -42,6 +42,7 @@ pub fn words(data: &[u8]) {
         text.push(if byte % 7 == 0 { '\n' } else { ' ' });
     }
     script(text.as_bytes());
+    desugar(text.as_bytes());
 }
 
 fn check_diagnostics(diagnostics: &[Diagnostic], text: &str) {
@@ -175,19 +176,55 @@ const WORDS: &[&str] = &[
     "} else {",
 ];
 
+/// Simplifies arbitrary text with all passes and lays out its types: neither panics nor hangs.
+///
+/// # Panics
+/// If a promise is broken.
+pub fn desugar(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let params = ["1".to_owned(), "text".to_owned()];
+    let done = crate::desugar(&text, &crate::Options { params: &params, ..crate::Options::default() });
+    check_diagnostics(&done.diagnostics, &text);
+    for point in done.script.probes.iter().flat_map(|probe| &probe.points) {
+        if let Ok(point) = crate::providers::parse_point(point, true) {
+            assert!(!point.to_string().is_empty());
+        }
+    }
+    let (types, diagnostics) = crate::ctypes::collect(&done.script.definitions, &crate::ctypes::NoTypes);
+    check_diagnostics(&diagnostics, &text);
+    for composite in types.composites.values() {
+        assert!(composite.align.is_power_of_two() && composite.size.is_multiple_of(composite.align));
+        for place in &composite.members {
+            assert!(place.offset <= composite.size);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    /// Runs a body with arbitrary bytes for half a second, or as long as `SKEP_FUZZ_SECONDS` says.
+    fn run(body: fn(&[u8])) {
+        let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok());
+        let budget = seconds.map_or(500, |seconds| seconds * 1_000);
+        arbtest::arbtest(|u| {
+            body(u.arbitrary()?);
+            Ok(())
+        })
+        .budget_ms(budget);
+    }
+
     #[test]
-    fn a_moment() {
-        arbtest::arbtest(|u| {
-            super::script(u.arbitrary()?);
-            Ok(())
-        })
-        .budget_ms(500);
-        arbtest::arbtest(|u| {
-            super::words(u.arbitrary()?);
-            Ok(())
-        })
-        .budget_ms(1_500);
+    fn arbitrary_bytes() {
+        run(super::script);
+    }
+
+    #[test]
+    fn arbitrary_words() {
+        run(super::words);
+    }
+
+    #[test]
+    fn arbitrary_passes() {
+        run(super::desugar);
     }
 }

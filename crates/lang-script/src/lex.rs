@@ -113,30 +113,33 @@ impl<'t> Lexer<'t> {
             let rest = self.rest();
             let blank = rest.len() - rest.trim_start().len();
             self.at += blank;
-            let start = self.at;
             let rest = self.rest();
-            if rest.starts_with("//") {
-                self.at += rest.find('\n').unwrap_or(rest.len());
-            } else if let Some(inner) = rest.strip_prefix("/*") {
-                if let Some(end) = inner.find("*/") {
-                    self.at += end + 4;
-                } else {
-                    self.at = self.text.len();
-                    self.diagnostics.push(
-                        Diagnostic::error(Span::new(place(start), place(start + 2)), "this comment does not end")
-                            .with_help("close it with `*/`"),
-                    );
-                }
-            } else {
+            if !(rest.starts_with("//") || rest.starts_with("/*")) {
                 return;
             }
-            self.note_comment(start);
+            self.comment();
         }
     }
 
+    /// Skips a comment; the end of the line is not part of one that begins with `//`.
+    fn comment(&mut self) {
+        let start = self.at;
+        let rest = self.rest();
+        match rest.strip_prefix("/*").map(|inner| inner.find("*/")) {
+            None => self.at += rest.find('\n').unwrap_or(rest.len()),
+            Some(Some(end)) => self.at += end + 4,
+            Some(None) => {
+                self.at = self.text.len();
+                let error = Diagnostic::error(Span::new(place(start), place(start + 2)), "this comment does not end");
+                self.diagnostics.push(error.with_help("close it with `*/`"));
+            }
+        }
+        self.note_comment(start);
+    }
+
     fn note_comment(&mut self, start: usize) {
-        let line = self.text[..start].rfind('\n').map_or(0, |at| at + 1);
-        let trailing = !self.text[line..start].trim().is_empty();
+        let before = self.text[..start].trim_end_matches(|c: char| c.is_whitespace() && c != '\n');
+        let trailing = !before.is_empty() && !before.ends_with('\n');
         let end = start + self.text[start..self.at].trim_end().len();
         let comment = Comment { span: Span::new(place(start), place(end)), trailing };
         if let Some(comments) = &mut self.comments
@@ -278,58 +281,33 @@ impl<'t> Lexer<'t> {
         (parts, Span::new(place(start), place(self.at)))
     }
 
-    /// The rest of a preprocessor line, continued lines joined, without comments at its end.
+    /// The rest of a preprocessor line, continued lines joined, without comments.
     pub fn line(&mut self) -> (String, Span) {
         let start = self.at;
-        let mut line = String::new();
-        loop {
+        let (mut line, mut quoted) = (String::new(), false);
+        while let Some(c) = self.rest().chars().next().filter(|c| *c != '\n') {
             let rest = self.rest();
-            let end = rest.find('\n').unwrap_or(rest.len());
-            let piece = rest[..end].trim_end_matches('\r');
-            self.at += end;
-            match piece.strip_suffix('\\') {
-                Some(piece) if end < rest.len() => {
-                    line.push_str(piece);
-                    line.push(' ');
-                    self.at += 1;
-                }
-                _ => {
-                    line.push_str(piece);
-                    break;
-                }
+            let continued = ["\\\n", "\\\r\n"].into_iter().find(|end| rest.starts_with(end));
+            if let Some(end) = continued {
+                line.push(' ');
+                self.at += end.len();
+            } else if !quoted && (rest.starts_with("//") || rest.starts_with("/*")) {
+                line.push(' ');
+                self.comment();
+            } else {
+                quoted ^= c == '"' && !(quoted && ends_with_escape(&line));
+                line.push(c);
+                self.at += c.len_utf8();
             }
         }
-        (
-            strip_comments(&line).trim_end_matches(|c: char| c == '\\' || c.is_whitespace()).trim_start().to_owned(),
-            Span::new(place(start), place(self.at)),
-        )
+        let line = line.trim_end_matches(|c: char| c == '\\' || c.is_whitespace()).trim_start();
+        (line.to_owned(), Span::new(place(start), place(self.at)))
     }
 }
 
-/// The line without its comments; one that is not closed ends with the line.
-fn strip_comments(line: &str) -> String {
-    let (mut out, mut quoted, mut rest) = (String::new(), false, line);
-    while let Some(c) = rest.chars().next() {
-        if !quoted && rest.starts_with("//") {
-            break;
-        }
-        if !quoted && let Some(inner) = rest.strip_prefix("/*") {
-            out.push(' ');
-            rest = inner.find("*/").map_or("", |end| &inner[end + 2..]);
-            continue;
-        }
-        quoted ^= c == '"';
-        out.push(c);
-        rest = &rest[c.len_utf8()..];
-        if quoted
-            && c == '\\'
-            && let Some(next) = rest.chars().next()
-        {
-            out.push(next);
-            rest = &rest[next.len_utf8()..];
-        }
-    }
-    out
+/// Whether a text ends with a backslash that is not escaped itself.
+fn ends_with_escape(text: &str) -> bool {
+    text.bytes().rev().take_while(|b| *b == b'\\').count() % 2 == 1
 }
 
 /// Length of the name at the start of the text; 0 if there is none.

@@ -8,6 +8,9 @@ pub mod ast;
 pub mod builtins;
 pub mod check;
 pub mod compile;
+pub mod consts;
+pub mod ctypes;
+pub mod desugar;
 pub mod format;
 pub mod fuzz;
 pub mod infer;
@@ -23,5 +26,6 @@ pub mod visit;
 pub mod words;
 
 pub use compile::{Compiled, Environment, Facts, NoFacts, compile};
+pub use desugar::{Desugared, Options, desugar};
 pub use format::{format, format_text};
 pub use parse::{parse, parse_expr, parse_type};

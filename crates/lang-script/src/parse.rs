@@ -173,7 +173,12 @@ impl<'t> Parser<'t> {
     fn advance(&mut self) -> Token {
         self.before = self.token.span.end;
         let next = if self.stopped { self.end_token() } else { self.lexer.token() };
-        std::mem::replace(&mut self.token, next)
+        let bad = next.kind == Kind::Bad;
+        let token = std::mem::replace(&mut self.token, next);
+        if bad && self.too_many() {
+            self.give_up(self.token.span);
+        }
+        token
     }
 
     fn end_token(&self) -> Token {
@@ -281,14 +286,22 @@ impl<'t> Parser<'t> {
         if self.stopped {
             return;
         }
-        let errors = self.lexer.diagnostics.iter().filter(|found| found.severity == Severity::Error).count();
-        if diagnostic.severity == Severity::Error && errors >= MAX_ERRORS {
-            let error = Diagnostic::error(diagnostic.span, "too many errors; the rest of the script was not read");
-            self.lexer.diagnostics.push(error.with_help("correct the errors above first"));
-            self.stop();
+        if diagnostic.severity == Severity::Error && self.too_many() {
+            self.give_up(diagnostic.span);
             return;
         }
         self.lexer.diagnostics.push(diagnostic);
+    }
+
+    fn too_many(&self) -> bool {
+        let errors = self.lexer.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        errors.take(MAX_ERRORS).count() == MAX_ERRORS
+    }
+
+    fn give_up(&mut self, span: Span) {
+        let error = Diagnostic::error(span, "too many errors; the rest of the script was not read");
+        self.lexer.diagnostics.push(error.with_help("correct the errors above first"));
+        self.stop();
     }
 
     /// Goes to the end of the text and reports nothing more.

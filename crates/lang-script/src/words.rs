@@ -89,51 +89,6 @@ pub const TYPES: &[&str] = &[
     "void",
 ];
 
-/// Names of integer types of C and the kernel that need no definition.
-pub const C_TYPES: &[&str] = &[
-    "__be16",
-    "__be32",
-    "__be64",
-    "__le16",
-    "__le32",
-    "__le64",
-    "__s16",
-    "__s32",
-    "__s64",
-    "__s8",
-    "__u16",
-    "__u32",
-    "__u64",
-    "__u8",
-    "_Bool",
-    "gid_t",
-    "int16_t",
-    "int32_t",
-    "int64_t",
-    "int8_t",
-    "intptr_t",
-    "loff_t",
-    "off_t",
-    "pid_t",
-    "ptrdiff_t",
-    "s16",
-    "s32",
-    "s64",
-    "s8",
-    "size_t",
-    "ssize_t",
-    "u16",
-    "u32",
-    "u64",
-    "u8",
-    "uid_t",
-    "uint16_t",
-    "uint32_t",
-    "uint64_t",
-    "uint8_t",
-    "uintptr_t",
-];
-
 /// Words of which C makes the names of its integer types.
 pub const C_TYPE_WORDS: &[&str] = &["char", "double", "float", "int", "long", "short", "signed", "unsigned"];
 
@@ -157,7 +112,7 @@ pub const MAP_KINDS: &[&str] = &["hash", "lruhash", "percpuarray", "percpuhash",
 
 /// Whether the word is the name of a type without any definition.
 pub fn is_type(word: &str) -> bool {
-    TYPES.contains(&word) || C_TYPES.contains(&word)
+    TYPES.contains(&word) || crate::ctypes::integer(word).is_some()
 }
 
 /// The candidate that is most like the word, if one is like it: at most one change in three letters.

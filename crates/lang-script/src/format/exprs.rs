@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::Printer;
-use crate::ast::{Expr, ExprKind, Setting, Span, Stmt, TypeExpr, TypeKind, TypeOrExpr, UnaryOp};
+use crate::ast::{Expr, ExprKind, Setting, Span, Spanned, Stmt, TypeExpr, TypeKind, TypeOrExpr, UnaryOp};
 use crate::parse::reads_as_type;
 
 /// Binding of what is not a binary operator: those have 1 to 10.
@@ -28,16 +28,6 @@ pub(super) fn quoted(text: &str) -> String {
     }
     out.push('"');
     out
-}
-
-/// The value of a setting.
-pub(super) fn setting(value: &Setting) -> String {
-    match value {
-        Setting::Int(value) => value.to_string(),
-        Setting::Bool(value) => value.to_string(),
-        Setting::Text(text) if is_word(text) && !matches!(&**text, "true" | "false") => text.to_string(),
-        Setting::Text(text) => quoted(text),
-    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -65,6 +55,21 @@ pub(super) fn begins_statement(expr: &Expr) -> bool {
 }
 
 impl Printer<'_> {
+    /// The value of a setting.
+    pub(super) fn setting(&self, setting: &Spanned<Setting>) -> String {
+        match &setting.node {
+            Setting::Int(value) => {
+                let mut out = String::from(if *value < 0 { "-" } else { "" });
+                let size = u64::try_from(value.unsigned_abs()).unwrap_or(u64::MAX);
+                self.put_number(&mut out, setting.span, size, false);
+                out
+            }
+            Setting::Bool(value) => value.to_string(),
+            Setting::Text(text) if is_word(text) && !matches!(&**text, "true" | "false") => text.to_string(),
+            Setting::Text(text) => quoted(text),
+        }
+    }
+
     /// The text of an expression; blocks in it take several lines.
     pub(super) fn expr(&self, expr: &Expr) -> String {
         let mut out = String::new();

@@ -82,10 +82,10 @@ impl Printer<'_> {
 
     pub(super) fn stmts(&mut self, stmts: &[Stmt]) {
         for stmt in stmts {
+            self.comments_before(stmt.span.start);
             if self.blank_before(stmt.span.start) {
                 self.gap();
             }
-            self.comments_before(stmt.span.start);
             self.stmt(stmt);
             self.comments_behind(stmt.span.end);
         }

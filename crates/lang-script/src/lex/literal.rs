@@ -102,6 +102,9 @@ pub(super) struct Scanned {
 
 const ESCAPES: &str = "known are \\n \\t \\r \\\" \\\\ \\0 to \\377 and \\x00 to \\xff";
 
+/// Messages about one text.
+const MAX_MESSAGES: usize = 5;
+
 /// Reads a text behind its first quote.
 pub(super) fn text(source: &str) -> Scanned {
     let (mut bytes, mut errors, mut at) = (Vec::new(), Vec::new(), 0);
@@ -117,7 +120,7 @@ pub(super) fn text(source: &str) -> Scanned {
                     bytes.push(byte);
                     at += 1 + length;
                 }
-                None => {
+                None if errors.len() < MAX_MESSAGES => {
                     let next = source[at + 1..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
                     let written = &source[at..at + 1 + next];
                     errors.push((
@@ -128,6 +131,7 @@ pub(super) fn text(source: &str) -> Scanned {
                     ));
                     at += 1 + next;
                 }
+                None => at += 1,
             },
             Some(byte) => {
                 bytes.push(*byte);

@@ -8,6 +8,9 @@ use crate::words;
 /// Tuples in tuples that are looked at before it is decided that something is no type.
 const MAX_SCAN: u32 = 16;
 
+/// Tokens in brackets that are looked at before it is decided that something is no type.
+const MAX_AHEAD: u32 = 250;
+
 /// What looks like a type.
 pub(super) struct Scanned {
     /// The first token behind it.
@@ -211,10 +214,11 @@ impl Parser<'_> {
     }
 }
 
-/// Skips to behind the bracket that closes the one that was just read; `None` if there is none in the statement.
+/// Skips to behind the bracket that closes the one that was just read; `None` if there is none in the statement, or if
+/// it is far away: looking ahead must not take long.
 fn skip_to(ahead: &mut Lexer<'_>, close: &str) -> Option<()> {
     let mut open = 0u32;
-    loop {
+    for _ in 0..MAX_AHEAD {
         match ahead.token().kind {
             Kind::Punct(punct) if punct == close && open == 0 => return Some(()),
             Kind::Punct("(" | "[") => open += 1,
@@ -223,4 +227,5 @@ fn skip_to(ahead: &mut Lexer<'_>, close: &str) -> Option<()> {
             _ => {}
         }
     }
+    None
 }
