@@ -118,7 +118,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             checked,
             role,
             state,
-            temps: Temps { budget: SMALL_BUDGET, ..Temps::default() },
+            temps: Temps::new(SMALL_BUDGET),
             scratch,
             scratch_used: false,
             frame: None,

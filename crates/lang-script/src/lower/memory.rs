@@ -60,6 +60,13 @@ pub struct Temps {
     pub budget: u32,
 }
 
+impl Temps {
+    /// No objects so far, with so many bytes of the stack for them.
+    pub fn new(budget: u32) -> Self {
+        Self { budget, ..Self::default() }
+    }
+}
+
 /// What is in use at a point, to be given back to.
 #[derive(Debug, Clone, Copy)]
 pub struct Mark {
