@@ -4,8 +4,9 @@
 //! widths of integers, and pointers by the memory they point to, so that what the kernel's verifier forbids (a mask on a
 //! pointer, a load through a pointer that may be null) is a type error here, with a place in the source.
 //!
-//! What lives here: the data structures, [`Builder`], the text form, the rules ([`verify`]) and the reference
-//! interpreter ([`interpret`]) that says what everything means. Passes are in `skep-opt`, code generation in
+//! What lives here: the data structures, [`Builder`], the text form ([`mod@text`]), the rules ([`mod@verify`]), the
+//! reference interpreter ([`interp`], operators in [`eval`]) that says what everything means, what passes ask about
+//! functions ([`analysis`]), and random modules for tests ([`fuzz`]). Passes are in `skep-opt`, code generation in
 //! `skep-codegen`.
 //!
 //! # What an instruction means
@@ -17,8 +18,11 @@
 //!   compared is the register that is used.
 //!
 //! # The text form
-//! ```text
+//! `Display` prints it and [`parse`] reads it; [`mod@text`] has the grammar.
+//! ```
+//! let text = r#"license "GPL"
 //! map m0 @counts = hash key 4 value 8 entries 1024
+//!
 //! func f0 @count: program xdp "xdp" -> i32 {
 //!   slot s0 4 align 4
 //! b0(v0: ptr<ctx>):
@@ -37,6 +41,10 @@
 //!   v8: i32 = const 2
 //!   return v8
 //! }
+//! "#;
+//! let module = skep_ir::parse(text).unwrap();
+//! assert_eq!(skep_ir::verify(&module), Ok(()));
+//! assert_eq!(module.to_string(), text);
 //! ```
 
 pub mod analysis;

@@ -220,7 +220,7 @@ fn errors_name_the_place() {
         (function("v4294967295: i64 = neg v0"), 1, 9, "gaps"),
         (function("v01: i64 = neg v0"), 3, 3, "a value such as `v1`"),
         (
-            "map m0 @a = hash key 1 value 1 entries 1 {\n".repeat(1)
+            "map m0 @a = hash key 1 value 1 entries 1 {\n".to_owned()
                 + "inner @b = hash key 1 value 1 entries 1 {\n".repeat(9).as_str(),
             6,
             7,

@@ -21,7 +21,7 @@ const FUNCTIONS: u64 = 0x7fff_0000_0000_0000;
 /// Arguments are cut to the types of the parameters; missing ones are 0.
 ///
 /// # Errors
-/// What the function must not have done. Modules that follow the [rules](crate::verify) run until a trap that they leave
+/// What the function must not have done. Modules that follow the [rules](mod@crate::verify) run until a trap that they leave
 /// to the kernel's verifier: the limit of instructions, bounds of variable offsets.
 pub fn interpret(module: &Module, function: FuncRef, args: &[u64], host: &mut dyn Host) -> Result<Option<u64>, Trap> {
     Machine::new(module, STEPS).call(host, function, args)
