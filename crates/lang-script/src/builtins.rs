@@ -163,6 +163,7 @@ builtins! {
     Assert = "assert", "assert(condition, \"message\")", Action, (1, 2); "Prints an error and ends the script if the condition does not hold.";
     Cgroupid = "cgroupid", "cgroupid(\"path\") -> uint64", Constant, (1, 1); "Id of the control group with a path.";
     Fail = "fail", "fail(\"format\", ...)", Constant, (1, ANY); "Stops the compilation with a message.";
+    Getopt = "getopt", "getopt(\"name\"[, default[, \"description\"]])", Constant, (1, 3); "A named argument of the script: `--name=value`.";
     IsArray = "is_array", "is_array(expression) -> bool", Constant, (1, 1); "Whether it is an array.";
     IsInteger = "is_integer", "is_integer(expression) -> bool", Constant, (1, 1); "Whether it is an integer.";
     IsLiteral = "is_literal", "is_literal(expression) -> bool", Constant, (1, 1); "Whether it is known while the script is compiled.";

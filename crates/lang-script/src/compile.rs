@@ -68,6 +68,8 @@ pub struct Environment<'a> {
     pub facts: &'a dyn Facts,
     /// Positional parameters that are still in the tree.
     pub positional: &'a [String],
+    /// Named arguments of the script: `--name=value`, an empty value for `--name` alone.
+    pub named: &'a [(String, String)],
     /// Whether functions that change what is traced are allowed.
     pub allow_unsafe: bool,
     /// The process that alone is traced.

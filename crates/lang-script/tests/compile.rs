@@ -9,14 +9,10 @@ use compile::world;
 
 #[test]
 fn every_construct_is_accepted_by_the_kernel() {
-    for (name, text) in world::constructs() {
-        world::check(&name, &text);
-    }
+    world::check_all(world::constructs());
 }
 
 #[test]
-fn tools_compile() {
-    for (name, text) in world::tools() {
-        world::check(&name, &text);
-    }
+fn tools_are_accepted_by_the_kernel() {
+    world::check_all(world::tools());
 }

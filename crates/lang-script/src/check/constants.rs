@@ -21,6 +21,7 @@ impl Checker<'_> {
                 let Some(text) = self.text_argument(first) else { return Expr::number(0, Type::Unknown, span) };
                 self.asked(row, &text, span)
             }
+            Builtin::Getopt => self.named_argument(args, span),
             Builtin::Fail | Builtin::StaticAssert => self.error(span, format!("`{}` is a statement", row.name)),
             _ => {
                 let value = self.expr(first);
@@ -41,6 +42,30 @@ impl Checker<'_> {
                     _ => self.error(span, format!("`{}` is not available yet", row.name)),
                 }
             }
+        }
+    }
+
+    /// `getopt(name, default)`: the default says of which type the value is; without one it is whether it was given.
+    fn named_argument(&mut self, args: &[ast::Expr], span: Span) -> Expr {
+        let Some(name) = self.text_argument(&args[0]) else { return Expr::number(0, Type::Unknown, span) };
+        let given = self.env.named.iter().find(|named| named.0 == *name).map(|named| named.1.as_str());
+        let default = match args.get(1) {
+            Some(arg) => self.expr(arg),
+            None => Expr::number(0, Type::Bool, span),
+        };
+        let Some(given) = given else { return default };
+        match (&default.kind, &default.ty) {
+            (Kind::Text(_), _) => super::expr::literal(given, span),
+            (_, Type::Bool) => match given {
+                "" | "true" | "1" => Expr::number(1, Type::Bool, span),
+                "false" | "0" => Expr::number(0, Type::Bool, span),
+                _ => self.error(span, format!("`--{name}` is `true` or `false`, not `{given}`")),
+            },
+            (_, Type::Int { .. }) => match given.parse::<i64>() {
+                Ok(value) => Expr::number(value, Type::I64, span),
+                Err(_) => self.error(span, format!("`--{name}` is a number, not `{given}`")),
+            },
+            _ => self.error(span, "the default must be a number, a text, or `true` or `false`"),
         }
     }
 

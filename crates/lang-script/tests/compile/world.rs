@@ -30,12 +30,15 @@ impl ProbeSource for Places {
         Ok(Vec::new())
     }
     fn tracepoints(&self) -> Result<Vec<(String, String)>, String> {
-        pairs(&[
-            ("sched", "sched_switch"),
-            ("syscalls", "sys_enter_openat"),
-            ("syscalls", "sys_exit_openat"),
-            ("syscalls", "sys_enter_read"),
-        ])
+        let mut found = Vec::new();
+        for entry in std::fs::read_dir(scripts().join("../formats")).unwrap() {
+            let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+            let name = name.trim_end_matches(".txt");
+            let at = if name.starts_with("raw_syscalls") { 12 } else { name.find('_').unwrap() };
+            found.push((name[..at].to_owned(), name[at + 1..].to_owned()));
+        }
+        found.sort();
+        Ok(found)
     }
     fn raw_tracepoints(&self) -> Result<Vec<(String, String)>, String> {
         pairs(&[("vmlinux", "sched_switch"), ("vmlinux", "sched_wakeup")])
@@ -124,6 +127,7 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
         probes: &Places,
         facts: &NoFacts,
         positional: &[],
+        named: &[],
         allow_unsafe: true,
         process: None,
         arch: Arch::default(),
@@ -133,22 +137,35 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
 }
 
 /// Compiles a script, holds it against the rules, generates code and loads it.
-pub fn check(name: &str, text: &str) {
-    let compiled = build(name, text).unwrap_or_else(|problems| panic!("{name}:\n{problems}"));
-    if let Err(violations) = skep_ir::verify(&compiled.module) {
+pub fn check(name: &str, text: &str) -> Result<(), String> {
+    let compiled = build(name, text)?;
+    skep_ir::verify(&compiled.module).map_err(|violations| {
         let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
-        panic!("{name}: {}\n{}", list.join("\n"), compiled.module);
-    }
+        list.join("\n")
+    })?;
     let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default())
-        .unwrap_or_else(|error| panic!("{name}: {error}"));
+        .map_err(|error| error.to_string())?;
     for probe in &compiled.plan.probes {
-        assert!(object.programs.iter().any(|program| program.name == probe.program), "{name}: {}", probe.program);
+        assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
     }
     match skep_kernel::load(&object) {
-        Ok(_) => {}
+        Ok(_) => Ok(()),
         Err(LoadError::Program { program, error: KernelError::Rejected { reason, log, .. } }) => {
-            panic!("{name}: {program}: {reason}\n{log:?}");
+            let text = log.to_string();
+            let lines: Vec<&str> = text.lines().collect();
+            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            Err(format!("{program}: {reason}\n{last}"))
         }
-        Err(error) => panic!("{name}: {error}"),
+        Err(error) => Err(error.to_string()),
     }
+}
+
+/// Checks scripts, and fails with all that went wrong.
+pub fn check_all(scripts: Vec<(String, String)>) {
+    assert!(!scripts.is_empty());
+    let failed: Vec<String> = scripts
+        .iter()
+        .filter_map(|(name, text)| Some(format!("=== {name}\n{}\n", check(name, text).err()?)))
+        .collect();
+    assert!(failed.is_empty(), "{} of {} scripts:\n{}", failed.len(), scripts.len(), failed.join("\n"));
 }
