@@ -29,6 +29,7 @@ mod builtin;
 mod bytes;
 mod cond;
 mod control;
+mod describe;
 mod helpers;
 mod histogram;
 mod maps;
@@ -104,6 +105,7 @@ pub fn lower(input: &Input<'_>) -> Result<(Module, Plan), Vec<Diagnostic>> {
         unit.program(instance, checked);
     }
     unit.plan.enums = unit.enums.iter().map(|names| (**names).clone()).collect();
+    describe::describe(&mut unit.module);
     if unit.problems.is_empty() { Ok((unit.module, unit.plan)) } else { Err(unit.problems) }
 }
 

@@ -16,6 +16,8 @@ pub struct Types<'a> {
     tags: HashMap<(Tag, Arc<str>), Type>,
     enumerators: HashMap<Arc<str>, (i64, Type)>,
     constants: HashMap<Arc<str>, Constant>,
+    /// Whether definitions are being read, in which pointers may lead to what is not known yet.
+    defining: bool,
 }
 
 /// A constant of the C part.
@@ -26,6 +28,14 @@ pub enum Constant {
     /// A text.
     Text(Arc<str>),
 }
+
+// TABLE
+/// Structures that processes and the kernel exchange, by the names that C libraries and the kernel have for them.
+const FOR_PROCESSES: &[(&str, &str)] = &[
+    ("itimerspec", "__kernel_itimerspec"),
+    ("timespec", "__kernel_timespec"),
+    ("timeval", "__kernel_old_timeval"),
+];
 
 /// What is wrong with a definition.
 pub type Problems = Vec<Diagnostic>;
@@ -39,12 +49,14 @@ impl<'a> Types<'a> {
             tags: HashMap::new(),
             enumerators: HashMap::new(),
             constants: HashMap::new(),
+            defining: true,
         };
         for definition in definitions {
             if let Err(problem) = types.define(&definition.node) {
                 problems.push(problem);
             }
         }
+        types.defining = false;
         types
     }
 
@@ -174,6 +186,7 @@ impl<'a> Types<'a> {
     /// If a name is not known, with what may have been meant.
     pub fn resolve(&self, ty: &TypeExpr) -> Result<Type, Diagnostic> {
         match &ty.node {
+            TypeKind::Named(name) if &**name == "string" => Ok(Type::Text(64)),
             TypeKind::Named(name) => self
                 .find(Tag::Plain, name)
                 .or_else(|| super::named(name))
@@ -186,8 +199,11 @@ impl<'a> Types<'a> {
             TypeKind::Union(name) => self.find(Tag::Union, name).ok_or_else(|| unknown(ty.span, "union", name)),
             TypeKind::Enum(name) => self.find(Tag::Enum, name).ok_or_else(|| unknown(ty.span, "enum", name)),
             TypeKind::Pointer(to) => {
-                // A pointer to a type that is only declared is one to nothing that is known.
-                let to = self.resolve(to).unwrap_or(Type::Void);
+                // In a definition a pointer may lead to a type that is only declared.
+                let to = match self.resolve(to) {
+                    Err(_) if self.defining => Type::Void,
+                    other => other?,
+                };
                 Ok(to.pointer(Space::Unknown))
             }
             TypeKind::Array(element, count) => self.resolve_array(ty.span, element, count.as_deref()),
@@ -279,7 +295,11 @@ impl<'a> Types<'a> {
 
     /// The type with a name, of the script or of the kernel.
     pub fn find(&self, tag: Tag, name: &str) -> Option<Type> {
-        self.tags.get(&(tag, Arc::from(name))).cloned().or_else(|| self.source.find(tag, name))
+        let own = self.tags.get(&(tag, Arc::from(name))).cloned();
+        own.or_else(|| self.source.find(tag, name)).or_else(|| {
+            let other = FOR_PROCESSES.iter().find(|pair| tag == Tag::Struct && pair.0 == name)?;
+            self.source.find(tag, other.1)
+        })
     }
 
     /// A constant of the C part.
