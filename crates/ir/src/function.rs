@@ -226,6 +226,11 @@ impl Function {
         self.values[value.index()].ty
     }
 
+    /// Gives a value another type, for passes that learn what a pointer points to after they made it.
+    pub fn set_type(&mut self, value: Value, ty: Type) {
+        self.values[value.index()].ty = ty;
+    }
+
     /// Where a value comes from.
     pub fn def(&self, value: Value) -> ValueDef {
         self.values[value.index()].def
