@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn any_text_gives_a_record() {
-        for text in ["field:;offset:1;size:1", "field:x;offset:a;size:9", "field:int a[0];offset:0;size:0;", "field:é*;;"] {
+        for text in
+            ["field:;offset:1;size:1", "field:x;offset:a;size:9", "field:int a[0];offset:0;size:0;", "field:é*;;"]
+        {
             let _ = parse("x", text, false);
         }
     }
