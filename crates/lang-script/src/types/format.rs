@@ -1,8 +1,8 @@
 //! Records of tracepoints from the text that tracefs has about them (`events/CATEGORY/EVENT/format`).
 //!
 //! ```text
-//! 	field:char prev_comm[16];	offset:8;	size:16;	signed:0;
-//! 	field:__data_loc char[] name;	offset:24;	size:4;	signed:0;
+//!  field:char prev_comm[16]; offset:8; size:16; signed:0;
+//!  field:__data_loc char[] name; offset:24; size:4; signed:0;
 //! ```
 
 use std::sync::Arc;

@@ -1,12 +1,8 @@
 //! Scripts that run: `begin` programs in the running kernel, their maps and records read back.
 
-mod compile {
-    pub mod world;
-}
-
 use std::ops::ControlFlow;
 
-use compile::world;
+use super::world;
 use skep_kernel::{Loaded, RingBuffer, TestInput};
 use skep_lang_script::compile::Compiled;
 use skep_lang_script::plan::{Action, Buckets, Shape, system_maps};
