@@ -185,7 +185,11 @@ mod tests {
         for (at, row) in BUILTINS.iter().enumerate() {
             assert_eq!(find(row.name).unwrap().builtin, row.builtin);
             assert_eq!(row.builtin as usize, at);
-            assert!(row.signature.contains(row.name) && row.doc.ends_with('.') && row.args.0 <= row.args.1, "{}", row.name);
+            assert!(
+                row.signature.contains(row.name) && row.doc.ends_with('.') && row.args.0 <= row.args.1,
+                "{}",
+                row.name
+            );
         }
         assert!(find("printff").is_none());
     }

@@ -235,7 +235,8 @@ fn check_maps(maps: &[MapType], problems: &mut Vec<Diagnostic>) {
         let per_cpu = kind.starts_with("percpu");
         if aggregate && !per_cpu {
             let message = format!("`{}` collects values, so it is kept for each processor", map.name);
-            problems.push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash` or `percpulruhash`"));
+            problems
+                .push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash` or `percpulruhash`"));
         }
         if kind.as_ref() == "percpuarray" && !map.key.is_empty() {
             let message = format!("`{}` is an array and has a key", map.name);

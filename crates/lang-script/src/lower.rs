@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 use skep_diag::{Diagnostic, Span};
 use skep_ir::{
-    Builder, FuncKind, FuncRef, Function, Global, GlobalRef, Loc, MapDecl, MapRef, Memory, Module, ProgramInfo, Source, Type as IrType,
+    Builder, FuncKind, FuncRef, Function, Global, GlobalRef, Loc, MapDecl, MapRef, Memory, Module, ProgramInfo, Source,
+    Type as IrType,
 };
 use skep_isa::MapType as KernelMap;
 
@@ -203,7 +204,8 @@ impl<'a> Unit<'a> {
         const LARGEST: u32 = 512 << 10;
         let most = if per_cpu { LARGEST_PER_CPU } else { LARGEST };
         if value > most || key > LARGEST {
-            let message = format!("an entry of the map has {key} bytes of key and {value} of value, at most {most} fit");
+            let message =
+                format!("an entry of the map has {key} bytes of key and {value} of value, at most {most} fit");
             self.problems.push(Diagnostic::error(span, message).with_help("smaller texts (`max_strlen`) help"));
         }
     }

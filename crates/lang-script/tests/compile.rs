@@ -2,6 +2,9 @@
 //! it, and the running kernel accepts the programs.
 
 mod compile {
+    mod errors;
+    mod plans;
+    mod run;
     pub mod world;
 }
 

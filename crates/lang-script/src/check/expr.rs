@@ -111,8 +111,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn unknown_variable(&mut self, name: &Arc<str>, span: Span) -> Expr {
-        let known: Vec<Arc<str>> =
-            self.state.scopes.iter().flat_map(|scope| scope.keys().cloned()).collect();
+        let known: Vec<Arc<str>> = self.state.scopes.iter().flat_map(|scope| scope.keys().cloned()).collect();
         let near = crate::words::nearest(name, known.iter().map(|known| &**known));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
@@ -184,11 +183,7 @@ impl Checker<'_> {
             return Expr::number(value, ty, span);
         }
         if let Some(row) = self.builtin(name) {
-            return self.error_with_help(
-                span,
-                format!("`{name}` is a function"),
-                format!("write `{}`", row.signature),
-            );
+            return self.error_with_help(span, format!("`{name}` is a function"), format!("write `{}`", row.signature));
         }
         let known: Vec<&str> =
             crate::builtins::BUILTINS.iter().filter(|row| row.role == Role::Value).map(|row| row.name).collect();

@@ -321,7 +321,6 @@ pub enum StmtKind {
     Exit(Expr),
 }
 
-
 /// What a record asks for; its arguments become fields.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Request {

@@ -105,9 +105,7 @@ fn attach(point: &Point) -> Attach {
             let module = module.clone().filter(|module| module != "vmlinux").unwrap_or_default();
             Attach::Typed { module, function: function.clone(), ret: *ret }
         }
-        Point::Program { ret, name, .. } => {
-            Attach::Typed { module: String::new(), function: name.clone(), ret: *ret }
-        }
+        Point::Program { ret, name, .. } => Attach::Typed { module: String::new(), function: name.clone(), ret: *ret },
         Point::RawTracepoint { event, .. } => Attach::RawTracepoint { event: event.clone() },
         Point::Tracepoint { category, event } => {
             Attach::Tracepoint { category: category.clone(), event: event.clone() }
@@ -187,9 +185,7 @@ pub fn groups(
             let points = match expand(&point, env.probes) {
                 Ok(points) => points,
                 Err(why) => {
-                    problems.push(
-                        Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why),
-                    );
+                    problems.push(Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why));
                     continue;
                 }
             };
@@ -273,9 +269,7 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
     match instance.provider.kind {
         K::Begin | K::End | K::Own | K::Test | K::Bench => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
         K::Kprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kprobe.multi")),
-        K::Kretprobe if several => {
-            (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi"))
-        }
+        K::Kretprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi")),
         K::Kprobe => (ProgType::Kprobe, None, section("kprobe")),
         K::Kretprobe => (ProgType::Kprobe, None, section("kretprobe")),
         K::Fentry => (ProgType::Tracing, Some(AttachType::TraceFentry), section("fentry")),

@@ -122,8 +122,7 @@ fn read(directory: &Path) -> Vec<(String, String)> {
 
 /// Compiles a script, or gives the diagnostics as text.
 pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
-    let options =
-        Options { name, builtin: &|name| builtins::find(name).is_some(), ..Options::default() };
+    let options = Options { name, builtin: &|name| builtins::find(name).is_some(), ..Options::default() };
     let simple = desugar(text, &options);
     let show = |problems: &[skep_diag::Diagnostic]| {
         problems.iter().map(|problem| render(problem, name, text, false)).collect::<String>()
@@ -181,10 +180,8 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
 /// Checks scripts, and fails with all that went wrong.
 pub fn check_all(scripts: Vec<(String, String)>) {
     assert!(!scripts.is_empty());
-    let failed: Vec<String> = scripts
-        .iter()
-        .filter_map(|(name, text)| Some(format!("=== {name}\n{}\n", check(name, text).err()?)))
-        .collect();
+    let failed: Vec<String> =
+        scripts.iter().filter_map(|(name, text)| Some(format!("=== {name}\n{}\n", check(name, text).err()?))).collect();
     assert!(failed.is_empty(), "{} of {} scripts:\n{}", failed.len(), scripts.len(), failed.join("\n"));
 }
 
