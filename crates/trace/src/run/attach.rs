@@ -8,7 +8,7 @@ use skep_isa::AttachType;
 use skep_kernel::attach::{
     Attachment, Iter, IterTarget, KernelPlace, KernelPlaces, MultiMode, PerfEvent, PerfRate, PerfTarget, UserPlace,
     attach_iter, attach_kprobe, attach_kprobe_multi, attach_perf_event, attach_raw_tracepoint, attach_tracepoint,
-    attach_tracing, attach_uprobe, attach_uprobe_multi,
+    attach_tracing, attach_uprobe, attach_uprobe_multi, detach_all,
 };
 use skep_kernel::{KernelError, LoadedProgram};
 use skep_lang_script::plan::{Attach, Period, Probe, UserTarget};
@@ -27,6 +27,12 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// Detaches everything.
+    pub fn detach(&mut self) -> Result<(), KernelError> {
+        self.iterators.clear();
+        detach_all(std::mem::take(&mut self.links))
+    }
+
     /// Attaches a program where its probe says. Probes that the host runs itself need nothing.
     pub fn add(&mut self, probe: &Probe, program: &LoadedProgram, process: Option<u32>) -> Result<(), String> {
         let text = |error: KernelError| error.to_string();

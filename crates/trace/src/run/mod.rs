@@ -18,7 +18,6 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use skep_kernel::attach::{Attachment, detach_all};
 use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
 use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
 
@@ -117,6 +116,8 @@ pub struct RunOptions {
     pub child: Option<Child>,
     /// Whether nothing is said about the number of probes.
     pub quiet: bool,
+    /// Whether the script ends as soon as everything is attached; its begin and end probes do not run.
+    pub dry_run: bool,
 }
 
 /// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
@@ -133,6 +134,11 @@ pub fn run(
     let child = options.child.as_ref().map(Child::id);
     run.watch_process(options.process.or(child))?;
     run.host_values(child)?;
+    if options.dry_run {
+        run.attach(options.process.or(child))?;
+        run.attached.detach()?;
+        return Ok(0);
+    }
     run.special(|attach| matches!(attach, Attach::Begin))?;
     if !run.over {
         run.attach(options.process.or(child))?;
@@ -309,8 +315,7 @@ impl<'r, 'p> Run<'r, 'p> {
 
     /// Detaches, performs what is left, runs the end programs, and prints the maps.
     fn finish(&mut self) -> Result<(), RunError> {
-        let links: Vec<Attachment> = std::mem::take(&mut self.attached.links);
-        detach_all(links)?;
+        self.attached.detach()?;
         // Behind `exit()` they are only counted.
         self.drain()?;
         self.dispatcher.resume();
