@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use skep_object::listing::{ObjectNames, listing};
+use skep_object::{ObjectNames, listing};
 
 use super::Built;
 use crate::args::StageArg;

@@ -14,7 +14,7 @@ const ALL: &[&str] = &["*:*", "*"];
 
 /// Prints the places, one a line; with -v the fields of tracepoints.
 pub fn run(pattern: &str, args: &ScriptArgs) -> Result<(), Failure> {
-    let machine = Machine { process: args.pid, ..Machine::default() };
+    let machine = Machine::new(args.pid);
     let format = formats(&machine);
     let types = MachineTypes::new(&machine, &format);
     let mut out = TextOut::stdout(false)?;

@@ -28,6 +28,11 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Nothing is read yet.
+    pub fn new(process: Option<u32>) -> Self {
+        Self { process, ..Self::default() }
+    }
+
     /// The kernel's types, `None` if it has none.
     fn btf(&self) -> Option<&Btf> {
         self.types.get_or_init(|| KernelTypes::new().vmlinux().ok()).as_deref()

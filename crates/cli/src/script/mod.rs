@@ -129,7 +129,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine { process, ..Machine::default() };
+    let machine = Machine::new(process);
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,

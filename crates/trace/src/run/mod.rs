@@ -190,7 +190,7 @@ impl<'r, 'p> Run<'r, 'p> {
     }
 
     /// Fills the map through which programs learn about the host.
-    fn host_values(&self, child: Option<u32>) -> Result<(), RunError> {
+    fn host_values(&mut self, child: Option<u32>) -> Result<(), RunError> {
         let Some(map) = self.script.map(system_maps::HOST) else { return Ok(()) };
         let mut value = [0; HostInfo::SIZE as usize];
         let mut put = |at: u32, word: u64| value[at as usize..at as usize + 8].copy_from_slice(&word.to_ne_bytes());
