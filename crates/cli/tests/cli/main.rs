@@ -8,6 +8,7 @@ mod live;
 mod observe;
 mod object;
 mod read;
+mod script;
 mod support;
 mod vm;
 mod write;

@@ -22,6 +22,11 @@ impl Child {
     /// # Errors
     /// Why it cannot be started.
     pub fn prepare(command: &str) -> Result<Self, String> {
+        let first = command.split_ascii_whitespace().next().unwrap_or_default();
+        let plain = first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+@".contains(&byte));
+        if first.is_empty() || (plain && skep_sym::find_program(first).is_err()) {
+            return Err(format!("cannot start `{command}`: there is no program `{first}` in PATH"));
+        }
         // The shell stops itself and becomes the command when it goes on.
         let text = format!("kill -STOP $$; exec {command}");
         let process = Command::new("/bin/sh").args(["-c", &text]).spawn();
