@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use skep_kernel::Held;
+
 use crate::support::{Run, SKEP, command, skep, skip};
 
 /// Whether programs can be loaded here; says why if they cannot.
@@ -190,6 +192,17 @@ fn stages_of_the_compiler_are_shown() {
     assert_eq!(stage("time").lines().count(), 4);
 }
 
+/// Waits until the kernel has freed the programs; it does that behind a grace period.
+#[track_caller]
+fn gone(held: &[Held]) {
+    let start = Instant::now();
+    let alive = |held: &&Held| matches!(held, Held::Program(id) if skep_kernel::LoadedProgram::by_id(*id).is_ok());
+    while let Some(left) = held.iter().find(alive) {
+        assert!(start.elapsed() < Duration::from_secs(10), "{left:?} is still there");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn signals_end_in_order_and_kills_leave_nothing() {
     if !able() {
@@ -200,18 +213,21 @@ fn signals_end_in_order_and_kills_leave_nothing() {
         let mut process = command(["run", "-e", text]);
         let mut child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let start = Instant::now();
-        let mine = |child: &std::process::Child| {
-            let held = skep_kernel::held_by(child.id()).unwrap_or_default();
-            format!("{held:?}").contains("Program")
-        };
-        while !mine(&child) && start.elapsed() < Duration::from_secs(10) {
+        let links = |held: &Held| matches!(held, Held::Link { .. });
+        let held = loop {
+            let held: Vec<Held> = skep_kernel::held_by(child.id()).into_iter().map(|(_, held)| held).collect();
+            if held.iter().any(links) {
+                break held;
+            }
+            assert!(start.elapsed() < Duration::from_secs(10), "nothing is attached: {held:?}");
             std::thread::sleep(Duration::from_millis(5));
-        }
-        std::thread::sleep(Duration::from_millis(200));
+        };
+        std::thread::sleep(Duration::from_millis(100));
         let killed = Command::new("kill").args([format!("-{signal}"), child.id().to_string()]).status().unwrap();
         assert!(killed.success());
         let asked = Instant::now();
         let run = Run::of(child.wait_with_output().unwrap());
+        gone(&held);
         assert!(asked.elapsed() < Duration::from_secs(5), "it ends at once");
         if orderly {
             assert_eq!(run.status, Some(0), "{run:?}");
