@@ -45,9 +45,7 @@ impl Watch {
     /// [`KernelError::Invalid`] if there is no such process, [`KernelError::System`].
     pub fn add_process(&mut self, process: u32) -> Result<(), KernelError> {
         let ending = process_end(process).map_err(|errno| match errno {
-            libc::ESRCH => {
-                KernelError::Invalid { action: ACTION, problem: format!("there is no process {process}") }
-            }
+            libc::ESRCH => KernelError::Invalid { action: ACTION, problem: format!("there is no process {process}") },
             errno => KernelError::system(ACTION, errno),
         })?;
         self.add(ending.as_fd())?;

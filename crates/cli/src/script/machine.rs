@@ -216,7 +216,10 @@ fn children(directory: &Path, part: &str) -> Vec<PathBuf> {
     }
     let pattern = Pattern::new(part);
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    entries.filter(|entry| entry.file_name().to_str().is_some_and(|name| pattern.matches(name))).map(|e| e.path()).collect()
+    entries
+        .filter(|entry| entry.file_name().to_str().is_some_and(|name| pattern.matches(name)))
+        .map(|e| e.path())
+        .collect()
 }
 
 impl Facts for Machine {
@@ -258,7 +261,8 @@ fn file(path: &Path) -> Result<Loaded, String> {
     let kind = kind(path).ok_or_else(|| {
         format!("`{}` is none of the kinds of files that can be imported: .bt, .h, .bpf.c", path.display())
     })?;
-    let text = fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {}", path.display(), error.kind()))?;
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("`{}` cannot be read: {}", path.display(), error.kind()))?;
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     Ok(Loaded { path: path.display().to_string(), kind, text })
 }

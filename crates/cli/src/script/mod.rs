@@ -37,8 +37,8 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
     }
     let input = Input::read(args)?;
     if args.fmt {
-        let text = format_text(&input.text)
-            .map_err(|problems| Failure::expression(&problems, &input.name, &input.text))?;
+        let text =
+            format_text(&input.text).map_err(|problems| Failure::expression(&problems, &input.name, &input.text))?;
         return print(&text).map(|()| ExitCode::SUCCESS);
     }
     let child = args.command.as_deref().map(Child::prepare).transpose().map_err(Failure::Run)?;
@@ -144,8 +144,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         arch: Arch::default(),
         inner_ids: inner_ids(),
     };
-    let mut compiled =
-        compile(&desugared.script, &env).map_err(|list| Failure::Expression(problems(&list)))?;
+    let mut compiled = compile(&desugared.script, &env).map_err(|list| Failure::Expression(problems(&list)))?;
     if !args.no_warnings {
         say_part!("{}", problems(&desugared.diagnostics));
         say_part!("{}", problems(&compiled.warnings));

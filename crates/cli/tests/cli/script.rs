@@ -87,7 +87,8 @@ fn intervals_and_arguments() {
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tick.bt");
-    std::fs::write(&file, "interval:ms:20 { @n++; printf(\"%d %s\\n\", @n, str($2)); if (@n == $1) { exit(); } }").unwrap();
+    std::fs::write(&file, "interval:ms:20 { @n++; printf(\"%d %s\\n\", @n, str($2)); if (@n == $1) { exit(); } }")
+        .unwrap();
     let run = skep(["run", file.to_str().unwrap(), "3", "word"]).ok();
     assert_eq!(run.out, "1 word\n2 word\n3 word\n\n\n@n: 3\n");
     assert_eq!(run.err, "Attached 1 probe\n");
@@ -211,7 +212,7 @@ fn signals_end_in_order_and_kills_leave_nothing() {
     for (signal, orderly) in [("INT", true), ("TERM", true), ("KILL", false)] {
         let text = "interval:ms:10 { @n = count(); } end { printf(\"end\\n\"); }";
         let mut process = command(["run", "-e", text]);
-        let mut child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let child = process.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let start = Instant::now();
         let links = |held: &Held| matches!(held, Held::Link { .. });
         let held = loop {
