@@ -1,5 +1,5 @@
 //! Scripts with words left out, doubled and exchanged: whatever is written, the compiler answers with diagnostics or with a
-//! module that follows the rules and that there is code for.
+//! module that follows the rules, that there is code for, and that the kernel accepts.
 
 use std::time::Duration;
 
@@ -54,9 +54,16 @@ fn changed_scripts_are_compiled_or_refused() {
             panic!("{text}\n{violations:?}");
         }
         // Too much stack is an answer; everything else is a mistake of the compiler.
-        if let Err(error) = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()) {
-            let message = error.to_string();
-            assert!(message.contains("stack"), "{text}\n{message}");
+        let object = match skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()) {
+            Ok(object) => object,
+            Err(error) => {
+                let message = error.to_string();
+                assert!(message.contains("stack"), "{text}\n{message}");
+                return Ok(());
+            }
+        };
+        if let Err(reason) = world::load(&object) {
+            panic!("{text}\n{reason}");
         }
         Ok(())
     })

@@ -161,7 +161,12 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
     for probe in &compiled.plan.probes {
         assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
     }
-    match skep_kernel::load(&object) {
+    load(&object)
+}
+
+/// Loads programs, or gives the end of the verifier's log.
+pub fn load(object: &skep_object::Object) -> Result<(), String> {
+    match skep_kernel::load(object) {
         Ok(_) => Ok(()),
         Err(error) if not_permitted(&error) => {
             skip(&error.to_string());
@@ -170,7 +175,7 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         Err(LoadError::Program { program, error: KernelError::Rejected { reason, log, .. } }) => {
             let text = log.to_string();
             let lines: Vec<&str> = text.lines().collect();
-            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            let last = lines[lines.len().saturating_sub(40)..].join("\n");
             Err(format!("{program}: {reason}\n{last}"))
         }
         Err(error) => Err(error.to_string()),
