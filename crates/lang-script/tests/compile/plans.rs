@@ -80,3 +80,22 @@ fn typed_programs_have_code() {
         assert_eq!(object.programs.len(), 1);
     }
 }
+
+/// Code that scripts become does not grow unnoticed: instructions of all programs, with functions that they call.
+#[test]
+fn programs_are_small() {
+    let most = [
+        ("begin { exit(); }", 60),
+        ("kprobe:vfs_read { @[comm] = count(); }", 90),
+        ("kprobe:vfs_read { @ = hist(arg2); }", 130),
+        ("kprobe:vfs_read { @[kstack] = count(); }", 140),
+        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 70),
+    ];
+    for (text, most) in most {
+        let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
+        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+        let count: usize = object.programs.iter().map(|program| program.insns.len()).sum();
+        println!("{count} of {most}: {text}");
+        assert!(count <= most, "{count} instructions, at most {most}: {text}");
+    }
+}
