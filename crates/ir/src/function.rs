@@ -108,6 +108,37 @@ impl Function {
         function
     }
 
+    /// A function without blocks, to be filled from a text.
+    pub(crate) fn empty(name: &str, kind: FuncKind, result: Option<Type>) -> Self {
+        let mut function = Self::new(name, kind, &[], result);
+        function.blocks.clear();
+        function.block_data.clear();
+        function
+    }
+
+    /// Makes room for values and blocks whose numbers are given. Every value must be defined afterwards.
+    pub(crate) fn reserve(&mut self, values: usize, blocks: usize) {
+        self.values.resize(values, ValueData { ty: Type::I64, def: ValueDef::Param(Block(0), 0) });
+        self.block_data.resize(blocks, BlockData::default());
+    }
+
+    /// Makes a value with a number the next parameter of a block.
+    pub(crate) fn set_param(&mut self, block: Block, value: Value, ty: Type) {
+        let number = u32::try_from(self[block].params.len()).unwrap_or(u32::MAX);
+        self.values[value.index()] = ValueData { ty, def: ValueDef::Param(block, number) };
+        self[block].params.push(value);
+    }
+
+    /// A new instruction whose results have numbers.
+    pub(crate) fn make_inst_with(&mut self, data: InstData, results: &[(Value, Type)], loc: Loc) -> Inst {
+        let inst = Inst::new(self.insts.len());
+        for (number, &(value, ty)) in (0..).zip(results) {
+            self.values[value.index()] = ValueData { ty, def: ValueDef::Result(inst, number) };
+        }
+        self.insts.push(InstNode { data, results: results.iter().map(|result| result.0).collect(), loc });
+        inst
+    }
+
     /// The block where it begins.
     pub fn entry(&self) -> Block {
         self.blocks.first().copied().unwrap_or(Block(0))
@@ -193,6 +224,11 @@ impl Function {
     /// The type of a value.
     pub fn ty(&self, value: Value) -> Type {
         self.values[value.index()].ty
+    }
+
+    /// Gives a value another type, for passes that learn what a pointer points to after they made it.
+    pub fn set_type(&mut self, value: Value, ty: Type) {
+        self.values[value.index()].ty = ty;
     }
 
     /// Where a value comes from.

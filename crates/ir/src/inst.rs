@@ -30,7 +30,7 @@ impl Edge {
     }
 }
 
-/// An instruction. Types of operands are those that the rules in [`verify`](crate::verify) name.
+/// An instruction. Types of operands are those that the rules in [`verify`](mod@crate::verify) name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum InstData {
     /// An integer of the type of the result, for 32 bits cut to them. A nullable pointer with the value 0 is null.
@@ -151,7 +151,7 @@ pub enum InstData {
     /// On to another block.
     Jump(Edge),
     /// To one of two blocks. The results, if there are any, are the operands again, under names that are known to have
-    /// been compared: uses behind the branch take those (see [`crate::verify`]).
+    /// been compared: uses behind the branch take those (see [mod@crate::verify]).
     Branch {
         /// The comparison.
         cond: Cond,

@@ -40,6 +40,7 @@ pub mod helpers;
 pub mod kfuncs;
 pub mod limits;
 pub mod maps;
+pub mod near;
 pub mod programs;
 pub mod reference;
 mod release;

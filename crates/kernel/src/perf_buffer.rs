@@ -89,7 +89,7 @@ impl PerfBuffer {
             let size = pages * page_size();
             let memory = Mapping::new(event.as_fd(), page_size() + size, 0, Access::Write, false).map_err(system)?;
             map.set(&cpu.to_ne_bytes(), &event.as_fd().as_raw_fd().to_ne_bytes(), Update::Any)?;
-            perf_ring::enable(event.as_fd()).map_err(system)?;
+            crate::sys::perf::enable(event.as_fd()).map_err(system)?;
             epoll.add(event.as_fd(), u64::from(cpu)).map_err(system)?;
             rings.push(Ring { cpu, memory, size, _event: event, whole: Vec::new() });
         }

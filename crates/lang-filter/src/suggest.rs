@@ -5,6 +5,7 @@
 use crate::ast::Kind;
 use crate::lex::{Tok, Token, words::WORDS};
 use skep_diag::{Diagnostic, Span};
+use skep_isa::near::distance;
 use std::borrow::Cow;
 
 /// Text for a message: cut if it is long.
@@ -31,26 +32,8 @@ pub(crate) fn closest(name: &str, candidates: impl Iterator<Item = &'static str>
         _ => return None,
     };
     let name = name.to_ascii_lowercase();
-    let near = candidates.map(|candidate| (distance(name.as_bytes(), candidate.as_bytes()), candidate));
+    let near = candidates.map(|candidate| (distance(&name, candidate), candidate));
     near.filter(|&(distance, _)| distance <= allowed).min_by_key(|&(distance, _)| distance).map(|(_, word)| word)
-}
-
-/// How many letters have to be changed, inserted, removed or swapped with their neighbours.
-fn distance(a: &[u8], b: &[u8]) -> usize {
-    let mut before: Vec<usize> = Vec::new();
-    let mut above: Vec<usize> = (0..=b.len()).collect();
-    for (i, &x) in a.iter().enumerate() {
-        let mut row = vec![i + 1];
-        for (j, &y) in b.iter().enumerate() {
-            let mut best = (above[j] + usize::from(x != y)).min(above[j + 1] + 1).min(row[j] + 1);
-            if i > 0 && j > 0 && x == b[j - 1] && a[i - 1] == y {
-                best = best.min(before[j - 1] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut above, row);
-    }
-    above.last().copied().unwrap_or(0)
 }
 
 fn is_keyword(text: &str) -> bool {
@@ -414,10 +397,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
-        assert_eq!(distance(b"porrt", b"port"), 1);
-        assert_eq!(distance(b"tpc", b"tcp"), 1);
-        assert_eq!(distance(b"", b"tcp"), 3);
+    fn near_words() {
         assert_eq!(closest("prot", WORDS.iter().map(|row| row.0)), Some("port"));
         assert_eq!(closest("zzzzzz", WORDS.iter().map(|row| row.0)), None);
     }

@@ -76,6 +76,8 @@ pub enum Definition {
         union: bool,
         /// Whether members follow without gaps.
         packed: bool,
+        /// What its address is a multiple of at least: `__attribute__((aligned(n)))`.
+        align: Option<u32>,
         /// Its members.
         members: Vec<Member>,
     },
@@ -93,6 +95,8 @@ pub enum Definition {
         /// What it stands for.
         ty: TypeExpr,
     },
+    /// Another line of the preprocessor, without the `#`: `ifndef NAME`, `else`, `endif`, `undef NAME`, `pragma once`.
+    Directive(Arc<str>),
 }
 
 /// A member of a composite.
@@ -401,6 +405,8 @@ pub enum ExprKind {
     },
     /// `typeinfo(type)` or `typeinfo(e)`
     Typeinfo(Box<TypeOrExpr>),
+    /// A type as an argument of a macro: `typeof(e)`, `struct name`.
+    Type(Box<TypeExpr>),
 }
 
 /// The argument of `sizeof` and its like.

@@ -54,8 +54,11 @@ impl HostInfo {
     pub const PID_NAMESPACE: u32 = 24;
     /// Device of that inode.
     pub const PID_NAMESPACE_DEVICE: u32 = 32;
+    /// Wall-clock nanoseconds since 1970 minus boot-clock nanoseconds: the intervals of a series begin at whole seconds of
+    /// the wall clock.
+    pub const WALL_OFFSET: u32 = 40;
     /// Bytes in all.
-    pub const SIZE: u32 = 40;
+    pub const SIZE: u32 = 48;
 }
 
 /// One attached program.
@@ -264,7 +267,9 @@ pub enum MapValue {
         /// Width of a bucket.
         step: i64,
     },
-    /// `tseries()`: for each interval 8 bytes value, 8 bytes count, 8 bytes number of the interval.
+    /// `tseries()`: for each interval 8 bytes value (of `Avg` the total), 8 bytes count (of `Last` the boot-clock nanoseconds
+    /// of the value; 0 if there is no value), 8 bytes number of the interval since 1970
+    /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`.
     Series {
         /// Nanoseconds in an interval.
         interval: u64,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use skep_isa::near::distance;
 use skep_isa::sections::{AttachWay, SECTIONS, Section, SectionName};
 
 /// At which end of a function a program runs.
@@ -275,30 +276,6 @@ pub fn near_section(name: &str) -> Option<&'static str> {
         _ => 2,
     };
     (found.0 <= most).then_some(found.1)
-}
-
-/// Letters to insert, remove, replace or swap with their neighbour to make one text of the other.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    if a.len() > 64 {
-        return usize::MAX;
-    }
-    let mut before = Vec::new();
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let same = usize::from(a[i - 1] != b[j - 1]);
-            let mut best = (last[j] + 1).min(row[j - 1] + 1).min(last[j - 1] + same);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                let two: &Vec<usize> = &before;
-                best = best.min(two[j - 2] + 1);
-            }
-            row.push(best);
-        }
-        before = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
 }
 
 #[cfg(test)]

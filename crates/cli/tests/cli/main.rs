@@ -5,6 +5,7 @@ mod dump;
 mod errors;
 mod features;
 mod live;
+mod observe;
 mod object;
 mod read;
 mod support;

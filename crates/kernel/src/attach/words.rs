@@ -6,6 +6,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use skep_isa::Release;
+use skep_isa::near::distance;
 
 use crate::errors::KernelError;
 use crate::features::{Capability, running_release};
@@ -136,23 +137,6 @@ pub(super) fn suggestion<'a>(wanted: &str, names: impl Iterator<Item = &'a str>)
     if names.is_empty() { String::new() } else { format!("; did you mean {}?", names.join(" or ")) }
 }
 
-/// Number of bytes to insert, remove or replace between two names. What is behind 64 bytes does not count.
-fn distance(a: &str, b: &str) -> usize {
-    const LONGEST: usize = 64;
-    let (a, b) = (&a.as_bytes()[..a.len().min(LONGEST)], &b.as_bytes()[..b.len().min(LONGEST)]);
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (above, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = above + 1;
-        for (left, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[left + 1];
-            row[left + 1] = replaced.min(row[left] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,7 +148,6 @@ mod tests {
         let text = suggestion("sys_enter_opena", names.into_iter());
         assert_eq!(text, "; did you mean `sys_enter_open` or `sys_enter_openat`?");
         assert_eq!(suggestion("nothing", names.into_iter()), "");
-        assert_eq!((distance("", "abc"), distance("abc", "abc"), distance("kitten", "sitting")), (3, 0, 3));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub enum Shape {
     Pointer,
     /// Text that ends with the first zero, in so many bytes. Without a zero it was cut.
     Text(u32),
-    /// 4 bytes with the number of bytes that follow, and room for so many.
+    /// 4 bytes with the number of bytes that follow, and room for so many. Printed with `\xNN` for what is not ASCII.
     Buffer(u32),
     /// 4 bytes with the address family (2 or 10), and 16 bytes with the address, IPv4 in the first four.
     Inet,
@@ -54,7 +54,7 @@ pub enum Shape {
     CgroupPath(Arc<str>),
     /// 4 bytes, number of an error printed as its text (`strerror`).
     ErrorText,
-    /// 4 bytes, number of a signal printed as its name.
+    /// 4 bytes, number of a signal printed as its text (`strsignal`).
     SignalName,
     /// 8 bytes, number of a system call printed as its name.
     SyscallName,
@@ -90,7 +90,7 @@ pub struct Field {
 }
 
 impl Shape {
-    /// Bytes of a value.
+    /// Bytes of a value; `u32::MAX` for what is larger.
     pub fn size(&self) -> u32 {
         match self {
             Self::Void => 0,
@@ -98,7 +98,7 @@ impl Shape {
             Self::Bool => 1,
             Self::Pointer | Self::KernelSymbol | Self::Time(_) | Self::CgroupPath(_) | Self::SyscallName => 8,
             Self::Text(len) => *len,
-            Self::Buffer(len) => 4 + len,
+            Self::Buffer(len) => len.saturating_add(4),
             Self::Inet => 20,
             Self::Mac => 6,
             Self::UserSymbol => 16,
@@ -114,7 +114,7 @@ impl Shape {
     pub fn align(&self) -> u32 {
         match self {
             Self::Void | Self::Bool | Self::Text(_) | Self::Mac => 1,
-            Self::Int { bytes, .. } | Self::Enum { bytes, .. } => (*bytes).into(),
+            Self::Int { bytes, .. } | Self::Enum { bytes, .. } => u32::from(*bytes).max(1),
             Self::Buffer(_) | Self::Inet | Self::User | Self::ErrorText | Self::SignalName => 4,
             Self::Pointer
             | Self::KernelSymbol
@@ -133,8 +133,8 @@ impl Shape {
 /// Where fields end, rounded up to their alignment.
 fn end<'a>(fields: impl Iterator<Item = &'a Field> + Clone) -> u32 {
     let align = fields.clone().map(|field| field.shape.align()).max().unwrap_or(1);
-    let end = fields.map(|field| field.offset + field.shape.size()).max().unwrap_or(0);
-    end.next_multiple_of(align)
+    let end = fields.map(|field| field.offset.saturating_add(field.shape.size())).max().unwrap_or(0);
+    end.checked_next_multiple_of(align).unwrap_or(u32::MAX)
 }
 
 /// Lays shapes out one after the other, each at a multiple of its alignment, from `start` on.

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use skep_btf::Btf;
 
 pub use error::{ElfError, ElfProblem};
+pub use file::elf_section;
 pub(crate) use maps::read_definition;
 pub use sections::{SectionKind, section_kind};
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io;
 
+use skep_isa::near::distance;
+
 /// Why a live capture could not be opened or could not go on.
 #[derive(Debug)]
 #[non_exhaustive]
@@ -123,41 +125,15 @@ pub(super) fn nearest(wanted: &str, names: &[String]) -> Vec<String> {
     if similar.is_empty() { names.iter().take(10).cloned().collect() } else { similar }
 }
 
-/// Number of insertions, removals and replacements that turn one name into the other. Long names count as far apart.
-fn distance(a: &str, b: &str) -> usize {
-    const LONGEST: usize = 64;
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().take(LONGEST).collect(), b.chars().take(LONGEST).collect());
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn distances() {
-        assert_eq!(distance("eth0", "eth0"), 0);
-        assert_eq!(distance("eth0", "eth1"), 1);
-        assert_eq!(distance("eht0", "eth0"), 2);
-        assert_eq!(distance("", "lo"), 2);
-        assert_eq!(distance("wlan0", "lan0"), 1);
-    }
-
-    #[test]
     fn proposals() {
         let names: Vec<String> = ["any", "eth0", "eth1", "lo"].map(str::to_owned).to_vec();
         assert_eq!(nearest("eth2", &names), ["eth0", "eth1"]);
-        assert_eq!(nearest("eht0", &names), ["eth0"]);
+        assert_eq!(nearest("eht0", &names), ["eth0", "eth1"]);
         assert_eq!(nearest("wlp3s0", &names), names);
         let error = CaptureError::NoSuchInterface { name: "ethO".to_owned(), candidates: vec!["eth0".to_owned()] };
         assert_eq!(error.to_string(), "there is no interface `ethO`; did you mean `eth0`?");

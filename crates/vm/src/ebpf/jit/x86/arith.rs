@@ -119,26 +119,42 @@ impl Lower<'_> {
         {
             return;
         }
-        // The divisor out of the way of rax and rdx.
-        match src {
-            Src::Reg(src) => self.asm.mov(width, ADDRESS, host(src)),
-            Src::Imm(imm) => self.constant(ADDRESS, imm as i64 as u64),
-        }
+        // The divisor out of the way of rax and rdx, whole, since it may have to come back.
+        let divisor = match src {
+            Src::Reg(src) if !matches!(host(src), Reg::Rax | Reg::Rdx) && host(src) != dst => host(src),
+            Src::Reg(src) => {
+                self.asm.mov(Width::W64, ADDRESS, host(src));
+                ADDRESS
+            }
+            Src::Imm(imm) => {
+                self.constant(ADDRESS, imm as i64 as u64);
+                ADDRESS
+            }
+        };
         let live = self.plan.live[at];
         let keep_rax = dst != Reg::Rax && live.has(BpfReg::R0);
         let keep_rdx = dst != Reg::Rdx && live.has(BpfReg::R3);
         let mut special = None;
         if matches!(src, Src::Reg(_)) {
-            self.asm.test(size, ADDRESS, ADDRESS);
+            self.asm.test(size, divisor, divisor);
             let by_zero = self.asm.jcc8(Cond::E);
             let by_minus_one = signed.then(|| {
-                self.asm.alu_imm(Alu::Cmp, size, ADDRESS, -1);
+                self.asm.alu_imm(Alu::Cmp, size, divisor, -1);
                 self.asm.jcc8(Cond::E)
             });
             special = Some((by_zero, by_minus_one));
         }
-        if keep_rdx {
-            self.asm.push(Reg::Rdx);
+        // Where rdx is meanwhile: with the divisor, or in a register that is free, or on the stack.
+        let rdx = match src {
+            Src::Reg(src) if host(src) == Reg::Rdx => Some(divisor),
+            _ if divisor != ADDRESS => Some(ADDRESS),
+            _ if !keep_rax => Some(VALUE),
+            _ => None,
+        };
+        match rdx {
+            Some(place) if keep_rdx && place != divisor => self.asm.mov(Width::W64, place, Reg::Rdx),
+            None if keep_rdx => self.asm.push(Reg::Rdx),
+            _ => {}
         }
         if keep_rax {
             self.asm.mov(Width::W64, VALUE, Reg::Rax);
@@ -149,15 +165,15 @@ impl Lower<'_> {
         match (signed, width) {
             (false, _) => {
                 self.zero(Reg::Rdx);
-                self.asm.unary(Unary::Div, size, ADDRESS);
+                self.asm.unary(Unary::Div, size, divisor);
             }
             (true, Width::W32) => {
                 self.asm.cdq();
-                self.asm.unary(Unary::Idiv, size, ADDRESS);
+                self.asm.unary(Unary::Idiv, size, divisor);
             }
             (true, Width::W64) => {
                 self.asm.cqo();
-                self.asm.unary(Unary::Idiv, size, ADDRESS);
+                self.asm.unary(Unary::Idiv, size, divisor);
             }
         }
         let result = if remainder { Reg::Rdx } else { Reg::Rax };
@@ -167,8 +183,10 @@ impl Lower<'_> {
         if keep_rax {
             self.asm.mov(Width::W64, Reg::Rax, VALUE);
         }
-        if keep_rdx {
-            self.asm.pop(Reg::Rdx);
+        match rdx {
+            Some(place) if keep_rdx => self.asm.mov(Width::W64, Reg::Rdx, place),
+            None if keep_rdx => self.asm.pop(Reg::Rdx),
+            _ => {}
         }
         if let Some((by_zero, by_minus_one)) = special {
             self.special_divisors(width, remainder, dst, by_zero, by_minus_one);

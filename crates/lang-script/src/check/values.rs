@@ -1,0 +1,193 @@
+//! Builtin values.
+
+use std::sync::Arc;
+
+use skep_diag::Span;
+
+use super::access::word;
+use super::expr::literal;
+use super::tree::{Call, Expr, Kind, Word};
+use super::{Arguments, Checker};
+use crate::ast;
+use crate::builtins::{Builtin, Role};
+use crate::plan::{Shape, StackMode};
+use crate::providers::{Data, Kind as ProviderKind};
+use crate::types::{Space, Tag, Type};
+
+/// `bpf_ktime_get_ns`
+pub const KTIME_GET_NS: u32 = 5;
+/// `bpf_ktime_get_boot_ns`
+pub const KTIME_GET_BOOT_NS: u32 = 125;
+/// `bpf_ktime_get_tai_ns`
+pub const KTIME_GET_TAI_NS: u32 = 208;
+
+impl Checker<'_> {
+    /// The builtin value with a name, if it is one.
+    pub(super) fn value(&mut self, name: &Arc<str>, span: Span) -> Option<Expr> {
+        let bare = name.strip_prefix("__builtin_").unwrap_or(name);
+        if let Some(number) = bare.strip_prefix("sarg").and_then(|digits| digits.parse::<u32>().ok()) {
+            return Some(self.stack_argument(number, span));
+        }
+        if let Some(number) = bare.strip_prefix("arg").and_then(|digits| digits.parse::<u32>().ok()) {
+            return Some(self.numbered_argument(number, span));
+        }
+        let row = self.builtin(name).filter(|row| row.role == Role::Value)?;
+        if let Some(needed) = row.needs.filter(|&needed| !self.state.site.has(needed)) {
+            return Some(self.not_here(row.name, needed, span));
+        }
+        let plain = |ty| Some(Expr::new(Kind::Builtin(Call::Value(row.builtin)), ty, span));
+        use Builtin as B;
+        match row.builtin {
+            B::Pid | B::Tid | B::Uid | B::Gid | B::Cpu | B::Rand | B::Numaid | B::Cpid => plain(Type::U32),
+            B::Ppid => Some(self.parent(span)),
+            B::Cgroup | B::Elapsed | B::Jiffies | B::Ncpus => plain(Type::U64),
+            B::Nsecs => Some(clock(KTIME_GET_BOOT_NS, span)),
+            B::HasCpid => plain(Type::Bool),
+            B::Usermode => match self.env.arch {
+                crate::registers::Arch::X86_64 => plain(Type::Bool),
+                crate::registers::Arch::Aarch64 => {
+                    Some(self.error(span, "`usermode` is only available on x86-64"))
+                }
+            },
+            B::Comm => plain(Type::Text(16)),
+            B::Username => plain(Type::Host(Shape::User)),
+            B::Curtask => {
+                let task = self.types.find(Tag::Struct, "task_struct").unwrap_or(Type::Void);
+                plain(task.pointer(Space::Kernel))
+            }
+            B::Ctx => {
+                let regs = self.types.find(Tag::Struct, "pt_regs").unwrap_or(Type::Void);
+                plain(regs.pointer(Space::Kernel))
+            }
+            B::Func => {
+                self.state.depends |= !self.is_multi();
+                let user = matches!(
+                    self.state.site.provider.map(|provider| provider.kind),
+                    Some(ProviderKind::Uprobe | ProviderKind::Uretprobe)
+                );
+                plain(Type::Host(if user { Shape::UserSymbol } else { Shape::KernelSymbol }))
+            }
+            B::Retval => Some(self.retval(span)),
+            B::Probe => {
+                self.state.depends = true;
+                let name = self.state.site.name.clone();
+                Some(literal(&name, span))
+            }
+            B::Probetype => {
+                let name = self.state.site.provider.map_or("", |provider| provider.name);
+                Some(literal(name, span))
+            }
+            B::Kstack => Some(self.stack(true, None, None, span)),
+            B::Ustack => Some(self.stack(false, None, None, span)),
+            B::Args => Some(self.error_with_help(
+                span,
+                "`args` as a whole has no value",
+                "write `args.NAME`; `skep list -v` shows the names",
+            )),
+            _ => None,
+        }
+    }
+
+    /// `curtask->real_parent->tgid`
+    fn parent(&mut self, span: Span) -> Expr {
+        let node = |kind| ast::Spanned::new(kind, span);
+        let mut way = node(ast::ExprKind::Ident("curtask".into()));
+        for field in ["real_parent", "tgid"] {
+            way = node(ast::ExprKind::Field { base: Box::new(way), field: ast::Spanned::new(field.into(), span) });
+        }
+        if self.types.find(Tag::Struct, "task_struct").is_none() {
+            return self.error(span, "`ppid` needs the kernel's type information");
+        }
+        let parent = self.expr(&way);
+        self.coerce(parent, &Type::U32)
+    }
+
+    fn is_multi(&self) -> bool {
+        matches!(
+            self.state.site.provider.map(|provider| provider.kind),
+            Some(ProviderKind::Kprobe | ProviderKind::Kretprobe)
+        )
+    }
+
+    /// Reports that a value does not exist at this type of probe.
+    pub(super) fn not_here(&mut self, name: &str, needed: Data, span: Span) -> Expr {
+        let message = format!("there is no `{name}` in {}", self.site_name());
+        let with: Vec<&str> = crate::providers::PROVIDERS
+            .iter()
+            .filter(|provider| provider.has(needed))
+            .map(|provider| provider.name)
+            .collect();
+        self.error_with_help(span, message, format!("it exists in {} probes", with.join(", ")))
+    }
+
+    fn numbered_argument(&mut self, number: u32, span: Span) -> Expr {
+        if !self.state.site.has(Data::ArgN) {
+            return self.not_here(&format!("arg{number}"), Data::ArgN, span);
+        }
+        match self.state.site.provider.map(|provider| provider.kind) {
+            Some(ProviderKind::RawTracepoint) => {
+                Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span)
+            }
+            Some(ProviderKind::Usdt) => self.error_with_help(
+                span,
+                "arguments of USDT probes are not available yet",
+                "the registers are: `reg(\"di\")`",
+            ),
+            _ => {
+                let arch = self.env.arch;
+                let word = match arch.argument(number) {
+                    Some(register) => Word::Register(register.to_owned()),
+                    None => Word::StackWord(number - arch.register_arguments() + arch.first_stack_word()),
+                };
+                Expr::new(Kind::Argument(word), Type::U64, span)
+            }
+        }
+    }
+
+    fn stack_argument(&mut self, number: u32, span: Span) -> Expr {
+        if !self.state.site.has(Data::ArgN) || self.state.site.provider.is_none_or(|p| p.kind == ProviderKind::RawTracepoint) {
+            return self.not_here(&format!("sarg{number}"), Data::Reg, span);
+        }
+        let word = Word::StackWord(number.saturating_add(self.env.arch.first_stack_word()));
+        Expr::new(Kind::Argument(word), Type::U64, span)
+    }
+
+    fn retval(&mut self, span: Span) -> Expr {
+        if self.state.site.provider.is_none_or(|provider| provider.kind != ProviderKind::Fexit) {
+            let register = self.env.arch.result().to_owned();
+            return Expr::new(Kind::Argument(Word::Register(register)), Type::U64, span);
+        }
+        self.state.depends = true;
+        match self.state.site.arguments.clone() {
+            Arguments::Words(prototype) if prototype.result == Type::Void => {
+                self.error(span, "the function returns nothing")
+            }
+            Arguments::Words(prototype) => {
+                let number = u32::try_from(prototype.params.len()).unwrap_or(u32::MAX);
+                word(number, prototype.result, span)
+            }
+            Arguments::None(why) => self.error_with_help(span, "the type of the result is not known", why),
+            Arguments::Record(_) => self.error(span, "the type of the result is not known"),
+        }
+    }
+
+    /// A stack trace.
+    pub(super) fn stack(&mut self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
+        if self.state.site.provider.is_none() {
+            let name = if kernel { "kstack" } else { "ustack" };
+            return self.error_with_help(
+                span,
+                format!("there is no `{name}` in functions"),
+                "take it in the probe and hand it on",
+            );
+        }
+        let mode = mode.unwrap_or(self.settings.stack_mode);
+        let limit = limit.unwrap_or(crate::plan::StackKey::MAX_FRAMES);
+        Expr::new(Kind::Builtin(Call::Stack), Type::Host(Shape::Stack { kernel, mode, limit }), span)
+    }
+}
+
+/// Nanoseconds of the clock that a helper reads.
+pub(super) const fn clock(helper: u32, span: Span) -> Expr {
+    Expr::new(Kind::Builtin(Call::Clock(helper)), Type::U64, span)
+}

@@ -1,0 +1,276 @@
+//! The compiler as a whole: from a script without macros and imports to a module of the intermediate representation and a
+//! plan for the host.
+//!
+//! ```text
+//! Script --sites--> Sites --check, infer--> Units --lower--> Module
+//!                                             |
+//!                                             +-----------> Plan
+//! ```
+
+use skep_diag::{Diagnostic, Severity, Span};
+use skep_ir::Module;
+
+use crate::ast::Script;
+use crate::check::tree::{Held, MapType, Unit};
+use crate::check::{Checker, Signature};
+use crate::infer::Known;
+use crate::lower;
+use crate::plan::Plan;
+use crate::providers::{Kind as ProviderKind, ProbeSource};
+use crate::registers::Arch;
+use crate::settings::{self, Settings};
+use crate::types::definitions::Types;
+use crate::types::{Type, TypeSource};
+
+mod sites;
+
+pub use sites::{Group, Instance, program as program_info};
+
+/// What only the machine knows.
+pub trait Facts {
+    /// The id of the control group with a path.
+    ///
+    /// # Errors
+    /// Why it is not known and what would help.
+    fn cgroup_id(&self, path: &str) -> Result<u64, String>;
+    /// The address of a symbol of the kernel.
+    ///
+    /// # Errors
+    /// Why it is not known and what would help.
+    fn kernel_symbol(&self, name: &str) -> Result<u64, String>;
+}
+
+/// Nothing is known: the same script gives the same program everywhere.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct NoFacts;
+
+impl Facts for NoFacts {
+    fn cgroup_id(&self, _: &str) -> Result<u64, String> {
+        Err("the script is compiled without a machine to ask".to_owned())
+    }
+    fn kernel_symbol(&self, _: &str) -> Result<u64, String> {
+        Err("the script is compiled without a machine to ask".to_owned())
+    }
+}
+
+/// What a script is compiled for and what the compiler may ask.
+#[derive(Clone, Copy)]
+pub struct Environment<'a> {
+    /// Name of the script in messages.
+    pub name: &'a str,
+    /// Its text, which places in the tree count in.
+    pub text: &'a str,
+    /// Types of the kernel.
+    pub types: &'a dyn TypeSource,
+    /// What there is to attach to, for wildcards.
+    pub probes: &'a dyn ProbeSource,
+    /// Other facts about the machine.
+    pub facts: &'a dyn Facts,
+    /// Positional parameters that are still in the tree.
+    pub positional: &'a [String],
+    /// Named arguments of the script: `--name=value`, an empty value for `--name` alone.
+    pub named: &'a [(String, String)],
+    /// Whether functions that change what is traced are allowed.
+    pub allow_unsafe: bool,
+    /// The process that alone is traced.
+    pub process: Option<u32>,
+    /// The processor that programs run on.
+    pub arch: Arch,
+    /// Whether process ids are those of the host's own namespace instead of the outermost one: in a container. The host
+    /// says which namespace in [`HostInfo`](crate::plan::HostInfo).
+    pub inner_ids: bool,
+}
+
+impl Environment<'_> {
+    /// Line and column, from 1, of the start of a span.
+    pub fn place(&self, span: Span) -> (u32, u32) {
+        let before = self.text.get(..span.start as usize).unwrap_or("");
+        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
+        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
+        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
+    }
+}
+
+/// A compiled script.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Compiled {
+    /// The programs.
+    pub module: Module,
+    /// What the host has to do.
+    pub plan: Plan,
+    /// Warnings.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Most times that a script is checked. Each time something is learnt; types are nested in one another only so deep.
+const MOST_ROUNDS: u32 = 64;
+
+/// Compiles a script from which imports and macros are gone (`desugar`).
+///
+/// # Errors
+/// All that is wrong with it, in the order of the text.
+pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<Diagnostic>> {
+    let mut first = Vec::new();
+    let settings = settings::read(&script.config, &mut first);
+    let mut types = Types::new(env.types, &script.definitions, &mut first);
+    let known = Known::new(&script.maps, &mut first);
+    let functions = signatures(script, &types, &mut first);
+    let groups = sites::groups(script, env, &settings, &mut types, &mut first);
+    let mut checker = Checker::new(env, &settings, types, known);
+    checker.functions = functions;
+
+    let mut rounds = 0;
+    let units = loop {
+        checker.problems.clear();
+        checker.known.changed = false;
+        let units = round(&mut checker, script, &groups);
+        rounds += 1;
+        if !checker.known.changed || rounds == MOST_ROUNDS {
+            break units;
+        }
+    };
+    let maps = checker.known.finish();
+    check_maps(&maps, &mut checker.problems);
+    check_units(&units, script, &mut checker.problems);
+    if script.probes.is_empty() {
+        first.push(Diagnostic::error(Span::new(0, 0), "the script has no probes").with_help("`begin { ... }` is one"));
+    }
+    first.append(&mut checker.problems);
+    let sorted = sorted(first);
+    if sorted.iter().any(|problem| problem.severity == Severity::Error) {
+        return Err(sorted);
+    }
+    let input = lower::Input {
+        env,
+        settings: &settings,
+        types: &checker.types,
+        maps: &maps,
+        signatures: &checker.functions,
+        units: &units,
+        script,
+    };
+    let (module, plan) = lower::lower(&input)?;
+    Ok(Compiled { module, plan, warnings: sorted })
+}
+
+/// What is checked in one round: functions, then for each group of attach points its instances.
+#[derive(Debug, Default)]
+pub struct Units {
+    /// Functions of the script.
+    pub functions: Vec<Unit>,
+    /// Programs with where they are attached.
+    pub programs: Vec<(Instance, Unit)>,
+}
+
+fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units {
+    let mut units = Units::default();
+    for (index, function) in script.functions.iter().enumerate() {
+        let unit = checker.function(index, index, function);
+        units.functions.push(unit);
+    }
+    let mut number = script.functions.len();
+    for group in groups {
+        let probe = &script.probes[group.probe];
+        let Some(site) = group.sites.first() else { continue };
+        let unit = checker.probe(number, site.clone(), probe);
+        // The kernel ties programs of these types to one place when they are loaded.
+        let bound = matches!(
+            site.provider.map(|provider| provider.kind),
+            Some(ProviderKind::Fentry | ProviderKind::Fexit | ProviderKind::Iter)
+        );
+        if (unit.depends || bound) && group.sites.len() > 1 {
+            units.programs.push((group.instance(0..1), unit));
+            for (at, site) in group.sites.iter().enumerate().skip(1) {
+                let unit = checker.probe(number + at, site.clone(), probe);
+                units.programs.push((group.instance(at..at + 1), unit));
+            }
+        } else {
+            units.programs.push((group.instance(0..group.sites.len()), unit));
+        }
+        number += group.sites.len();
+    }
+    units
+}
+
+fn signatures(script: &Script, types: &Types<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Signature> {
+    const MOST_PARAMETERS: usize = 5;
+    let mut signatures: Vec<Signature> = Vec::new();
+    for function in &script.functions {
+        let mut resolve = |ty: &crate::ast::TypeExpr, void: bool| match types.resolve(ty) {
+            Ok(ty) if ty.scalar().is_some() || (void && ty == Type::Void) => ty,
+            Ok(other) => {
+                problems.push(Diagnostic::error(
+                    ty.span,
+                    format!("functions take and return numbers and pointers, not values of type {other}"),
+                ));
+                Type::I64
+            }
+            Err(problem) => {
+                problems.push(problem);
+                Type::I64
+            }
+        };
+        let params: Vec<Type> = function.params.iter().map(|param| resolve(&param.1, false)).collect();
+        let result = resolve(&function.result, true);
+        if params.len() > MOST_PARAMETERS {
+            problems.push(Diagnostic::error(function.name.span, "a function has at most five parameters"));
+        }
+        if signatures.iter().any(|known| known.name == function.name.node) {
+            let message = format!("there are two functions `{}`", function.name.node);
+            problems.push(Diagnostic::error(function.name.span, message));
+        }
+        signatures.push(Signature { name: function.name.node.clone(), params, result });
+    }
+    signatures
+}
+
+fn check_maps(maps: &[MapType], problems: &mut Vec<Diagnostic>) {
+    for map in maps {
+        if map.value == Held::Unknown {
+            let message = format!("nothing is ever assigned to `{}`", map.name);
+            problems.push(Diagnostic::error(map.span, message));
+        }
+        let Some((kind, _)) = &map.declared else { continue };
+        let aggregate = matches!(map.value, Held::Aggregate(_));
+        let per_cpu = kind.starts_with("percpu");
+        if aggregate && !per_cpu {
+            let message = format!("`{}` collects values, so it is kept for each processor", map.name);
+            problems.push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash` or `percpulruhash`"));
+        }
+        if kind.as_ref() == "percpuarray" && !map.key.is_empty() {
+            let message = format!("`{}` is an array and has a key", map.name);
+            problems.push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash`"));
+        }
+    }
+}
+
+fn check_units(units: &Units, script: &Script, problems: &mut Vec<Diagnostic>) {
+    if problems.iter().any(|problem| problem.severity == Severity::Error) {
+        return;
+    }
+    // What is never assigned has no type; every other reason was reported.
+    for (instance, unit) in &units.programs {
+        if unit.vars.contains(&Type::Unknown) {
+            let span = script.probes[instance.probe].span;
+            problems.push(Diagnostic::error(span, "a variable of this probe never gets a value"));
+        }
+    }
+}
+
+fn sorted(mut problems: Vec<Diagnostic>) -> Vec<Diagnostic> {
+    problems.sort_by_key(|problem| (problem.span.start, problem.span.end));
+    let mut seen: Vec<Diagnostic> = Vec::new();
+    problems.retain(|problem| {
+        let new = !seen.contains(problem);
+        if new {
+            seen.push(problem.clone());
+        }
+        new
+    });
+    problems
+}
+
+/// Settings of a script, for those who run it.
+pub fn script_settings(script: &Script) -> Settings {
+    settings::read(&script.config, &mut Vec::new())
+}

@@ -1,0 +1,310 @@
+//! Lowering: from the typed tree to the intermediate representation, and the plan for the host beside it.
+//!
+//! How values are held: numbers and addresses in 64-bit values, extended by the sign of their type; everything else in
+//! memory that is laid out by [`Shape`](crate::plan::Shape). Memory comes from the stack as long as objects are small,
+//! else from a map with one value per processor that each program has for itself ([`memory`]).
+
+use std::sync::Arc;
+
+use skep_diag::{Diagnostic, Span};
+use skep_ir::{
+    Builder, FuncKind, FuncRef, Function, Global, GlobalRef, Loc, MapDecl, MapRef, Memory, Module, ProgramInfo, Source, Type as IrType,
+};
+use skep_isa::MapType as KernelMap;
+
+use crate::ast::Script;
+use crate::check::Signature;
+use crate::check::tree::{self, Held, MapType};
+use crate::compile::{Environment, Instance, Units, program_info};
+use crate::plan::{
+    Action, Enumeration, Field, HostInfo, MapValue, Plan, Probe, ScriptMap, Shape, StackKey, lay_out, system_maps,
+};
+use crate::settings::Settings;
+use crate::types::definitions::Types;
+use crate::types::{CompositeId, ShapeContext, Type};
+
+mod aggregate;
+mod body;
+mod builtin;
+mod bytes;
+mod cond;
+mod control;
+mod describe;
+mod helpers;
+mod histogram;
+mod maps;
+mod memory;
+mod place;
+mod scalar;
+mod send;
+mod shared;
+mod stacks;
+mod stmt;
+mod strings;
+
+use body::Body;
+
+/// What is lowered.
+pub struct Input<'a> {
+    /// The environment.
+    pub env: &'a Environment<'a>,
+    /// The settings.
+    pub settings: &'a Settings,
+    /// The types.
+    pub types: &'a Types<'a>,
+    /// The maps.
+    pub maps: &'a [MapType],
+    /// Functions.
+    pub signatures: &'a [Signature],
+    /// Their bodies, and programs.
+    pub units: &'a Units,
+    /// The tree that all this came from.
+    pub script: &'a Script,
+}
+
+/// A map of the script as it is stored.
+#[derive(Debug, Clone)]
+struct Stored {
+    map: MapRef,
+    key: Vec<Field>,
+    key_size: u32,
+    held: MapValue,
+    value_type: Type,
+}
+
+/// The module and the plan while they come into being.
+struct Unit<'a> {
+    input: &'a Input<'a>,
+    module: Module,
+    plan: Plan,
+    enums: Vec<Arc<Enumeration>>,
+    maps: Vec<Stored>,
+    events: MapRef,
+    lost: MapRef,
+    host: Option<MapRef>,
+    stacks: Option<MapRef>,
+    zeros: Option<GlobalRef>,
+    powers: Option<GlobalRef>,
+    report: [Option<FuncRef>; 3],
+    functions: Vec<FuncRef>,
+    problems: Vec<Diagnostic>,
+    serial: u32,
+}
+
+/// Lowers a script that was checked.
+///
+/// # Errors
+/// What cannot be expressed in programs for the kernel: objects that are too large.
+pub fn lower(input: &Input<'_>) -> Result<(Module, Plan), Vec<Diagnostic>> {
+    let mut unit = Unit::new(input);
+    for (index, signature) in input.signatures.iter().enumerate() {
+        let reference = unit.function(index, signature);
+        unit.functions.push(reference);
+    }
+    for (instance, checked) in &input.units.programs {
+        unit.program(instance, checked);
+    }
+    unit.plan.enums = unit.enums.iter().map(|names| (**names).clone()).collect();
+    describe::describe(&mut unit.module);
+    if unit.problems.is_empty() { Ok((unit.module, unit.plan)) } else { Err(unit.problems) }
+}
+
+impl ShapeContext for Unit<'_> {
+    fn enumeration(&mut self, names: &Arc<Enumeration>) -> u32 {
+        let found = self.enums.iter().position(|known| known == names).unwrap_or_else(|| {
+            self.enums.push(names.clone());
+            self.enums.len() - 1
+        });
+        u32::try_from(found).unwrap_or(u32::MAX)
+    }
+    fn composite_size(&self, id: CompositeId) -> u32 {
+        self.input.types.size_and_align(&Type::Composite(id)).0
+    }
+}
+
+impl<'a> Unit<'a> {
+    fn new(input: &'a Input<'a>) -> Self {
+        const RING_BYTES: u32 = 256 << 10;
+        let mut module = Module::new(&input.settings.license);
+        module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
+        let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(RING_BYTES);
+        let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
+        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, 8, 1));
+        let plan = Plan { settings: input.settings.host.clone(), ..Plan::default() };
+        let mut unit = Self {
+            input,
+            module,
+            plan,
+            enums: Vec::new(),
+            maps: Vec::new(),
+            events,
+            lost,
+            host: None,
+            stacks: None,
+            zeros: None,
+            powers: None,
+            report: [None; 3],
+            functions: Vec::new(),
+            problems: Vec::new(),
+            serial: 0,
+        };
+        for (index, map) in input.maps.iter().enumerate() {
+            unit.add_map(index, map);
+        }
+        unit
+    }
+
+    fn shape(&mut self, ty: &Type) -> Shape {
+        ty.shape(self)
+    }
+
+    fn add_map(&mut self, index: usize, map: &MapType) {
+        let shapes: Vec<Shape> = map.key.iter().map(|ty| self.shape(ty)).collect();
+        let key = lay_out(0, shapes);
+        let (held, value_type) = match &map.value {
+            Held::Aggregate(value) => (value.clone(), Type::Void),
+            Held::Plain(ty) => (MapValue::Plain(self.shape(ty)), ty.clone()),
+            Held::Unknown => (MapValue::Plain(Shape::Void), Type::Void),
+        };
+        let kind = map.declared.as_ref().map(|declared| &*declared.0);
+        let array = kind == Some("percpuarray");
+        let per_cpu = !matches!(held, MapValue::Plain(_)) || kind.is_some_and(|kind| kind.starts_with("percpu"));
+        let map_type = match (kind, per_cpu) {
+            _ if array => KernelMap::PercpuArray,
+            (Some("lruhash"), false) => KernelMap::LruHash,
+            (Some("lruhash" | "percpulruhash"), true) => KernelMap::LruPercpuHash,
+            (_, true) => KernelMap::PercpuHash,
+            (_, false) => KernelMap::Hash,
+        };
+        let entries = match &map.declared {
+            _ if key.is_empty() => 1,
+            Some((_, entries)) => u32::try_from(*entries).unwrap_or(u32::MAX).max(1),
+            None => self.input.settings.max_map_keys,
+        };
+        let key_size = if key.is_empty() { 4 } else { Shape::Tuple(key.clone()).size() };
+        let value_size = held_size(&held).next_multiple_of(8).max(8);
+        self.check_size(map.span, key_size, value_size, per_cpu);
+        let name = object_name(index, &map.name);
+        let reference = self.module.add_map(MapDecl::new(&name, map_type, key_size, value_size, entries));
+        self.plan.maps.push(ScriptMap {
+            name: map.name.clone(),
+            object_map: name,
+            key: key.clone(),
+            value: held.clone(),
+            per_cpu,
+        });
+        self.maps.push(Stored { map: reference, key, key_size, held, value_type });
+    }
+
+    fn check_size(&mut self, span: Span, key: u32, value: u32, per_cpu: bool) {
+        /// `PCPU_MIN_UNIT_SIZE` of the kernel.
+        const LARGEST_PER_CPU: u32 = 32 << 10;
+        /// What one value of a hash map can have besides.
+        const LARGEST: u32 = 512 << 10;
+        let most = if per_cpu { LARGEST_PER_CPU } else { LARGEST };
+        if value > most || key > LARGEST {
+            let message = format!("an entry of the map has {key} bytes of key and {value} of value, at most {most} fit");
+            self.problems.push(Diagnostic::error(span, message).with_help("smaller texts (`max_strlen`) help"));
+        }
+    }
+
+    /// The map with what the host says.
+    fn host(&mut self) -> MapRef {
+        *self.host.get_or_insert_with(|| {
+            self.module.add_map(MapDecl::new(system_maps::HOST, KernelMap::Array, 4, HostInfo::SIZE, 1))
+        })
+    }
+
+    /// The map with stack traces.
+    fn stacks(&mut self) -> MapRef {
+        const MOST_STACKS: u32 = 16_384;
+        const NO_PREALLOC: u32 = 1;
+        *self.stacks.get_or_insert_with(|| {
+            let bytes = StackKey::MAX_FRAMES * 8;
+            let mut map = MapDecl::new(system_maps::STACKS, KernelMap::Hash, StackKey::SIZE, bytes, MOST_STACKS);
+            // Most scripts see few stack traces; room for all of them would be 16 megabytes.
+            map.flags = NO_PREALLOC;
+            self.module.add_map(map)
+        })
+    }
+
+    /// Zeros, as many as the largest value has bytes.
+    fn zeros(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        let maps = &self.maps;
+        *self.zeros.get_or_insert_with(|| {
+            let size = maps.iter().map(|map| held_size(&map.held)).max().unwrap_or(8).next_multiple_of(8).max(8);
+            module.add_global(Global {
+                name: "zeros".to_owned(),
+                section: ".rodata".to_owned(),
+                bytes: vec![0; size as usize],
+                align: 8,
+                ty: 0,
+            })
+        })
+    }
+
+    fn action(&mut self, action: Action) -> i64 {
+        self.plan.actions.push(action);
+        i64::try_from(self.plan.actions.len() - 1).unwrap_or(i64::MAX)
+    }
+
+    fn loc(&self, span: Span) -> Loc {
+        let (line, column) = self.input.env.place(span);
+        Loc { source: 0, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
+    }
+
+    /// A function of the script.
+    fn function(&mut self, index: usize, signature: &Signature) -> FuncRef {
+        let params = vec![IrType::I64; signature.params.len()];
+        let result = (signature.result != Type::Void).then_some(IrType::I64);
+        let mut function = Function::new(&signature.name, FuncKind::Static, &params, result);
+        let checked = &self.input.units.functions[index];
+        let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Function(result.is_some()));
+        body.run(&signature.params);
+        self.module.add_function(function)
+    }
+
+    /// A program, and its rows in the plan.
+    fn program(&mut self, instance: &Instance, checked: &tree::Unit) {
+        let (prog_type, attach_type, section) = program_info(instance);
+        let name = format!("{}_{}", instance.provider.name, self.serial);
+        self.serial += 1;
+        let info = ProgramInfo { prog_type, attach_type, flags: 0, section };
+        let context = IrType::ptr(Memory::Context);
+        let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
+        let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
+        body.run(&[]);
+        self.module.add_function(function);
+        let line = self.input.env.place(instance.span).0;
+        for (probe, attach) in &instance.attach {
+            let (name, program) = (probe.clone(), name.clone());
+            self.plan.probes.push(Probe { name, program, attach: attach.clone(), line });
+        }
+    }
+}
+
+/// Bytes of what a map holds.
+fn held_size(held: &MapValue) -> u32 {
+    match held {
+        MapValue::Plain(shape) => shape.size(),
+        MapValue::Count | MapValue::Sum { .. } => 8,
+        MapValue::Min { .. } | MapValue::Max { .. } | MapValue::Avg { .. } | MapValue::Stats { .. } => 16,
+        MapValue::Hist { bits } => 8 * crate::plan::Buckets::count(*bits),
+        MapValue::LinearHist { min, max, step } => 8 * linear_buckets(*min, *max, *step),
+        MapValue::Series { count, .. } => 24 * count,
+    }
+}
+
+/// Buckets of a linear histogram: below, inside, above.
+fn linear_buckets(min: i64, max: i64, step: i64) -> u32 {
+    let width = max.saturating_sub(min);
+    let inside = width / step + i64::from(width % step != 0);
+    u32::try_from(inside + 2).unwrap_or(u32::MAX)
+}
+
+/// The name of a map for the kernel: letters, digits and underscores.
+fn object_name(index: usize, name: &str) -> String {
+    let plain: String = name.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').collect();
+    if plain.is_empty() { format!("map_{index}") } else { format!("m{index}_{plain}") }
+}

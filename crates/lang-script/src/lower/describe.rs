@@ -1,0 +1,39 @@
+//! Types of functions in BTF: the kernel wants them for programs with callbacks, and they name functions in its messages.
+
+use skep_btf::{BtfBuilder, BuildError, Int, Linkage, NewType, TypeId};
+use skep_ir::{FuncKind, Module};
+
+/// Gives every function of a module its type.
+pub fn describe(module: &mut Module) {
+    // Names are made of letters and digits, and there are few functions: nothing here can go wrong. If it does, programs
+    // are loaded without types.
+    if let Ok(bytes) = types(module) {
+        module.btf = bytes;
+    }
+}
+
+fn types(module: &mut Module) -> Result<Vec<u8>, BuildError> {
+    let mut builder = BtfBuilder::new();
+    let int = |size: u32, bits| Int { size, bits, bit_offset: 0, signed: true, char: false, bool: false };
+    let word = builder.add("long", NewType::Int(int(8, 64)))?;
+    let half = builder.add("int", NewType::Int(int(4, 32)))?;
+    let pointer = builder.add("", NewType::Ptr(TypeId::VOID))?;
+    for function in &mut module.functions {
+        let names = ["a", "b", "c", "d", "e"];
+        let params: Vec<(&str, TypeId)> = function
+            .params()
+            .iter()
+            .zip(names)
+            .map(|(&param, name)| (name, if function.ty(param).is_int() { word } else { pointer }))
+            .collect();
+        let result = match function.result {
+            None => TypeId::VOID,
+            Some(skep_ir::Type::I32) => half,
+            Some(_) => word,
+        };
+        let proto = builder.add("", NewType::FuncProto { result, params: &params })?;
+        let linkage = if matches!(function.kind, FuncKind::Program(_)) { Linkage::Global } else { Linkage::Static };
+        function.ty = builder.add(&function.name, NewType::Func { proto, linkage })?.0;
+    }
+    Ok(builder.to_bytes())
+}

@@ -1,0 +1,53 @@
+//! Numbers of the helpers that programs of scripts call, by their names in `skep_isa::helpers`; a test holds them against
+//! that table.
+
+macro_rules! helpers {
+    ($($name:ident = $number:literal, $text:literal;)+) => {
+        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
+
+        /// All of them with their names.
+        #[cfg(test)]
+        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
+    };
+}
+
+// TABLE
+helpers! {
+    MAP_LOOKUP = 1, "map_lookup_elem";
+    MAP_UPDATE = 2, "map_update_elem";
+    MAP_DELETE = 3, "map_delete_elem";
+    PROBE_READ = 4, "probe_read";
+    GET_RANDOM = 7, "get_prandom_u32";
+    PROCESSOR = 8, "get_smp_processor_id";
+    PID_TGID = 14, "get_current_pid_tgid";
+    UID_GID = 15, "get_current_uid_gid";
+    COMM = 16, "get_current_comm";
+    NUMA_NODE = 42, "get_numa_node_id";
+    CURRENT_TASK = 35, "get_current_task";
+    PROBE_READ_STR = 45, "probe_read_str";
+    OVERRIDE_RETURN = 58, "override_return";
+    GET_STACK = 67, "get_stack";
+    CGROUP_ID = 80, "get_current_cgroup_id";
+    PROBE_READ_USER = 112, "probe_read_user";
+    PROBE_READ_KERNEL = 113, "probe_read_kernel";
+    PROBE_READ_USER_STR = 114, "probe_read_user_str";
+    PROBE_READ_KERNEL_STR = 115, "probe_read_kernel_str";
+    JIFFIES = 118, "jiffies64";
+    NS_PID_TGID = 120, "get_ns_current_pid_tgid";
+    BOOT_NS = 125, "ktime_get_boot_ns";
+    RINGBUF_RESERVE = 131, "ringbuf_reserve";
+    RINGBUF_SUBMIT = 132, "ringbuf_submit";
+    FOR_EACH = 164, "for_each_map_elem";
+    GET_FUNC_IP = 173, "get_func_ip";
+    LOOKUP_PERCPU = 195, "map_lookup_percpu_elem";
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_and_names_agree() {
+        for (number, name) in super::ALL {
+            assert_eq!(skep_isa::helpers::by_id(*number).unwrap().name, *name);
+        }
+    }
+}
