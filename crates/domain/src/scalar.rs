@@ -58,6 +58,12 @@ impl Scalar {
         Self { bits, u64, s64, u32, s32 }.synced()
     }
 
+    /// A number of which these parts are known, and nothing that one says about another: a state as somebody else found
+    /// it.
+    pub const fn exactly(bits: Tnum, u64: Range<u64>, s64: Range<i64>, u32: Range<u32>, s32: Range<i32>) -> Self {
+        Self { bits, u64, s64, u32, s32 }
+    }
+
     /// Its bits.
     pub const fn bits(self) -> Tnum {
         self.bits
