@@ -50,6 +50,17 @@ fn tracked_numbers_are_sound_and_most_are_best() {
 }
 
 #[test]
+fn the_next_number() {
+    for set in tnums(4) {
+        let all = members(set, 4);
+        for number in 0..20 {
+            let next = all.iter().copied().find(|&member| member > number).unwrap_or(set.max());
+            assert_eq!(set.step(number), next, "{set} behind {number}");
+        }
+    }
+}
+
+#[test]
 fn tracked_numbers_are_monotone() {
     const BITS: u32 = 3;
     let all = tnums(BITS);
