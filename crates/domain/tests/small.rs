@@ -187,8 +187,8 @@ fn conversions_at_the_edges_are_sound() {
 }
 
 #[test]
-fn what_the_kernel_says() {
-    // States that Linux 6.18 prints for these instructions.
+fn common_states() {
+    // By the rules of Linux 6.18; `tests/kernel.rs` asks the kernel itself.
     let byte = Scalar::load(1, false);
     assert_eq!(byte.to_string(), "scalar(s64=0..255,u64=0..255,s32=0..255,u32=0..255,bits=(0x0; 0xff))");
     let doubled = byte.alu(Op::Lsh, Scalar::constant(1), Width::W64);
