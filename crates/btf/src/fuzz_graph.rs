@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::core::{self, CoreKind, Relocation};
 use crate::fuzz::{framed, woven};
-use crate::{Btf, BtfBuilder, CPrinter, Kind, RawType, TypeId, Value};
+use crate::{Btf, BtfBuilder, CPrinter, Kind, RawType, TypeId, Value, encode};
 
 /// Names for types made of random bytes; some differ only by their flavour.
 const STRINGS: &[u8] = b"int\0a\0a___b\0char\0long name\0__builtin_va_list";
@@ -40,7 +40,15 @@ pub fn values(data: &[u8]) {
         let Ok(value) = Value::decode(&btf, id, bytes) else { continue };
         let fits = btf.size_of(id).map_or(true, |size| size as usize <= bytes.len());
         assert!(fits || matches!(value, Value::Struct(_)), "a value cannot have more bytes than there are");
-        assert!(!value.to_string().is_empty());
+        let text = value.to_string();
+        assert!(!text.is_empty());
+        // What is printed can mostly be read: not if parts of the type overlap, are named alike, or have no form in JSON.
+        if let Ok(again) = encode(&btf, id, &text) {
+            assert!(btf.size_of(id).is_ok_and(|size| size as usize == again.len()));
+            // Members of nonsensical types lie outside of them.
+            let _ = Value::decode(&btf, id, &again);
+        }
+        let _ = encode(&btf, id, &String::from_utf8_lossy(bytes));
     }
 }
 

@@ -8,7 +8,8 @@
 //!   belongs to, and which accesses a loader may have to relocate.
 //! * [`core`] answers such relocations ("compile once, run everywhere") with the running kernel's types.
 //! * [`CPrinter`] writes types as declarations in C, [`RawType`] as a listing; [`Value`] takes bytes apart by their type and
-//!   prints them as JSON.
+//!   prints them as JSON, and [`encode`] reads them
+//!   back.
 //! * [`BtfBuilder`] writes blobs, merges them, and makes types unique.
 //!
 //! ```
@@ -40,6 +41,7 @@ mod build;
 mod bytes;
 mod c;
 pub mod core;
+mod encode;
 mod error;
 mod ext;
 #[doc(hidden)]
@@ -47,6 +49,7 @@ pub mod fuzz;
 mod fuzz_graph;
 mod kind;
 mod names;
+mod notation;
 mod number;
 mod raw;
 mod source;
@@ -55,6 +58,7 @@ mod value;
 pub use blob::{Btf, MAX_DEPTH};
 pub use build::{BtfBuilder, BuildError, IdMap, NewMember, NewType};
 pub use c::CPrinter;
+pub use encode::{EncodeError, encode};
 pub use error::{BtfError, Problem};
 pub use ext::{CoreRecord, Ext, FuncRecord, LineRecord, Records};
 pub use kind::{

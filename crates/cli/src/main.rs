@@ -4,12 +4,22 @@
 //! capture or output failed, 2 for wrong usage or a faulty filter expression.
 
 mod args;
+mod btf;
+mod dis;
 mod dns;
 mod failure;
 mod features;
 mod filter;
 mod help;
+mod links;
+mod load;
+mod map;
+mod maps;
+mod object;
+mod observe;
 mod progress;
+mod ps;
+mod run;
 mod seccomp;
 mod shell;
 mod text;
@@ -30,6 +40,15 @@ fn main() -> ExitCode {
         Command::Dns(args) => dns::run(&args),
         Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),
+        Command::Ps(args) => ps::run(&args),
+        Command::Maps(args) => maps::run(&args),
+        Command::Map(command) => map::run(&command),
+        Command::Links(args) => links::run(&args),
+        Command::Link(command) => links::change(&command),
+        Command::Dis(args) => dis::run(&args),
+        Command::Btf(command) => btf::run(&command),
+        Command::Load(args) => load::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

@@ -25,8 +25,15 @@ pub struct Error {
 /// What is wrong with a module.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Problem {
-    /// A call or a function has more than five arguments.
-    Arguments(usize),
+    /// A rule of the representation is broken.
+    Rule {
+        /// The instruction as text, if it is about one.
+        inst: Option<String>,
+        /// What is wrong.
+        message: String,
+        /// How many other rules are broken.
+        more: usize,
+    },
     /// An instruction needs a newer instruction set.
     NeedsCpu {
         /// What it does.
@@ -45,16 +52,14 @@ pub enum Problem {
         /// What takes most, the largest first.
         objects: Vec<FrameObject>,
     },
-    /// A function calls itself, directly or through others: the names on the way round.
-    Recursion(Vec<String>),
-    /// More functions call each other than the kernel allows.
-    Depth(usize),
     /// A packet load in a function without the context among its parameters.
     NoContext,
-    /// A reference to something that the module or the function does not have.
-    Missing(String),
+    /// A section of variables is larger than a map.
+    TooLarge(String),
     /// A variable of a `.bss` section has bytes that are not zero.
     NotZero(String),
+    /// The module's types cannot be read, or types of its functions cannot be added to them.
+    Types(String),
     /// The name of a program's section has no meaning, or a wrong form.
     Section(String),
     /// The code generator cannot go on; this is a mistake of its own.
@@ -90,27 +95,29 @@ impl fmt::Display for Error {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Arguments(count) => {
-                write!(f, "{count} arguments, but BPF functions take at most 5; pass a pointer to a structure")
+            Self::Rule { inst, message, more } => {
+                if let Some(inst) = inst {
+                    write!(f, "`{inst}`: ")?;
+                }
+                f.write_str(message)?;
+                match more {
+                    0 => Ok(()),
+                    _ => write!(f, " (and {more} more)"),
+                }
             }
             Self::NeedsCpu { what, needs, has } => {
                 let (needs, has) = (number(*needs), number(*has));
                 write!(f, "{what} needs version {needs} of the instruction set, this is compiled for {has}")
             }
             Self::Stack { total, chain, objects } => write_stack(f, *total, chain, objects),
-            Self::Recursion(names) => {
-                write!(f, "it calls itself ({}); BPF has no recursion, use a loop", names.join(" -> "))
-            }
-            Self::Depth(depth) => {
-                write!(f, "{depth} functions call each other, the kernel allows 8; let the compiler inline some")
-            }
             Self::NoContext => {
                 f.write_str("packet loads need the context; give the function the program's context as a parameter")
             }
-            Self::Missing(what) => write!(f, "there is no {what}"),
+            Self::TooLarge(section) => write!(f, "the variables of section `{section}` fill more than 4 GiB"),
             Self::NotZero(name) => {
                 write!(f, "variable `{name}` in `.bss` does not start with zeros; put it into `.data`")
             }
+            Self::Types(problem) => write!(f, "the types of the module (BTF): {problem}"),
             Self::Section(problem) => f.write_str(problem),
             Self::Internal(problem) => write!(f, "the code generator failed: {problem}"),
         }

@@ -44,6 +44,7 @@ mod relax;
 mod select;
 #[cfg(test)]
 mod tests;
+mod types;
 
 use skep_ir::Module;
 use skep_isa::ebpf::{Cpu, Endian};

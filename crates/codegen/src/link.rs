@@ -14,7 +14,7 @@ use crate::code::{Insn, Link};
 use crate::error::{Error, Problem};
 use crate::frame::{Frame, STACK};
 use crate::maps::Layout;
-use crate::{Options, check, emit, maps, regalloc, relax, select};
+use crate::{Options, check, emit, maps, regalloc, relax, select, types};
 
 /// How many objects of frames a message names.
 const OBJECTS_NAMED: usize = 5;
@@ -30,11 +30,25 @@ struct Compiled {
 /// # Errors
 /// The first thing that cannot be compiled.
 pub fn link(module: &Module, options: &Options) -> Result<Object, Error> {
+    check::rules(module)?;
     let mut object = Object::new(&module.license);
-    object.btf.clone_from(&module.btf);
-    let btf = if module.btf.is_empty() { None } else { Btf::parse(module.btf.clone()).ok() };
+    let broken = |problem: String| Error::in_function("", Problem::Types(problem));
+    let btf = match module.btf.is_empty() {
+        true => None,
+        false => Some(Btf::parse(module.btf.clone()).map_err(|error| broken(error.to_string()))?),
+    };
+    let types = types::describe(module, btf.as_ref()).map_err(|error| broken(error.to_string()))?;
+    object.btf = types.btf;
     let layout = maps::define(module, btf.as_ref(), &mut object)?;
-    let mut linker = Linker { module, options, layout, compiled: HashMap::new(), externs: HashMap::new(), btf };
+    let mut linker = Linker {
+        module,
+        options,
+        layout,
+        types: types.functions,
+        compiled: HashMap::new(),
+        externs: HashMap::new(),
+        btf,
+    };
     for (func, info) in module.programs() {
         let program = linker.program(func, info, &mut object)?;
         object.add_program(program);
@@ -46,6 +60,8 @@ struct Linker<'a> {
     module: &'a Module,
     options: &'a Options,
     layout: Layout,
+    /// The type of each function.
+    types: Vec<u32>,
     compiled: HashMap<FuncRef, Compiled>,
     externs: HashMap<KfuncRef, ExternIdx>,
     btf: Option<Btf>,
@@ -57,12 +73,10 @@ impl Linker<'_> {
     }
 
     fn program(&mut self, main: FuncRef, info: &ProgramInfo, object: &mut Object) -> Result<Program, Error> {
-        for func in reach(self.module, main) {
-            check::function(self.module, self.function(func), self.options.cpu)?;
-        }
-        let functions = check::call_graph(self.module, main)?;
+        let functions = check::functions_of(self.module, main);
         for &func in &functions {
             if !self.compiled.contains_key(&func) {
+                check::function(self.module, self.function(func), self.options.cpu)?;
                 let compiled = self.compile(func)?;
                 self.compiled.insert(func, compiled);
             }
@@ -79,9 +93,9 @@ impl Linker<'_> {
         let mut lines = Lines::new(self.module);
         for &func in &functions {
             let at = InsnIdx::new(program.insns.len());
-            let ty = self.function(func).ty;
             let name: Arc<str> = self.function(func).name.as_str().into();
-            program.functions.push(skep_object::Function { at, name, ty: (ty != 0).then_some(ty) });
+            let ty = Some(self.types[func.index()]);
+            program.functions.push(skep_object::Function { at, name, ty });
             lines.begin_function();
             for index in 0..self.compiled[&func].insns.len() {
                 let insn = self.compiled[&func].insns[index];
@@ -203,22 +217,6 @@ impl Linker<'_> {
     }
 }
 
-/// All functions that a function can reach, in no particular order. Unlike the graph of calls it needs no sound
-/// functions, only that they exist.
-fn reach(module: &Module, main: FuncRef) -> Vec<FuncRef> {
-    let mut found = vec![main];
-    let mut next = 0;
-    while let Some(&func) = found.get(next) {
-        next += 1;
-        for callee in select::callees(&module.functions[func.index()]) {
-            if callee.index() < module.functions.len() && !found.contains(&callee) {
-                found.push(callee);
-            }
-        }
-    }
-    found
-}
-
 /// Makes the line records of a program: one where the place changes, and one at the start of every function.
 struct Lines<'a> {
     module: &'a Module,
@@ -237,7 +235,11 @@ impl<'a> Lines<'a> {
     }
 
     fn add(&mut self, loc: Loc, program: &mut Program) {
-        let Some(source) = self.module.sources.get(loc.source as usize) else { return };
+        // The start of a function has a record in any case, as soon as there are any.
+        let known = self.module.sources.get(loc.source as usize).map(|source| (source, loc));
+        let Some((source, loc)) = known.or_else(|| Some((self.module.sources.first()?, Loc::default()))) else {
+            return;
+        };
         if self.last == Some(loc) || loc.line == 0 && self.last.is_some() {
             return;
         }

@@ -67,7 +67,7 @@ fn define_section(
     let mut variables = Vec::new();
     for (index, global) in module.globals.iter().enumerate().filter(|(_, global)| global.section == section) {
         bytes.resize(bytes.len().next_multiple_of(global.align.clamp(1, 4096) as usize), 0);
-        let too_large = || Error::in_function("", Problem::Missing(format!("room in section `{section}`")));
+        let too_large = || Error::in_function("", Problem::TooLarge(section.to_owned()));
         let offset = u32::try_from(bytes.len()).map_err(|_| too_large())?;
         let size = u32::try_from(global.bytes.len()).map_err(|_| too_large())?;
         if section.starts_with(".bss") && global.bytes.iter().any(|&byte| byte != 0) {

@@ -175,11 +175,11 @@ fn coalesce(block: &mut Block, live_out: Set) {
             && original != Reg::R10
             && let Some(until) = life_of_copy(&block.body, &after, at, copy, original)
         {
-            for index in at + 1..=until {
-                rename(&mut block.body[index].op, copy, original);
-                if index < until {
-                    after[index] = (after[index] & !bit(copy)) | bit(original);
-                }
+            for insn in &mut block.body[at + 1..=until] {
+                rename(&mut insn.op, copy, original);
+            }
+            for live in &mut after[at + 1..until] {
+                *live = (*live & !bit(copy)) | bit(original);
             }
             block.body.remove(at);
             after.remove(at);

@@ -84,7 +84,7 @@ fn held(text: &str) -> Option<Held> {
 }
 
 /// The entries of a directory that are numbers, in ascending order.
-fn numbers(directory: &str) -> Vec<u32> {
+pub(crate) fn numbers(directory: &str) -> Vec<u32> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     let mut numbers: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
     numbers.sort_unstable();

@@ -91,3 +91,9 @@ impl KernelBtf {
         }
     }
 }
+
+impl AsRef<[u8]> for KernelBtf {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes()
+    }
+}

@@ -134,7 +134,7 @@ fn get(path: &Path, rights: Rights) -> Result<OwnedFd, KernelError> {
 }
 
 /// What kind of BPF object a descriptor is, by the name that the kernel gives its file.
-fn kind(fd: &OwnedFd) -> Option<String> {
+pub(crate) fn kind(fd: &OwnedFd) -> Option<String> {
     use std::os::fd::AsRawFd;
     let link = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).ok()?;
     Some(link.to_str()?.strip_prefix("anon_inode:")?.trim_matches(['[', ']']).to_owned())

@@ -137,7 +137,7 @@ impl<'t> Parser<'t> {
 
     fn whole<T>(mut self, parsed: Parse<T>) -> Result<T, Vec<Diagnostic>> {
         if parsed.is_ok() && self.token.kind != Kind::End {
-            self.expected("the end");
+            self.expected("the end", "one expression or type is wanted");
         }
         match (parsed, self.into_diagnostics()) {
             (Ok(parsed), diagnostics) if diagnostics.is_empty() => Ok(parsed),
@@ -208,7 +208,17 @@ impl<'t> Parser<'t> {
         if self.at(punct) {
             return Ok(self.advance().span);
         }
-        self.expected(&format!("`{punct}`"));
+        let help = match punct {
+            ";" => "statements and declarations end with a semicolon",
+            "{" => "a block in braces follows: `{ ... }`",
+            ")" => "close the parenthesis",
+            "]" => "close the bracket",
+            "(" => "what follows stands in parentheses",
+            "=" => "a value is given as `name = value`",
+            "," => "another argument follows",
+            _ => "look at what stands before it",
+        };
+        self.expected(&format!("`{punct}`"), help);
         Err(Failed)
     }
 
@@ -222,7 +232,7 @@ impl<'t> Parser<'t> {
                 Err(Failed)
             }
             None => {
-                self.expected(what);
+                self.expected(what, "names are made of letters, digits and `_`");
                 Err(Failed)
             }
         }
@@ -241,7 +251,7 @@ impl<'t> Parser<'t> {
             self.advance();
             return Ok(name);
         }
-        self.expected(what);
+        self.expected(what, "write it as \"text\"");
         Err(Failed)
     }
 
@@ -264,22 +274,13 @@ impl<'t> Parser<'t> {
         }
     }
 
-    /// Reports that something else should be here.
-    fn expected(&mut self, what: &str) {
-        self.expected_with(what, None);
-    }
-
-    /// The same with a remedy.
-    fn expected_with(&mut self, what: &str, help: Option<String>) {
+    /// Reports that something else should be here, with a remedy.
+    fn expected(&mut self, what: &str, help: impl Into<String>) {
         if self.token.kind == Kind::Bad {
             return;
         }
         let error = Diagnostic::error(self.token.span, format!("expected {what}, found {}", self.found()));
-        let error = error.with_label(format!("expected {what}"));
-        self.report(match help {
-            Some(help) => error.with_help(help),
-            None => error,
-        });
+        self.report(error.with_label(format!("expected {what}")).with_help(help));
     }
 
     fn report(&mut self, diagnostic: Diagnostic) {

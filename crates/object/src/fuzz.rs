@@ -3,9 +3,10 @@
 
 use std::collections::HashMap;
 
-use skep_isa::ebpf::{Endian, assemble, to_bytes};
+use skep_isa::ProgType;
+use skep_isa::ebpf::{Endian, Insn, assemble, to_bytes};
 
-use crate::{KernelData, Object, link_elf};
+use crate::{Item, KernelData, Object, ObjectNames, Program, elf_section, link_elf, listing};
 
 /// Any bytes as an object file, bare, as the changes to a good file, and as the parts of one with a good frame.
 /// Whatever is read passes validation.
@@ -72,6 +73,10 @@ pub fn link(data: &[u8]) {
 }
 
 fn check(bytes: &[u8]) {
+    for name in [".BTF", "", ".strtab"] {
+        let section = elf_section(bytes, name).ok().flatten();
+        assert!(section.is_none_or(|section| section.len() <= bytes.len()));
+    }
     let Ok(object) = Object::from_elf(bytes) else { return };
     check_writing(&object);
     let mut resolved = object.clone();
@@ -86,7 +91,39 @@ fn check(bytes: &[u8]) {
         assert!(program.functions.is_sorted_by(|a, b| a.at < b.at) && program.functions.iter().all(|f| inside(f.at)));
         assert!(program.lines.is_sorted_by(|a, b| a.at < b.at) && program.lines.iter().all(|line| inside(line.at)));
         assert!(program.core_relocations.iter().all(|relocation| inside(relocation.at)));
+        check_listing(program, &ObjectNames { object: &object, program });
     }
+}
+
+/// Any instructions have a listing, in which every slot appears once and every jump leads to a label.
+pub fn listings(data: &[u8]) {
+    let slots = data.as_chunks::<8>().0.iter();
+    let insns: Vec<Insn> = slots.map(|slot| Insn::from_bytes(*slot, Endian::Little)).collect();
+    let mut object = Object::new("GPL");
+    let program = Program::new("random", ProgType::SocketFilter, insns);
+    object.add_program(program.clone());
+    check_listing(&program, &ObjectNames { object: &object, program: &program });
+}
+
+fn check_listing(program: &Program, names: &ObjectNames<'_>) {
+    let items = listing(program, names);
+    let mut next = 0;
+    let mut labels = std::collections::HashSet::new();
+    let mut goals = Vec::new();
+    for item in &items {
+        match item {
+            Item::Insn { at, slots, text } => {
+                assert_eq!(at.index(), next, "slots follow one another");
+                assert!(!text.is_empty() && !slots.is_empty());
+                next += slots.len();
+                goals.extend(text.rsplit_once("goto L").map(|(_, number)| format!("L{number}")));
+            }
+            Item::Label { name, .. } => assert!(labels.insert(name.clone()), "labels are unique"),
+            Item::Function { .. } | Item::Source(_) => {}
+        }
+    }
+    assert_eq!(next, program.insns.len(), "every slot is listed");
+    assert!(goals.iter().all(|goal| labels.contains(goal)), "every jump leads to a label");
 }
 
 /// What can be written can be read, and is written in the same way again.

@@ -38,6 +38,7 @@ mod externs;
 #[doc(hidden)]
 pub mod fuzz;
 mod link;
+mod listing;
 mod map;
 mod object;
 mod program;
@@ -45,9 +46,10 @@ mod resolve;
 mod write;
 
 pub use attach::{AttachError, AttachPoint, Side, near_section};
-pub use elf::{ElfError, ElfProblem, SectionKind, section_kind};
+pub use elf::{ElfError, ElfProblem, SectionKind, elf_section, section_kind};
 pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
 pub use link::{LinkError, LinkProblem, link_elf};
+pub use listing::{Item, Names, ObjectNames, listing};
 pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};

@@ -47,3 +47,13 @@ fn damaged_objects_are_linked_or_refused() {
     .budget_ms(budget())
     .size_max(60);
 }
+
+#[test]
+fn any_instructions_have_a_listing() {
+    arbtest(|u: &mut Unstructured<'_>| {
+        skep_object::fuzz::listings(u.bytes(u.len())?);
+        Ok(())
+    })
+    .budget_ms(budget())
+    .size_max(1_024);
+}

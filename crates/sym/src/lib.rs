@@ -17,6 +17,7 @@ mod arguments;
 mod binary;
 mod cache;
 mod error;
+mod finder;
 #[doc(hidden)]
 pub mod fuzz;
 mod kallsyms;
@@ -30,6 +31,7 @@ mod usdt;
 pub use arguments::{Argument, ArgumentError, Location, parse_arguments};
 pub use binary::{Binary, Machine, Symbol, SymbolKind};
 pub use error::SymError;
+pub use finder::SystemSymbols;
 pub use kallsyms::{Kallsyms, KernelSymbol, TraceableFunction, traceable_functions};
 pub use pattern::Pattern;
 pub use registers::Register;

@@ -41,7 +41,7 @@ impl<'a> CPrinter<'a> {
             self.put_padding(&hole, level + 1)?;
             self.line(level + 1)?;
             let name = self.btf.string(member.name)?;
-            self.put_declaration(member.ty, name, level + 1)?;
+            self.put_member(member.ty, name, from, level + 1)?;
             after_bitfield = member.bits != 0;
             if after_bitfield {
                 self.put([": ", &member.bits.to_string()])?;
@@ -50,16 +50,40 @@ impl<'a> CPrinter<'a> {
                 end = from + 8 * u64::from(self.btf.size_of(member.ty).unwrap_or(0));
             }
             self.put([";"])?;
+            self.put_place(self.start + from, member.bits != 0)?;
         }
         if !union {
             let align = if packed { 1 } else { self.layouts.align(id)? };
             let hole = Hole { from: end, to: 8 * u64::from(composite.size), align, in_bitfield: false };
             self.put_padding(&hole, level + 1)?;
         }
-        if composite.members().len() > 0 || composite.size > 0 {
+        if self.places && level == 0 {
+            self.line(level + 1)?;
+            self.put(["/* size: ", &composite.size.to_string(), " */"])?;
+        }
+        if self.places && level == 0 || composite.members().len() > 0 || composite.size > 0 {
             self.line(level)?;
         }
         self.put(["}", if packed { " __attribute__((packed))" } else { "" }])
+    }
+
+    /// A member, whose type may be spelled out inside of it: its members count from the outermost start as well.
+    fn put_member(&mut self, id: TypeId, name: &str, from: u64, level: usize) -> Result<(), BtfError> {
+        let outer = self.start;
+        let inside = matches!(self.btf.resolved(id)?, Kind::Struct(_) | Kind::Union(_) | Kind::Array(_));
+        self.start = if inside { outer + from } else { 0 };
+        let result = self.put_declaration(id, name, level);
+        self.start = outer;
+        result
+    }
+
+    /// The comment with a place.
+    fn put_place(&mut self, bits: u64, bitfield: bool) -> Result<(), BtfError> {
+        if !self.places {
+            return Ok(());
+        }
+        let bit = if bitfield { format!(":{}", bits % 8) } else { String::new() };
+        self.put(["\t/* ", &(bits / 8).to_string(), &bit, " */"])
     }
 
     /// An enumeration with its constants.

@@ -126,7 +126,7 @@ impl CPrinter<'_> {
         Ok(())
     }
 
-    fn put_typedef(&mut self, id: TypeId) -> Result<(), BtfError> {
+    pub(super) fn put_typedef(&mut self, id: TypeId) -> Result<(), BtfError> {
         let name = self.name_of(id)?;
         match self.btf.kind(id)? {
             // Old releases of gcc say that this one is void.

@@ -53,6 +53,10 @@ pub struct CPrinter<'a> {
     queue: Vec<TypeId>,
     depth: usize,
     fuel: u64,
+    /// Whether members get comments with their places.
+    places: bool,
+    /// Where what is being printed starts in the outermost declaration, in bits.
+    start: u64,
 }
 
 /// What is known about a type.
@@ -105,7 +109,44 @@ impl<'a> CPrinter<'a> {
             queue: Vec::new(),
             depth: 0,
             fuel: FUEL * bytes + (1 << 16),
+            places: false,
+            start: 0,
         }
+    }
+
+    /// Prints a comment behind every member: where it is, in bytes from the start of the outermost declaration (bit fields with
+    /// the bit, after a colon), and its size at the end of the declaration.
+    #[must_use]
+    pub fn with_places(self) -> Self {
+        Self { places: true, ..self }
+    }
+
+    /// Prints the declaration of a type without what it needs. Types without a declaration of their own (pointers, functions)
+    /// are printed as a listing.
+    ///
+    /// # Errors
+    /// As for [`add`](Self::add).
+    pub fn add_alone(&mut self, id: TypeId) -> Result<(), BtfError> {
+        self.depth = 0;
+        match self.btf.kind(id)? {
+            Kind::Struct(composite) | Kind::Union(composite) => self.put_composite(id, composite, 0)?,
+            Kind::Enum(_) | Kind::Enum64(_) => self.put_enum(id, 0)?,
+            Kind::Fwd { .. } => self.put_fwd(id)?,
+            Kind::Typedef(_) => self.put_typedef(id)?,
+            Kind::Func { proto, .. } => {
+                let name = self.btf.name(id)?;
+                self.put_declaration(proto, name, 0)?;
+            }
+            Kind::Var { ty, .. } => {
+                let name = self.btf.name(id)?;
+                self.put_declaration(ty, name, 0)?;
+            }
+            _ => {
+                let text = crate::RawType(self.btf, id).to_string();
+                return self.put(["/* ", &text, " */\n\n"]);
+            }
+        }
+        self.put([";\n\n"])
     }
 
     /// Prints a type and everything that it needs, as far as that was not printed before.

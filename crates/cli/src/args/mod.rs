@@ -5,6 +5,8 @@
 mod dns;
 mod features;
 mod filter;
+mod object;
+mod observe;
 mod seccomp;
 mod values;
 mod vm;
@@ -17,6 +19,8 @@ use clap::{Parser, Subcommand};
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use object::{LoadArgs, ObjectArgs, RunArgs};
+pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
@@ -48,9 +52,28 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Load(LoadArgs),
+    Run(RunArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
+    /// Programs in the kernel: where they run, who holds them, what they cost
+    Ps(PsArgs),
+    /// Maps in the kernel: sizes, memory, which programs use them, who holds them
+    Maps(MapsArgs),
+    /// Read and change the entries of a map
+    #[command(subcommand)]
+    Map(MapCommand),
+    /// Links in the kernel: which program runs where, who holds it there
+    Links(LinksArgs),
+    /// Change a link
+    #[command(subcommand)]
+    Link(LinkCommand),
+    /// List the instructions of a file's or the kernel's programs, or their machine code
+    Dis(DisArgs),
+    /// Print types: of the kernel, its modules, files and programs
+    #[command(subcommand)]
+    Btf(BtfCommand),
     /// What the running kernel can do, and why something is missing
     Features(FeaturesArgs),
     /// Explain a sub-command, program type, map type, helper, kfunc, attach type, link, instruction or limit

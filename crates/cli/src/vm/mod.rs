@@ -3,7 +3,7 @@
 mod bench;
 mod input;
 pub mod json;
-mod load;
+pub mod load;
 mod maps;
 mod plugin;
 mod report;

@@ -5,6 +5,8 @@ mod dump;
 mod errors;
 mod features;
 mod live;
+mod observe;
+mod object;
 mod read;
 mod support;
 mod vm;

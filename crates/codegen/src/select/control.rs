@@ -58,19 +58,22 @@ impl Selector<'_> {
         let op = cond.jump();
         let width = if narrow && self.has(Cpu::V3) { Width::W32 } else { Width::W64 };
         let mut lhs = self.reg(left);
-        let mut rhs = self.rhs(right, width);
-        if narrow && width == Width::W64 && op.is_signed() {
+        let rhs = if narrow && width == Width::W64 && op.is_signed() {
             // No instruction compares what the registers hold, so the operands keep their names.
             self.rename(left_name, left);
             self.rename(right_name, right);
             (left_name, right_name) = (None, None);
             lhs = self.extend_sign(lhs);
-            rhs = match (rhs, self.constant(right)) {
-                (_, Some(number)) => Rhs::Imm(number as i32),
-                (Rhs::Reg(reg), None) => Rhs::Reg(self.extend_sign(reg)),
-                (imm, None) => imm,
-            };
-        }
+            match self.constant(right) {
+                Some(number) => Rhs::Imm(number as i32),
+                None => {
+                    let reg = self.reg(right);
+                    Rhs::Reg(self.extend_sign(reg))
+                }
+            }
+        } else {
+            self.rhs(right, width)
+        };
         if right_name.is_some() && (matches!(rhs, Rhs::Imm(_)) || self.root(left) == self.root(right)) {
             let same = if matches!(rhs, Rhs::Imm(_)) { Some(right) } else { None };
             match same {

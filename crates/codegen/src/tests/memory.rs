@@ -1,14 +1,13 @@
 //! Memory: addressing, constants, atomics, copies and fills, frames.
 
-use skep_ir::{AtomicOp, Callee, InstData, Memory, Type, Width};
+use skep_ir::{AtomicOp, Callee, InstData, Type, Width};
 use skep_isa::ebpf::Cpu;
 
-use super::{check, module, options, text_of};
+use super::{PTR, check, module, options, text_of};
 use crate::{Problem, compile};
 
 const I32: Type = Type::I32;
 const I64: Type = Type::I64;
-const PTR: Type = Type::ptr(Memory::Record);
 
 #[test]
 fn offsets_fold() {
@@ -57,12 +56,12 @@ fn the_frame_is_an_operand() {
         let inner = b.ptr_add_const(large, 4);
         b.store(Width::W32, inner, 4, v[0]);
         let key = b.ptr_add_const(large, 8);
-        let found = b.call(Callee::Helper(1), &[small, key], I64);
+        let found = b.call(Callee::Helper(16), &[small, key], I64);
         b.ret(Some(found));
     });
     check(
         &text,
-        "*(u32 *)(r10 -8) = r1; *(u32 *)(r10 -16) = r1; r1 = r10; r1 += -8; r2 = r10; r2 += -16; call 1; exit",
+        "*(u32 *)(r10 -8) = r1; *(u32 *)(r10 -16) = r1; r1 = r10; r1 += -8; r2 = r10; r2 += -16; call 16; exit",
     );
 }
 
@@ -75,7 +74,7 @@ fn signed_loads() {
         })
     };
     check(&load(Cpu::V4, I64, Width::W32), "r0 = *(s32 *)(r1 +0); exit");
-    check(&load(Cpu::V4, I32, Width::W8), "r0 = *(u8 *)(r1 +0); w0 = (s8)w0; exit");
+    check(&load(Cpu::V4, I32, Width::W8), "r3 = *(u8 *)(r1 +0); w0 = (s8)w3; exit");
     check(&load(Cpu::V3, I64, Width::W16), "r0 = *(u16 *)(r1 +0); r0 <<= 48; r0 s>>= 48; exit");
     check(&load(Cpu::V3, I32, Width::W32), "r0 = *(u32 *)(r1 +0); exit");
 }
@@ -128,7 +127,7 @@ fn copies_and_fills() {
     });
     check(
         &text,
-        "*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r0 = *(u32 *)(r1 +0); *(u32 *)(r10 -16) = r0; \
+        "*(u64 *)(r10 -16) = 0; *(u64 *)(r10 -8) = 0; r5 = *(u32 *)(r1 +0); *(u32 *)(r10 -16) = r5; \
          r0 = *(u16 *)(r1 +4); *(u16 *)(r10 -12) = r0; r0 = *(u8 *)(r1 +6); *(u8 *)(r10 -10) = r0; r0 = 0; exit",
     );
 }
@@ -142,8 +141,8 @@ fn long_copies_are_loops() {
     });
     check(
         &text,
-        "r3 = 0; r4 = r2; r4 += r3; r5 = r1; r5 += r3; r4 = *(u64 *)(r4 +0); *(u64 *)(r5 +0) = r4; r3 += 8; \
-         if r3 != 1000 goto -8; r0 = *(u8 *)(r2 +1000); *(u8 *)(r1 +1000) = r0; r0 = 0; exit",
+        "r0 = 0; r4 = r2; r4 += r0; r3 = r1; r3 += r0; r4 = *(u64 *)(r4 +0); *(u64 *)(r3 +0) = r4; r0 += 8; \
+         if r0 != 1000 goto -8; r0 = *(u8 *)(r2 +1000); *(u8 *)(r1 +1000) = r0; r0 = 0; exit",
     );
 }
 
@@ -161,20 +160,27 @@ fn packet_loads() {
 
 #[test]
 fn too_large_a_frame() {
+    // The objects alone fit, with the registers that the frame keeps over the call they do not.
     let module = module("big", Some(I32), |b, _| {
-        for (name, size) in [("names", 300), ("values", 240)] {
+        for (name, size) in [("names", 300), ("values", 200)] {
             let slot = b.function.add_slot(name, size, 8);
             let ptr = b.slot_addr(slot);
             b.fill(ptr, size, 0, 8);
         }
-        let zero = b.i32(0);
-        b.ret(Some(zero));
+        let values: Vec<_> = (0..9).map(|_| b.call(Callee::Helper(5), &[], I64)).collect();
+        let mut sum = b.i64(0);
+        for value in values.into_iter().rev() {
+            sum = b.binary(skep_ir::Binary::Xor, sum, value);
+        }
+        let sum = b.unary(skep_ir::Unary::Truncate, sum);
+        b.ret(Some(sum));
     });
     let error = compile(&module, &options(Cpu::V3)).unwrap_err();
     assert!(matches!(error.problem, Problem::Stack { total: 544, .. }), "{error:?}");
     assert_eq!(
         error.to_string(),
         "function `big`: 544 bytes of stack are needed, there are 512; the largest objects:\n   300 bytes: `names` in \
-         `big`\n   240 bytes: `values` in `big`\nmove large objects to a map, a per-CPU array with one entry for example"
+         `big`\n   200 bytes: `values` in `big`\n    32 bytes: `spilled registers` in `big`\nmove large objects to a map, \
+         a per-CPU array with one entry for example"
     );
 }

@@ -228,8 +228,13 @@ impl<'f> Generator<'f> {
     /// An access whose index is compared first, by names that are known to have been compared.
     fn checked(&mut self, u: &mut Unstructured<'_>) -> Result<()> {
         let narrow = u.arbitrary()?;
-        let ty = if narrow { Type::I32 } else { Type::I64 };
-        let index = self.int(u, ty)?;
+        let (ty, width) = if narrow { (Type::I32, Width::W32) } else { (Type::I64, Width::W64) };
+        // A loaded number, for the verifier also forbids what large constants were added to, whatever it is compared with.
+        let (ptr, off) = self.place(u, width)?;
+        let mut index = self.b.load_as(ty, width, false, ptr, off);
+        if u.arbitrary()? {
+            index = self.b.binary_const(Binary::Add, index, u.int_in_range(-9..=9)?);
+        }
         let inst = self.b.inst(InstData::Const(i64::from(BYTES) - 1), &[ty]);
         let last = self.b.function[inst].results[0];
         let (out, inside) = (self.b.block(&[]), self.b.block(&[]));

@@ -18,6 +18,7 @@
 //! Programs are anything with a descriptor ([`crate::LoadedProgram`]), so those that were opened elsewhere serve too.
 //! Everything happens in the namespaces of the calling thread.
 
+mod all;
 mod cgroup;
 mod interface;
 mod iter;
@@ -42,6 +43,7 @@ mod uprobe;
 mod words;
 mod xdp;
 
+pub use all::{AttachOptions, Attachments, Symbols, attach_all};
 pub use cgroup::{CgroupOptions, CgroupSlot, attach_cgroup, attach_cgroup_slot, open_cgroup};
 pub use interface::{Interface, interface, interfaces};
 pub use iter::{CgroupOrder, Iter, IterTarget, attach_iter};

@@ -47,6 +47,11 @@ impl KernelConfig {
         Some(self.values.get(option).is_some_and(|value| value != "n"))
     }
 
+    /// What stands behind the equals sign: `y`, `m`, a number, or a text with its quotes. `None` if it is off or unknown.
+    pub fn value(&self, option: &str) -> Option<&str> {
+        self.values.get(option).map(String::as_str).filter(|value| *value != "n")
+    }
+
     /// The options of a requirement such as `CONFIG_A or CONFIG_B` that are off although one would have to be on; empty
     /// if one is on, if nothing is known, or if the requirement names no option.
     pub fn missing<'a>(&self, requirement: &'a str) -> Vec<&'a str> {

@@ -39,6 +39,7 @@ pub(crate) mod kind {
     pub(crate) const NEWQDISC: u16 = 36;
     pub(crate) const NEWTFILTER: u16 = 44;
     pub(crate) const DELTFILTER: u16 = 45;
+    pub(crate) const GETTFILTER: u16 = 46;
 }
 
 /// Why a request failed.

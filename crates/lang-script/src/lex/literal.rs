@@ -123,12 +123,7 @@ pub(super) fn text(source: &str) -> Scanned {
                 None if errors.len() < MAX_MESSAGES => {
                     let next = source[at + 1..].chars().next().filter(|c| *c != '\n').map_or(0, char::len_utf8);
                     let written = &source[at..at + 1 + next];
-                    errors.push((
-                        at,
-                        at + 1 + next,
-                        format!("`{}` is not a known escape", written.escape_debug()),
-                        ESCAPES,
-                    ));
+                    errors.push((at, at + 1 + next, format!("`{}` is not a known escape", written), ESCAPES));
                     at += 1 + next;
                 }
                 None => at += 1,

@@ -117,7 +117,7 @@ impl Parser<'_> {
         };
         let (name, ty, bits) = self.declarator(base)?;
         let (Some(name), None) = (name, bits) else {
-            self.expected("the new name of the type");
+            self.expected("the new name of the type", "write `typedef unsigned int name;`");
             return Err(Failed);
         };
         self.types.insert(name.node.clone());
@@ -332,7 +332,8 @@ impl Parser<'_> {
             self.advance();
             return Ok(u32::try_from(value).unwrap_or_default());
         }
-        self.expected("a number of bits from 0 to 64");
+        let help = "write how many bits the member has: `unsigned int flag : 1;`";
+        self.expected("a number of bits from 0 to 64", help);
         Err(Failed)
     }
 
@@ -349,7 +350,7 @@ impl Parser<'_> {
                 Kind::Punct("(") => open += 1,
                 Kind::Punct(")") => open -= 1,
                 Kind::Punct("{" | "}" | ";") | Kind::End => {
-                    self.expected("`)`");
+                    self.expected("`)`", "close the parenthesis");
                     return Err(Failed);
                 }
                 _ => {}
@@ -392,7 +393,8 @@ impl Parser<'_> {
                         _ => None,
                     };
                     if value.is_none() {
-                        self.expected("a power of two");
+                        let help = "alignments are 1, 2, 4, 8, ...: `aligned(8)`";
+                        self.expected("a power of two", help);
                         return Err(Failed);
                     }
                     self.advance();

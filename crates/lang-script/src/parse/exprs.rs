@@ -133,6 +133,13 @@ impl Parser<'_> {
     }
 
     fn field(&mut self, base: Expr, start: u32) -> Parse<Expr> {
+        if let (ExprKind::Int { .. }, Kind::Int { .. }) = (&base.node, &self.token.kind) {
+            let error =
+                Diagnostic::error(self.since(start).to(self.token.span), "there are no numbers with a fraction");
+            self.report(
+                error.with_help("use a smaller unit: 1500 thousandths instead of 1.5, 1500us instead of 1.5ms"),
+            );
+        }
         let base = boxed(base);
         let node = match self.token.kind {
             Kind::Word => ExprKind::Field { base, field: self.take_name() },
@@ -141,7 +148,7 @@ impl Parser<'_> {
                 ExprKind::TupleField { base, index: u32::try_from(value).unwrap_or(u32::MAX) }
             }
             _ => {
-                self.expected_with("a field", Some("a name follows, or a number for tuples: `args.fd`, `$t.0`".into()));
+                self.expected("a field", "a name follows, or a number for tuples: `args.fd`, `$t.0`");
                 return Err(Failed);
             }
         };
@@ -170,7 +177,7 @@ impl Parser<'_> {
             return Ok(());
         }
         let what = if close == ")" { "`,` or `)`" } else { "`,` or `]`" };
-        self.expected_with(what, None);
+        self.expected(what, "separate with commas, and close what was opened");
         Err(Failed)
     }
 
@@ -193,7 +200,8 @@ impl Parser<'_> {
                 return Ok(Spanned::new(node, body.span));
             }
             _ => {
-                self.expected("an expression");
+                let help = "write a value, such as `pid`, `$x`, `@m[tid]`, `args.fd`, `\"text\"` or `1`";
+                self.expected("an expression", help);
                 return Err(Failed);
             }
         };
@@ -249,7 +257,7 @@ impl Parser<'_> {
         if self.token.kind == Kind::Word {
             return Ok(self.take_name());
         }
-        self.expected("the name of a field");
+        self.expected("the name of a field", "name it as the type does: `offsetof(struct s, field)`");
         Err(Failed)
     }
 

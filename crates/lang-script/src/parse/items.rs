@@ -80,7 +80,7 @@ impl Parser<'_> {
             }
             (None, _) => {
                 let help = "a probe is written as `provider:place /condition/ { statements }`, for example `begin { }`";
-                self.expected_with("a probe", Some(help.into()));
+                self.expected("a probe", help);
                 Err(Failed)
             }
         }
@@ -138,7 +138,7 @@ impl Parser<'_> {
         if self.eat(";") {
             return Ok(());
         }
-        self.expected_with("`;`", Some(format!("{what} ends with a semicolon")));
+        self.expected("`;`", format!("{what} ends with a semicolon"));
         Err(Failed)
     }
 
@@ -182,7 +182,8 @@ impl Parser<'_> {
                 word => Setting::Text(word.into()),
             },
             _ => {
-                self.expected("a number, a word, a text, `true` or `false`");
+                let help = "settings are written as `max_strlen = 64;`";
+                self.expected("a number, a word, a text, `true` or `false`", help);
                 return Err(Failed);
             }
         };
@@ -206,7 +207,7 @@ impl Parser<'_> {
         self.advance();
         if self.token.kind != Kind::Map {
             let help = "only maps are declared outside of probes: `let @name = hash(1000);`";
-            self.expected_with("a map", Some(help.into()));
+            self.expected("a map", help);
             return Err(Failed);
         }
         let name = self.take_name();
@@ -222,7 +223,7 @@ impl Parser<'_> {
         }
         self.expect("(")?;
         let Kind::Int { value, .. } = self.token.kind else {
-            self.expected("the number of entries");
+            self.expected("the number of entries", "write how many it can hold: `hash(1000)`");
             return Err(Failed);
         };
         let entries = Spanned::new(value, self.advance().span);
@@ -273,7 +274,7 @@ impl Parser<'_> {
             Kind::Word => Ok(Param::Expr(self.expect_name("a parameter")?)),
             _ => {
                 let help = "parameters of macros are `$variable`, `@map` or `name`, which stands for an expression";
-                self.expected_with("a parameter", Some(help.into()));
+                self.expected("a parameter", help);
                 Err(Failed)
             }
         }
@@ -287,7 +288,7 @@ impl Parser<'_> {
         while !self.at(")") {
             if self.token.kind != Kind::Variable {
                 let help = "parameters of functions are written as `$name : type`";
-                self.expected_with("a parameter", Some(help.into()));
+                self.expected("a parameter", help);
                 return Err(Failed);
             }
             let param = self.take_name();
@@ -299,7 +300,7 @@ impl Parser<'_> {
         }
         self.expect(")")?;
         if !self.at(":") {
-            self.expected_with("`:`", Some("the type of the result follows: `fn name() : uint64 { }`".into()));
+            self.expected("`:`", "the type of the result follows: `fn name() : uint64 { }`");
             return Err(Failed);
         }
         self.advance();
@@ -319,7 +320,7 @@ impl Parser<'_> {
         let predicate = if self.at("/") { Some(self.predicate()?) } else { None };
         if !self.at("{") {
             let help = "a probe is written as `provider:place /condition/ { statements }`";
-            self.expected_with("`{`", Some(help.into()));
+            self.expected("`{`", help);
             return Err(Failed);
         }
         let body = self.nested(|p| p.block(false))?;
@@ -333,7 +334,7 @@ impl Parser<'_> {
         self.predicate = false;
         let expr = expr?;
         if !self.at("/") {
-            self.expected_with("`/`", Some("the condition stands between slashes: `/pid == 1/`".into()));
+            self.expected("`/`", "the condition stands between slashes: `/pid == 1/`");
             return Err(Failed);
         }
         self.advance();

@@ -16,7 +16,8 @@ impl Parser<'_> {
         let mut points = Vec::new();
         loop {
             if self.token.kind != Kind::Word {
-                self.expected("an attach point");
+                let help = "write where the probe is attached, such as `tracepoint:syscalls:sys_enter_openat`";
+                self.expected("an attach point", help);
                 return Err(Failed);
             }
             points.push(self.point()?);

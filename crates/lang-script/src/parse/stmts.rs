@@ -180,12 +180,12 @@ impl Parser<'_> {
             _ => None,
         };
         let likely = word.and_then(|word| words::nearest(word, words::STATEMENTS.iter().copied()));
-        self.expected_with(
+        self.expected(
             "`;`",
-            Some(match likely {
+            match likely {
                 Some(likely) => format!("did you mean `{likely}`?"),
                 None => "statements are separated by semicolons".into(),
-            }),
+            },
         );
         // What follows is usually another statement: it is read as one, unless nothing can be made of it.
         if self.token.kind == Kind::Word || matches!(self.token.kind, Kind::Variable | Kind::Map) {
@@ -201,7 +201,7 @@ impl Parser<'_> {
                 Kind::Map => "maps are declared outside of probes, and need not be declared",
                 _ => "variables begin with `$`",
             };
-            self.expected_with("a variable", Some(help.into()));
+            self.expected("a variable", help);
             return Err(Failed);
         }
         let name = self.take_name();
@@ -241,7 +241,7 @@ impl Parser<'_> {
         let paren = self.eat("(");
         if self.token.kind != Kind::Variable {
             let help = "loops are written as `for $kv : @map { }` and `for $i : 0..10 { }`";
-            self.expected_with("a variable", Some(help.into()));
+            self.expected("a variable", help);
             return Err(Failed);
         }
         let name = self.take_name();
@@ -311,7 +311,7 @@ impl Parser<'_> {
         let (comptime, cond) = self.condition()?;
         let yes = self.block(true)?.into_expr();
         if !self.eat_word("else") {
-            self.expected_with("`else`", Some("an `if` whose value is used has a value in both cases".into()));
+            self.expected("`else`", "an `if` whose value is used has a value in both cases");
             return Err(Failed);
         }
         let no = if self.at_word("if") { self.nested(Self::if_expr)? } else { self.block(true)?.into_expr() };

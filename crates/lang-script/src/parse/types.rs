@@ -89,10 +89,7 @@ impl Parser<'_> {
                 TypeKind::Tuple(items)
             }
             None => {
-                self.expected_with(
-                    "a type",
-                    Some("types are `uint64`, `string[16]`, `struct name *` and the like".into()),
-                );
+                self.expected("a type", "types are `uint64`, `string[16]`, `struct name *` and the like");
                 return Err(Failed);
             }
         };
@@ -102,13 +99,15 @@ impl Parser<'_> {
     /// An integer type of C, written with several words in any order.
     fn c_integer(&mut self) -> Parse<TypeKind> {
         let start = self.token.span.start;
-        let (mut unsigned, mut signed, mut longs, mut base) = (false, false, 0, "int");
+        let (mut unsigned, mut signed, mut longs, mut base) = (false, false, 0u32, "int");
         while let Some(word) = self.word() {
             match word {
                 "unsigned" => unsigned = true,
                 "signed" => signed = true,
-                "long" => longs += 1,
+                "long" => longs = longs.saturating_add(1),
                 "int" => {}
+                // Two of these make no type, which the match below finds out.
+                "char" | "short" | "double" | "float" if base != "int" => longs = u32::MAX / 2,
                 "char" | "short" | "double" | "float" => base = if word == "short" { "short" } else { word },
                 _ if words::C_QUALIFIERS.contains(&word) => {}
                 _ => break,
@@ -119,7 +118,7 @@ impl Parser<'_> {
             ("int", 0) => "int",
             ("int", 1) => "long",
             ("int", 2) => "long long",
-            ("double" | "float", _) | ("char" | "short", 0) => base,
+            ("double", 0 | 1) | ("char" | "short" | "float", 0) => base,
             _ => {
                 let error = skep_diag::Diagnostic::error(self.since(start), "C has no such integer type");
                 self.report(

@@ -210,6 +210,29 @@ impl<'a> File<'a> {
     }
 }
 
+/// The bytes of a section of any ELF file of 64 bits, little-endian: `.BTF` of a kernel image or of a program. `None` if it
+/// has none of this name.
+///
+/// # Errors
+/// Files of another kind, or whose headers lead outside of them.
+pub fn elf_section<'a>(bytes: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ElfError> {
+    if bytes.get(..4) != Some(b"\x7fELF") {
+        return Err(ElfError::at_file(0, ElfProblem::NotElf));
+    }
+    if bytes.len() < FILE_HEADER || bytes[4..6] != [2, 1] {
+        return Err(ElfError::at_file(4, ElfProblem::NotBpf("an ELF file of 32 bits or for big-endian machines")));
+    }
+    let headers = section_table(bytes)?;
+    let names = headers.get(usize::from(Reader(bytes).u16(62)));
+    let names = names.map(|header| section(bytes, Reader(header))).transpose()?.map_or(&[][..], |names| names.data);
+    for header in headers {
+        if string(names, Reader(header).u32(0)) == Ok(name) {
+            return Ok(Some(section(bytes, Reader(header))?.data));
+        }
+    }
+    Ok(None)
+}
+
 /// Checks the header of the file and returns those of the sections.
 fn section_headers(bytes: &[u8]) -> Result<&[[u8; SECTION_HEADER]], ElfError> {
     let header = Reader(bytes);
@@ -233,6 +256,13 @@ fn section_headers(bytes: &[u8]) -> Result<&[[u8; SECTION_HEADER]], ElfError> {
     if header.u16(16) != 1 {
         return not_bpf(16, "an executable or library, not an object file");
     }
+    section_table(bytes)
+}
+
+/// The headers of the sections, whatever the file is for.
+fn section_table(bytes: &[u8]) -> Result<&[[u8; SECTION_HEADER]], ElfError> {
+    let header = Reader(bytes);
+    let not_bpf = |offset, what| Err(ElfError::at_file(offset, ElfProblem::NotBpf(what)));
     if usize::from(header.u16(58)) != SECTION_HEADER {
         return not_bpf(58, "section headers of an unknown size");
     }

@@ -24,6 +24,7 @@ use std::collections::HashMap;
 use skep_btf::Btf;
 
 pub use error::{ElfError, ElfProblem};
+pub use file::elf_section;
 pub(crate) use maps::read_definition;
 pub use sections::{SectionKind, section_kind};
 
@@ -98,6 +99,9 @@ impl Object {
             Some(section) => Some(Btf::parse(section.data.to_vec())?),
             None => None,
         };
+        if let Some(btf) = &btf {
+            object.btf = btf.bytes().to_vec();
+        }
         let roles = vec![Role::Other; file.sections.len()];
         let mut symbols_of: HashMap<usize, Vec<Symbol<'_>>> = HashMap::new();
         for symbol in &file.symbols {

@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use skep_btf::{Btf, Kind, TypeId};
+use skep_btf::{Kind, TypeId};
 use skep_isa::MapType;
 use skep_isa::ebpf::{self, Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
@@ -21,18 +21,17 @@ const LAST_STRING: usize = 0xff_ffff;
 pub(crate) struct ObjectTypes {
     /// The BTF in the kernel.
     pub(crate) loaded: LoadedBtf,
-    btf: Btf,
     /// For each program of the object.
     programs: Vec<(Vec<FunctionRecord>, Vec<LineRecord>)>,
 }
 
 impl ObjectTypes {
-    /// Loads the BTF of an object. `Ok(None)` if it has none or the kernel could not make use of it.
+    /// Loads the BTF of an object that was fitted to the kernel, of which `btf` is the form that the kernel takes. `Ok(None)` if it has none or the kernel could not make use of it.
     ///
     /// # Errors
     /// The kernel takes BTF but not this.
-    pub(crate) fn load(object: &Object) -> Result<Option<Self>, KernelError> {
-        if object.btf.is_empty() {
+    pub(crate) fn load(object: &Object, btf: &[u8]) -> Result<Option<Self>, KernelError> {
+        if btf.is_empty() {
             return Ok(None);
         }
         let Some(support) = BtfSupport::of_kernel().filter(|support| support.functions) else { return Ok(None) };
@@ -40,12 +39,13 @@ impl ObjectTypes {
             action: "load type information (BTF)",
             problem: error.to_string(),
         };
-        let mut draft = Draft::new(&object.btf).map_err(broken)?;
+        let mut draft = Draft::new(btf).map_err(broken)?;
         draft.suit(support).map_err(broken)?;
-        let programs = object.programs.iter().map(|program| records(&mut draft, program)).collect();
+        let of = |program: &Program| if program.autoload { records(&mut draft, program) } else { Default::default() };
+        let programs = object.programs.iter().map(of).collect();
         let bytes = draft.finish();
         let loaded = LoadedBtf::load(&bytes)?;
-        Ok(Some(Self { loaded, btf: draft.btf().clone(), programs }))
+        Ok(Some(Self { loaded, programs }))
     }
 
     /// The functions and lines of a program, both empty if they are not known completely.
@@ -58,33 +58,15 @@ impl ObjectTypes {
         if WITHOUT_TYPES.contains(&spec.map_type) {
             return None;
         }
-        if spec.name.starts_with('.') {
-            let section = self.find(&spec.name, |kind| matches!(kind, Kind::Datasec { .. }))?;
-            return Some((0, section.0));
-        }
-        let section = self.find(".maps", |kind| matches!(kind, Kind::Datasec { .. }))?;
-        let Kind::Datasec { vars, .. } = self.btf.kind(section).ok()? else { return None };
-        let var = vars.iter().find(|var| self.btf.name(var.ty) == Ok(&spec.name))?;
-        let Kind::Var { ty, .. } = self.btf.kind(var.ty).ok()? else { return None };
-        let Kind::Struct(definition) = self.btf.resolved(ty).ok()? else { return None };
-        let member = |name: &str| {
-            let member = definition.members().find(|member| self.btf.string(member.name) == Ok(name))?;
-            match self.btf.resolved(member.ty).ok()? {
-                Kind::Ptr(target) => Some(target.0),
-                _ => None,
-            }
-        };
-        Some((member("key").unwrap_or(0), member("value")?))
-    }
-
-    fn find(&self, name: &str, fits: impl Fn(Kind<'_>) -> bool) -> Option<TypeId> {
-        self.btf.ids().find(|id| self.btf.name(*id) == Ok(name) && self.btf.kind(*id).is_ok_and(&fits))
+        Some((spec.key_type.unwrap_or(0), spec.value_type?))
     }
 }
 
 // TABLE
 /// Types of maps that the kernel creates only without types of keys and values.
-const WITHOUT_TYPES: [MapType; 14] = [
+const WITHOUT_TYPES: [MapType; 16] = [
+    MapType::Ringbuf,
+    MapType::UserRingbuf,
     MapType::PerfEventArray,
     MapType::CgroupArray,
     MapType::StackTrace,

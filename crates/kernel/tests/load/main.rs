@@ -1,0 +1,16 @@
+//! Loading and attaching whole objects of clang: the corpus of loaders, libbpf as the oracle, delivery, pins, refusals.
+//!
+//! Objects are kept in `target/objects`; on machines without clang (`cargo xtask vm --with target/objects`) the tests read
+//! them from there.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod delivery;
+mod killed;
+mod objects;
+mod pins;
+mod refused;
+mod session;
+mod targets;
+mod translated;

@@ -1,0 +1,69 @@
+//! The random test as a library function: `cargo test` runs it for a second, a fuzzer without end.
+
+use skep_ir::fuzz::{Bytes, module, run};
+use skep_ir::{Entity, MapRef, Module, verify};
+
+use crate::{Options, optimise_with};
+
+/// A random module before and behind the passes: the rules hold behind each of them, and the program gives the same
+/// result and leaves the same maps and variables.
+///
+/// # Panics
+/// If that is not so.
+pub fn passes(data: &[u8]) {
+    let mut bytes = Bytes::new(data);
+    let options = Options {
+        cpu: if bytes.one_in(2) { 4 } else { 3 },
+        inline_size: usize::from(bytes.u8() % 80),
+        unroll: u32::from(bytes.u8() % 12),
+        verify: true,
+        ..Options::default()
+    };
+    let before = module(&mut bytes);
+    let mut after = before.clone();
+    let mut steps = Vec::new();
+    optimise_with(&mut after, &options, &mut |step| {
+        if step.changed {
+            steps.push((step.pass.name, step.function.to_string()));
+        }
+    });
+    let packet = &data[..data.len().min(64)];
+    compare(&before, &after, packet, &steps);
+    // Once more: nothing is broken by finding one's own output.
+    let mut again = after.clone();
+    optimise_with(&mut again, &options, &mut |_| {});
+    compare(&before, &again, packet, &[]);
+}
+
+fn compare(before: &Module, after: &Module, packet: &[u8], steps: &[(&str, String)]) {
+    assert!(verify(after).is_ok(), "the rules are broken:\n{after}");
+    let (expected, world) = run(before, packet);
+    let (found, other) = run(after, packet);
+    let same = |what: &str, equal: bool| {
+        let steps = || steps.iter().map(|(pass, text)| format!("behind {pass}:\n{text}\n")).collect::<String>();
+        assert!(equal, "{what} differs\nbefore:\n{before}\nafter:\n{after}\n{}", steps());
+    };
+    same(&format!("the result, {expected:?} and {found:?},"), expected == found);
+    for map in (0..before.maps.len()).map(MapRef::new) {
+        same(&format!("map {map}"), world.entries(map) == other.entries(map));
+    }
+    for global in (0..before.globals.len()).map(skep_ir::GlobalRef::new) {
+        same(&format!("variable {global}"), world.global_bytes(global) == other.global_bytes(global));
+    }
+    same("the packet", world.packet_bytes() == other.packet_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passes;
+
+    #[test]
+    fn smoke() {
+        arbtest::arbtest(|u| {
+            passes(u.bytes(u.len())?);
+            Ok(())
+        })
+        .size_max(4_000)
+        .budget_ms(std::env::var("SKEP_FUZZ_SECONDS").map_or(2_000, |text| text.parse::<u64>().unwrap_or(2) * 1_000));
+    }
+}

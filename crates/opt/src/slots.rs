@@ -1,0 +1,23 @@
+//! Makes values of objects on the stack.
+//!
+//! The accesses to an object whose address stays in the function divide it into cells: bytes that are always read and
+//! written together, with one type. Each cell becomes a value of its own, so a structure is split on the way. Cells that
+//! overlap others, are accessed in other ways, or would need a block parameter that the rules forbid stay memory.
+
+mod cells;
+mod rename;
+
+use skep_ir::Function;
+
+use crate::Ctx;
+use crate::blocks::remove_unreachable;
+
+/// The pass.
+pub fn promote(function: &mut Function, _ctx: &Ctx) -> bool {
+    let removed = remove_unreachable(function);
+    let cells = cells::find(function);
+    if cells.is_empty() {
+        return removed;
+    }
+    rename::rename(function, &cells) || removed
+}

@@ -1,0 +1,203 @@
+//! Unrolls loops that run a constant number of times.
+//!
+//! Only where asked ([`Options::unroll`](crate::Options::unroll)): a bounded loop costs the verifier a state for each
+//! iteration either way, and code is small otherwise. The loop body is copied in front of the loop, once for each time it
+//! runs; constant propagation then removes what is left.
+
+use std::collections::HashMap;
+
+use skep_ir::analysis::{Dominators, Loop, Loops};
+use skep_ir::{Block, Entity, Function, InstData, Type, Value, ValueDef};
+
+use crate::Ctx;
+use crate::fold;
+use crate::pipeline::size;
+use crate::util::constant;
+
+/// The pass.
+pub fn unroll(function: &mut Function, ctx: &Ctx) -> bool {
+    let mut changed = false;
+    let mut done: Vec<Block> = Vec::new();
+    while let Some((header, blocks, trips)) = next_loop(function, ctx, &done) {
+        done.push(header);
+        for _ in 0..trips {
+            peel(function, header, &blocks);
+        }
+        changed = true;
+    }
+    changed
+}
+
+/// The next loop to unroll: its header, its blocks, and how often its body is copied. Inner loops come first.
+fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, Vec<Block>, u32)> {
+    if ctx.options.unroll == 0 {
+        return None;
+    }
+    let dominators = Dominators::new(function);
+    let loops = Loops::new(function, &dominators);
+    let inner = |each: &&Loop| {
+        !loops.all.iter().any(|other| {
+            other.header != each.header && each.blocks.contains(&other.header) && !done.contains(&other.header)
+        })
+    };
+    for each in loops.all.iter().filter(inner) {
+        if done.contains(&each.header) || leaks(function, each) {
+            continue;
+        }
+        let Some(trips) = trip_count(function, each, ctx.options.unroll) else { continue };
+        let body: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
+        if size(function) + body * trips as usize <= ctx.options.max_size {
+            return Some((each.header, each.blocks.clone(), trips));
+        }
+    }
+    None
+}
+
+/// Whether a value of the loop is read behind it other than through a block parameter. Copies would define it too.
+fn leaks(function: &Function, each: &Loop) -> bool {
+    let mut inside = vec![false; function.value_count()];
+    for &block in &each.blocks {
+        function[block].params.iter().for_each(|param| inside[param.index()] = true);
+        for &inst in &function[block].insts {
+            function[inst].results.iter().for_each(|result| inside[result.index()] = true);
+        }
+    }
+    let outside = function.blocks.iter().filter(|block| !each.blocks.contains(block));
+    outside.flat_map(|&block| &function[block].insts).any(|&inst| {
+        let mut found = false;
+        function[inst].data.for_each_operand(|value| found |= inside[value.index()]);
+        found
+    })
+}
+
+/// How often the header is entered again, if a counter with constant start and step decides that, and it is at most
+/// `limit` times.
+fn trip_count(function: &Function, each: &Loop, limit: u32) -> Option<u32> {
+    let [latch] = each.latches[..] else { return None };
+    let exits = each.blocks.iter().filter_map(|&block| {
+        let inst = function.terminator(block)?;
+        let InstData::Branch { cond, args, yes, no } = &function[inst].data else { return None };
+        let (stays, leaves) = (each.blocks.contains(&yes.block), each.blocks.contains(&no.block));
+        // Every iteration passes a block that dominates the latch; here only header and latch are looked at.
+        (stays != leaves && (block == each.header || block == latch)).then_some((*cond, *args, stays))
+    });
+    exits.filter_map(|(cond, args, stays)| simulate(function, each, latch, cond, args, stays, limit)).min()
+}
+
+fn simulate(
+    function: &Function,
+    each: &Loop,
+    latch: Block,
+    cond: skep_ir::Cond,
+    args: [Value; 2],
+    stays: bool,
+    limit: u32,
+) -> Option<u32> {
+    let params = &function[each.header].params;
+    let start = incoming(function, each, latch, false)?;
+    let next = incoming(function, each, latch, true)?;
+    let mut state: HashMap<Value, i64> = HashMap::new();
+    for (&param, &value) in params.iter().zip(&start) {
+        if let Some(number) = constant(function, value) {
+            state.insert(param, number);
+        }
+    }
+    for trip in 0..=limit {
+        let left = evaluate(function, &state, args[0], 0)?;
+        let right = evaluate(function, &state, args[1], 0)?;
+        if fold::compare(cond, left, right, function.ty(args[0])) != stays {
+            return Some(trip);
+        }
+        state = params
+            .iter()
+            .zip(&next)
+            .filter_map(|(&param, &value)| Some((param, evaluate(function, &state, value, 0)?)))
+            .collect();
+    }
+    None
+}
+
+/// The arguments that the header gets from inside of the loop, or from the only way into it.
+fn incoming(function: &Function, each: &Loop, latch: Block, inside: bool) -> Option<Vec<Value>> {
+    let mut found = None;
+    for &block in &function.blocks {
+        let Some(inst) = function.terminator(block) else { continue };
+        for edge in function[inst].data.edges() {
+            if edge.block == each.header && (block == latch) == inside {
+                if found.is_some() {
+                    return None;
+                }
+                found = Some(edge.args.clone());
+            }
+        }
+    }
+    found
+}
+
+/// The number that an expression over the parameters of the header is.
+fn evaluate(function: &Function, state: &HashMap<Value, i64>, value: Value, depth: u32) -> Option<i64> {
+    if let Some(&number) = state.get(&value) {
+        return Some(number);
+    }
+    // Expressions of counters are small; sums of shared terms must not take forever.
+    if depth > 8 {
+        return None;
+    }
+    let ty: Type = function.ty(value);
+    let ValueDef::Result(inst, number) = function.def(value) else { return None };
+    let term = |value: Value| evaluate(function, state, value, depth + 1);
+    match function[inst].data {
+        InstData::Const(_) => constant(function, value),
+        InstData::Unary(op, from) => Some(fold::unary(op, term(from)?, function.ty(from), ty)),
+        InstData::Binary(op, [left, right]) => Some(fold::binary(op, term(left)?, term(right)?, ty)),
+        InstData::Branch { args, .. } => term(*args.get(number as usize)?),
+        _ => None,
+    }
+}
+
+/// Copies the blocks of a loop in front of it: who entered the loop enters the copy, and its way back enters the loop.
+fn peel(function: &mut Function, header: Block, blocks: &[Block]) {
+    let mut copies: HashMap<Block, Block> = HashMap::new();
+    let mut values: HashMap<Value, Value> = HashMap::new();
+    let mut insts = Vec::new();
+    for &block in blocks {
+        let copy = function.add_block();
+        copies.insert(block, copy);
+        for param in function[block].params.clone() {
+            let ty = function.ty(param);
+            values.insert(param, function.add_param(copy, ty));
+        }
+    }
+    for &block in blocks {
+        for inst in function[block].insts.clone() {
+            let node = function[inst].clone();
+            let types: Vec<Type> = node.results.iter().map(|&result| function.ty(result)).collect();
+            let copy = function.make_inst(node.data, &types, node.loc);
+            for (old, new) in node.results.into_iter().zip(function[copy].results.clone()) {
+                values.insert(old, new);
+            }
+            function[copies[&block]].insts.push(copy);
+            insts.push(copy);
+        }
+    }
+    for &inst in &insts {
+        let mut data = function[inst].data.clone();
+        data.for_each_operand_mut(|value| *value = values.get(value).copied().unwrap_or(*value));
+        for edge in data.edges_mut().into_iter().filter(|edge| edge.block != header) {
+            edge.block = copies.get(&edge.block).copied().unwrap_or(edge.block);
+        }
+        function[inst].data = data;
+    }
+    let own: Vec<Block> = blocks.iter().chain(copies.values()).copied().collect();
+    for block in function.blocks.clone() {
+        let Some(inst) = function.terminator(block).filter(|_| !own.contains(&block)) else { continue };
+        for edge in function[inst].data.edges_mut().into_iter().filter(|edge| edge.block == header) {
+            edge.block = copies[&header];
+        }
+    }
+    // The copy stands in front of the loop.
+    function.blocks.truncate(function.blocks.len() - blocks.len());
+    let place = function.blocks.iter().position(|&block| block == header).unwrap_or(function.blocks.len());
+    let copied: Vec<Block> = blocks.iter().map(|block| copies[block]).collect();
+    function.blocks.splice(place..place, copied);
+}
