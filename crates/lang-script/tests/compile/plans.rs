@@ -99,3 +99,28 @@ fn programs_are_small() {
         assert!(count <= most, "{count} instructions, at most {most}: {text}");
     }
 }
+
+#[test]
+fn the_environment_matters() {
+    let text = "kprobe:vfs_read { printf(\"%d %d\", pid, tid); } begin { exit(); }";
+    let loads = |compiled: skep_lang_script::compile::Compiled| {
+        skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
+        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+        world::load(&object).unwrap_or_else(|reason| panic!("{reason}"));
+        object.programs[0].insns.len()
+    };
+    let plain = loads(world::build("test", text).unwrap());
+    let one = loads(world::build_with("test", text, |env| env.process = Some(17)).unwrap());
+    let inner = loads(world::build_with("test", text, |env| env.inner_ids = true).unwrap());
+    assert!(one > plain && inner > plain, "{plain} {one} {inner}");
+    let refused = world::build_with("test", "begin { system(\"ls\"); }", |env| env.allow_unsafe = false);
+    assert!(refused.unwrap_err().contains("--unsafe"));
+    let text = "begin { static_assert(getopt(\"count\", 1) == 5); static_assert(getopt(\"flag\")); \
+                static_assert(!getopt(\"other\")); exit(); }";
+    let compiled = world::build("test", text);
+    assert!(compiled.is_err());
+    let given: &'static [(String, String)] =
+        Box::leak(Box::new([("count".to_owned(), "5".to_owned()), ("flag".to_owned(), String::new())]));
+    let compiled = world::build_with("test", text, |env| env.named = given);
+    assert!(compiled.is_ok(), "{:?}", compiled.err());
+}

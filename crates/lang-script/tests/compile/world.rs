@@ -122,6 +122,11 @@ fn read(directory: &Path) -> Vec<(String, String)> {
 
 /// Compiles a script, or gives the diagnostics as text.
 pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
+    build_with(name, text, |_| {})
+}
+
+/// As [`build`] in a changed environment.
+pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'_>)) -> Result<Compiled, String> {
     let options = Options { name, builtin: &|name| builtins::find(name).is_some(), ..Options::default() };
     let simple = desugar(text, &options);
     let show = |problems: &[skep_diag::Diagnostic]| {
@@ -133,7 +138,7 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
     let formats = |category: &str, event: &str| format(category, event);
     let types = kernel_types().map(|btf| BtfTypes::new(btf).with_formats(&formats));
     let none = skep_lang_script::types::NoTypes;
-    let env = Environment {
+    let mut env = Environment {
         name,
         text,
         types: types.as_ref().map_or(&none as &dyn skep_lang_script::types::TypeSource, |types| types),
@@ -146,6 +151,7 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
         arch: Arch::default(),
         inner_ids: false,
     };
+    change(&mut env);
     compile(&simple.script, &env).map_err(|problems| show(&problems))
 }
 
