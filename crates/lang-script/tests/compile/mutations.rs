@@ -74,3 +74,21 @@ fn changed_scripts_are_compiled_or_refused() {
 fn budget() -> u64 {
     std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_000, |s| s * 1000)
 }
+
+/// The parser bounds how deep trees are; everything behind it must bear that depth.
+#[test]
+fn deep_trees_are_borne() {
+    let scripts = [
+        format!("begin {{ @ = nsecs{}; }}", " + nsecs".repeat(450)),
+        format!("begin {{ @ = {}nsecs{}; }}", "(".repeat(120), " + 1)".repeat(120)),
+        format!("begin {{ @ = nsecs{}; }}", " ?: nsecs".repeat(60)),
+        format!("begin {{ {} @ = 1; {} }}", "if (nsecs) {".repeat(100), "}".repeat(100)),
+        format!("begin {{ @ = {}1{}; }}", "(nsecs, ".repeat(60), ")".repeat(60)),
+        format!("begin {{ @ = {}nsecs; }}", "!".repeat(130)),
+    ];
+    for text in scripts {
+        if let Ok(compiled) = world::build("deep", &text) {
+            skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
+        }
+    }
+}
