@@ -1,8 +1,8 @@
 //! Lowering: from the typed tree to the intermediate representation, and the plan for the host beside it.
 //!
 //! How values are held: numbers and addresses in 64-bit values, extended by the sign of their type; everything else in
-//! memory that is laid out by [`Shape`](crate::plan::Shape). Memory comes from the stack as long as objects are small,
-//! else from a map with one value per processor that each program has for itself ([`memory`]).
+//! memory that is laid out by [`Shape`]. Memory comes from the stack as long as objects are small,
+//! else from a map with one value per processor that each program has for itself (`memory`).
 
 use std::sync::Arc;
 

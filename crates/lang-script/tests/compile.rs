@@ -3,6 +3,7 @@
 
 mod compile {
     mod errors;
+    mod mutations;
     mod plans;
     mod run;
     pub mod world;

@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use skep_isa::ebpf::{self, Imm64, Insn, Op};
-use skep_object::{AttachPoint, MapIdx, Missing, Object, ObjectError, Program, Reference};
+use skep_object::{AttachPoint, MapIdx, Missing, Object, ObjectError, Program, Reference, Resolved};
 
 use crate::errors::KernelError;
 use crate::loaded_btf::LoadedBtf;
@@ -157,12 +157,19 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
     let kernel = RunningKernel::for_object(object);
     let mut fitted = object.clone();
     choose(&mut fitted, options)?;
-    let resolved = fitted.resolve(&kernel).map_err(LoadError::Object)?;
+    let (resolved, damaged) = match fitted.resolve(&kernel) {
+        Ok(resolved) => (resolved, None),
+        // Damaged types are like none for an object that nothing has to be fitted in.
+        Err(ObjectError::Types(problem)) if !fitted.is_unresolved() => {
+            (Resolved::default(), Some(KernelError::Invalid { action: "load type information (BTF)", problem }))
+        }
+        Err(error) => return Err(LoadError::Object(error)),
+    };
     let object = &fitted;
     object.validate().map_err(LoadError::Object)?;
     // Most programs run without types. Those that need them are refused below for a reason that names the types.
     let (types, btf_problem) = match ObjectTypes::load(object, &resolved.btf) {
-        Ok(types) => (types, None),
+        Ok(types) => (types, damaged),
         Err(problem) => (None, Some(problem)),
     };
     let sources = MapSources { types: types.as_ref(), given: options.maps, pins: options.pins };

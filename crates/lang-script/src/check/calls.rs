@@ -64,7 +64,7 @@ impl Checker<'_> {
             self.error_with_help(span, message, format!("write `{}`", row.signature));
             return false;
         }
-        if row.unsafe_ && !self.env.allow_unsafe {
+        if row.dangerous && !self.env.allow_unsafe {
             self.error_with_help(span, format!("`{}` changes what is traced", row.name), "`--unsafe` allows it");
             return false;
         }

@@ -80,3 +80,47 @@ fn typed_programs_have_code() {
         assert_eq!(object.programs.len(), 1);
     }
 }
+
+/// Code that scripts become does not grow unnoticed: instructions of all programs, with functions that they call.
+#[test]
+fn programs_are_small() {
+    let most = [
+        ("begin { exit(); }", 60),
+        ("kprobe:vfs_read { @[comm] = count(); }", 90),
+        ("kprobe:vfs_read { @ = hist(arg2); }", 130),
+        ("kprobe:vfs_read { @[kstack] = count(); }", 140),
+        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 70),
+    ];
+    for (text, most) in most {
+        let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
+        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+        let count: usize = object.programs.iter().map(|program| program.insns.len()).sum();
+        println!("{count} of {most}: {text}");
+        assert!(count <= most, "{count} instructions, at most {most}: {text}");
+    }
+}
+
+#[test]
+fn the_environment_matters() {
+    let text = "kprobe:vfs_read { printf(\"%d %d\", pid, tid); } begin { exit(); }";
+    let loads = |compiled: skep_lang_script::compile::Compiled| {
+        skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
+        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+        world::load(&object).unwrap_or_else(|reason| panic!("{reason}"));
+        object.programs[0].insns.len()
+    };
+    let plain = loads(world::build("test", text).unwrap());
+    let one = loads(world::build_with("test", text, |env| env.process = Some(17)).unwrap());
+    let inner = loads(world::build_with("test", text, |env| env.inner_ids = true).unwrap());
+    assert!(one > plain && inner > plain, "{plain} {one} {inner}");
+    let refused = world::build_with("test", "begin { system(\"ls\"); }", |env| env.allow_unsafe = false);
+    assert!(refused.unwrap_err().contains("--unsafe"));
+    let text = "begin { static_assert(getopt(\"count\", 1) == 5); static_assert(getopt(\"flag\")); \
+                static_assert(!getopt(\"other\")); exit(); }";
+    let compiled = world::build("test", text);
+    assert!(compiled.is_err());
+    let given: &'static [(String, String)] =
+        Box::leak(Box::new([("count".to_owned(), "5".to_owned()), ("flag".to_owned(), String::new())]));
+    let compiled = world::build_with("test", text, |env| env.named = given);
+    assert!(compiled.is_ok(), "{:?}", compiled.err());
+}
