@@ -143,7 +143,7 @@ pub fn run(
     if !run.over {
         run.attach(options.process.or(child))?;
         let probes = plan.probes.len() as u64;
-        if !options.quiet {
+        if !options.quiet && !run.over {
             run.dispatcher.attached(probes)?;
         }
         if let Some(child) = &options.child {
@@ -224,15 +224,19 @@ impl<'r, 'p> Run<'r, 'p> {
         script.loaded.program(&probe.program).ok_or_else(missing)
     }
 
-    /// Attaches everything, in the order of the plan.
+    /// Attaches everything, in the order of the plan, unless a signal ends the script meanwhile.
     fn attach(&mut self, process: Option<u32>) -> Result<(), RunError> {
         for probe in &self.plan.probes {
+            if self.watch.signal().is_some_and(|signal| signal != USER) {
+                self.over = true;
+                break;
+            }
             let program = self.program(probe)?;
-            self.attached.add(probe, program, process).map_err(|problem| RunError::Attach {
-                probe: probe.name.clone(),
-                line: probe.line,
-                problem,
-            })?;
+            if let Err(problem) = self.attached.add(probe, program, process) {
+                // Together this is faster than one by one. The first problem is what counts.
+                let _ = self.attached.detach();
+                return Err(RunError::Attach { probe: probe.name.clone(), line: probe.line, problem });
+            }
         }
         Ok(())
     }
