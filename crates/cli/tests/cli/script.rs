@@ -97,6 +97,33 @@ fn intervals_and_arguments() {
 }
 
 #[test]
+fn every_record_is_printed_or_counted_as_lost() {
+    if !able() {
+        return;
+    }
+    let loops = [
+        "$i = 0; while ($i < 100000) { printf(\"%d\\n\", $i); $i++; }",
+        "for ($i : 0..100000) { printf(\"%d\\n\", $i); }",
+    ];
+    for text in loops {
+        let run = script(&format!("begin {{ {text} }} interval:ms:20 {{ exit(); }}")).ok();
+        let mut lost = 0;
+        let mut next = 0;
+        for line in run.lines().into_iter().filter(|line| !line.is_empty()) {
+            match line.strip_prefix("Lost ").and_then(|rest| rest.strip_suffix(" events")) {
+                Some(count) => lost += count.parse::<u64>().unwrap(),
+                None => {
+                    assert_eq!(line, next.to_string());
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!(next + lost, 100_000);
+        assert!(next > 1000 && lost > 0, "{next} printed, {lost} lost");
+    }
+}
+
+#[test]
 fn system_calls_of_a_command_are_counted() {
     let directory = tempfile::tempdir().unwrap();
     let paths: Vec<String> = (0..5).map(|n| directory.path().join(n.to_string()).display().to_string()).collect();
