@@ -1,6 +1,7 @@
 //! Maps: definitions by type in `.maps`, sections of variables, and their contents.
 
 use skep_btf::Kind;
+use skep_isa::MapType;
 
 use super::Writer;
 use super::file::{OutRelocation, OutSection, OutSymbol, binding, section_flag, section_type, symbol_type};
@@ -33,6 +34,9 @@ impl Writer<'_> {
         for map in ordinary.iter().map(|index| &self.object.maps[*index]) {
             let problem = match map {
                 _ if map.name.is_empty() || map.name.contains('\0') => "a map needs a name of its own",
+                _ if map.map_type == MapType::StructOps => {
+                    "tables of operations cannot be written to a file yet; keep the file that they were read from"
+                }
                 _ if !map.contents.is_empty() => {
                     "a file cannot give first contents to this map; only variables have them"
                 }
