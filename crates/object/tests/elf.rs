@@ -250,8 +250,13 @@ fn wrong_maps_are_located() {
     elf.sections[maps].relocations = vec![(64, 2, "array")];
     assert!(message(&elf).contains("only `values` can refer to something"));
     let mut elf = sample();
-    elf.section(".struct_ops", 3, vec![0; 8]);
-    assert!(message(&elf).starts_with("section `.struct_ops`: operations tables"));
+    let tables = elf.section(".struct_ops", 3, vec![0; 8]);
+    elf.symbol("table", 1, tables, 0, 8);
+    assert_eq!(
+        message(&elf),
+        "section `.struct_ops`, offset 0x0, `table`: maps are defined here, but nothing describes them in section \
+         `.BTF`; compile with `-g`"
+    );
 }
 
 #[test]

@@ -174,6 +174,8 @@ mod tests {
         assert!(kernel.modules.ends_with("usr/lib/modules/6.1.0-1-cloud-amd64"));
         assert_eq!(kernel.config, None);
         fs::write(directory.join("root/boot/config-6.1.0-1-cloud-amd64"), "").unwrap();
-        assert!(open("6.1", &directory).unwrap().config.is_some_and(|path| path.ends_with("config-6.1.0-1-cloud-amd64")));
+        assert!(
+            open("6.1", &directory).unwrap().config.is_some_and(|path| path.ends_with("config-6.1.0-1-cloud-amd64"))
+        );
     }
 }

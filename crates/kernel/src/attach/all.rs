@@ -190,9 +190,9 @@ fn attach_one(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'
         }
         AttachPoint::Iterator(_) => Outcome::Iterator(attach_iter(program, options.iterate)?),
         AttachPoint::ProgramFunction(_) => attach_freplace(program, None)?.into(),
-        AttachPoint::Operation(_) => {
-            Outcome::Left("its table of operations is attached as a whole, and other programs of it are missing".to_owned())
-        }
+        AttachPoint::Operation(_) => Outcome::Left(
+            "its table of operations is attached as a whole, and other programs of it are missing".to_owned(),
+        ),
     })
 }
 

@@ -6,8 +6,8 @@ use std::path::Path;
 use skep_isa::{MapType, Release};
 use skep_object::{MapIdx, MapSpec, Purpose, Table};
 
-use super::{LoadError, tables};
 use super::types::ObjectTypes;
+use super::{LoadError, tables};
 use crate::errors::KernelError;
 use crate::features::{possible_cpus, running_release};
 use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes};

@@ -30,8 +30,8 @@ use crate::prog::{LoadedProgram, LogLevel, ProgramDebug, ProgramDefinition, Prog
 use maps::MapSources;
 pub(crate) use running::syscall_prefix;
 pub use running::{RunningKernel, module_btf};
-pub use tables::LoadedTable;
 use tables::Belongs;
+pub use tables::LoadedTable;
 use target::Target;
 use types::ObjectTypes;
 

@@ -2,7 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use skep_isa::{MapType, ProgType};
+use skep_isa::{MapType, ProgType, Release};
 use skep_object::{MapFlags, MapIdx, MapSpec, Object, Program, Reference, Table};
 
 use super::target::Target;
@@ -10,6 +10,7 @@ use super::types::ObjectTypes;
 use super::{LoadError, Loaded, module_btf};
 use crate::attach::{Attachment, attach_struct_ops, attach_struct_ops_value};
 use crate::errors::KernelError;
+use crate::features::running_release;
 use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes, Update};
 use crate::prog::LoadedProgram;
 
@@ -92,6 +93,10 @@ pub(super) fn create(
     let invalid = |problem: &str| KernelError::Invalid { action: "create a map", problem: problem.to_owned() };
     let table = table.ok_or_else(|| invalid("the object has no types that describe this table of operations"))?;
     let types = types.ok_or_else(|| invalid("the kernel did not take the object's types, which tables need"))?;
+    if spec.flags.contains(MapFlags::LINK) && running_release().is_some_and(|release| release < Release::new(6, 4)) {
+        let what = "tables of operations that links register; put the table into section `.struct_ops`";
+        return Err(KernelError::unsupported(what, Release::new(6, 4)));
+    }
     let module = table.module.as_deref().map(module_btf).transpose()?;
     let definition = MapDefinition {
         name: &spec.name,

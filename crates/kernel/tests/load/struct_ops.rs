@@ -11,7 +11,8 @@ use skep_kernel::attach::{AttachOptions, Attachment, attach_all};
 use skep_kernel::{KernelError, LoadError, LoadOptions, Loaded, RunningKernel, load, load_with};
 use skep_object::{KernelInfo as _, Object};
 
-use super::objects::{object, read_variable};
+use super::objects::{file, object, read_variable};
+use super::translated::compare;
 use crate::common::{can_load, skip};
 
 /// Bytes that go through each connection.
@@ -85,6 +86,14 @@ fn send_with(name: &str) {
 }
 
 #[test]
+fn programs_of_tables_are_those_of_libbpf() {
+    let Some((_, loaded)) = loaded() else { return };
+    assert_eq!(loaded.programs.len(), 4);
+    let Some(bytes) = file("struct_ops") else { return };
+    compare("struct_ops", &bytes, &loaded.programs);
+}
+
+#[test]
 fn tables_of_operations_are_used() {
     let Some((object, loaded)) = loaded() else { return };
     let number = |name: &str| u64::from_ne_bytes(read_variable(&object, &loaded, name).try_into().unwrap());
@@ -93,7 +102,8 @@ fn tables_of_operations_are_used() {
     assert_eq!(loaded.tables.len(), of_type.count());
     assert!(names.contains(&"skep_plain".to_owned()), "{names:?}");
     assert!(names.iter().all(|name| !known_algorithms().contains(name)), "loading registers nothing");
-    let attachments = attach_all(&loaded, &object, &AttachOptions::default()).unwrap_or_else(|error| panic!("{error:?}"));
+    let attachments =
+        attach_all(&loaded, &object, &AttachOptions::default()).unwrap_or_else(|error| panic!("{error:?}"));
     assert!(attachments.left.is_empty(), "{:?}", attachments.left);
     assert_eq!(attachments.attached.len(), names.len());
     for (name, attachment) in &attachments.attached {

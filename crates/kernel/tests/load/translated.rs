@@ -58,7 +58,7 @@ fn normal(program: &LoadedProgram) -> Vec<(Insn, Option<String>)> {
     all
 }
 
-fn compare(name: &str, bytes: &[u8], ours: &[LoadedProgram]) {
+pub fn compare(name: &str, bytes: &[u8], ours: &[LoadedProgram]) {
     let Some(theirs) = with_bpftool(name, bytes) else { return };
     for program in ours {
         let path = theirs.0.join(program.name());

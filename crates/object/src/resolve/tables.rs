@@ -54,7 +54,8 @@ pub(super) fn fit_all(
     for (index, spec) in object.maps.iter().enumerate().filter(|(_, spec)| spec.map_type == MapType::StructOps) {
         let wrong = |problem| ObjectError::Table { map: spec.name.clone(), problem };
         let types = local.zip(spec.value_type);
-        let (local, ty) = types.ok_or_else(|| wrong("there are no types that describe it; compile with `-g`".into()))?;
+        let (local, ty) =
+            types.ok_or_else(|| wrong("there are no types that describe it; compile with `-g`".into()))?;
         let map = MapIdx(u32::try_from(index).unwrap_or(u32::MAX));
         let table = fit(map, spec, (local, TypeId(ty)), finder).map_err(wrong)?;
         check_shared(object, &tables, &table).map_err(wrong)?;
@@ -164,12 +165,7 @@ impl Kernel {
     }
 
     /// Finds the structure inside of the value.
-    fn inside(
-        btf: Arc<Btf>,
-        module: Option<String>,
-        value_type: TypeId,
-        name: &str,
-    ) -> Result<Option<Self>, BtfError> {
+    fn inside(btf: Arc<Btf>, module: Option<String>, value_type: TypeId, name: &str) -> Result<Option<Self>, BtfError> {
         let Kind::Struct(value) = btf.kind(value_type)? else { return Ok(None) };
         let size = value.size;
         let mut found = None;
