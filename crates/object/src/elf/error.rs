@@ -183,7 +183,7 @@ impl fmt::Display for ElfProblem {
                 f.write_str("is no program; give the function a section of its own with `SEC(...)` and make it global")
             }
             Self::Map(problem) => f.write_str(problem),
-            Self::NoBtf => f.write_str("maps are defined here, but nothing describes them in section `.BTF`; compile with `-g`"),
+            Self::NoBtf => f.write_str("maps are defined here, but section `.BTF` is missing; compile with `-g`"),
             Self::Btf(error) => error.fmt(f),
             Self::TooLarge => f.write_str("the programs have more instructions than can be run"),
             Self::Object(error) => error.fmt(f),

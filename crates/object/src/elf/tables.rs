@@ -69,7 +69,7 @@ pub(super) fn define(context: &Context<'_>, object: &mut Object) -> Result<Vec<T
 
 /// The structure that a variable of this type is.
 fn structure(btf: &Btf, ty: Option<TypeId>) -> Result<TypeId, ElfProblem> {
-    let ty = ty.ok_or(ElfProblem::NoBtf)?;
+    let ty = ty.ok_or_else(|| map_problem("section `.BTF` does not say what it is like; compile with `-g`"))?;
     let id = btf.resolve(ty)?;
     match btf.kind(id)? {
         Kind::Struct(_) if !btf.name(id)?.is_empty() => Ok(id),
