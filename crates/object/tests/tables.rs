@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skep_btf::Btf;
 use skep_isa::{MapType, ProgType};
-use skep_object::{KernelData, MapFlags, Module, Object, ProgIdx, Reference, Table, elf_section};
+use skep_object::{KernelData, MapFlags, MapSpec, Module, Object, ProgIdx, Reference, Table, elf_section};
 
 /// Compiles a text with the declarations of the corpus in front; `None` with a note if there is no clang.
 #[track_caller]
@@ -91,8 +91,40 @@ fn tables_are_read_as_they_are() {
         assert_eq!(map.contents[0].1[8..24], [0; 16]);
     }
     assert!(object.programs.iter().all(|program| program.prog_type == ProgType::StructOps));
-    let error = object.to_elf().unwrap_err().to_string();
-    assert!(error.contains("tables of operations cannot be written to a file yet"), "{error}");
+}
+
+#[test]
+fn tables_are_written() {
+    let Some(object) = object(TABLE) else { return };
+    let again = Object::from_elf(&object.to_elf().unwrap()).unwrap();
+    assert_eq!((&again.maps, &again.programs), (&object.maps, &object.programs));
+    // Other tables than the types know: a part of them, one that is new.
+    let mut other = object.clone();
+    other.maps.retain(|map| map.name != "empty");
+    other.maps[0].name = "renamed".to_owned();
+    other.maps.push(MapSpec { name: "zeros".to_owned(), contents: Vec::new(), ..other.maps[0].clone() });
+    let again = Object::from_elf(&other.to_elf().unwrap()).unwrap();
+    let plain = |object: &Object| {
+        let of_map = |map: &MapSpec| (map.name.clone(), map.flags, map.value_size, map.references.clone());
+        let mut maps: Vec<_> = object.maps.iter().map(of_map).collect();
+        maps.sort_by(|a, b| a.0.cmp(&b.0));
+        maps
+    };
+    assert_eq!(plain(&again), plain(&other));
+    let zeros = again.maps.iter().find(|map| map.name == "zeros").unwrap();
+    assert_eq!(zeros.contents, [(vec![0; 4], vec![0; 32])]);
+    other.maps[0].flags = MapFlags::READ_ONLY_FOR_PROGRAMS;
+    let error = other.to_elf().unwrap_err().to_string();
+    assert!(error.contains("`renamed`: a file can give a table of operations no flag but that of links"), "{error}");
+    // Linked with another file, programs and tables still belong together.
+    let (one, two) = (object.to_elf().unwrap(), compiled("SEC(\"tc\") int alone(void *ctx) { return 9; }").unwrap());
+    let linked = Object::from_elf_files(&[("two", &two), ("one", &one)]).unwrap();
+    for (map, name, offset) in [("full", "two", 8), ("full", "one", 16), ("half", "one", 16)] {
+        let map = linked.maps.iter().find(|spec| spec.name == map).unwrap();
+        let target = map.references.iter().find(|(entry, _)| *entry == offset).unwrap().1;
+        let Reference::Program(target) = target else { panic!("{target:?}") };
+        assert_eq!(linked.programs[target.index()].name, name);
+    }
 }
 
 #[test]
