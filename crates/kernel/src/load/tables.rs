@@ -8,10 +8,10 @@ use skep_object::{MapFlags, MapIdx, MapSpec, Object, Program, Reference, Table};
 use super::target::Target;
 use super::types::ObjectTypes;
 use super::{LoadError, Loaded, module_btf};
-use crate::attach::{Attachment, attach_struct_ops, attach_struct_ops_value};
+use crate::attach::{Attachment, attach_struct_ops, attach_struct_ops_value, set_table};
 use crate::errors::KernelError;
 use crate::features::running_release;
-use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes, Update};
+use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes};
 use crate::prog::LoadedProgram;
 
 /// A table of operations whose programs are all loaded; it is not registered yet.
@@ -177,8 +177,7 @@ pub(super) fn fill(
             continue;
         }
         if linked && !reused.get(index).copied().unwrap_or(false) {
-            map.set(&0u32.to_ne_bytes(), &new.value, Update::Any)
-                .map_err(|error| LoadError::Map { map: spec.name.clone(), error })?;
+            set_table(map, &new.value).map_err(|error| LoadError::Map { map: spec.name.clone(), error })?;
         }
         all.push(new);
     }

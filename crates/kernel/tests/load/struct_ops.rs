@@ -9,7 +9,7 @@ use std::thread;
 use skep_isa::{MapType, ProgType};
 use skep_kernel::attach::{AttachOptions, Attachment, attach_all};
 use skep_kernel::{KernelError, LoadError, LoadOptions, Loaded, RunningKernel, load, load_with};
-use skep_object::{KernelInfo as _, Object};
+use skep_object::{KernelInfo as _, Object, ProgIdx, Reference};
 
 use super::objects::{file, object, read_variable};
 use super::translated::compare;
@@ -116,8 +116,33 @@ fn tables_of_operations_are_used() {
         assert_eq!(number("connections"), round, "{name}");
         assert!(number("acknowledged") > before, "{name}: the window never grew");
     }
+    // The names are taken now.
+    let second = load(&object).unwrap_or_else(|error| panic!("{error}"));
+    let (table, error) = attach_all(&second, &object, &AttachOptions::default()).unwrap_err();
+    assert!(error.to_string().contains("a table with this name is registered already; rename it"), "{table}: {error}");
     drop(attachments);
     assert!(names.iter().all(|name| !known_algorithms().contains(name)), "{}", known_algorithms());
+}
+
+/// What the kernel's congestion controls must have is missing: whoever made the table learns that.
+#[test]
+fn incomplete_tables_are_refused() {
+    let Some((mut object, whole)) = loaded() else { return };
+    drop(whole);
+    for map in object.maps.iter_mut().filter(|map| map.map_type == MapType::StructOps) {
+        map.references.retain(|(offset, _)| *offset == 16);
+    }
+    object.programs.retain(|program| program.name == "start");
+    for map in object.maps.iter_mut().filter(|map| map.map_type == MapType::StructOps) {
+        map.references[0].1 = Reference::Program(ProgIdx(0));
+    }
+    let error = match load(&object) {
+        // Tables for links are checked when they are loaded.
+        Err(LoadError::Map { map, error }) if map == "linked" => error,
+        Err(error) => panic!("{error}"),
+        Ok(loaded) => attach_all(&loaded, &object, &AttachOptions::default()).unwrap_err().1,
+    };
+    assert!(error.to_string().contains("does not take it: a function that it needs is missing"), "{error}");
 }
 
 /// A table is registered only with all its programs, and programs of tables only load with their table.
