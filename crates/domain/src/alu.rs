@@ -208,16 +208,13 @@ impl Scalar {
     }
 
     fn lsh64(self, count: u32) -> Self {
-        let mut s64 = Range::<i64>::FULL;
-        if count == 32 {
-            // Half of the idiom that extends the lower half by its sign: `<<= 32`, `s>>= 32`.
-            if self.s32.max >= 0 {
-                s64.max = i64::from(self.s32.max) << 32;
-            }
-            if self.s32.min >= 0 {
-                s64.min = i64::from(self.s32.min) << 32;
-            }
-        }
+        // Half of the idiom that extends the lower half by its sign: `<<= 32`, `s>>= 32`. Earlier releases keep only
+        // bounds that are not negative.
+        let s64 = if count == 32 {
+            Range::new(i64::from(self.s32.min) << 32, i64::from(self.s32.max) << 32)
+        } else {
+            Range::<i64>::FULL
+        };
         let u64 = if self.u64.max > 1 << (63 - count) {
             Range::<u64>::FULL
         } else {

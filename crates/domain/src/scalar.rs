@@ -58,6 +58,12 @@ impl Scalar {
         Self { bits, u64, s64, u32, s32 }.synced()
     }
 
+    /// A number of which these parts are known, and nothing that one says about another: a state as somebody else found
+    /// it.
+    pub const fn exactly(bits: Tnum, u64: Range<u64>, s64: Range<i64>, u32: Range<u32>, s32: Range<i32>) -> Self {
+        Self { bits, u64, s64, u32, s32 }
+    }
+
     /// Its bits.
     pub const fn bits(self) -> Tnum {
         self.bits
@@ -179,6 +185,19 @@ impl Scalar {
         let signed = Range::new((value | mask & sign).cast_signed(), (value | mask & !sign).cast_signed());
         self.s64 = self.s64.intersect(signed);
         self.u64 = self.u64.intersect(Range::new(self.bits.min(), self.bits.max()));
+        self.only_member();
+    }
+
+    /// If the bits and the unsigned range have one number in common, it is that (later releases of 6.18).
+    fn only_member(&mut self) {
+        let Range { min, max } = self.u64;
+        let next = self.bits.step(min);
+        let only = match self.bits.contains(min) {
+            true if next > max => min,
+            false if next == self.bits.max() || next <= max && self.bits.step(next) > max => next,
+            _ => return,
+        };
+        *self = Self::constant(only);
     }
 
     /// Ranges of the lower half from its bits (`__update_reg32_bounds`).

@@ -67,6 +67,28 @@ impl Tnum {
         number & !self.mask == self.value
     }
 
+    /// The least number in it above another one; the greatest if there is none (`tnum_step`).
+    pub const fn step(self, number: u64) -> u64 {
+        if number < self.value {
+            return self.value;
+        }
+        // It agrees with `number` down to a bit that is 1 where that has 0; the lower that bit, the less it is.
+        let mut next = self.max();
+        let mut bit = 1u64 << 63;
+        while bit != 0 {
+            let (zero, one) = (self.max() & bit == 0, self.value & bit != 0);
+            if number & bit == 0 && !zero {
+                let above = !(bit | (bit - 1));
+                next = number & above | bit | self.value & (bit - 1);
+            }
+            if (number & bit == 0 && one) || (number & bit != 0 && zero) {
+                break;
+            }
+            bit >>= 1;
+        }
+        next
+    }
+
     /// Whether all numbers of `other` are in it (`tnum_in`).
     pub const fn includes(self, other: Self) -> bool {
         other.mask & !self.mask == 0 && other.value & !self.mask == self.value

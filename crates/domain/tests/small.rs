@@ -50,6 +50,17 @@ fn tracked_numbers_are_sound_and_most_are_best() {
 }
 
 #[test]
+fn the_next_number() {
+    for set in tnums(4) {
+        let all = members(set, 4);
+        for number in 0..20 {
+            let next = all.iter().copied().find(|&member| member > number).unwrap_or(set.max());
+            assert_eq!(set.step(number), next, "{set} behind {number}");
+        }
+    }
+}
+
+#[test]
 fn tracked_numbers_are_monotone() {
     const BITS: u32 = 3;
     let all = tnums(BITS);
@@ -176,8 +187,8 @@ fn conversions_at_the_edges_are_sound() {
 }
 
 #[test]
-fn what_the_kernel_says() {
-    // States that Linux 6.18 prints for these instructions.
+fn common_states() {
+    // By the rules of Linux 6.18; `tests/kernel.rs` asks the kernel itself.
     let byte = Scalar::load(1, false);
     assert_eq!(byte.to_string(), "scalar(s64=0..255,u64=0..255,s32=0..255,u32=0..255,bits=(0x0; 0xff))");
     let doubled = byte.alu(Op::Lsh, Scalar::constant(1), Width::W64);

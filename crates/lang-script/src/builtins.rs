@@ -19,15 +19,15 @@ macro_rules! builtins {
                 role: Role::$kind,
                 args: $args,
                 needs: builtins!(@needs $($data)?),
-                unsafe_: builtins!(@unsafe $($flag)*),
+                dangerous: builtins!(@changes $($flag)*),
                 doc: $doc,
             },
         )+];
     };
     (@needs) => { None };
     (@needs $data:ident) => { Some(Data::$data) };
-    (@unsafe) => { false };
-    (@unsafe dangerous) => { true };
+    (@changes) => { false };
+    (@changes dangerous) => { true };
 }
 
 /// What a builtin is.
@@ -61,7 +61,7 @@ pub struct Row {
     /// What the type of the probe must offer.
     pub needs: Option<Data>,
     /// Whether it changes what is traced, so that it has to be allowed.
-    pub unsafe_: bool,
+    pub dangerous: bool,
     /// What it is for.
     pub doc: &'static str,
 }
@@ -185,7 +185,11 @@ mod tests {
         for (at, row) in BUILTINS.iter().enumerate() {
             assert_eq!(find(row.name).unwrap().builtin, row.builtin);
             assert_eq!(row.builtin as usize, at);
-            assert!(row.signature.contains(row.name) && row.doc.ends_with('.') && row.args.0 <= row.args.1, "{}", row.name);
+            assert!(
+                row.signature.contains(row.name) && row.doc.ends_with('.') && row.args.0 <= row.args.1,
+                "{}",
+                row.name
+            );
         }
         assert!(find("printff").is_none());
     }

@@ -116,15 +116,7 @@ impl<'a> Checker<'a> {
     /// Begins with the declarations of a script.
     pub fn new(env: &'a Environment<'a>, settings: &'a Settings, types: Types<'a>, known: Known) -> Self {
         let site = Site { provider: None, name: "".into(), arguments: Arguments::None(String::new()) };
-        Self {
-            env,
-            settings,
-            types,
-            known,
-            functions: Vec::new(),
-            problems: Vec::new(),
-            state: State::new(site, 0),
-        }
+        Self { env, settings, types, known, functions: Vec::new(), problems: Vec::new(), state: State::new(site, 0) }
     }
 
     /// Checks a probe at one place.
@@ -143,7 +135,8 @@ impl<'a> Checker<'a> {
     fn with_process(&self, predicate: Option<Expr>, span: Span) -> Option<Expr> {
         use ProviderKind as P;
         let kind = self.state.site.provider?.kind;
-        let filtered = matches!(kind, P::Kprobe | P::Kretprobe | P::Fentry | P::Fexit | P::Tracepoint | P::RawTracepoint);
+        let filtered =
+            matches!(kind, P::Kprobe | P::Kretprobe | P::Fentry | P::Fexit | P::Tracepoint | P::RawTracepoint);
         let Some(process) = self.env.process.filter(|_| filtered) else { return predicate };
         let pid = Expr::new(Kind::Builtin(tree::Call::Value(crate::builtins::Builtin::Pid)), Type::U32, span);
         let wanted = Expr::number(process.into(), Type::U32, span);

@@ -125,7 +125,14 @@ pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<D
         checker.known.changed = false;
         let units = round(&mut checker, script, &groups);
         rounds += 1;
-        if !checker.known.changed || rounds == MOST_ROUNDS {
+        if !checker.known.changed {
+            break units;
+        }
+        if rounds == MOST_ROUNDS {
+            let message = "the types of variables and maps depend on one another without end";
+            checker
+                .problems
+                .push(Diagnostic::error(Span::new(0, 0), message).with_help("declare them: `let $x : uint64;`"));
             break units;
         }
     };
@@ -235,7 +242,8 @@ fn check_maps(maps: &[MapType], problems: &mut Vec<Diagnostic>) {
         let per_cpu = kind.starts_with("percpu");
         if aggregate && !per_cpu {
             let message = format!("`{}` collects values, so it is kept for each processor", map.name);
-            problems.push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash` or `percpulruhash`"));
+            problems
+                .push(Diagnostic::error(map.span, message).with_help("declare it as `percpuhash` or `percpulruhash`"));
         }
         if kind.as_ref() == "percpuarray" && !map.key.is_empty() {
             let message = format!("`{}` is an array and has a key", map.name);
@@ -249,6 +257,11 @@ fn check_units(units: &Units, script: &Script, problems: &mut Vec<Diagnostic>) {
         return;
     }
     // What is never assigned has no type; every other reason was reported.
+    for (unit, function) in units.functions.iter().zip(&script.functions) {
+        if unit.vars.contains(&Type::Unknown) {
+            problems.push(Diagnostic::error(function.name.span, "a variable of this function never gets a value"));
+        }
+    }
     for (instance, unit) in &units.programs {
         if unit.vars.contains(&Type::Unknown) {
             let span = script.probes[instance.probe].span;

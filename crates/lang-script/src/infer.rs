@@ -146,7 +146,8 @@ impl Known {
             let number = known.map(&map.name.node, map.name.span);
             let entry = &mut known.maps[number.0 as usize];
             if entry.declared.is_some() {
-                problems.push(Diagnostic::error(map.name.span, format!("the map `{}` is declared twice", map.name.node)));
+                problems
+                    .push(Diagnostic::error(map.name.span, format!("the map `{}` is declared twice", map.name.node)));
             }
             entry.declared = Some((map.kind.node.clone(), map.entries.node));
         }
@@ -238,7 +239,12 @@ impl Known {
                     return Ok(());
                 }
                 let Some(merged) = merged else {
-                    return Err(format!("`{}` holds {} elsewhere, not {}", known.name, describe(old), describe(&value)));
+                    return Err(format!(
+                        "`{}` holds {} elsewhere, not {}",
+                        known.name,
+                        describe(old),
+                        describe(&value)
+                    ));
                 };
                 *old = merged;
                 self.changed = true;

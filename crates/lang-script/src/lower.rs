@@ -1,14 +1,15 @@
 //! Lowering: from the typed tree to the intermediate representation, and the plan for the host beside it.
 //!
 //! How values are held: numbers and addresses in 64-bit values, extended by the sign of their type; everything else in
-//! memory that is laid out by [`Shape`](crate::plan::Shape). Memory comes from the stack as long as objects are small,
-//! else from a map with one value per processor that each program has for itself ([`memory`]).
+//! memory that is laid out by [`Shape`]. Memory comes from the stack as long as objects are small,
+//! else from a map with one value per processor that each program has for itself (`memory`).
 
 use std::sync::Arc;
 
 use skep_diag::{Diagnostic, Span};
 use skep_ir::{
-    Builder, FuncKind, FuncRef, Function, Global, GlobalRef, Loc, MapDecl, MapRef, Memory, Module, ProgramInfo, Source, Type as IrType,
+    Builder, FuncKind, FuncRef, Function, Global, GlobalRef, Loc, MapDecl, MapRef, Memory, Module, ProgramInfo, Source,
+    Type as IrType,
 };
 use skep_isa::MapType as KernelMap;
 
@@ -203,7 +204,8 @@ impl<'a> Unit<'a> {
         const LARGEST: u32 = 512 << 10;
         let most = if per_cpu { LARGEST_PER_CPU } else { LARGEST };
         if value > most || key > LARGEST {
-            let message = format!("an entry of the map has {key} bytes of key and {value} of value, at most {most} fit");
+            let message =
+                format!("an entry of the map has {key} bytes of key and {value} of value, at most {most} fit");
             self.problems.push(Diagnostic::error(span, message).with_help("smaller texts (`max_strlen`) help"));
         }
     }

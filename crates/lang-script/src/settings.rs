@@ -141,9 +141,9 @@ impl Settings {
             "license" => self.license = text(value).ok_or("it is a text")?,
             "str_trunc_trailer" => self.host.truncation = text(value).ok_or("it is a text")?,
             "stack_mode" => {
-                self.stack_mode = text(value).and_then(|text| stack_mode(&text)).ok_or(
-                    "it is `bpftrace`, `perf`, `raw` or `build_id`",
-                )?;
+                self.stack_mode = text(value)
+                    .and_then(|text| stack_mode(&text))
+                    .ok_or("it is `bpftrace`, `perf`, `raw` or `build_id`")?;
             }
             "missing_probes" => {
                 self.missing_probes = match text(value).as_deref() {

@@ -123,9 +123,7 @@ impl Type {
             Self::Unknown | Self::Void => Shape::Void,
             Self::Bool => Shape::Bool,
             Self::Int { bytes, signed } => Shape::Int { bytes: *bytes, signed: *signed },
-            Self::Enum { bytes, names, .. } => {
-                Shape::Enum { bytes: *bytes, enumeration: context.enumeration(names) }
-            }
+            Self::Enum { bytes, names, .. } => Shape::Enum { bytes: *bytes, enumeration: context.enumeration(names) },
             Self::Pointer(..) => Shape::Pointer,
             Self::Composite(id) => {
                 // The host prints composites of C as their bytes.
@@ -300,8 +298,18 @@ pub fn named(name: &str) -> Option<Type> {
         }
         "uint32" | "uint32_t" | "u32" | "__u32" | "unsigned" | "unsigned int" | "uid_t" | "gid_t" | "__be32"
         | "__le32" => Type::U32,
-        "uint64" | "uint64_t" | "u64" | "__u64" | "unsigned long" | "unsigned long int" | "unsigned long long"
-        | "unsigned long long int" | "size_t" | "uintptr_t" | "__be64" | "__le64" => Type::U64,
+        "uint64"
+        | "uint64_t"
+        | "u64"
+        | "__u64"
+        | "unsigned long"
+        | "unsigned long int"
+        | "unsigned long long"
+        | "unsigned long long int"
+        | "size_t"
+        | "uintptr_t"
+        | "__be64"
+        | "__le64" => Type::U64,
         "inet" => Type::Host(Shape::Inet),
         "ksym_t" => Type::Host(Shape::KernelSymbol),
         "usym_t" => Type::Host(Shape::UserSymbol),

@@ -2,6 +2,10 @@
 //! it, and the running kernel accepts the programs.
 
 mod compile {
+    mod errors;
+    mod mutations;
+    mod plans;
+    mod run;
     pub mod world;
 }
 

@@ -112,11 +112,13 @@ impl Checker<'_> {
                 let base = Base::Address(Box::new(pointer), space);
                 Expr::new(Kind::Memory(Place { base, offset: 0, index: None, bits: None }), to, span)
             }
-            Type::Int { .. } => self.error_with_help(
-                span,
-                "it is not known what this number is the address of",
-                "a cast says it: `*(uint64 *)n`",
-            ),
+            // A number is the address of a number of 8 bytes.
+            Type::Int { .. } => {
+                let space = self.state.site.space();
+                let address = self.coerce(pointer, &Type::U64);
+                let base = Base::Address(Box::new(address), space);
+                Expr::new(Kind::Memory(Place { base, offset: 0, index: None, bits: None }), Type::U64, span)
+            }
             other => {
                 let message = format!("a value of type {other} is no pointer");
                 self.error(span, message)
@@ -252,7 +254,9 @@ impl Checker<'_> {
             }
             Arguments::Words(prototype) => {
                 if &*field.node == "ret" || &*field.node == "retval" {
-                    return self.value(&Arc::from("retval"), span).unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
+                    return self
+                        .value(&Arc::from("retval"), span)
+                        .unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
                 }
                 let Some(index) = prototype.params.iter().position(|param| param.name == field.node) else {
                     let names: Vec<&str> = prototype.params.iter().map(|param| &*param.name).collect();

@@ -219,6 +219,14 @@ impl Checker<'_> {
     }
 
     fn exit(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
+        if self.state.site.provider.is_none() {
+            self.error_with_help(
+                span,
+                "the script cannot end inside of a function",
+                "return a value that says so, and call `exit` in the probe",
+            );
+            return None;
+        }
         if self.state.in_map_loop > 0 {
             self.error_with_help(
                 span,
@@ -251,6 +259,10 @@ impl Checker<'_> {
         let format: Arc<str> = format!("{}\n", message.replace('%', "%%")).into();
         let print = super::Stmt { kind: StmtKind::Send(Request::Print(to, format), Vec::new()), span };
         let status = Expr::number(1, Type::int(4, true), span);
+        if self.state.site.provider.is_none() || self.state.in_map_loop > 0 {
+            self.error(span, "`assert` ends the script, which functions and loops over maps cannot do");
+            return None;
+        }
         let end = super::Stmt { kind: StmtKind::Exit(status), span };
         Some(StmtKind::If(cond, Vec::new(), vec![print, end]))
     }

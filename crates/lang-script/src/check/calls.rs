@@ -39,9 +39,7 @@ impl Checker<'_> {
                 format!("`{}` is assigned to a map and has no value of its own", row.name),
                 format!("write `{}`", row.signature),
             ),
-            Role::Action => {
-                self.error(span, format!("`{}` has no value: it is a statement", row.name))
-            }
+            Role::Action => self.error(span, format!("`{}` has no value: it is a statement", row.name)),
             Role::Constant => self.constant_call(row, args, span),
             Role::Value => match (row.builtin, args) {
                 (_, []) => {
@@ -66,12 +64,8 @@ impl Checker<'_> {
             self.error_with_help(span, message, format!("write `{}`", row.signature));
             return false;
         }
-        if row.unsafe_ && !self.env.allow_unsafe {
-            self.error_with_help(
-                span,
-                format!("`{}` changes what is traced", row.name),
-                "`--unsafe` allows it",
-            );
+        if row.dangerous && !self.env.allow_unsafe {
+            self.error_with_help(span, format!("`{}` changes what is traced", row.name), "`--unsafe` allows it");
             return false;
         }
         if let Some(needed) = row.needs.filter(|&needed| !self.state.site.has(needed)) {
@@ -84,7 +78,8 @@ impl Checker<'_> {
     fn call_function(&mut self, index: usize, args: &[ast::Expr], span: Span) -> Expr {
         let signature = self.functions[index].clone();
         if signature.params.len() != args.len() {
-            let message = format!("`{}` takes {} arguments, not {}", signature.name, signature.params.len(), args.len());
+            let message =
+                format!("`{}` takes {} arguments, not {}", signature.name, signature.params.len(), args.len());
             return self.error(span, message);
         }
         let mut values = Vec::new();
@@ -112,7 +107,9 @@ impl Checker<'_> {
                 Some("boot") => clock(KTIME_GET_BOOT_NS, span),
                 Some("monotonic") => clock(KTIME_GET_NS, span),
                 Some("tai") => clock(KTIME_GET_TAI_NS, span),
-                _ => self.error_with_help(args[0].span, "there is no such clock", "boot, monotonic and tai can be read"),
+                _ => {
+                    self.error_with_help(args[0].span, "there is no such clock", "boot, monotonic and tai can be read")
+                }
             },
             Builtin::Kstack | Builtin::Ustack => {
                 let (mut mode, mut limit) = (None, None);
@@ -140,9 +137,7 @@ impl Checker<'_> {
                 self.stack(row.builtin == Builtin::Kstack, mode, limit, span)
             }
             Builtin::Pid | Builtin::Tid => match word(&args[0]).as_deref() {
-                Some("init" | "curr_ns") => {
-                    Expr::new(Kind::Builtin(Call::Value(row.builtin)), Type::U32, span)
-                }
+                Some("init" | "curr_ns") => Expr::new(Kind::Builtin(Call::Value(row.builtin)), Type::U32, span),
                 _ => self.error_with_help(args[0].span, "there is no such namespace", "`init` and `curr_ns` are"),
             },
             _ => self.error(span, format!("`{}` takes no arguments", row.name)),
@@ -467,8 +462,8 @@ fn builtin(call: Call, ty: Type, span: Span) -> Expr {
 /// Signals and their numbers on x86-64 and AArch64 (`signal(7)`).
 const SIGNALS: &[&str] = &[
     "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR",
-    "SYS",
+    "STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO",
+    "PWR", "SYS",
 ];
 
 fn signal_number(name: &str) -> Option<i64> {

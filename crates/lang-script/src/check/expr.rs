@@ -111,8 +111,7 @@ impl Checker<'_> {
     }
 
     pub(super) fn unknown_variable(&mut self, name: &Arc<str>, span: Span) -> Expr {
-        let known: Vec<Arc<str>> =
-            self.state.scopes.iter().flat_map(|scope| scope.keys().cloned()).collect();
+        let known: Vec<Arc<str>> = self.state.scopes.iter().flat_map(|scope| scope.keys().cloned()).collect();
         let near = crate::words::nearest(name, known.iter().map(|known| &**known));
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
@@ -184,11 +183,7 @@ impl Checker<'_> {
             return Expr::number(value, ty, span);
         }
         if let Some(row) = self.builtin(name) {
-            return self.error_with_help(
-                span,
-                format!("`{name}` is a function"),
-                format!("write `{}`", row.signature),
-            );
+            return self.error_with_help(span, format!("`{name}` is a function"), format!("write `{}`", row.signature));
         }
         let known: Vec<&str> =
             crate::builtins::BUILTINS.iter().filter(|row| row.role == Role::Value).map(|row| row.name).collect();
@@ -281,13 +276,26 @@ impl Checker<'_> {
 
     fn ternary(&mut self, cond: &ast::Expr, yes: Option<&ast::Expr>, no: &ast::Expr, span: Span) -> Expr {
         let first = self.expr(cond);
-        let yes = match yes {
-            Some(yes) => self.expr(yes),
-            None => first.clone(),
-        };
+        let Some(yes) = yes else { return self.first_or(first, no, span) };
+        let yes = self.expr(yes);
         let cond = self.condition(first);
         let no = self.expr(no);
         self.choose(cond, yes, no, span)
+    }
+
+    /// `first ?: no`: the first value is computed once, into a variable that has no name.
+    fn first_or(&mut self, first: Expr, no: &ast::Expr, span: Span) -> Expr {
+        self.in_scope(|check| {
+            let var = check.declare(&Arc::from(""));
+            let value = check.learn_var(var, "the value", first);
+            let yes = Expr::new(Kind::Var(var), check.var_type(var), span);
+            let cond = check.condition(yes.clone());
+            let no = check.expr(no);
+            let chosen = check.choose(cond, yes, no, span);
+            let ty = chosen.ty.clone();
+            let set = super::Stmt { kind: super::StmtKind::SetVar(var, value), span };
+            Expr::new(Kind::Block(vec![set], Box::new(chosen)), ty, span)
+        })
     }
 
     fn if_expr(&mut self, cond: &ast::Expr, comptime: bool, yes: &ast::Expr, no: &ast::Expr, span: Span) -> Expr {

@@ -63,9 +63,8 @@ mod tests {
 
     #[test]
     fn conversions_of_a_format() {
-        let letters = |format| {
-            conversions(format).map(|found| found.into_iter().map(|one| one.letters).collect::<Vec<String>>())
-        };
+        let letters =
+            |format| conversions(format).map(|found| found.into_iter().map(|one| one.letters).collect::<Vec<String>>());
         assert_eq!(letters("%-16s %5d%% %#x %llu %rx|%r").unwrap(), ["s", "d", "x", "u", "rx", "r"]);
         assert!(letters("%f").unwrap_err().1.contains("floating"));
         assert!(letters("100%").is_err() && letters("%é").is_err());

@@ -139,13 +139,7 @@ impl Checker<'_> {
         }
     }
 
-    fn assign(
-        &mut self,
-        target: &ast::Expr,
-        op: Option<BinaryOp>,
-        value: &ast::Expr,
-        span: Span,
-    ) -> Option<StmtKind> {
+    fn assign(&mut self, target: &ast::Expr, op: Option<BinaryOp>, value: &ast::Expr, span: Span) -> Option<StmtKind> {
         match &target.node {
             ExprKind::Variable(name) => self.assign_var(name, target.span, op, value, span),
             ExprKind::Map(name) => self.assign_map(name, target.span, &[], op, value, span),
@@ -281,8 +275,7 @@ impl Checker<'_> {
             self.error(span, message);
             return key;
         }
-        let types: Vec<Type> =
-            self.known.get(map).key.iter().flatten().map(|part| part.ty.clone()).collect();
+        let types: Vec<Type> = self.known.get(map).key.iter().flatten().map(|part| part.ty.clone()).collect();
         key.into_iter().zip(types).map(|(part, ty)| self.coerce(part, &ty)).collect()
     }
 

@@ -13,7 +13,7 @@ use crate::types::{Space, Type};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Var(pub u32);
 
-/// A map: index into [`Checked::maps`].
+/// A map: index into [`Input::maps`](crate::lower::Input::maps).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Map(pub u32);
 
@@ -320,7 +320,6 @@ pub enum StmtKind {
     /// Sends the status and ends the program.
     Exit(Expr),
 }
-
 
 /// What a record asks for; its arguments become fields.
 #[derive(Debug, Clone, PartialEq)]

@@ -45,9 +45,7 @@ impl Checker<'_> {
             B::HasCpid => plain(Type::Bool),
             B::Usermode => match self.env.arch {
                 crate::registers::Arch::X86_64 => plain(Type::Bool),
-                crate::registers::Arch::Aarch64 => {
-                    Some(self.error(span, "`usermode` is only available on x86-64"))
-                }
+                crate::registers::Arch::Aarch64 => Some(self.error(span, "`usermode` is only available on x86-64")),
             },
             B::Comm => plain(Type::Text(16)),
             B::Username => plain(Type::Host(Shape::User)),
@@ -125,9 +123,7 @@ impl Checker<'_> {
             return self.not_here(&format!("arg{number}"), Data::ArgN, span);
         }
         match self.state.site.provider.map(|provider| provider.kind) {
-            Some(ProviderKind::RawTracepoint) => {
-                Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span)
-            }
+            Some(ProviderKind::RawTracepoint) => Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span),
             Some(ProviderKind::Usdt) => self.error_with_help(
                 span,
                 "arguments of USDT probes are not available yet",
@@ -145,7 +141,9 @@ impl Checker<'_> {
     }
 
     fn stack_argument(&mut self, number: u32, span: Span) -> Expr {
-        if !self.state.site.has(Data::ArgN) || self.state.site.provider.is_none_or(|p| p.kind == ProviderKind::RawTracepoint) {
+        if !self.state.site.has(Data::ArgN)
+            || self.state.site.provider.is_none_or(|p| p.kind == ProviderKind::RawTracepoint)
+        {
             return self.not_here(&format!("sarg{number}"), Data::Reg, span);
         }
         let word = Word::StackWord(number.saturating_add(self.env.arch.first_stack_word()));

@@ -105,9 +105,7 @@ fn attach(point: &Point) -> Attach {
             let module = module.clone().filter(|module| module != "vmlinux").unwrap_or_default();
             Attach::Typed { module, function: function.clone(), ret: *ret }
         }
-        Point::Program { ret, name, .. } => {
-            Attach::Typed { module: String::new(), function: name.clone(), ret: *ret }
-        }
+        Point::Program { ret, name, .. } => Attach::Typed { module: String::new(), function: name.clone(), ret: *ret },
         Point::RawTracepoint { event, .. } => Attach::RawTracepoint { event: event.clone() },
         Point::Tracepoint { category, event } => {
             Attach::Tracepoint { category: category.clone(), event: event.clone() }
@@ -135,8 +133,26 @@ fn attach(point: &Point) -> Attach {
     }
 }
 
+/// Whether functions and events of the kernel can be called so; `*` is allowed.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.*".contains(&b))
+}
+
 /// Why a place cannot be attached to, if it cannot, and what to do instead.
 fn refuse(point: &Point, env: &Environment<'_>) -> Option<(String, &'static str)> {
+    let strange = |names: &[&str]| names.iter().find(|name| !is_name(name)).map(|name| (*name).to_owned());
+    let named = match point {
+        Point::Kprobe { place: KernelPlace::Function(name, _), .. } => strange(&[name]),
+        Point::Typed { function, .. } => strange(&[function]),
+        Point::RawTracepoint { event, .. } => strange(&[event]),
+        Point::Tracepoint { category, event } => strange(&[category, event]),
+        Point::Iter { kind, .. } => strange(&[kind]),
+        _ => None,
+    };
+    if let Some(name) = named {
+        let message = format!("`{name}` is no name that the kernel could have");
+        return Some((message, "names are made of letters, digits, `_` and `.`; `*` stands for any of them"));
+    }
     match point {
         Point::Kprobe { place: KernelPlace::Address(_), .. } => Some((
             "probes at an address of the kernel are not available".to_owned(),
@@ -187,9 +203,7 @@ pub fn groups(
             let points = match expand(&point, env.probes) {
                 Ok(points) => points,
                 Err(why) => {
-                    problems.push(
-                        Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why),
-                    );
+                    problems.push(Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why));
                     continue;
                 }
             };
@@ -255,8 +269,11 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
     let first = instance.attach.first();
     let section = |prefix: &str| match first.map(|first| &first.1) {
         Some(Attach::KernelFunction { functions, offset, .. }) => match functions.first() {
-            Some(name) if functions.len() == 1 && *offset == 0 => format!("{prefix}/{name}"),
-            Some(name) if functions.len() == 1 => format!("{prefix}/{name}+{offset}"),
+            // The module is in the plan; sections have no place for it.
+            Some(name) if functions.len() == 1 => {
+                let name = name.rsplit(':').next().unwrap_or(name);
+                if *offset == 0 { format!("{prefix}/{name}") } else { format!("{prefix}/{name}+{offset}") }
+            }
             _ => prefix.to_owned(),
         },
         Some(Attach::Typed { function, .. }) => format!("{prefix}/{function}"),
@@ -273,9 +290,7 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
     match instance.provider.kind {
         K::Begin | K::End | K::Own | K::Test | K::Bench => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
         K::Kprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kprobe.multi")),
-        K::Kretprobe if several => {
-            (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi"))
-        }
+        K::Kretprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi")),
         K::Kprobe => (ProgType::Kprobe, None, section("kprobe")),
         K::Kretprobe => (ProgType::Kprobe, None, section("kretprobe")),
         K::Fentry => (ProgType::Tracing, Some(AttachType::TraceFentry), section("fentry")),

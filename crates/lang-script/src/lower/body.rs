@@ -129,8 +129,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
 
     /// Makes the whole function. `params` are the types of the parameters of a function of the script.
     pub fn run(&mut self, params: &[Type]) {
-        let shared =
-            has_map_loop(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_map_loop);
+        let shared = has_map_loop(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_map_loop);
         self.place_variables(shared);
         for (index, ty) in params.iter().enumerate() {
             let value = self.b.function.params()[index];
@@ -233,9 +232,9 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
         if bytes > 32 << 10 {
             let span = self.checked.body.first().map_or(Span::new(0, 0), |stmt| stmt.span);
             let message = format!("temporary values of this program take {bytes} bytes, at most 32768 fit");
-            self.cx.problems.push(
-                skep_diag::Diagnostic::error(span, message).with_help("smaller texts (`max_strlen`) help"),
-            );
+            self.cx
+                .problems
+                .push(skep_diag::Diagnostic::error(span, message).with_help("smaller texts (`max_strlen`) help"));
         }
         let slot = self.b.function.add_slot("zero", 4, 4);
         let key = self.b.slot_addr(slot);
@@ -267,7 +266,9 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
         while changed {
             changed = false;
             for &inst in &insts {
-                let (InstData::PtrAdd(base, _) | InstData::PtrAddConst(base, _)) = function[inst].data else { continue };
+                let (InstData::PtrAdd(base, _) | InstData::PtrAddConst(base, _)) = function[inst].data else {
+                    continue;
+                };
                 let result = function[inst].results[0];
                 if old[base.0 as usize] && !old[result.0 as usize] {
                     old[result.0 as usize] = true;

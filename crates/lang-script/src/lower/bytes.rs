@@ -22,7 +22,7 @@ impl Body<'_, '_, '_> {
         }
         let size = self.size(&expr.ty);
         let at = self.temp(size);
-        if size % 8 != 0 {
+        if !size.is_multiple_of(8) {
             self.fill(at.plus(size / 8 * 8), 8);
         }
         self.write(expr, at, true);

@@ -208,7 +208,8 @@ impl Body<'_, '_, '_> {
             return;
         }
         let size = self.b.i64(len.into());
-        let address = self.b.function.make_inst(skep_ir::InstData::PtrToInt(source), &[skep_ir::Type::I64], self.b.loc());
+        let address =
+            self.b.function.make_inst(skep_ir::InstData::PtrToInt(source), &[skep_ir::Type::I64], self.b.loc());
         let block = self.b.current();
         self.b.function[block].insts.push(address);
         let address = self.b.function[address].results[0];

@@ -85,7 +85,9 @@ impl Body<'_, '_, '_> {
 
     /// A number of one type as one of another.
     pub fn convert(&mut self, value: Value, from: &Type, to: &Type) -> Value {
-        let (Some((from_bytes, from_signed)), Some((bytes, signed))) = (from.scalar(), to.scalar()) else { return value };
+        let (Some((from_bytes, from_signed)), Some((bytes, signed))) = (from.scalar(), to.scalar()) else {
+            return value;
+        };
         if *to == Type::Bool {
             if *from == Type::Bool {
                 return value;
@@ -93,7 +95,9 @@ impl Body<'_, '_, '_> {
             let zero = self.b.i64(0);
             return self.b.compare(Cond::Ne, value, zero);
         }
-        let fits = bytes == 8 || (from_bytes < bytes && (signed || !from_signed)) || (from_bytes == bytes && from_signed == signed);
+        let fits = bytes == 8
+            || (from_bytes < bytes && (signed || !from_signed))
+            || (from_bytes == bytes && from_signed == signed);
         if fits {
             return value;
         }

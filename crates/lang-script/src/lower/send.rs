@@ -91,8 +91,7 @@ impl Body<'_, '_, '_> {
         let map = self.b.map_addr(self.cx.events);
         let bytes = self.b.i64(size.into());
         let flags = self.b.i64(0);
-        let found =
-            self.call(helpers::RINGBUF_RESERVE, &[map, bytes, flags], IrType::nullable(Memory::Record));
+        let found = self.call(helpers::RINGBUF_RESERVE, &[map, bytes, flags], IrType::nullable(Memory::Record));
         let null = self.b.null(Memory::Record);
         let (some, none, done) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
         let record = self.b.branch_refining(Cond::Ne, found, null, some, none);

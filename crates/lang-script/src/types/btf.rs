@@ -71,15 +71,14 @@ impl<'a> BtfTypes<'a> {
     }
 
     fn array(&self, element: TypeId, len: u32) -> Type {
-        let is_char = matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1 && (int.signed || int.char));
+        let is_char =
+            matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1 && (int.signed || int.char));
         if is_char && self.plain_char(element) && len > 0 {
             return Type::Text(len);
         }
         // Depth is bounded by the reader: a blob cannot nest arrays without end.
         match self.btf.resolved(element) {
-            Ok(Kind::Array(inner)) if len < 1 << 16 => {
-                Type::Array(Arc::new(self.flat(inner.element, inner.len)), len)
-            }
+            Ok(Kind::Array(inner)) if len < 1 << 16 => Type::Array(Arc::new(self.flat(inner.element, inner.len)), len),
             _ => Type::Array(Arc::new(self.flat(element, 1)), len),
         }
     }
@@ -206,9 +205,9 @@ impl TypeSource for BtfTypes<'_> {
             prototype.params.remove(0);
         }
         // The prototype of the pointer has no names; those of the function that it is called through has them.
-        let traced = self.function("", &format!("__traceiter_{event}")).or_else(|| {
-            self.function("", &format!("__bpf_trace_{event}"))
-        });
+        let traced = self
+            .function("", &format!("__traceiter_{event}"))
+            .or_else(|| self.function("", &format!("__bpf_trace_{event}")));
         if let Some(traced) = traced {
             let names = traced.params.iter().skip(1);
             for (param, named) in prototype.params.iter_mut().zip(names) {

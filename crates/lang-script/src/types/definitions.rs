@@ -31,11 +31,8 @@ pub enum Constant {
 
 // TABLE
 /// Structures that processes and the kernel exchange, by the names that C libraries and the kernel have for them.
-const FOR_PROCESSES: &[(&str, &str)] = &[
-    ("itimerspec", "__kernel_itimerspec"),
-    ("timespec", "__kernel_timespec"),
-    ("timeval", "__kernel_old_timeval"),
-];
+const FOR_PROCESSES: &[(&str, &str)] =
+    &[("itimerspec", "__kernel_itimerspec"), ("timespec", "__kernel_timespec"), ("timeval", "__kernel_old_timeval")];
 
 /// What is wrong with a definition.
 pub type Problems = Vec<Diagnostic>;
@@ -193,9 +190,7 @@ impl<'a> Types<'a> {
                 .or_else(|| self.find(Tag::Struct, name))
                 .or_else(|| self.find(Tag::Enum, name))
                 .ok_or_else(|| unknown(ty.span, "type", name)),
-            TypeKind::Struct(name) => {
-                self.find(Tag::Struct, name).ok_or_else(|| unknown(ty.span, "struct", name))
-            }
+            TypeKind::Struct(name) => self.find(Tag::Struct, name).ok_or_else(|| unknown(ty.span, "struct", name)),
             TypeKind::Union(name) => self.find(Tag::Union, name).ok_or_else(|| unknown(ty.span, "union", name)),
             TypeKind::Enum(name) => self.find(Tag::Enum, name).ok_or_else(|| unknown(ty.span, "enum", name)),
             TypeKind::Pointer(to) => {
@@ -274,7 +269,8 @@ impl<'a> Types<'a> {
             return (!quoted.contains(['"', '\\'])).then(|| Constant::Text(quoted.into()));
         }
         if let Some((left, right)) = text.split_once("<<") {
-            let (Constant::Int(left), Constant::Int(right)) = (self.constant_of(left)?, self.constant_of(right)?) else {
+            let (Constant::Int(left), Constant::Int(right)) = (self.constant_of(left)?, self.constant_of(right)?)
+            else {
                 return None;
             };
             return Some(Constant::Int(left.wrapping_shl(u32::try_from(right).ok()?)));
@@ -392,8 +388,9 @@ impl super::ShapeContext for Sizes<'_, '_> {
 }
 
 fn unknown(span: Span, what: &str, name: &str) -> Diagnostic {
-    Diagnostic::error(span, format!("{what} `{name}` is not known"))
-        .with_help("define it at the start of the script, or check the spelling: types of the kernel are known by their names")
+    Diagnostic::error(span, format!("{what} `{name}` is not known")).with_help(
+        "define it at the start of the script, or check the spelling: types of the kernel are known by their names",
+    )
 }
 
 /// The value of an operation on constants; `None` for a division by zero.

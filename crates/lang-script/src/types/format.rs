@@ -1,8 +1,8 @@
 //! Records of tracepoints from the text that tracefs has about them (`events/CATEGORY/EVENT/format`).
 //!
 //! ```text
-//! 	field:char prev_comm[16];	offset:8;	size:16;	signed:0;
-//! 	field:__data_loc char[] name;	offset:24;	size:4;	signed:0;
+//!  field:char prev_comm[16]; offset:8; size:16; signed:0;
+//!  field:__data_loc char[] name; offset:24; size:4; signed:0;
 //! ```
 
 use std::sync::Arc;
@@ -108,7 +108,9 @@ mod tests {
 
     #[test]
     fn any_text_gives_a_record() {
-        for text in ["field:;offset:1;size:1", "field:x;offset:a;size:9", "field:int a[0];offset:0;size:0;", "field:é*;;"] {
+        for text in
+            ["field:;offset:1;size:1", "field:x;offset:a;size:9", "field:int a[0];offset:0;size:0;", "field:é*;;"]
+        {
             let _ = parse("x", text, false);
         }
     }

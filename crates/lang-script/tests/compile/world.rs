@@ -122,8 +122,12 @@ fn read(directory: &Path) -> Vec<(String, String)> {
 
 /// Compiles a script, or gives the diagnostics as text.
 pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
-    let options =
-        Options { name, builtin: &|name| builtins::find(name).is_some(), ..Options::default() };
+    build_with(name, text, |_| {})
+}
+
+/// As [`build`] in a changed environment.
+pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'_>)) -> Result<Compiled, String> {
+    let options = Options { name, builtin: &|name| builtins::find(name).is_some(), ..Options::default() };
     let simple = desugar(text, &options);
     let show = |problems: &[skep_diag::Diagnostic]| {
         problems.iter().map(|problem| render(problem, name, text, false)).collect::<String>()
@@ -134,7 +138,7 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
     let formats = |category: &str, event: &str| format(category, event);
     let types = kernel_types().map(|btf| BtfTypes::new(btf).with_formats(&formats));
     let none = skep_lang_script::types::NoTypes;
-    let env = Environment {
+    let mut env = Environment {
         name,
         text,
         types: types.as_ref().map_or(&none as &dyn skep_lang_script::types::TypeSource, |types| types),
@@ -147,6 +151,7 @@ pub fn build(name: &str, text: &str) -> Result<Compiled, String> {
         arch: Arch::default(),
         inner_ids: false,
     };
+    change(&mut env);
     compile(&simple.script, &env).map_err(|problems| show(&problems))
 }
 
@@ -162,7 +167,12 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
     for probe in &compiled.plan.probes {
         assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
     }
-    match skep_kernel::load(&object) {
+    load(&object)
+}
+
+/// Loads programs, or gives the end of the verifier's log.
+pub fn load(object: &skep_object::Object) -> Result<(), String> {
+    match skep_kernel::load(object) {
         Ok(_) => Ok(()),
         Err(error) if not_permitted(&error) => {
             skip(&error.to_string());
@@ -171,7 +181,7 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         Err(LoadError::Program { program, error: KernelError::Rejected { reason, log, .. } }) => {
             let text = log.to_string();
             let lines: Vec<&str> = text.lines().collect();
-            let last = lines[lines.len().saturating_sub(25)..].join("\n");
+            let last = lines[lines.len().saturating_sub(40)..].join("\n");
             Err(format!("{program}: {reason}\n{last}"))
         }
         Err(error) => Err(error.to_string()),
@@ -181,10 +191,8 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
 /// Checks scripts, and fails with all that went wrong.
 pub fn check_all(scripts: Vec<(String, String)>) {
     assert!(!scripts.is_empty());
-    let failed: Vec<String> = scripts
-        .iter()
-        .filter_map(|(name, text)| Some(format!("=== {name}\n{}\n", check(name, text).err()?)))
-        .collect();
+    let failed: Vec<String> =
+        scripts.iter().filter_map(|(name, text)| Some(format!("=== {name}\n{}\n", check(name, text).err()?))).collect();
     assert!(failed.is_empty(), "{} of {} scripts:\n{}", failed.len(), scripts.len(), failed.join("\n"));
 }
 

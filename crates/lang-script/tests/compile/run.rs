@@ -1,12 +1,8 @@
 //! Scripts that run: `begin` programs in the running kernel, their maps and records read back.
 
-mod compile {
-    pub mod world;
-}
-
 use std::ops::ControlFlow;
 
-use compile::world;
+use super::world;
 use skep_kernel::{Loaded, RingBuffer, TestInput};
 use skep_lang_script::compile::Compiled;
 use skep_lang_script::plan::{Action, Buckets, Shape, system_maps};
@@ -126,9 +122,21 @@ fn check(body: &str, values: &str, expected: &[&str]) {
 #[test]
 fn arithmetic() {
     check("$a = 7; $b = -3;", "$a + $b, $a - 10, $a * $b, $a / $b, $a % $b", &["4", "-3", "-21", "-2", "1"]);
-    check("$a = (uint8)200; $b = (int8)$a;", "$b, (uint16)$b, $a + 100, (uint8)($a + 100)", &["-56", "65480", "300", "44"]);
-    check("$a = 1; $a <<= 40; $a |= 5;", "$a >> 38, $a & 7, $a ^ 1, ~$a", &["4", "5", "1099511627780", "-1099511627782"]);
-    check("$a = 5; $b = $a++; $c = --$a;", "$a, $b, $c, $a > 3 ? 10 : 20, $a < 3, !$a", &["5", "5", "5", "10", "0", "0"]);
+    check(
+        "$a = (uint8)200; $b = (int8)$a;",
+        "$b, (uint16)$b, $a + 100, (uint8)($a + 100)",
+        &["-56", "65480", "300", "44"],
+    );
+    check(
+        "$a = 1; $a <<= 40; $a |= 5;",
+        "$a >> 38, $a & 7, $a ^ 1, ~$a",
+        &["4", "5", "1099511627780", "-1099511627782"],
+    );
+    check(
+        "$a = 5; $b = $a++; $c = --$a;",
+        "$a, $b, $c, $a > 3 ? 10 : 20, $a < 3, !$a",
+        &["5", "5", "5", "10", "0", "0"],
+    );
     check("$a = (uint64)0 - 1;", "(uint64)$a > 5, (int64)$a < 5, $a >> 60", &["1", "1", "-1"]);
 }
 
@@ -142,31 +150,67 @@ fn division_by_zero_warns_and_divides_by_one() {
 
 #[test]
 fn texts() {
-    check("$a = \"abc\"; $b = \"abcdef\";", "$a == \"abc\", $a != $b, strncmp($a, $b, 3), strncmp($a, $b, 4)", &["1", "1", "0", "1"]);
-    check("$b = \"a needle in a haystack\"; $a = \"x\"; $a = $b;",
+    check(
+        "$a = \"abc\"; $b = \"abcdef\";",
+        "$a == \"abc\", $a != $b, strncmp($a, $b, 3), strncmp($a, $b, 4)",
+        &["1", "1", "0", "1"],
+    );
+    check(
+        "$b = \"a needle in a haystack\"; $a = \"x\"; $a = $b;",
         "strcontains($a, \"needle in\"), strcontains($a, \"hay\"), strcontains($a, \"nail\"), strcontains($a, \"k\"), strlen($a)",
-        &["1", "1", "0", "1", "22"]);
-    check("$c = comm; @m[comm] = 5; @t = \"longer than that\"; @t = \"y\";", "@m[$c], @t, @t[0], $c == comm", &["5", "y", "121", "1"]);
-    check("$a = \"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345\"; $b = $a;",
-        "$a == $b, strlen($b)", &["1", "136"]);
+        &["1", "1", "0", "1", "22"],
+    );
+    check(
+        "$c = comm; @m[comm] = 5; @t = \"longer than that\"; @t = \"y\"; $t = @t;",
+        "@m[$c], @t, $t[0], $c == comm",
+        &["5", "y", "121", "1"],
+    );
+    check(
+        "$a = \"0123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345\"; $b = $a;",
+        "$a == $b, strlen($b)",
+        &["1", "136"],
+    );
 }
 
 #[test]
 fn loops() {
-    check("$s = 0; $i = 0; while ($i < 10) { $i++; if ($i == 3) { continue; } if ($i == 8) { break; } $s += $i; }", "$i, $s", &["8", "25"]);
+    check(
+        "$s = 0; $i = 0; while ($i < 10) { $i++; if ($i == 3) { continue; } if ($i == 8) { break; } $s += $i; }",
+        "$i, $s",
+        &["8", "25"],
+    );
     check("$s = 0; for $i : 2..6 { $s = $s * 10 + $i; }", "$s", &["2345"]);
     check("$s = 0; unroll(5) { $s++; if ($s == 3) { break; } }", "$s", &["3"]);
-    check("@m[1] = 10; @m[2] = 20; @m[3] = 30; $s = 0; $k = 0; for ($kv : @m) { if ($kv.0 == 2) { continue; } $s += $kv.1; $k++; }",
-        "$s, $k, len(@m)", &["40", "2", "3"]);
-    check("@c[1] = sum(5); @c[1] = sum(6); @c[2] = sum(7); $s = 0; for ($kv : @c) { $s += $kv.1 * $kv.0; }", "$s, @c[1]", &["25", "11"]);
+    check(
+        "@m[1] = 10; @m[2] = 20; @m[3] = 30; $s = 0; $k = 0; for ($kv : @m) { if ($kv.0 == 2) { continue; } $s += $kv.1; $k++; }",
+        "$s, $k, len(@m)",
+        &["40", "2", "3"],
+    );
+    check(
+        "@c[1] = sum(5); @c[1] = sum(6); @c[2] = sum(7); $s = 0; for ($kv : @c) { $s += $kv.1 * $kv.0; }",
+        "$s, @c[1]",
+        &["25", "11"],
+    );
 }
 
 #[test]
 fn maps_and_tuples() {
-    check("@x++; @x++; @x += 5; --@x; $old = @x++; @y[1, \"a\"] = (1, \"b\", 3);", "@x, $old, @y[1, \"a\"].1, @y[1, \"a\"].2", &["7", "6", "b", "3"]);
-    check("@a[1] = 5; $d = delete(@a, 1); $e = delete(@a, 1); @a[2] = 1;", "$d, $e, has_key(@a, 2), has_key(@a, 1), @a[1]", &["1", "0", "1", "0", "0"]);
+    check(
+        "@x++; @x++; @x += 5; --@x; $old = @x++; @y[1, \"a\"] = (1, \"b\", 3);",
+        "@x, $old, @y[1, \"a\"].1, @y[1, \"a\"].2",
+        &["7", "6", "b", "3"],
+    );
+    check(
+        "@a[1] = 5; $d = delete(@a, 1); $e = delete(@a, 1); @a[2] = 1;",
+        "$d, $e, has_key(@a, 2), has_key(@a, 1), @a[1]",
+        &["1", "0", "1", "0", "0"],
+    );
     check("$t = (1, (2, \"in\")); $u = $t.1;", "$t.0, $u.0, $t.1.1, $t", &["1", "2", "in", "(1, (2, in))"]);
-    check("@min = min(5); @min = min(-3); @max = max(4); @max = max(9); @avg = avg(4); @avg = avg(8);", "(int64)@min, @max, @avg", &["-3", "9", "6"]);
+    check(
+        "@min = min(5); @min = min(-3); @max = max(4); @max = max(9); @avg = avg(4); @avg = avg(8);",
+        "(int64)@min, @max, @avg",
+        &["-3", "9", "6"],
+    );
 }
 
 #[test]
@@ -189,10 +233,15 @@ fn histograms_have_the_buckets_of_the_plan() {
         }
         assert_eq!(found, expected, "{bits}");
     }
-    let Some(ran) = run("begin { @ = lhist(-1, 0, 10, 3); @ = lhist(0, 0, 10, 3); @ = lhist(9, 0, 10, 3); @ = lhist(10, 0, 10, 3); }") else { return };
+    let Some(ran) = run(
+        "begin { @ = lhist(-1, 0, 10, 3); @ = lhist(0, 0, 10, 3); @ = lhist(9, 0, 10, 3); @ = lhist(10, 0, 10, 3); }",
+    ) else {
+        return;
+    };
     let bytes = ran.entry("@", &[0; 4]).unwrap();
     let cpus = bytes.len() / 48;
-    let found: Vec<u64> = (0..6).map(|bucket| (0..cpus).map(|cpu| word(&bytes[cpu * 48 + bucket * 8..])).sum()).collect();
+    let found: Vec<u64> =
+        (0..6).map(|bucket| (0..cpus).map(|cpu| word(&bytes[cpu * 48 + bucket * 8..])).sum()).collect();
     assert_eq!(found, [1, 1, 0, 0, 1, 1]);
 }
 

@@ -1,0 +1,94 @@
+//! Scripts with words left out, doubled and exchanged: whatever is written, the compiler answers with diagnostics or with a
+//! module that follows the rules, that there is code for, and that the kernel accepts.
+
+use std::time::Duration;
+
+use arbtest::arbtest;
+use skep_lang_script::lex::{Kind, Lexer};
+
+use super::world;
+
+/// The words of a script with the space in front of them.
+fn words(text: &str) -> Vec<String> {
+    let mut lexer = Lexer::new(text);
+    let mut words = Vec::new();
+    let mut at = 0;
+    loop {
+        let token = lexer.token();
+        let end = token.span.end as usize;
+        if token.kind == Kind::End || end <= at {
+            return words;
+        }
+        words.push(text[at..end].to_owned());
+        at = end;
+    }
+}
+
+#[test]
+fn changed_scripts_are_compiled_or_refused() {
+    let mut scripts: Vec<Vec<String>> = world::constructs().iter().map(|(_, text)| words(text)).collect();
+    scripts.extend(world::tools().iter().map(|(_, text)| words(text)));
+    let all: Vec<String> = scripts.iter().flatten().cloned().collect();
+    arbtest(|u| {
+        let mut words = u.choose(&scripts)?.clone();
+        for _ in 0..u.int_in_range(1..=4)? {
+            let at = u.choose_index(words.len())?;
+            match u.int_in_range(0..=3)? {
+                0 => {
+                    words.remove(at);
+                }
+                1 => words.insert(at, words[at].clone()),
+                2 => words[at].clone_from(u.choose(&all)?),
+                _ => {
+                    let other = u.choose_index(words.len())?;
+                    words.swap(at, other);
+                }
+            }
+            if words.is_empty() {
+                return Ok(());
+            }
+        }
+        let text = words.concat();
+        let Ok(compiled) = world::build("changed", &text) else { return Ok(()) };
+        if let Err(violations) = skep_ir::verify(&compiled.module) {
+            panic!("{text}\n{violations:?}");
+        }
+        // Too much stack is an answer; everything else is a mistake of the compiler.
+        let object = match skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()) {
+            Ok(object) => object,
+            Err(error) => {
+                let message = error.to_string();
+                assert!(message.contains("stack"), "{text}\n{message}");
+                return Ok(());
+            }
+        };
+        if let Err(reason) = world::load(&object) {
+            panic!("{text}\n{reason}");
+        }
+        Ok(())
+    })
+    .budget(Duration::from_millis(budget()));
+}
+
+/// How long random tests run.
+fn budget() -> u64 {
+    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_000, |s| s * 1000)
+}
+
+/// The parser bounds how deep trees are; everything behind it must bear that depth.
+#[test]
+fn deep_trees_are_borne() {
+    let scripts = [
+        format!("begin {{ @ = nsecs{}; }}", " + nsecs".repeat(450)),
+        format!("begin {{ @ = {}nsecs{}; }}", "(".repeat(120), " + 1)".repeat(120)),
+        format!("begin {{ @ = nsecs{}; }}", " ?: nsecs".repeat(60)),
+        format!("begin {{ {} @ = 1; {} }}", "if (nsecs) {".repeat(100), "}".repeat(100)),
+        format!("begin {{ @ = {}1{}; }}", "(nsecs, ".repeat(60), ")".repeat(60)),
+        format!("begin {{ @ = {}nsecs; }}", "!".repeat(130)),
+    ];
+    for text in scripts {
+        if let Ok(compiled) = world::build("deep", &text) {
+            skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
+        }
+    }
+}
