@@ -86,7 +86,8 @@ fn octets(slot: &Insn) -> String {
     slot.to_bytes(Endian::NATIVE).map(|byte| format!("{byte:02x}")).join(" ")
 }
 
-fn text(items: &[Item], opcodes: bool) -> String {
+/// A listing as text.
+pub fn text(items: &[Item], opcodes: bool) -> String {
     let mut text = String::new();
     let mut last = None;
     for item in items {

@@ -20,6 +20,7 @@ mod observe;
 mod progress;
 mod ps;
 mod run;
+mod script;
 mod seccomp;
 mod shell;
 mod text;
@@ -31,7 +32,7 @@ use args::{Cli, Command};
 use clap::Parser;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::try_parse_from(args::words(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(answer) => return args::answer(&answer),
     };
@@ -49,6 +50,8 @@ fn main() -> ExitCode {
         Command::Btf(command) => btf::run(&command),
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
+        // A script chooses the status itself.
+        Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

@@ -67,7 +67,8 @@ pub fn refused(error: &SessionError, args: &ObjectArgs) -> Failure {
     }
 }
 
-fn show(log: &VerifierLog, all: bool) {
+/// Shows the lines of the verifier's log that tell most, or all of them.
+pub fn show(log: &VerifierLog, all: bool) {
     if all {
         log.text().lines().for_each(|line| say!("{line}"));
         if log.is_truncated() {

@@ -85,6 +85,7 @@ struct Unit<'a> {
     host: Option<MapRef>,
     stacks: Option<MapRef>,
     zeros: Option<GlobalRef>,
+    unknown_zero: Option<GlobalRef>,
     powers: Option<GlobalRef>,
     report: [Option<FuncRef>; 3],
     functions: Vec<FuncRef>,
@@ -143,6 +144,7 @@ impl<'a> Unit<'a> {
             host: None,
             stacks: None,
             zeros: None,
+            unknown_zero: None,
             powers: None,
             report: [None; 3],
             functions: Vec::new(),
@@ -243,6 +245,15 @@ impl<'a> Unit<'a> {
                 align: 8,
                 ty: 0,
             })
+        })
+    }
+
+    /// A zero that nobody else changes, but that the kernel's verifier does not know.
+    fn unknown_zero(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        *self.unknown_zero.get_or_insert_with(|| {
+            let (name, section) = ("unknown_zero".to_owned(), ".bss".to_owned());
+            module.add_global(Global { name, section, bytes: vec![0; 8], align: 8, ty: 0 })
         })
     }
 

@@ -7,11 +7,13 @@ mod features;
 mod filter;
 mod object;
 mod observe;
+mod script;
 mod seccomp;
 mod values;
 mod vm;
 
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -21,6 +23,7 @@ pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
+pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
@@ -54,6 +57,7 @@ pub enum Command {
     Seccomp(SeccompArgs),
     Load(LoadArgs),
     Run(RunArgs),
+    Script(ScriptArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
@@ -91,6 +95,28 @@ pub enum Command {
         /// Into this directory
         directory: PathBuf,
     },
+}
+
+/// The words of the command line as [`Cli`] reads them: `skep run` with a script is `skep script`, and so is everything
+/// if the binary has the name `bpftrace`.
+pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
+    let name = words.first().map(Path::new).and_then(Path::file_name);
+    if name.is_some_and(|name| name == "bpftrace") {
+        words.insert(1, "script".into());
+    } else if words.get(1).is_some_and(|word| word == "run") && words[2..].iter().find_map(is_script) == Some(true) {
+        words[1] = "script".into();
+    }
+    words
+}
+
+/// Whether a word tells that a script is run, or an object; `None` if it does not tell.
+fn is_script(word: &OsString) -> Option<bool> {
+    match word.to_str()? {
+        "-e" | "--expr" | "-l" | "--list" | "--fmt" => Some(true),
+        text if text.ends_with(".bt") || text.starts_with("-e") => Some(true),
+        text if text.ends_with(".o") => Some(false),
+        _ => None,
+    }
 }
 
 /// Prints the parser's answer: help, version, or what is wrong.
@@ -133,6 +159,22 @@ mod tests {
         assert_eq!((args.time, args.hex_ascii, args.diff.unwrap().len()), (4, 2, 2));
         let args = parse(&["-pni", "eth0", "-U", "-U", "-C", "10k", "-G3", "-W2", "-z", "gzip", "-w", "x"]);
         assert_eq!((args.file_size, args.seconds, args.files), (Some(10_240), Some(3), Some(2)));
+    }
+
+    #[test]
+    fn scripts_are_told_from_objects() {
+        let read = |line: &str| {
+            let all = words(line.split(' ').map(OsString::from).collect());
+            Cli::try_parse_from(all).map(|cli| cli.command)
+        };
+        assert!(matches!(read("skep run tool.bt -v"), Ok(Command::Script(_))));
+        assert!(matches!(read("skep run -c ls -e end{}"), Ok(Command::Script(_))));
+        assert!(matches!(read("skep run tool.o --json"), Ok(Command::Run(_))));
+        assert!(matches!(read("skep ps"), Ok(Command::Ps(_))));
+        let Ok(Command::Script(args)) = read("/usr/bin/bpftrace -l kprobe:vfs_* -B none -f json") else { panic!() };
+        assert_eq!((args.list.as_deref(), args.buffering), (Some("kprobe:vfs_*"), BufferArg::None));
+        let Ok(Command::Script(args)) = read("skep run x.bt 5 -- --pid=3 -v") else { panic!() };
+        assert_eq!(args.words, ["x.bt", "5", "--pid=3", "-v"]);
     }
 
     #[test]

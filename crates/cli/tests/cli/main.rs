@@ -8,6 +8,7 @@ mod live;
 mod object;
 mod observe;
 mod read;
+mod script;
 mod support;
 mod vm;
 mod write;

@@ -88,6 +88,8 @@ pub struct Body<'u, 'a, 'f> {
     frame: Option<Slot>,
     /// The loops around.
     pub loops: Vec<Loop>,
+    /// Whether the script's function or probe has a `while`.
+    pub has_while: bool,
     start: Block,
 }
 
@@ -123,6 +125,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             scratch_used: false,
             frame: None,
             loops: Vec::new(),
+            has_while: super::control::has_while(&checked.body),
             start,
         }
     }

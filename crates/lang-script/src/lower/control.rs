@@ -4,12 +4,12 @@
 //! callbacks of `bpf_for_each_map_elem`; variables that they share with the program are in a frame whose address they get.
 
 use skep_diag::Span;
-use skep_ir::{Binary, Builder, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Width};
+use skep_ir::{Binary, Builder, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
 
 use super::body::{Body, FRAME_RETURN, Loop, Role};
 use super::helpers;
 use super::memory::At;
-use crate::check::tree::{Expr, Map, Stmt, Var};
+use crate::check::tree::{Expr, Map, Stmt, StmtKind, Var};
 use crate::plan::{Action, MapValue};
 use crate::types::Type;
 
@@ -27,6 +27,15 @@ impl Body<'_, '_, '_> {
                 self.b.ret(Some(value));
             }
         }
+    }
+
+    /// The same number, which the kernel's verifier does not know. It follows a loop one round after the other as long as
+    /// it knows what decides; what it does not know makes one round like the next, and it is done.
+    pub fn unforeseen(&mut self, value: Value) -> Value {
+        let zero = self.cx.unknown_zero();
+        let zero = self.b.global_addr(zero);
+        let zero = self.load(Width::W64, true, At::start(zero));
+        self.b.binary(Binary::Add, value, zero)
     }
 
     /// `while`
@@ -63,6 +72,7 @@ impl Body<'_, '_, '_> {
     /// `for ($i : a..b)`
     pub fn for_range(&mut self, var: Var, start: &Expr, end: &Expr, body: &[Stmt]) {
         let first = self.scalar(start);
+        let first = self.unforeseen(first);
         let last = self.scalar(end);
         // The bounds are taken once; the variable may be changed in the body without an effect on them.
         let counter = self.temp(8);
@@ -192,4 +202,17 @@ impl Body<'_, '_, '_> {
             self.store_scalar(&parts[1], home.plus(value_offset), number);
         }
     }
+}
+
+/// Whether there is a `while` among statements, at any depth.
+pub fn has_while(stmts: &[Stmt]) -> bool {
+    stmts.iter().any(|stmt| match &stmt.kind {
+        StmtKind::While(..) => true,
+        StmtKind::If(_, yes, no) => has_while(yes) || has_while(no),
+        StmtKind::ForMap(_, _, body)
+        | StmtKind::ForRange(_, _, _, body)
+        | StmtKind::Unroll(_, body)
+        | StmtKind::Block(body) => has_while(body),
+        _ => false,
+    })
 }

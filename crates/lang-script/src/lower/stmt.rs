@@ -62,7 +62,11 @@ impl Body<'_, '_, '_> {
     fn set_var(&mut self, var: u32, value: &Expr) {
         let ty = self.checked.vars[var as usize].clone();
         if ty.scalar().is_some() {
-            let value = self.scalar(value);
+            let known = value.constant().is_some();
+            let mut value = self.scalar(value);
+            if known && self.has_while {
+                value = self.unforeseen(value);
+            }
             let home = self.home(var);
             self.store_scalar(&ty, home, value);
             return;

@@ -102,6 +102,8 @@ pub struct Dispatcher<'p> {
     output: Output,
     warnings: bool,
     exit: Option<i32>,
+    /// The status of an `exit()` before [`resume`](Dispatcher::resume).
+    status: Option<i32>,
     failed: bool,
     counts: Counts,
     /// Kept from one record to the next.
@@ -123,7 +125,8 @@ impl<'p> Dispatcher<'p> {
         };
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
         let (warnings, counts) = (true, Counts::default());
-        Ok(Self { plan, formats, script, names, output, warnings, exit: None, failed: false, counts, text: Vec::new() })
+        let (exit, status, failed, text) = (None, None, false, Vec::new());
+        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, text })
     }
 
     /// Whether warnings at run time are shown (`--no-warnings`). Those of `warnf()` always are.
@@ -133,7 +136,12 @@ impl<'p> Dispatcher<'p> {
 
     /// The exit status: that of `exit()`, 1 after `errorf()`, else 0.
     pub fn status(&self) -> i32 {
-        self.exit.unwrap_or_else(|| self.failed.into())
+        self.exit.or(self.status).unwrap_or_else(|| self.failed.into())
+    }
+
+    /// Performs records again behind an `exit()`, for the probes that run at the end. The status stays.
+    pub fn resume(&mut self) {
+        self.status = self.exit.take().or(self.status);
     }
 
     /// What became of the records so far.

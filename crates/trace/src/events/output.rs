@@ -107,6 +107,15 @@ impl Output {
         written
     }
 
+    /// Writes text that is no message of the script: what an iterator wrote.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn raw(&mut self, text: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(text);
+        self.end()
+    }
+
     /// Appends a message whose data are a string: as it is, or as JSON.
     pub(super) fn string(&mut self, kind: &str, data: &[u8]) -> io::Result<()> {
         match self.form {

@@ -1,5 +1,7 @@
 //! Clocks: boot time to wall-clock time, and `strftime(3)`.
 
+use std::cell::OnceCell;
+
 use jiff::fmt::strtime::{BrokenDownTime, Config, PosixCustom};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
@@ -18,7 +20,8 @@ const COMPOSITE: &[(u8, &str)] =
 #[derive(Debug, Clone)]
 pub struct Clock {
     wall_offset: i128,
-    zone: TimeZone,
+    /// Found when a time is first printed: that reads directories.
+    zone: OnceCell<TimeZone>,
 }
 
 impl Clock {
@@ -30,7 +33,7 @@ impl Clock {
             i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec)
         };
         let wall_offset = nanoseconds(ClockId::Realtime) - nanoseconds(ClockId::Boottime);
-        Self { wall_offset, zone: TimeZone::system() }
+        Self { wall_offset, zone: OnceCell::new() }
     }
 
     /// Nanoseconds since boot (`CLOCK_BOOTTIME`).
@@ -41,7 +44,7 @@ impl Clock {
 
     /// A clock for tests: this many nanoseconds between 1970 and boot, and Coordinated Universal Time.
     pub fn fixed(wall_offset: i64) -> Self {
-        Self { wall_offset: wall_offset.into(), zone: TimeZone::UTC }
+        Self { wall_offset: wall_offset.into(), zone: OnceCell::from(TimeZone::UTC) }
     }
 
     /// Wall-clock nanoseconds since 1970 minus boot-clock nanoseconds.
@@ -70,7 +73,7 @@ impl Clock {
     fn write(&self, time: &Timestamp, format: &str, out: &mut Vec<u8>) {
         let format = translate(format, time.subsec_nanosecond() / 1_000);
         let config = Config::new().custom(PosixCustom::new()).lenient(true);
-        let zoned: Zoned = time.to_zoned(self.zone.clone());
+        let zoned: Zoned = time.to_zoned(self.zone.get_or_init(TimeZone::system).clone());
         match BrokenDownTime::from(&zoned).to_string_with_config(&config, &format) {
             Ok(text) => out.extend_from_slice(text.as_bytes()),
             Err(_) => out.extend_from_slice(format.as_bytes()),
