@@ -119,6 +119,7 @@ fn one(root: &Path, cache: &Path, kernel: &Kernel, binaries: &[Binary], options:
 fn fill(root: &Path, path: &Path, kernel: &Kernel, binaries: &[Binary], options: &Options) -> Result<(), String> {
     let modules = modules::collect(&kernel.modules)?;
     let mut contents = Contents::new(path)?;
+    contents.settings(kernel)?;
     for binary in binaries {
         contents.built(&binary.path)?;
     }

@@ -69,7 +69,7 @@ pub use holders::{Held, Holder, held_by, holders};
 pub use ids::{BtfIds, Ids, LinkIds, MapIds, OpenLink, ProgramIds, btf_ids, link_ids, map_ids, program_ids};
 pub use kernel_btf::KernelBtf;
 pub use link_info::{Attach, IterLimit, LinkInfo, LinkTarget, PerfTarget, link_info};
-pub use load::{LoadError, LoadOptions, Loaded, RunningKernel, load, load_with, module_btf};
+pub use load::{LoadError, LoadOptions, Loaded, LoadedTable, RunningKernel, load, load_with, module_btf};
 pub use loaded_btf::{BtfInfo, LoadedBtf};
 pub use log::{SourceLine, VerifierLog};
 pub use map::{LoadedMap, MapDefinition, MapOptions, MapTypes, Update};

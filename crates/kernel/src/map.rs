@@ -243,10 +243,20 @@ impl LoadedMap {
     /// # Errors
     /// [`KernelError::Invalid`] if a length is wrong, the map is full, or `update` forbids it.
     pub fn set(&self, key: &[u8], value: &[u8], update: Update) -> Result<(), KernelError> {
+        self.set_with(key, value, update, |errno| self.access_error("store an entry in a map", errno))
+    }
+
+    /// As [`set`](Self::set), with the caller's words for the kernel's refusal.
+    pub(crate) fn set_with(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        update: Update,
+        refused: impl FnOnce(i32) -> KernelError,
+    ) -> Result<(), KernelError> {
         self.check_key(key)?;
         self.check_value(value)?;
-        map::map_update(self.as_fd(), self.size, key, value, update.flags())
-            .map_err(|errno| self.access_error("store an entry in a map", errno))
+        map::map_update(self.as_fd(), self.size, key, value, update.flags()).map_err(refused)
     }
 
     /// Stores many pairs, in batches where the kernel can (Linux 5.6) and one at a time otherwise.

@@ -38,6 +38,9 @@ pub struct ProgramDefinition<'a> {
 pub struct ProgramOptions<'a> {
     /// Where it will be attached, for types that the verifier treats differently from place to place.
     pub attach_type: Option<AttachType>,
+    /// For programs of tables of operations (`struct_ops`): the position of the member in the structure `attach_btf_id`,
+    /// in place of an attach type (Linux 5.6).
+    pub member: Option<u32>,
     /// `BPF_F_*` of loading programs.
     pub flags: u32,
     /// The types, functions and source lines of the program (Linux 5.0).
@@ -258,7 +261,7 @@ fn arguments(definition: &ProgramDefinition<'_>, options: &ProgramOptions<'_>) -
         kern_version: 0,
         prog_flags: options.flags | options.token.map_or(0, |_| TOKEN_FD),
         prog_ifindex: options.device,
-        expected_attach_type: options.attach_type.map_or(0, AttachType::number),
+        expected_attach_type: options.member.or(options.attach_type.map(AttachType::number)).unwrap_or(0),
         prog_btf_fd: number(options.debug.map(|debug| debug.btf)),
         attach_btf_id: options.attach_btf_id,
         // One place for both: there is no program that belongs to a module.

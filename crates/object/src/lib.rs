@@ -53,4 +53,6 @@ pub use listing::{Item, Names, ObjectNames, listing};
 pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};
-pub use resolve::{BAD_RELOCATION, KernelData, KernelInfo, MISSING_FUNCTION, Missing, Module, Resolved};
+pub use resolve::{
+    BAD_RELOCATION, KernelData, KernelInfo, MISSING_FUNCTION, Missing, Module, Resolved, Table, TableProgram,
+};

@@ -34,6 +34,8 @@ pub struct MapFlags(pub u32);
 impl MapFlags {
     /// Allocate entries when they are needed; required by prefix tries.
     pub const NO_PREALLOC: Self = Self(1 << 0);
+    /// A table of operations is registered by a link (`BPF_F_LINK`, Linux 6.4), not by setting its value.
+    pub const LINK: Self = Self(1 << 13);
     /// Programs may only read.
     pub const READ_ONLY_FOR_PROGRAMS: Self = Self(1 << 7);
     /// Programs may only write.
@@ -55,7 +57,7 @@ impl MapFlags {
 pub enum Reference {
     /// A map, in a map of maps.
     Map(MapIdx),
-    /// A program, in an array of programs.
+    /// A program, in an array of programs or a table of operations.
     Program(ProgIdx),
 }
 
@@ -78,7 +80,10 @@ pub struct MapSpec {
     pub contents: Vec<(Vec<u8>, Vec<u8>)>,
     /// For a map of maps: what the maps in it are like. Its name and contents do not matter.
     pub inner: Option<Box<MapSpec>>,
-    /// For maps of maps and arrays of programs: what the entry with this index refers to before any program runs.
+    /// For maps of maps and arrays of programs: what the entry with this index refers to before any program runs. For
+    /// tables of operations (`struct_ops`): the program in the member at this offset in bytes of [`contents`](Self::contents),
+    /// which are laid out as [`value_type`](Self::value_type) says; [`Resolved::tables`](crate::Resolved::tables) has them
+    /// as the kernel does.
     pub references: Vec<(u32, Reference)>,
     /// The number whose meaning depends on the type (`map_extra`), for example the hash functions of a Bloom filter.
     pub extra: u64,

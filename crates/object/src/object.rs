@@ -99,6 +99,13 @@ pub enum ObjectError {
         /// The reason.
         problem: String,
     },
+    /// A table of operations cannot be fitted to the kernel's.
+    Table {
+        /// Name of the map.
+        map: String,
+        /// The member, the reason and what may help.
+        problem: String,
+    },
     /// The type information is damaged.
     Types(String),
     /// A file cannot say this.
@@ -136,6 +143,7 @@ impl fmt::Display for ObjectError {
             Self::Relocation { program, at, what, problem } => {
                 write!(f, "program `{program}`, instruction {at}, {what}: {problem}")
             }
+            Self::Table { map, problem } => write!(f, "table of operations `{map}`: {problem}"),
             Self::Write(problem) => write!(f, "cannot be written as a file: {problem}"),
             Self::Types(problem) => write!(f, "the type information is damaged: {problem}"),
             Self::Inner { map, problem } => write!(f, "map `{map}`: {problem}"),
@@ -205,14 +213,18 @@ impl Object {
             };
             let fits = match reference {
                 Reference::Map(_) => map.holds_maps(),
-                Reference::Program(_) => map.map_type == MapType::ProgArray,
+                Reference::Program(_) => matches!(map.map_type, MapType::ProgArray | MapType::StructOps),
             };
+            let table = map.map_type == MapType::StructOps;
             let problem = match (exists, fits) {
                 (false, _) => "refers to something that the object does not have",
                 (_, false) => "refers to something that maps of this type do not hold",
+                _ if table && entry.checked_add(8).is_none_or(|end| end > map.value_size) => {
+                    "is beyond the end of the table"
+                }
                 _ if map.key_size != 4 => "is given by its index, but the keys do not have 4 bytes",
                 // A hash map takes any key as long as there is room.
-                _ if map.map_type != MapType::HashOfMaps && *entry >= map.max_entries => {
+                _ if !table && map.map_type != MapType::HashOfMaps && *entry >= map.max_entries => {
                     "is beyond the end; raise max_entries"
                 }
                 _ if !entries.insert(*entry) => "is given twice",
@@ -220,7 +232,8 @@ impl Object {
             };
             return Err(ObjectError::Reference { map: map.name.clone(), entry: *entry, problem });
         }
-        if u32::try_from(entries.len()).is_ok_and(|found| found <= map.max_entries) {
+        let all_fit = u32::try_from(entries.len()).is_ok_and(|found| found <= map.max_entries);
+        if all_fit || map.map_type == MapType::StructOps {
             return Ok(());
         }
         let (found, max_entries) = (entries.len(), map.max_entries);

@@ -250,8 +250,10 @@ fn wrong_maps_are_located() {
     elf.sections[maps].relocations = vec![(64, 2, "array")];
     assert!(message(&elf).contains("only `values` can refer to something"));
     let mut elf = sample();
-    elf.section(".struct_ops", 3, vec![0; 8]);
-    assert!(message(&elf).starts_with("section `.struct_ops`: operations tables"));
+    let tables = elf.section(".struct_ops", 3, vec![0; 8]);
+    elf.symbol("table", 1, tables, 0, 8);
+    let expected = "section `.struct_ops`, offset 0x0, `table`: section `.BTF` does not say what it is like";
+    assert!(message(&elf).starts_with(expected), "{}", message(&elf));
 }
 
 #[test]

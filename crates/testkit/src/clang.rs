@@ -9,7 +9,8 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// The sources that are objects on their own. Kernels refuse the program of the last one on purpose.
-pub const SOURCES: &[&str] = &["sections", "maps", "globals", "functions", "kconfig", "ksyms", "core", "core_refused"];
+pub const SOURCES: &[&str] =
+    &["sections", "maps", "globals", "functions", "kconfig", "ksyms", "core", "struct_ops", "core_refused"];
 
 /// The sources that need each other: linked they are one object.
 pub const LINKED: &[&str] = &["link_a", "link_b"];

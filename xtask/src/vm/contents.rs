@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::vm::archive::Archive;
+use crate::vm::kernels::Kernel;
 use crate::vm::modules::Module;
 use crate::vm::{host, plan};
 
@@ -91,6 +92,15 @@ impl Contents {
     /// A message with the file that cannot be read or written.
     pub fn built(&mut self, path: &Path) -> Result<(), String> {
         self.binary(path, path)
+    }
+
+    /// Adds the settings of a kernel where distributions have them: `/boot/config-RELEASE`.
+    ///
+    /// # Errors
+    /// A message with the file that cannot be read or written.
+    pub fn settings(&mut self, kernel: &Kernel) -> Result<(), String> {
+        let (Some(config), Some(release)) = (&kernel.config, kernel.modules.file_name()) else { return Ok(()) };
+        self.copy(config, &Path::new("/boot").join(format!("config-{}", release.to_string_lossy())))
     }
 
     /// Adds a file or a directory with everything below it, at the path that it has here.

@@ -21,8 +21,10 @@ pub struct Kernel {
     pub release: String,
     /// The compressed kernel image.
     pub image: PathBuf,
-    /// The directory with the modules.
+    /// The directory with the modules; its name is what `uname -r` prints.
     pub modules: PathBuf,
+    /// The settings that it was built with, if the package has them.
+    pub config: Option<PathBuf>,
     /// Name of the Debian package.
     pub package: String,
 }
@@ -116,11 +118,13 @@ fn open(release: &str, directory: &Path) -> Result<Kernel, String> {
     let package = fs::read_to_string(directory.join("package"))
         .map_err(|error| format!("cannot read {}: {error}", directory.join("package").display()))?;
     let incomplete = || format!("{} is incomplete; remove it, so that it is fetched again", directory.display());
-    let starts = |path: &PathBuf, prefix: &str| {
+    let starts = |path: &Path, prefix: &str| {
         path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(prefix.as_bytes()))
     };
     let root = directory.join("root");
-    let image = files(&root.join("boot"))?.into_iter().find(|path| starts(path, "vmlinuz-"));
+    let boot = files(&root.join("boot"))?;
+    let find = |prefix: &str| boot.iter().find(|path| starts(path, prefix)).cloned();
+    let (image, config) = (find("vmlinuz-"), find("config-"));
     // Debian 13 has its modules below usr.
     let trees = ["lib/modules", "usr/lib/modules"].map(|tree| root.join(tree));
     let modules = trees.iter().find(|tree| tree.is_dir()).map(|tree| files(tree)).transpose()?;
@@ -129,6 +133,7 @@ fn open(release: &str, directory: &Path) -> Result<Kernel, String> {
         release: release.to_owned(),
         image: image.ok_or_else(incomplete)?,
         modules: modules.ok_or_else(incomplete)?,
+        config,
         package,
     })
 }
@@ -167,5 +172,10 @@ mod tests {
         fs::create_dir_all(directory.join("root/usr/lib/modules/6.1.0-1-cloud-amd64")).unwrap();
         let kernel = open("6.1", &directory).unwrap();
         assert!(kernel.modules.ends_with("usr/lib/modules/6.1.0-1-cloud-amd64"));
+        assert_eq!(kernel.config, None);
+        fs::write(directory.join("root/boot/config-6.1.0-1-cloud-amd64"), "").unwrap();
+        assert!(
+            open("6.1", &directory).unwrap().config.is_some_and(|path| path.ends_with("config-6.1.0-1-cloud-amd64"))
+        );
     }
 }

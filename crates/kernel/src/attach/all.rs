@@ -84,7 +84,7 @@ pub struct AttachOptions<'a> {
 /// The programs of an object at their hooks. Dropping it detaches them.
 #[derive(Debug, Default)]
 pub struct Attachments {
-    /// Name of the program and its attachment, in the order of the object; a program may be attached at several places.
+    /// Name of the program (of the map for tables of operations) and its attachment, in the order of the object; a program may be attached at several places.
     pub attached: Vec<(String, Attachment)>,
     /// Iterators: they run when they are read.
     pub iterators: Vec<(String, Iter)>,
@@ -111,7 +111,7 @@ impl From<super::Link> for Outcome {
     }
 }
 
-/// Attaches the loaded programs of an object.
+/// Attaches the loaded programs of an object, and then its tables of operations, each under the name of its map.
 ///
 /// Programs whose place is neither in their section nor in the options are listed in [`Attachments::left`].
 ///
@@ -125,6 +125,9 @@ pub fn attach_all(
     let mut all = Attachments::default();
     for spec in &object.programs {
         let Some(program) = loaded.program(&spec.name) else { continue };
+        if loaded.tables.iter().any(|table| table.has(&spec.name)) {
+            continue;
+        }
         let outcome = attach_one(program, spec, options).map_err(|error| (spec.name.clone(), error))?;
         let name = || spec.name.clone();
         match outcome {
@@ -132,6 +135,10 @@ pub fn attach_all(
             Outcome::Iterator(iter) => all.iterators.push((name(), iter)),
             Outcome::Left(why) => all.left.push((name(), why)),
         }
+    }
+    for table in &loaded.tables {
+        let attachment = table.attach(loaded).map_err(|error| (table.name().to_owned(), error))?;
+        all.attached.push((table.name().to_owned(), attachment));
     }
     Ok(all)
 }
@@ -183,9 +190,9 @@ fn attach_one(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'
         }
         AttachPoint::Iterator(_) => Outcome::Iterator(attach_iter(program, options.iterate)?),
         AttachPoint::ProgramFunction(_) => attach_freplace(program, None)?.into(),
-        AttachPoint::Operation(_) => {
-            Outcome::Left("it is part of a table of operations, which is attached as a whole".to_owned())
-        }
+        AttachPoint::Operation(_) => Outcome::Left(
+            "its table of operations is attached as a whole, and other programs of it are missing".to_owned(),
+        ),
     })
 }
 

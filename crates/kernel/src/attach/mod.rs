@@ -59,6 +59,7 @@ pub use socket::{
     ReuseportSlot, attach_classic, attach_program, attach_reuseport, bpf_extensions, detach, lock_filter,
 };
 pub use sockmap::{SockmapSlot, attach_sockmap, attach_sockmap_slot};
+pub(crate) use struct_ops::set_table;
 pub use struct_ops::{TableSlot, attach_struct_ops, attach_struct_ops_value};
 pub use tc::{TcOptions, TcSlot, attach_tc, attach_tc_filter};
 pub use tcx::{Direction, NetkitSide, Order, attach_netkit, attach_tcx};

@@ -51,8 +51,18 @@ impl TableSlot {
 /// As for [`attach_struct_ops`].
 pub fn attach_struct_ops_value(map: OwnedFd, value: &[u8]) -> Result<TableSlot, KernelError> {
     let map = LoadedMap::from_fd(map)?;
-    map.set(&0u32.to_ne_bytes(), value, Update::Any)?;
+    set_table(&map, value)?;
     Ok(TableSlot { map, armed: true })
+}
+
+/// Sets the value of a table, which registers it unless its map was made with `BPF_F_LINK`.
+pub(crate) fn set_table(map: &LoadedMap, value: &[u8]) -> Result<(), KernelError> {
+    let problem = "the part of the kernel that uses the table does not take it: a function that it needs is missing, or a \
+                   member has a value that is not allowed; the kernel's log (`dmesg`) may say which";
+    map.set_with(&0u32.to_ne_bytes(), value, Update::Any, |errno| match errno {
+        libc::EINVAL => VALUE.invalid(problem),
+        errno => refused(&VALUE, errno),
+    })
 }
 
 fn refused(way: &Way, errno: i32) -> KernelError {
@@ -60,6 +70,7 @@ fn refused(way: &Way, errno: i32) -> KernelError {
         libc::EEXIST => {
             VALUE.invalid("a table with this name is registered already; rename it or unregister the other")
         }
+        libc::EBUSY => VALUE.invalid("the table is registered already; unregister it first, or load the object again"),
         errno => way.error(errno, || {
             "the map is not of type struct_ops, was made without BPF_F_LINK, or has no complete value".to_owned()
         }),

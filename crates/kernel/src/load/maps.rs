@@ -4,10 +4,10 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use skep_isa::{MapType, Release};
-use skep_object::{MapSpec, Purpose};
+use skep_object::{MapIdx, MapSpec, Purpose, Table};
 
-use super::LoadError;
 use super::types::ObjectTypes;
+use super::{LoadError, tables};
 use crate::errors::KernelError;
 use crate::features::{possible_cpus, running_release};
 use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes};
@@ -21,14 +21,19 @@ pub(super) struct MapSources<'a> {
     pub(super) types: Option<&'a ObjectTypes>,
     pub(super) given: &'a [(&'a str, &'a LoadedMap)],
     pub(super) pins: Option<&'a Path>,
+    pub(super) tables: &'a [Table],
 }
 
 impl MapSources<'_> {
     /// The map, and whether it was there before.
-    pub(super) fn open_or_create(&self, spec: &MapSpec) -> Result<(LoadedMap, bool), LoadError> {
+    pub(super) fn open_or_create(&self, index: MapIdx, spec: &MapSpec) -> Result<(LoadedMap, bool), LoadError> {
         let wrong = |error| LoadError::Map { map: spec.name.clone(), error };
         match self.existing(spec).map_err(wrong)? {
             Some(map) => Ok((map, true)),
+            None if spec.map_type == MapType::StructOps => {
+                let table = self.tables.iter().find(|table| table.map == index);
+                tables::create(spec, table, self.types).map(|map| (map, false)).map_err(wrong)
+            }
             None => create(spec, self.types).map(|map| (map, false)).map_err(wrong),
         }
     }

@@ -8,6 +8,7 @@
 
 mod maps;
 mod running;
+mod tables;
 mod target;
 mod types;
 
@@ -15,8 +16,9 @@ use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
+use skep_isa::MapType;
 use skep_isa::ebpf::{self, Imm64, Insn, Op};
-use skep_object::{AttachPoint, MapIdx, Missing, Object, ObjectError, Program, Reference, Resolved};
+use skep_object::{AttachPoint, MapIdx, Missing, Object, ObjectError, Program, Reference, Resolved, Table};
 
 use crate::errors::KernelError;
 use crate::loaded_btf::LoadedBtf;
@@ -28,6 +30,8 @@ use crate::prog::{LoadedProgram, LogLevel, ProgramDebug, ProgramDefinition, Prog
 use maps::MapSources;
 pub(crate) use running::syscall_prefix;
 pub use running::{RunningKernel, module_btf};
+use tables::Belongs;
+pub use tables::LoadedTable;
 use target::Target;
 use types::ObjectTypes;
 
@@ -39,6 +43,8 @@ pub struct Loaded {
     /// The programs that were loaded, in the order of the object. Those that are not loaded on their own
     /// ([`Program::autoload`]) are not there unless they were asked for.
     pub programs: Vec<LoadedProgram>,
+    /// The tables of operations of which all programs were loaded, in the order of the object's maps.
+    pub tables: Vec<LoadedTable>,
     /// The types of the object; `None` if it has none or the kernel did not take them.
     pub btf: Option<LoadedBtf>,
     /// Why the kernel did not take the types of the object, if it did not and nothing needed them.
@@ -172,8 +178,10 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
         Ok(types) => (types, damaged),
         Err(problem) => (None, Some(problem)),
     };
-    let sources = MapSources { types: types.as_ref(), given: options.maps, pins: options.pins };
-    let found = object.maps.iter().map(|spec| sources.open_or_create(spec)).collect::<Result<Vec<_>, _>>()?;
+    let sources =
+        MapSources { types: types.as_ref(), given: options.maps, pins: options.pins, tables: &resolved.tables };
+    let found = (0..).map(MapIdx).zip(&object.maps);
+    let found = found.map(|(index, spec)| sources.open_or_create(index, spec)).collect::<Result<Vec<_>, _>>()?;
     let reused: Vec<bool> = found.iter().map(|(_, reused)| *reused).collect();
     let maps: Vec<LoadedMap> = found.into_iter().map(|(map, _)| map).collect();
     set_references(object, &maps, &reused, |reference| match reference {
@@ -189,6 +197,7 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
         btf_problem: btf_problem.as_ref(),
         modules: modules(&resolved.modules)?,
         missing: &resolved.missing,
+        tables: &resolved.tables,
     };
     let programs: Vec<Option<LoadedProgram>> = (0..object.programs.len())
         .map(|index| object.programs[index].autoload.then(|| loader.load(index)).transpose())
@@ -197,10 +206,12 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
         Reference::Map(_) => None,
         Reference::Program(program) => programs.get(program.index())?.as_ref().map(AsFd::as_fd),
     })?;
+    let tables = tables::fill(object, &resolved.tables, &maps, &reused, &programs)?;
     let pinned = pin_maps(object, &maps, &reused, options.pins)?;
     Ok(Loaded {
         maps,
         programs: programs.into_iter().flatten().collect(),
+        tables,
         btf: types.map(|types| types.loaded),
         btf_problem,
         missing: resolved.missing,
@@ -224,6 +235,9 @@ fn choose(object: &mut Object, options: &LoadOptions<'_>) -> Result<(), LoadErro
         if let Some((_, place)) = options.places.iter().find(|(name, _)| *name == program.name) {
             program.attach = place.clone();
         }
+    }
+    if options.programs.is_none() {
+        tables::want_programs(object);
     }
     Ok(())
 }
@@ -272,6 +286,7 @@ struct Loader<'a> {
     btf_problem: Option<&'a KernelError>,
     modules: Vec<LoadedBtf>,
     missing: &'a [Missing],
+    tables: &'a [Table],
 }
 
 impl Loader<'_> {
@@ -297,7 +312,9 @@ impl Loader<'_> {
             (!functions.is_empty()).then_some(ProgramDebug { btf: types.loaded.as_fd(), functions, lines })
         });
         let other = self.options.targets.iter().find(|(name, _)| *name == program.name).map(|(_, other)| *other);
+        let belongs = tables::belongs(self.tables, program, index)?;
         let target = match (other, &program.attach) {
+            _ if belongs.is_some() => belongs.as_ref().map_or_else(Target::default, Belongs::target),
             (Some(other), AttachPoint::ProgramFunction(name) | AttachPoint::TypedFunction { name, .. }) => {
                 Target { id: target::in_program(other, name)?, module: None }
             }
@@ -309,6 +326,7 @@ impl Loader<'_> {
             self.modules.first().into_iter().chain(&self.modules).map(AsFd::as_fd).collect();
         let options = ProgramOptions {
             attach_type: program.attach_type,
+            member: belongs.map(|belongs| belongs.member),
             flags: program.flags.0,
             debug,
             attach_btf_id: target.id,
@@ -357,7 +375,11 @@ fn set_references<'a>(
     reused: &[bool],
     descriptor: impl Fn(Reference) -> Option<BorrowedFd<'a>>,
 ) -> Result<(), LoadError> {
-    for ((spec, map), _) in object.maps.iter().zip(maps).zip(reused).filter(|(_, reused)| !**reused) {
+    for ((spec, map), reused) in object.maps.iter().zip(maps).zip(reused) {
+        // Tables of operations are set as a whole.
+        if *reused || spec.map_type == MapType::StructOps {
+            continue;
+        }
         for (entry, reference) in &spec.references {
             let Some(fd) = descriptor(*reference) else { continue };
             map.set(&entry.to_ne_bytes(), &fd.as_raw_fd().to_ne_bytes(), Update::Any)

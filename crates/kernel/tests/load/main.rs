@@ -12,5 +12,6 @@ mod objects;
 mod pins;
 mod refused;
 mod session;
+mod struct_ops;
 mod targets;
 mod translated;

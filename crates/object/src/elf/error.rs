@@ -69,8 +69,6 @@ pub enum ElfProblem {
     NotAProgram,
     /// The definition of a map is wrong.
     Map(String),
-    /// Operations tables of the kernel are not supported.
-    StructOps,
     /// Maps are defined in `.maps`, but there is no type information that says how.
     NoBtf,
     /// The type information is damaged.
@@ -111,6 +109,12 @@ impl ElfError {
 impl From<BtfError> for ElfError {
     fn from(error: BtfError) -> Self {
         Self::new(ElfProblem::Btf(error))
+    }
+}
+
+impl From<BtfError> for ElfProblem {
+    fn from(error: BtfError) -> Self {
+        Self::Btf(error)
     }
 }
 
@@ -179,7 +183,6 @@ impl fmt::Display for ElfProblem {
                 f.write_str("is no program; give the function a section of its own with `SEC(...)` and make it global")
             }
             Self::Map(problem) => f.write_str(problem),
-            Self::StructOps => f.write_str("operations tables of the kernel (`struct_ops` maps) are not supported"),
             Self::NoBtf => f.write_str("maps are defined here, but section `.BTF` is missing; compile with `-g`"),
             Self::Btf(error) => error.fmt(f),
             Self::TooLarge => f.write_str("the programs have more instructions than can be run"),

@@ -83,6 +83,13 @@ fn sections_of(btf: &Btf) -> Result<HashMap<&str, TypeId>, ElfError> {
     Ok(found)
 }
 
+/// The variables of any section with their types, in the order of their places.
+pub(super) fn section_variables(context: &Context<'_>, index: usize) -> Result<Vec<Variable>, ElfError> {
+    let types = context.btf.as_ref().map(sections_of).transpose()?.unwrap_or_default();
+    let ty = types.get(context.file.sections[index].name).copied();
+    Ok(without_declarations(context, variables(context, index, ty)?))
+}
+
 /// The variables of a section in the order of their places. Their `ty` is the number of the declaration here.
 fn variables(context: &Context<'_>, index: usize, ty: Option<TypeId>) -> Result<Vec<Variable>, ElfError> {
     let mut declarations: HashMap<&str, TypeId> = HashMap::new();

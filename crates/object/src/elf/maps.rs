@@ -14,9 +14,9 @@ use crate::{MapFlags, MapIdx, MapSpec, Object, Reference};
 /// Section with definitions by types.
 const BY_TYPE: &str = ".maps";
 /// Relocation that stands for a whole address.
-const R_BPF_64_ABS64: u32 = 2;
+pub(super) const R_BPF_64_ABS64: u32 = 2;
 /// The same from compilers before LLVM 13.
-const R_BPF_64_64: u32 = 1;
+pub(super) const R_BPF_64_64: u32 = 1;
 
 /// A map whose first entries relocations may give.
 pub(super) struct WithEntries {

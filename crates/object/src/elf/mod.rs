@@ -18,6 +18,7 @@ mod legacy;
 mod link;
 mod maps;
 mod sections;
+mod tables;
 
 use std::collections::HashMap;
 
@@ -71,6 +72,7 @@ impl Object {
     /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls.
     /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
     ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
+    /// * Variables of `.struct_ops` and `.struct_ops.link` become maps of type struct_ops, as the file lays them out.
     /// * Settings and symbols of the kernel become [`Object::externs`], relocations of its types
     ///   [`Program::core_relocations`](crate::Program::core_relocations); [`Object::resolve`] applies them.
     /// * Source lines and names of functions are kept as data.
@@ -91,9 +93,6 @@ impl Object {
         let mut object = Self::new(&license(&file)?);
         if let Some(version) = file.section("version").and_then(|section| section.data.first_chunk()) {
             object.kernel_version = u32::from_le_bytes(*version);
-        }
-        if let Some(section) = file.sections.iter().find(|section| section.name.starts_with(".struct_ops")) {
-            return Err(ElfError::in_section(section.name, ElfProblem::StructOps));
         }
         let btf = match file.section(".BTF") {
             Some(section) => Some(Btf::parse(section.data.to_vec())?),
@@ -120,12 +119,14 @@ impl Object {
         };
         let with_entries = maps::define(&mut context, &mut object)?;
         globals::define(&mut context, &mut object)?;
+        let tables = tables::define(&context, &mut object)?;
         context.externs = externs::declare(&context, &mut object)?;
         context.kinds = object.externs.iter().map(|external| external.kind.clone()).collect();
         let functions = Functions::read(&context)?;
         let debug = Debug::read(&context)?;
         let programs = link::link(&context, &functions, &debug, &mut object)?;
         maps::fill(&context, &with_entries, &functions, &programs, &mut object)?;
+        tables::fill(&context, &tables, &functions, &programs, &mut object)?;
         object.validate_structure().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
         Ok(object)
     }

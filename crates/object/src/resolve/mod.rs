@@ -4,6 +4,7 @@
 //! Object --config--> value of `.kconfig`
 //!        --symbols--> addresses and numbers of types in instructions
 //!        --core, patch--> offsets, sizes and constants in instructions
+//!        --tables--> tables of operations as the kernel lays them out
 //!        --types--> type information that the kernel takes
 //! ```
 //!
@@ -14,6 +15,7 @@ mod core;
 mod kernel;
 mod patch;
 mod symbols;
+mod tables;
 mod types;
 
 use skep_btf::Btf;
@@ -21,6 +23,7 @@ use skep_btf::Btf;
 pub use kernel::{KernelData, KernelInfo, Module};
 pub use patch::BAD_RELOCATION;
 pub use symbols::MISSING_FUNCTION;
+pub use tables::{Table, TableProgram};
 
 use crate::{ExternKind, Object, ObjectError};
 use symbols::{Finder, Symbol};
@@ -37,6 +40,8 @@ pub struct Resolved {
     /// The object's type information as the kernel takes it; empty if there is none. The numbers are those of
     /// [`Object::btf`].
     pub btf: Vec<u8>,
+    /// The object's tables of operations as the kernel has them, in the order of the maps.
+    pub tables: Vec<Table>,
 }
 
 /// Something that the kernel does not have, where a program must not come.
@@ -64,7 +69,8 @@ impl Object {
     /// asks nothing about the kernel.
     ///
     /// # Errors
-    /// A symbol or setting that must exist and does not, or whose type does not fit; a relocation that makes no sense.
+    /// A symbol or setting that must exist and does not, or whose type does not fit; a relocation that makes no sense; a
+    /// table of operations that the kernel does not have like this.
     /// The object is unchanged then.
     pub fn resolve(&mut self, kernel: &dyn KernelInfo) -> Result<Resolved, ObjectError> {
         let mut new = self.clone();
@@ -80,10 +86,11 @@ impl Object {
             new.put_symbols(&symbols, &mut missing)?;
             core::relocate(&mut new, local, &mut finder, &mut missing)?;
         }
+        let tables = tables::fit_all(&new, local.as_ref(), &mut finder)?;
         let btf = local.as_ref().map_or_else(Vec::new, |local| types::for_kernel(local, &self.btf));
         new.externs.clear();
         *self = new;
-        Ok(Resolved { modules: finder.needed, missing, btf })
+        Ok(Resolved { modules: finder.needed, missing, btf, tables })
     }
 
     fn put_settings(&mut self, kernel: &dyn KernelInfo) -> Result<(), ObjectError> {

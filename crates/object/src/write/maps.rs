@@ -1,6 +1,7 @@
 //! Maps: definitions by type in `.maps`, sections of variables, and their contents.
 
 use skep_btf::Kind;
+use skep_isa::MapType;
 
 use super::Writer;
 use super::file::{OutRelocation, OutSection, OutSymbol, binding, section_flag, section_type, symbol_type};
@@ -25,8 +26,10 @@ impl Writer<'_> {
     /// Writes the definitions of all maps that programs define.
     pub(super) fn write_maps(&mut self) -> Result<(), ObjectError> {
         let maps = self.object.maps.iter().enumerate();
-        let ordinary: Vec<usize> =
-            maps.filter(|(_, map)| map.purpose == Purpose::Ordinary).map(|(index, _)| index).collect();
+        let ordinary: Vec<usize> = maps
+            .filter(|(_, map)| map.purpose == Purpose::Ordinary && map.map_type != MapType::StructOps)
+            .map(|(index, _)| index)
+            .collect();
         if ordinary.is_empty() {
             return Ok(());
         }
@@ -67,10 +70,10 @@ impl Writer<'_> {
             });
             self.map_symbols[place.map] = Some(symbol);
         }
-        self.map_places = places
+        let with_entries = places
             .iter()
-            .filter_map(|place| Some((place.map, section, u64::from(place.offset) + u64::from(place.values?))))
-            .collect();
+            .filter_map(|place| Some((place.map, section, u64::from(place.offset) + u64::from(place.values?))));
+        self.map_places.extend(with_entries);
         Ok(())
     }
 
@@ -167,7 +170,9 @@ impl Writer<'_> {
                     Reference::Map(target) => self.map_symbols.get(target.index()).copied().flatten(),
                     Reference::Program(target) => self.program_symbols.get(target.index()).copied().flatten(),
                 };
-                let offset = values + 8 * u64::from(*entry);
+                // Entries are addresses one after the other; members of tables are given by their offset.
+                let step = if self.object.maps[map].map_type == MapType::StructOps { 1 } else { 8 };
+                let offset = values + step * u64::from(*entry);
                 let section = &mut self.file.sections[section];
                 let Some(symbol) = symbol.filter(|_| offset + 8 <= section.size) else {
                     let name = &self.object.maps[map].name;

@@ -9,6 +9,7 @@
 mod code;
 pub(crate) mod file;
 mod maps;
+mod tables;
 pub(crate) mod types;
 
 use std::collections::{HashMap, HashSet};
@@ -37,7 +38,7 @@ struct Writer<'o> {
     file: OutFile,
     /// The symbol of each map: its own, or that of its section.
     map_symbols: Vec<Option<usize>>,
-    /// Maps with entries: the map, the section, and where the entries start.
+    /// Maps with entries, and tables: the map, the section, and where the entries start.
     map_places: Vec<(usize, usize, u64)>,
     program_symbols: Vec<Option<usize>>,
     extern_symbols: Vec<usize>,
@@ -47,8 +48,8 @@ impl Object {
     /// Writes an ELF file as clang would: for libbpf, bpftool and [`from_elf`](Self::from_elf).
     ///
     /// Subprograms that several programs share are written once. Maps get type information if the object has none.
-    /// Programs come in the order of their sections, maps in the order of definitions, variables, settings; an object
-    /// that has them in this order, as one read from a file does, is read back as it was.
+    /// Programs come in the order of their sections, maps in the order of definitions, variables, tables, settings; an
+    /// object that has them in this order, as one read from a file does, is read back as it was.
     ///
     /// # Errors
     /// [`ObjectError::Write`] for what files cannot say: first contents of maps other than variables, maps that are
@@ -74,6 +75,7 @@ impl Object {
         writer.write_externs();
         writer.write_maps()?;
         writer.write_variables()?;
+        writer.write_tables()?;
         writer.write_code()?;
         writer.write_entries()?;
         writer.write_rest();

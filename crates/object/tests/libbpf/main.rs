@@ -63,7 +63,7 @@ fn linked_files_are_libbpfs() {
 /// The kernel takes what we write through bpftool, and the type information of resolved objects.
 #[test]
 fn the_kernel_takes_what_we_make() {
-    for name in ["maps", "globals", "functions", "kconfig", "ksyms", "core"] {
+    for name in ["maps", "globals", "functions", "kconfig", "ksyms", "core", "struct_ops"] {
         let Some(bytes) = oracle::object(name) else { return };
         let mut object = Object::from_elf(&bytes).unwrap();
         let file = object.to_elf().unwrap();

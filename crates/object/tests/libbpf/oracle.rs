@@ -69,16 +69,20 @@ pub fn compare(name: &str, file: &[u8], mut object: Object) -> Option<(Object, R
     for theirs in &loaded {
         let ours = ours.iter().find(|program| cut(&program.name) == theirs.name);
         let ours = ours.unwrap_or_else(|| panic!("{name}: {} is missing", theirs.name));
-        same(name, &object, ours, theirs);
+        let index = object.programs.iter().position(|program| program.name == ours.name).unwrap();
+        let place =
+            resolved.tables.iter().flat_map(|table| &table.programs).find(|entry| entry.program.index() == index);
+        same(name, &object, ours, place.map(|entry| entry.member), theirs);
     }
     Some((object, resolved))
 }
 
 #[track_caller]
-fn same(file: &str, object: &Object, ours: &Program, theirs: &Loaded) {
+fn same(file: &str, object: &Object, ours: &Program, member: Option<u32>, theirs: &Loaded) {
     let place = format!("{file}, program {}", ours.name);
     assert_eq!(ours.prog_type.number(), theirs.prog_type, "{place}");
-    let attach_type = ours.attach_type.map_or(0, skep_isa::AttachType::number);
+    let attach_type = member.or(ours.attach_type.map(skep_isa::AttachType::number)).unwrap_or(0);
+    assert!(member.is_none() || theirs.attach_type == attach_type, "{place}: member {attach_type}, {theirs:?}");
     // Kernels that do not need an optional type are not given it.
     assert!(theirs.attach_type == attach_type || theirs.attach_type == 0, "{place}: {attach_type}, {theirs:?}");
     assert_eq!(ours.flags.0, theirs.flags, "{place}");
