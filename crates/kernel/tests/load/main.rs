@@ -5,8 +5,12 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../attach/support.rs"]
+#[allow(dead_code, reason = "the tests of attaching use all of it")]
+mod support;
 
 mod delivery;
+mod hooks;
 mod killed;
 mod objects;
 mod pins;
