@@ -40,7 +40,7 @@ struct Event {
     place: ProbePlace,
 }
 
-/// How long the machine has been running, suspended times included. `None` without procfs.
+/// How long the machine has been running, suspended times included, in hundredths of a second. `None` without procfs.
 pub fn uptime() -> Option<Duration> {
     let text = fs::read_to_string("/proc/uptime").ok()?;
     Duration::try_from_secs_f64(text.split_ascii_whitespace().next()?.parse().ok()?).ok()
