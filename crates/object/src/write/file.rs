@@ -1,6 +1,6 @@
 //! The frame of an ELF file, from sections, symbols and relocations to bytes (System V ABI; 64 bits, little-endian).
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 /// Types of sections, `SHT_*`.
 pub(crate) mod section_type {
@@ -125,6 +125,13 @@ impl OutFile {
     pub(crate) fn add_symbol(&mut self, symbol: OutSymbol) -> usize {
         self.symbols.push(symbol);
         self.symbols.len() - 1
+    }
+
+    /// A name that several symbols have which are not local.
+    pub(crate) fn ambiguous_name(&self) -> Option<&str> {
+        let mut names = HashSet::new();
+        let global = self.symbols.iter().filter(|symbol| symbol.binding != binding::LOCAL && !symbol.name.is_empty());
+        global.map(|symbol| symbol.name.as_str()).find(|name| !names.insert(*name))
     }
 
     /// The bytes of the file, `None` if it has more sections than the format can number.

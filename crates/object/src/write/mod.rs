@@ -79,6 +79,11 @@ impl Object {
         writer.write_code()?;
         writer.write_entries()?;
         writer.write_rest();
+        if let Some(name) = writer.file.ambiguous_name() {
+            return Err(ObjectError::Write(format!(
+                "several global things are called `{name}`; a file tells them apart by name"
+            )));
+        }
         let too_large = || ObjectError::Write("the object has more sections than a file can have".to_owned());
         writer.file.build().ok_or_else(too_large)
     }
