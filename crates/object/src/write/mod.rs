@@ -53,7 +53,8 @@ impl Object {
     ///
     /// # Errors
     /// [`ObjectError::Write`] for what files cannot say: first contents of maps other than variables, maps that are
-    /// frozen without being constants, references that lead nowhere. [`ObjectError::Types`] for damaged types.
+    /// frozen without being constants, references that lead nowhere, names that are not unique, and for everything that
+    /// [`from_elf`](Self::from_elf) would refuse: what is written can be read. [`ObjectError::Types`] for damaged types.
     pub fn to_elf(&self) -> Result<Vec<u8>, ObjectError> {
         self.validate_structure()?;
         let damaged = |error: skep_btf::BtfError| ObjectError::Types(error.to_string());
@@ -85,7 +86,12 @@ impl Object {
             )));
         }
         let too_large = || ObjectError::Write("the object has more sections than a file can have".to_owned());
-        writer.file.build().ok_or_else(too_large)
+        let file = writer.file.build().ok_or_else(too_large)?;
+        // Types are copied as they are. What is damaged in them, and names that mean two things, show when they are read.
+        match Self::from_elf(&file) {
+            Ok(_) => Ok(file),
+            Err(error) => Err(ObjectError::Write(format!("the file could not be read back: {error}"))),
+        }
     }
 }
 
@@ -300,13 +306,15 @@ impl Writer<'_> {
         let Ok(Kind::Datasec { vars, .. }) = btf.kind(ty) else { return };
         for var in vars.iter() {
             let Ok(name) = btf.name(var.ty) else { continue };
+            // Damaged type information may place it outside.
+            let Some(room) = size.checked_sub(var.offset.into()) else { continue };
             self.file.add_symbol(OutSymbol {
                 name: name.to_owned(),
                 kind: symbol_type::OBJECT,
                 binding: binding::GLOBAL,
                 section: Some(section),
                 value: var.offset.into(),
-                size: size.min(var.size.into()),
+                size: room.min(var.size.into()),
                 ..OutSymbol::default()
             });
         }
