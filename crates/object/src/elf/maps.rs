@@ -14,9 +14,9 @@ use crate::{MapFlags, MapIdx, MapSpec, Object, Reference};
 /// Section with definitions by types.
 const BY_TYPE: &str = ".maps";
 /// Relocation that stands for a whole address.
-pub(super) const R_BPF_64_ABS64: u32 = 2;
+const R_BPF_64_ABS64: u32 = 2;
 /// The same from compilers before LLVM 13.
-pub(super) const R_BPF_64_64: u32 = 1;
+const R_BPF_64_64: u32 = 1;
 
 /// A map whose first entries relocations may give.
 pub(super) struct WithEntries {
@@ -241,6 +241,55 @@ fn entry_type(btf: &Btf, member: Member) -> Result<TypeId, ElfError> {
     Err(ElfError::new(map_problem("`values` must be given with `__array`")))
 }
 
+/// What an address that a relocation puts into a section refers to.
+pub(super) struct StoredAddress<'a> {
+    /// The section that it refers to, and what that is for.
+    pub(super) section: usize,
+    pub(super) role: Role,
+    /// The place there.
+    pub(super) address: u64,
+    stored_in: &'a str,
+    offset: u64,
+    symbol: &'a str,
+}
+
+impl<'a> StoredAddress<'a> {
+    /// Looks an address up that lies in section `index`.
+    pub(super) fn read(
+        context: &Context<'a>,
+        index: usize,
+        relocation: &super::file::Relocation,
+    ) -> Result<Self, ElfError> {
+        let (section, symbol) = (&context.file.sections[index], context.symbol(relocation.symbol));
+        let mut stored = Self {
+            section: 0,
+            role: context.roles[index],
+            address: 0,
+            stored_in: section.name,
+            offset: relocation.offset,
+            symbol: symbol.name,
+        };
+        if !matches!(relocation.kind, R_BPF_64_ABS64 | R_BPF_64_64) {
+            return Err(stored.error(ElfProblem::Relocation(relocation.kind)));
+        }
+        let place = usize::try_from(relocation.offset).ok();
+        let addend = place.and_then(|place| section.data.get(place..)?.first_chunk().copied());
+        let addend = u64::from_le_bytes(addend.ok_or_else(|| stored.error(ElfProblem::Truncated("an address")))?);
+        stored.address = symbol.value.wrapping_add(addend);
+        (stored.section, stored.role) = context.section_of(&symbol).map_err(|error| stored.locate(error))?;
+        Ok(stored)
+    }
+
+    fn locate(&self, error: ElfError) -> ElfError {
+        ElfError { section: Some(self.stored_in.to_owned()), offset: Some(self.offset), ..error }
+    }
+
+    /// An error about the address.
+    pub(super) fn error(&self, problem: ElfProblem) -> ElfError {
+        self.locate(ElfError::new(problem).about(self.symbol))
+    }
+}
+
 /// Gives the maps of `.maps` the entries that relocations refer to.
 pub(super) fn fill(
     context: &Context<'_>,
@@ -254,22 +303,10 @@ pub(super) fn fill(
             continue;
         }
         for relocation in context.file.relocations(index)? {
-            let symbol = context.symbol(relocation.symbol);
-            let locate = |error: ElfError| ElfError {
-                section: Some(BY_TYPE.to_owned()),
-                offset: Some(relocation.offset),
-                ..error
-            };
-            let error = |problem| locate(ElfError::new(problem).about(symbol.name));
-            if !matches!(relocation.kind, R_BPF_64_ABS64 | R_BPF_64_64) {
-                return Err(error(ElfProblem::Relocation(relocation.kind)));
-            }
-            let place = usize::try_from(relocation.offset).ok();
-            let addend = place.and_then(|place| section.data.get(place..)?.first_chunk().copied());
-            let addend = u64::from_le_bytes(addend.ok_or_else(|| error(ElfProblem::Truncated("an address")))?);
-            let target = symbol.value.wrapping_add(addend);
-            let (target_section, role) = context.section_of(&symbol).map_err(locate)?;
-            let reference = match role {
+            let stored = StoredAddress::read(context, index, &relocation)?;
+            let (target_section, target) = (stored.section, stored.address);
+            let error = |problem| stored.error(problem);
+            let reference = match stored.role {
                 Role::Maps => context
                     .map_at(target_section, target)
                     .map(Reference::Map)

@@ -6,7 +6,7 @@ use skep_isa::MapType;
 use super::code::Functions;
 use super::error::{ElfError, ElfProblem};
 use super::link::Programs;
-use super::maps::{R_BPF_64_64, R_BPF_64_ABS64, map_problem};
+use super::maps::{StoredAddress, map_problem};
 use super::{Context, Role};
 use crate::{MapFlags, MapIdx, MapSpec, Object, Reference};
 
@@ -88,25 +88,13 @@ pub(super) fn fill(
     let mut sections: Vec<usize> = tables.iter().map(|table| table.section).collect();
     sections.dedup();
     for index in sections {
-        let section = &context.file.sections[index];
         for relocation in context.file.relocations(index)? {
-            let symbol = context.symbol(relocation.symbol);
-            let locate = |error: ElfError| ElfError {
-                section: Some(section.name.to_owned()),
-                offset: Some(relocation.offset),
-                ..error
-            };
-            let error = |problem| locate(ElfError::new(problem).about(symbol.name));
-            if !matches!(relocation.kind, R_BPF_64_ABS64 | R_BPF_64_64) {
-                return Err(error(ElfProblem::Relocation(relocation.kind)));
-            }
-            let place = usize::try_from(relocation.offset).ok();
-            let addend = place.and_then(|place| section.data.get(place..)?.first_chunk().copied());
-            let addend = u64::from_le_bytes(addend.ok_or_else(|| error(ElfProblem::Truncated("an address")))?);
-            let target = symbol.value.wrapping_add(addend);
-            let (target_section, role) = context.section_of(&symbol).map_err(locate)?;
-            let program = match role {
-                Role::Code => functions.at(target_section, target).and_then(|found| programs.of_function(found)),
+            let stored = StoredAddress::read(context, index, &relocation)?;
+            let error = |problem| stored.error(problem);
+            let program = match stored.role {
+                Role::Code => {
+                    functions.at(stored.section, stored.address).and_then(|found| programs.of_function(found))
+                }
                 _ => return Err(error(map_problem("members of tables of operations refer to programs only"))),
             };
             let program = program.ok_or_else(|| error(ElfProblem::NotAProgram))?;
