@@ -30,7 +30,7 @@ fn functions_of_modules_are_called() {
 }
 
 #[test]
-fn functions_of_programs_are_replaced() {
+pub fn functions_of_programs_are_replaced() {
     if !can_load() {
         return;
     }
