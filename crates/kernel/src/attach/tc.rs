@@ -128,7 +128,8 @@ impl TcSlot {
 
 /// Attaches a classifier (`sched_cls`) to an interface: with a tcx link, or as a filter below `clsact` before Linux 6.6.
 ///
-/// Programs that return `TC_ACT_UNSPEC` (-1) let the next one decide in both ways.
+/// Programs that return `TC_ACT_UNSPEC` (-1) let the next one decide in both ways. A filter stays where it is if the process
+/// is killed, a link does not.
 ///
 /// # Errors
 /// As for [`attach_tcx`](tcx::attach_tcx) and [`attach_tc_filter`].

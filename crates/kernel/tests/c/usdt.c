@@ -38,7 +38,7 @@ u64 values[6];
 s64 results[6];
 u64 runs, counts, cookies;
 
-static __noinline long read_argument(void *ctx, struct argument *argument, u64 *result)
+__weak __hidden __noinline long read_argument(void *ctx, struct argument *argument, u64 *result)
 {
 	u64 value = 0;
 
