@@ -173,16 +173,30 @@ fn run(name: &str, made: Result<Translated, Problem>, source: bool, verbose: u8)
         return print(&made.script).map(|()| ExitCode::SUCCESS);
     }
     if made.report.is_plain() {
-        return script::generated(name, &made.script, verbose, None);
+        let output = Output::new(Form::Text, Buffering::Line, Box::new(Lines(io::stdout())), Box::new(io::stderr()));
+        return script::generated(name, &made.script, verbose, output);
     }
     let report = Rc::new(RefCell::new(Report::new(made.report, BufWriter::new(io::stdout()))));
     let sink = Sink(Rc::clone(&report));
     let output = Output::new(Form::Json, Buffering::Line, Box::new(sink), Box::new(io::stderr()));
-    let status = script::generated(name, &made.script, verbose, Some(output));
+    let status = script::generated(name, &made.script, verbose, output);
     match report.borrow_mut().finish() {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
         Err(error) => Err(Failure::Run(format!("cannot write the output: {error}"))),
         Ok(()) => status,
+    }
+}
+
+/// Standard output without the empty lines that stand between what a script prints and its maps.
+struct Lines(Stdout);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes == b"\n\n" { Ok(bytes.len()) } else { self.0.write(bytes) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
     }
 }
 

@@ -226,8 +226,9 @@ pub fn print(table: &Table, mut rows: Vec<Value>, out: &mut dyn Write) -> io::Re
     }
     match &table.rows {
         Rows::Counts => {
+            let rows = merged(rows);
             writeln!(out, "{:<36} {:>8}", "FUNC", "COUNT")?;
-            rows.iter().try_for_each(|row| writeln!(out, "{:<36} {:>8}", cell(row, "name"), count(row)))
+            rows.iter().try_for_each(|(name, count)| writeln!(out, "{name:<36} {count:>8}"))
         }
         Rows::Values { labels } => {
             writeln!(out, "\t{:<10} {}", "COUNT", "EVENT")?;
@@ -245,6 +246,17 @@ pub fn print(table: &Table, mut rows: Vec<Value>, out: &mut dyn Write) -> io::Re
         Rows::Events => rows.iter().try_for_each(|row| writeln!(out, "{}: {}", cell(row, "name"), count(row))),
         Rows::Histogram { .. } => Ok(()),
     }
+}
+
+/// The same function has another address in each process.
+fn merged(rows: &[Value]) -> Vec<(String, i64)> {
+    let mut counts: HashMap<String, i64> = HashMap::new();
+    for row in rows {
+        *counts.entry(cell(row, "name")).or_default() += count(row);
+    }
+    let mut all: Vec<(String, i64)> = counts.into_iter().collect();
+    all.sort_by(|(left, a), (right, b)| a.cmp(b).then_with(|| left.cmp(right)));
+    all
 }
 
 fn count(row: &Value) -> i64 {

@@ -246,7 +246,7 @@ pub struct FunclatencyArgs {
     /// `FUNCTION` or `LIBRARY:FUNCTION`; `*` stands for any letters
     pub pattern: String,
     /// In microseconds
-    #[arg(short, long, conflicts_with = "milliseconds")]
+    #[arg(short = 'u', long, conflicts_with = "milliseconds")]
     pub microseconds: bool,
     /// In milliseconds
     #[arg(short, long)]
@@ -269,7 +269,7 @@ pub struct FuncintervalArgs {
     /// `FUNCTION`, `LIBRARY:FUNCTION`, `t:CATEGORY:EVENT`, `u:BINARY:PROBE`
     pub pattern: String,
     /// In microseconds
-    #[arg(short, long, conflicts_with = "milliseconds")]
+    #[arg(short = 'u', long, conflicts_with = "milliseconds")]
     pub microseconds: bool,
     /// In milliseconds
     #[arg(short, long)]

@@ -36,8 +36,8 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
     run_to(args, None)
 }
 
-/// Runs a script that was made of other arguments, with an output of its own if there is one.
-pub fn generated(name: &str, text: &str, verbose: u8, output: Option<Output>) -> Result<ExitCode, Failure> {
+/// Runs a script that was made of other arguments, with an output of its own.
+pub fn generated(name: &str, text: &str, verbose: u8, output: Output) -> Result<ExitCode, Failure> {
     /// The command line of a script by itself.
     #[derive(clap::Parser)]
     struct Line {
@@ -47,7 +47,7 @@ pub fn generated(name: &str, text: &str, verbose: u8, output: Option<Output>) ->
     let level = (0..verbose).map(|_| "-v");
     let words = [name, "-q", "-e", text].into_iter().chain(level);
     let line = <Line as clap::Parser>::try_parse_from(words).map_err(Failure::run)?;
-    run_to(&line.args, output)
+    run_to(&line.args, Some(output))
 }
 
 /// The type of what a function of the kernel returns, if the kernel's types tell and it is a number.
