@@ -17,6 +17,7 @@ mod map;
 mod maps;
 mod object;
 mod observe;
+mod probe;
 mod progress;
 mod ps;
 mod run;
@@ -52,6 +53,13 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
         Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Trace(args) => return probe::trace(&args).unwrap_or_else(failure::Failure::report),
+        Command::Argdist(args) => return probe::argdist(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funccount(args) => return probe::funccount(&args).unwrap_or_else(failure::Failure::report),
+        Command::Stackcount(args) => return probe::stackcount(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funclatency(args) => return probe::funclatency(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

@@ -27,5 +27,5 @@ pub mod words;
 
 pub use compile::{Compiled, Environment, Facts, NoFacts, compile};
 pub use desugar::{Desugared, Options, desugar};
-pub use format::{format, format_text};
+pub use format::{format, format_expr, format_text};
 pub use parse::{parse, parse_expr, parse_type};

@@ -7,6 +7,7 @@ mod features;
 mod filter;
 mod object;
 mod observe;
+mod probe;
 mod script;
 mod seccomp;
 mod values;
@@ -23,6 +24,10 @@ pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
+pub use probe::{
+    ArgdistArgs, FunccountArgs, FuncintervalArgs, FunclatencyArgs, FuncslowerArgs, PatternArgs, StackcountArgs,
+    TraceArgs, WhoArgs,
+};
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
@@ -58,6 +63,13 @@ pub enum Command {
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
+    Trace(TraceArgs),
+    Argdist(ArgdistArgs),
+    Funccount(FunccountArgs),
+    Stackcount(StackcountArgs),
+    Funclatency(FunclatencyArgs),
+    Funcinterval(FuncintervalArgs),
+    Funcslower(FuncslowerArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

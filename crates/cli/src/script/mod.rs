@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel};
 use skep_lang_script::compile::{Compiled, Environment};
 use skep_lang_script::registers::Arch;
+use skep_lang_script::types::TypeSource as _;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
@@ -32,6 +33,33 @@ const OUTERMOST: u64 = 0xefff_fffc;
 
 /// Does what the arguments ask for; gives the status of the script.
 pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
+    run_to(args, None)
+}
+
+/// Runs a script that was made of other arguments, with an output of its own.
+pub fn generated(name: &str, text: &str, verbose: u8, output: Output) -> Result<ExitCode, Failure> {
+    /// The command line of a script by itself.
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: ScriptArgs,
+    }
+    let level = (0..verbose).map(|_| "-v");
+    let words = [name, "-q", "-e", text].into_iter().chain(level);
+    let line = <Line as clap::Parser>::try_parse_from(words).map_err(Failure::run)?;
+    run_to(&line.args, Some(output))
+}
+
+/// The type of what a function of the kernel returns, if the kernel's types tell and it is a number.
+pub fn returns(function: &str) -> Option<String> {
+    let machine = Machine::new(None);
+    let formats = machine::formats(&machine);
+    let prototype = MachineTypes::new(&machine, &formats).function("", function)?;
+    let (bytes, signed) = prototype.result.scalar()?;
+    Some(format!("{}int{}", if signed { "" } else { "u" }, u32::from(bytes) * 8))
+}
+
+fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure> {
     if let Some(pattern) = &args.list {
         return list::run(pattern, args).map(|()| ExitCode::SUCCESS);
     }
@@ -48,7 +76,8 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
     let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run };
-    let status = execute(&input, built, args, options)?;
+    let output = output.map_or_else(|| standard(args), Ok)?;
+    let status = execute(&input, built, args, options, output)?;
     // The system keeps eight bits.
     Ok(ExitCode::from(status.to_le_bytes()[0]))
 }
@@ -166,7 +195,13 @@ fn inner_ids() -> bool {
 }
 
 /// Loads and runs.
-fn execute(input: &Input, built: Built, args: &ScriptArgs, options: RunOptions) -> Result<i32, Failure> {
+fn execute(
+    input: &Input,
+    built: Built,
+    args: &ScriptArgs,
+    options: RunOptions,
+    output: Output,
+) -> Result<i32, Failure> {
     let Built { compiled, object, .. } = built;
     let plan = compiled.plan;
     let log = if args.verbose > 1 { LogLevel::Statistics } else { LogLevel::None };
@@ -181,7 +216,7 @@ fn execute(input: &Input, built: Built, args: &ScriptArgs, options: RunOptions) 
     options.process.into_iter().for_each(|process| symbols.learn(process));
     let names = Names::new(Box::new(symbols), Clock::system());
     let source = Source { name: input.name.clone(), text: input.text.clone() };
-    let mut dispatcher = Dispatcher::new(&plan, source, names, output(args)?).map_err(Failure::run)?;
+    let mut dispatcher = Dispatcher::new(&plan, source, names, output).map_err(Failure::run)?;
     dispatcher.show_warnings(!args.no_warnings);
     let status = skep_trace::run::run(&plan, &script, &mut dispatcher, options).map_err(ended)?;
     let counts = dispatcher.counts();
@@ -191,7 +226,7 @@ fn execute(input: &Input, built: Built, args: &ScriptArgs, options: RunOptions) 
     Ok(status)
 }
 
-fn output(args: &ScriptArgs) -> Result<Output, Failure> {
+fn standard(args: &ScriptArgs) -> Result<Output, Failure> {
     let form = match args.format {
         FormArg::Text => Form::Text,
         FormArg::Json => Form::Json,
