@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lang-filter", &["isa", "diag", "proto", "object"]),
     ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("packet", &["isa", "proto"]),
+    ("verifier", &["isa", "object", "btf", "domain"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
