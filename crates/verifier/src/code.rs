@@ -1,7 +1,9 @@
 //! The program: instructions by slot, functions, and the shape that control flow must have (`check_subprogs`,
 //! `check_cfg`).
 
-use skep_isa::ebpf::{self, Callee, Imm64, Insn, InsnIdx, Op};
+use std::collections::BTreeMap;
+
+use skep_isa::ebpf::{self, Callee, Imm64, Insn, InsnError, InsnIdx, Op};
 
 use crate::reject::{Reason, Rejection};
 
@@ -13,6 +15,8 @@ const MAX_FUNCTIONS: usize = 256;
 pub struct Code {
     /// Instructions by slot; `None` for the second slot of an immediate load.
     pub ops: Vec<Option<Op>>,
+    /// Instructions that have fields that must be zero: refused when they are executed, and not before.
+    pub malformed: BTreeMap<u32, InsnError>,
     /// First slots of the functions, in order, the main function first.
     pub functions: Vec<u32>,
     /// Slots at which states are compared.
@@ -34,6 +38,22 @@ fn slot(index: InsnIdx) -> u32 {
     u32::try_from(index.index()).unwrap_or(u32::MAX)
 }
 
+/// What stands for an instruction with a field that must be zero, as far as control flow goes; `None` for instructions
+/// that the kernel looks at before it follows paths.
+fn stand_in(insn: &Insn, error: &InsnError) -> Option<Op> {
+    const CLASS: u8 = 7;
+    const LD: u8 = 0;
+    const JMP: u8 = 5;
+    const JMP32: u8 = 6;
+    if !matches!(error, InsnError::Field { .. }) || insn.code & CLASS == LD {
+        return None;
+    }
+    match insn.code & CLASS {
+        JMP | JMP32 => Insn { dst: 0, src: 0, imm: 0, off: 0, ..*insn }.decode(None).ok().filter(|op| *op == Op::Exit),
+        _ => Some(Op::Neg { width: ebpf::Width::W64, dst: ebpf::Reg::R0 }),
+    }
+}
+
 impl Code {
     /// Takes a program apart and checks its shape.
     ///
@@ -43,13 +63,23 @@ impl Code {
         if insns.is_empty() {
             return Err(Rejection::at(0, Reason::Empty));
         }
-        let decoded = ebpf::decode_program(insns)
-            .map_err(|error| Rejection::at(slot(error.at), Reason::Malformed(error.error)))?;
-        let mut ops = vec![None; insns.len()];
-        for (index, op) in decoded {
-            ops[index.index()] = Some(op);
+        let (mut ops, mut malformed) = (vec![None; insns.len()], BTreeMap::new());
+        let mut at = 0;
+        while let Some(insn) = insns.get(at) {
+            let index = slot(InsnIdx::new(at));
+            let op = match insn.decode(insns.get(at + 1).copied()) {
+                Ok(op) => op,
+                Err(error) => {
+                    let stand_in =
+                        stand_in(insn, &error).ok_or_else(|| Rejection::at(index, Reason::Malformed(error)))?;
+                    malformed.insert(index, error);
+                    stand_in
+                }
+            };
+            ops[at] = Some(op);
+            at += op.slots() as usize;
         }
-        let mut code = Self { prune: vec![false; ops.len()], ops, functions: Vec::new() };
+        let mut code = Self { prune: vec![false; ops.len()], ops, malformed, functions: Vec::new() };
         code.find_functions()?;
         code.check_jumps()?;
         code.check_reachable()?;

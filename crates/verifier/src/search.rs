@@ -263,7 +263,7 @@ impl<'a> Verifier<'a> {
             }
             let kept = &mut self.kept[list[index] as usize];
             kept.misses += u32::from(keep);
-            if kept.misses > kept.hits * 3 + 3 && kept.branches == 0 {
+            if kept.misses > kept.hits * 3 + 3 {
                 list.swap_remove(index);
             } else {
                 index += 1;

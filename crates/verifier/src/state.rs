@@ -4,8 +4,6 @@ use crate::reg::{Kind, Reg};
 
 /// Bytes of stack of a function.
 pub const STACK: u32 = 512;
-/// Slots of eight bytes.
-pub const SLOTS: usize = 64;
 /// Functions on a chain of calls.
 pub const MAX_FRAMES: usize = 8;
 

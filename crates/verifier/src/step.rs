@@ -1,6 +1,5 @@
 //! One instruction: which rule applies to it.
 
-use skep_domain::Scalar;
 use skep_isa::ebpf::{Callee, Imm64, Op, Size, Src};
 
 use crate::precision::{Place, Wanted};
@@ -15,6 +14,9 @@ impl Verifier<'_> {
     /// # Errors
     /// Why it cannot be executed.
     pub fn step(&mut self, state: &mut State, at: u32, op: Op) -> Step<Flow> {
+        if let Some(error) = self.code.malformed.get(&at) {
+            return Err(Reason::Malformed(*error).into());
+        }
         let next = at + u32::try_from(op.slots()).unwrap_or(1);
         match op {
             Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
@@ -181,10 +183,5 @@ impl Verifier<'_> {
     /// Whether a function is verified by itself: its type in BTF says that other objects may call it.
     fn is_global(&self, function: u32) -> bool {
         self.globals.get(function as usize).copied().unwrap_or(false)
-    }
-
-    /// A number of so many bytes.
-    pub fn loaded(size: Size, signed: bool) -> Reg {
-        Reg::number(Scalar::load(size.bytes(), signed))
     }
 }
