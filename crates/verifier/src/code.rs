@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use skep_isa::ebpf::{self, Callee, Imm64, Insn, InsnError, InsnIdx, Op};
+use skep_isa::ebpf::{Callee, Field, Imm64, Insn, InsnError, InsnIdx, Op};
 
 use crate::reject::{Reason, Rejection};
 
@@ -38,20 +38,36 @@ fn slot(index: InsnIdx) -> u32 {
     u32::try_from(index.index()).unwrap_or(u32::MAX)
 }
 
-/// What stands for an instruction with a field that must be zero, as far as control flow goes; `None` for instructions
-/// that the kernel looks at before it follows paths.
-fn stand_in(insn: &Insn, error: &InsnError) -> Option<Op> {
+/// What an instruction would be if the fields that must be zero were; `None` for instructions that the kernel looks at
+/// before it follows paths.
+fn stand_in(insn: &Insn, error: InsnError) -> Option<Op> {
     const CLASS: u8 = 7;
     const LD: u8 = 0;
-    const JMP: u8 = 5;
-    const JMP32: u8 = 6;
-    if !matches!(error, InsnError::Field { .. }) || insn.code & CLASS == LD {
+    if insn.code & CLASS == LD {
         return None;
     }
-    match insn.code & CLASS {
-        JMP | JMP32 => Insn { dst: 0, src: 0, imm: 0, off: 0, ..*insn }.decode(None).ok().filter(|op| *op == Op::Exit),
-        _ => Some(Op::Neg { width: ebpf::Width::W64, dst: ebpf::Reg::R0 }),
+    let (mut cleaned, mut error) = (*insn, error);
+    // There are four fields.
+    for _ in 0..4 {
+        let InsnError::Field { field, .. } = error else { return None };
+        match field {
+            Field::Dst => cleaned.dst = 0,
+            Field::Src => cleaned.src = 0,
+            Field::Off => cleaned.off = 0,
+            Field::Imm => cleaned.imm = 0,
+        }
+        match cleaned.decode(None) {
+            Ok(op) => return Some(op),
+            Err(another) => error = another,
+        }
     }
+    None
+}
+
+/// The kernel does not look at the offset of an exit.
+fn is_ignored(insn: &Insn, error: InsnError) -> bool {
+    const EXIT: u8 = 0x95;
+    insn.code == EXIT && matches!(error, InsnError::Field { field: Field::Off, .. })
 }
 
 impl Code {
@@ -71,8 +87,10 @@ impl Code {
                 Ok(op) => op,
                 Err(error) => {
                     let stand_in =
-                        stand_in(insn, &error).ok_or_else(|| Rejection::at(index, Reason::Malformed(error)))?;
-                    malformed.insert(index, error);
+                        stand_in(insn, error).ok_or_else(|| Rejection::at(index, Reason::Malformed(error)))?;
+                    if !is_ignored(insn, error) {
+                        malformed.insert(index, error);
+                    }
                     stand_in
                 }
             };

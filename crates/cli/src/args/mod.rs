@@ -10,6 +10,7 @@ mod observe;
 mod script;
 mod seccomp;
 mod values;
+mod verify;
 mod vm;
 
 use std::ffi::OsString;
@@ -26,6 +27,7 @@ pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapC
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
+pub use verify::{KernelArg, VerifyArgs};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -58,6 +60,7 @@ pub enum Command {
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
+    Verify(VerifyArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

@@ -10,5 +10,6 @@ mod observe;
 mod read;
 mod script;
 mod support;
+mod verify;
 mod vm;
 mod write;
