@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("lang-probe", &["diag", "lang-script"]),
     ("packet", &["isa", "proto"]),
+    ("verifier", &["isa", "object", "btf", "domain"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),

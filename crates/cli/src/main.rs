@@ -25,6 +25,7 @@ mod script;
 mod seccomp;
 mod shell;
 mod text;
+mod verify;
 mod vm;
 
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ fn main() -> ExitCode {
         Command::Funclatency(args) => return probe::funclatency(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
+        Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

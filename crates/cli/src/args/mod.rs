@@ -11,6 +11,7 @@ mod probe;
 mod script;
 mod seccomp;
 mod values;
+mod verify;
 mod vm;
 
 use std::ffi::OsString;
@@ -31,6 +32,7 @@ pub use probe::{
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
+pub use verify::{KernelArg, VerifyArgs};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -70,6 +72,7 @@ pub enum Command {
     Funclatency(FunclatencyArgs),
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
+    Verify(VerifyArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

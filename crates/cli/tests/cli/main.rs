@@ -11,5 +11,6 @@ mod probe;
 mod read;
 mod script;
 mod support;
+mod verify;
 mod vm;
 mod write;
