@@ -231,7 +231,7 @@ pub fn print(table: &Table, mut rows: Vec<Value>, out: &mut dyn Write) -> io::Re
             rows.iter().try_for_each(|(name, count)| writeln!(out, "{name:<36} {count:>8}"))
         }
         Rows::Values { labels } => {
-            writeln!(out, "\t{:<10} {}", "COUNT", "EVENT")?;
+            writeln!(out, "\t{:<10} EVENT", "COUNT")?;
             for row in rows {
                 let values: Vec<String> = labels
                     .iter()

@@ -238,7 +238,8 @@ impl Verifier<'_> {
             return Err(Reason::NullableArithmetic(kind).into());
         }
         let known = number.num.as_constant().map(u64::cast_signed);
-        if !kind.takes_arithmetic() && !(matches!(kind, Kind::Map(_)) && known == Some(0) && op == AluOp::Add) {
+        let unmoved = matches!(kind, Kind::Map(_)) && known == Some(0) && op == AluOp::Add;
+        if !(kind.takes_arithmetic() || unmoved) {
             return Err(Reason::PointerArithmetic(kind).into());
         }
         if kind == Kind::FlowKeys && known.is_none() {

@@ -33,6 +33,14 @@ fn condition(op: JmpOp) -> Cond {
     }
 }
 
+/// The operands of a comparison.
+#[derive(Debug, Clone, Copy)]
+struct Test {
+    width: Width,
+    dst: Register,
+    src: Src,
+}
+
 impl Verifier<'_> {
     /// `if dst OP src goto ...`
     pub fn branch(
@@ -69,8 +77,9 @@ impl Verifier<'_> {
         self.note_linked(&linked);
         let mut other = state.clone();
         if left.is_number() && right.is_number() {
-            self.refine(&mut other, cond, width, dst, src, &right, &linked);
-            self.refine(state, cond.negated(), width, dst, src, &right, &linked);
+            let test = Test { width, dst, src };
+            self.refine(&mut other, test, cond, &right, &linked);
+            self.refine(state, test, cond.negated(), &right, &linked);
         } else if matches!(src, Src::Imm(0))
             && left.nullable
             && width == Width::W64
@@ -104,16 +113,8 @@ impl Verifier<'_> {
         }
     }
 
-    fn refine(
-        &mut self,
-        state: &mut State,
-        cond: Cond,
-        width: Width,
-        dst: Register,
-        src: Src,
-        right: &Reg,
-        linked: &[Place],
-    ) {
+    fn refine(&self, state: &mut State, test: Test, cond: Cond, right: &Reg, linked: &[Place]) {
+        let Test { width, dst, src } = test;
         let left = *state.reg(dst.index());
         let Some((first, second)) = left.num.refine(cond, right.num, width_of(width)) else { return };
         state.top().regs[dst.index()].num = first;

@@ -59,7 +59,6 @@ const MOVES_PACKET: &[&str] = &[
     "clone_redirect",
     "sk_change_tail",
     "store_hdr_opt",
-    "set_hash_invalid_",
 ];
 
 impl Verifier<'_> {

@@ -105,7 +105,7 @@ impl Code {
     }
 
     /// The number of slots.
-    pub fn len(&self) -> u32 {
+    pub fn slots(&self) -> u32 {
         u32::try_from(self.ops.len()).unwrap_or(u32::MAX)
     }
 
@@ -128,12 +128,12 @@ impl Code {
     /// The slots of a function.
     pub fn extent(&self, function: u32) -> (u32, u32) {
         let index = function as usize;
-        (self.functions[index], self.functions.get(index + 1).copied().unwrap_or(self.len()))
+        (self.functions[index], self.functions.get(index + 1).copied().unwrap_or(self.slots()))
     }
 
     fn find_functions(&mut self) -> Result<(), Rejection> {
         let mut starts = vec![0];
-        for at in 0..self.len() {
+        for at in 0..self.slots() {
             let distance = match self.op(at) {
                 Some(Op::Call(Callee::Local(distance)) | Op::LoadImm { value: Imm64::Func(distance), .. }) => distance,
                 _ => continue,
@@ -163,7 +163,7 @@ impl Code {
     /// A jump to where no instruction begins.
     pub fn next(&self, at: u32) -> Result<Next, Rejection> {
         let Some(op) = self.op(at) else { return Err(Rejection::at(at, Reason::JumpOutside)) };
-        let behind = at + u32::try_from(op.slots()).unwrap_or(1);
+        let behind = at + op.slots();
         let jump = |distance: i32| self.target(at, distance).ok_or_else(|| Rejection::at(at, Reason::JumpOutside));
         Ok(match op {
             Op::Exit => Next::Exit,
@@ -234,7 +234,7 @@ impl Code {
                 }
             }
         }
-        match (0..self.len()).find(|at| self.op(*at).is_some() && !seen[*at as usize]) {
+        match (0..self.slots()).find(|at| self.op(*at).is_some() && !seen[*at as usize]) {
             Some(at) => Err(Rejection::at(at, Reason::Unreachable)),
             None => Ok(()),
         }

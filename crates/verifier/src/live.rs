@@ -56,7 +56,7 @@ pub fn live(code: &Code) -> Vec<u16> {
     // Going backwards reaches the fixed point in few rounds; loops take one more for each level.
     loop {
         let mut changed = false;
-        for at in (0..code.len()).rev() {
+        for at in (0..code.slots()).rev() {
             let Some(op) = code.op(at) else { continue };
             let after = match code.next(at) {
                 Ok(Next::To(next)) => before.get(next as usize).copied().unwrap_or(0),

@@ -117,10 +117,10 @@ impl Wanted {
             Op::StoreRelease { src, .. } => self.stored(depth, Src::Reg(src), entry),
             Op::Atomic { op, fetch, src, .. } => {
                 let result = if op == AtomicOp::CmpXchg { Register::R0 } else { src };
-                if fetch || op.alu().is_none() {
-                    if let (true, Some((frame, slot))) = (self.take_reg(depth, result), Self::slot(entry.stack)) {
-                        self.slots[frame] |= slot;
-                    }
+                if (fetch || op.alu().is_none())
+                    && let (true, Some((frame, slot))) = (self.take_reg(depth, result), Self::slot(entry.stack))
+                {
+                    self.slots[frame] |= slot;
                 }
             }
             Op::LoadImm { dst, .. } => _ = self.take_reg(depth, dst),

@@ -17,7 +17,7 @@ impl Verifier<'_> {
         if let Some(error) = self.code.malformed.get(&at) {
             return Err(Reason::Malformed(*error).into());
         }
-        let next = at + u32::try_from(op.slots()).unwrap_or(1);
+        let next = at + op.slots();
         match op {
             Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
             Op::MovSx { width, from, dst, src } => self.move_signed(state, width, from, dst, src)?,
