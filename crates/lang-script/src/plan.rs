@@ -163,6 +163,9 @@ pub enum Attach {
         provider: String,
         /// Its name.
         name: String,
+        /// Offsets in the file of the places that are meant; empty for all that have the name. The program reads the
+        /// arguments as the notes of these places say.
+        places: Vec<u64>,
     },
     /// An access to an address.
     Watchpoint {
@@ -193,8 +196,10 @@ pub enum UserTarget {
     Functions(Vec<String>),
     /// Bytes behind a symbol.
     SymbolOffset(String, u64),
-    /// An offset in the file or address in the binary.
+    /// An address in the binary.
     Address(u64),
+    /// Several of them, each with the same program: the code of a line of the source.
+    Addresses(Vec<u64>),
 }
 
 /// How often.

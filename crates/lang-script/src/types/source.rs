@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Type;
+use super::user::UserFunction;
 
 /// Which composite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,6 +93,14 @@ pub trait TypeSource {
 
     /// The record of a tracepoint. Offsets count from the start of the context.
     fn tracepoint(&self, category: &str, event: &str) -> Option<Composite>;
+
+    /// A function of a program or library by its symbol; `None` is the binary of the process of `-p`.
+    ///
+    /// # Errors
+    /// Why its arguments are not known and what would help.
+    fn user_function(&self, _binary: Option<&str>, _function: &str) -> Result<Arc<UserFunction>, String> {
+        Err("types of programs are not read here".to_owned())
+    }
 }
 
 /// No types at all.

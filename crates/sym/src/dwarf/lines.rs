@@ -1,0 +1,139 @@
+//! Lines of the source: the addresses at which their code begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use gimli::{ColumnType, Unit};
+
+use super::{DebugInfo, Slice};
+use crate::error::SymError;
+
+/// Code of a line and a column of it.
+struct Run {
+    address: u64,
+    column: u64,
+    /// Whether code of another line is in front of it.
+    first: bool,
+}
+
+impl DebugInfo {
+    /// The addresses at which the code of a line begins: one for each function that has code of it, and one for each
+    /// place where such a function was copied to (inlined). `file` is a path or the end of one: `main.c`, `src/main.c`.
+    ///
+    /// # Errors
+    /// [`SymError::Missing`] if no source file is called so, or the line has no code; then with the nearest lines that have.
+    pub fn line(&self, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, SymError> {
+        let mut known = false;
+        let mut near = BTreeSet::new();
+        let mut found = BTreeSet::new();
+        for number in 0..self.parts[0].count {
+            let Some(unit) = self.unit(0, number) else { continue };
+            let mut runs = Vec::new();
+            known |= self.runs(&unit, file, line, &mut runs, &mut near);
+            match column {
+                Some(column) => runs.retain(|run| u64::from(column) == run.column),
+                None => runs.retain(|run| run.first),
+            }
+            if !runs.is_empty() {
+                found.extend(self.one_each(&unit, &runs));
+            }
+        }
+        if !found.is_empty() {
+            return Ok(found.into_iter().collect());
+        }
+        let place = format!("the debug information of `{}`", self.binary.display());
+        if !known {
+            let remedy = "give the name as the compiler got it, or the end of its path".to_owned();
+            return Err(SymError::Missing { what: "source file", name: file.to_owned(), place, remedy });
+        }
+        let before = near.range(..u64::from(line)).next_back();
+        let after = near.range(u64::from(line) + 1..).next();
+        let lines: Vec<String> = before.into_iter().chain(after).map(u64::to_string).collect();
+        let remedy = match (column, near.contains(&u64::from(line))) {
+            (Some(_), true) => "the line has code, but in other columns: leave the column out".to_owned(),
+            _ => format!("the nearest lines with code are {}", lines.join(" and ")),
+        };
+        let name = column.map_or_else(|| format!("{file}:{line}"), |column| format!("{file}:{line}:{column}"));
+        Err(SymError::Missing { what: "code of the line", name, place, remedy })
+    }
+
+    /// Adds the runs of a line, and all lines of the file that have code. Says whether the unit knows the file.
+    fn runs(&self, unit: &Unit<Slice>, file: &str, line: u32, runs: &mut Vec<Run>, near: &mut BTreeSet<u64>) -> bool {
+        let Some(program) = unit.line_program.clone() else { return false };
+        let mut known = BTreeMap::new();
+        let mut rows = program.rows();
+        let mut before = None;
+        while let Ok(Some((header, row))) = rows.next_row() {
+            if row.end_sequence() {
+                before = None;
+                continue;
+            }
+            let index = row.file_index();
+            let fits = *known.entry(index).or_insert_with(|| self.is_file(unit, header, index, file));
+            let here = fits.then(|| row.line().map_or(0, std::num::NonZero::get));
+            if let Some(here) = here.filter(|_| row.is_stmt()) {
+                near.insert(here);
+                let column = match row.column() {
+                    ColumnType::LeftEdge => 0,
+                    ColumnType::Column(column) => column.get(),
+                };
+                if here == u64::from(line) && before != Some((here, column)) {
+                    let first = before.is_none_or(|before| before.0 != here);
+                    runs.push(Run { address: row.address(), column, first });
+                }
+                before = Some((here, column));
+            } else if here.map(|here| here != u64::from(line)).unwrap_or(true) {
+                before = None;
+            }
+        }
+        known.values().any(|fits| *fits)
+    }
+
+    /// Whether a file of a line program is the one that was named.
+    fn is_file(
+        &self,
+        unit: &Unit<Slice>,
+        header: &gimli::LineProgramHeader<Slice>,
+        index: u64,
+        wanted: &str,
+    ) -> bool {
+        let Some(entry) = header.file(index) else { return false };
+        let text = |value| self.text(0, unit, value).unwrap_or_default();
+        let name = text(entry.path_name());
+        let mut whole = name.clone();
+        if !name.starts_with('/') {
+            let directory = entry.directory(header).map(text).unwrap_or_default();
+            if !directory.is_empty() {
+                whole = format!("{directory}/{whole}");
+            }
+        }
+        let wanted = wanted.trim_start_matches("./");
+        whole == wanted || whole.strip_suffix(wanted).is_some_and(|front| front.ends_with('/') || wanted.starts_with('/'))
+    }
+
+    /// The first of the addresses in each function or copy of one.
+    fn one_each(&self, unit: &Unit<Slice>, runs: &[Run]) -> Vec<u64> {
+        let dwarf = &self.parts[0].dwarf;
+        // For each address the innermost entry that holds it: its depth and offset.
+        let mut inside = vec![(-1, 0); runs.len()];
+        let mut entries = unit.entries();
+        while let Ok(Some(entry)) = entries.next_dfs() {
+            if !matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine) {
+                continue;
+            }
+            let Ok(mut ranges) = dwarf.die_ranges(unit, entry) else { continue };
+            while let Ok(Some(range)) = ranges.next() {
+                for (run, inner) in runs.iter().zip(&mut inside) {
+                    if (range.begin..range.end).contains(&run.address) && entry.depth() > inner.0 {
+                        *inner = (entry.depth(), entry.offset().0);
+                    }
+                }
+            }
+        }
+        let mut first: BTreeMap<usize, u64> = BTreeMap::new();
+        for (run, inner) in runs.iter().zip(inside) {
+            let address = first.entry(inner.1).or_insert(run.address);
+            *address = (*address).min(run.address);
+        }
+        first.into_values().collect()
+    }
+}
