@@ -35,6 +35,8 @@ pub mod system_maps {
     pub const LOST: &str = "skep_lost";
     /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
     pub const HOST: &str = "skep_host";
+    /// Processes that the host was told about, hash from their numbers to nothing that matters.
+    pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
 }
@@ -378,6 +380,11 @@ pub enum Action {
     Exit {
         /// Offset of the exit status, 4 bytes.
         status: u32,
+    },
+    /// Takes note of a process whose addresses will have to be named: it may have ended when they are printed.
+    Learn {
+        /// Offset of its number, 4 bytes.
+        pid: u32,
     },
     /// A warning at run time: division by zero, an index outside of an array.
     Warning {

@@ -47,6 +47,6 @@ pub use finder::SystemSymbols;
 pub use kallsyms::{Kallsyms, KernelSymbol, TraceableFunction, traceable_functions};
 pub use pattern::Pattern;
 pub use process::{Processes, UserSymbol};
-pub use registers::Register;
+pub use registers::{Register, program_counter};
 pub use resolve::{Mapping, find_library, find_program, mappings, resolve};
 pub use usdt::UsdtProbe;

@@ -38,6 +38,7 @@ pub mod format;
 pub mod fuzz;
 pub mod maps;
 pub mod names;
+pub mod programs;
 pub mod run;
 pub mod table;
 #[cfg(test)]

@@ -18,7 +18,7 @@ use skep_lang_script::registers::Arch;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
-use skep_trace::names::{Clock, Names};
+use skep_trace::names::{Clock, Names, Symbols};
 use skep_trace::run::{Child, MachineSymbols, RunError, RunOptions, Script};
 
 use crate::args::{BufferArg, FormArg, ScriptArgs};
@@ -129,7 +129,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine::new(process);
+    let machine = Machine::new(process, args.debug_dirs());
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -177,8 +177,8 @@ fn execute(input: &Input, built: Built, args: &ScriptArgs, options: RunOptions) 
     }
     let maps = object.maps.into_iter().map(|map| map.name).collect();
     let script = Arc::new(Script { loaded, maps });
-    let mut symbols = MachineSymbols::new(Arc::clone(&script));
-    options.process.into_iter().for_each(|process| symbols.learn(process));
+    let mut symbols = MachineSymbols::new(Arc::clone(&script), args.debug_dirs(), plan.settings.demangle);
+    options.process.into_iter().for_each(|process| Symbols::learn(&mut symbols, process));
     let names = Names::new(Box::new(symbols), Clock::system());
     let source = Source { name: input.name.clone(), text: input.text.clone() };
     let mut dispatcher = Dispatcher::new(&plan, source, names, output(args)?).map_err(Failure::run)?;

@@ -241,6 +241,9 @@ fn missing(point: &Point, span: Span, env: &Environment<'_>, settings: &Settings
 /// The kinds of places that a point stands for, with what programs can read there: one, but for a USDT probe whose
 /// arguments are not everywhere in the same registers.
 fn sites(provider: &str, point: Point, env: &Environment<'_>, types: &mut Types<'_>) -> Vec<(Point, Site)> {
+    if let Point::User { binary, .. } | Point::Usdt { binary, .. } = &point {
+        types.source().traced(binary.as_deref());
+    }
     let Point::Usdt { binary, provider: owner, name, .. } = &point else {
         let site = site(provider, &point, types);
         return vec![(point, site)];

@@ -101,6 +101,9 @@ pub trait TypeSource {
     fn user_function(&self, _binary: Option<&str>, _function: &str) -> Result<Arc<UserFunction>, String> {
         Err("types of programs are not read here".to_owned())
     }
+
+    /// The script traces a program or library: its types are known by their names from now on.
+    fn traced(&self, _binary: Option<&str>) {}
 }
 
 /// No types at all.

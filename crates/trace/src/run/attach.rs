@@ -49,13 +49,23 @@ impl Attached {
             }
             Attach::RawTracepoint { event } => attach_raw_tracepoint(program, event, 0).map_err(text)?.into(),
             Attach::Tracepoint { category, event } => attach_tracepoint(program, category, event, 0).map_err(text)?,
+            Attach::UserFunction { binary, target: UserTarget::Addresses(addresses), .. } => {
+                for address in addresses {
+                    let target = UserTarget::Address(*address);
+                    self.links.push(user(program, binary, &target, false, process)?);
+                }
+                return Ok(());
+            }
             Attach::UserFunction { binary, target, ret } => user(program, binary, target, *ret, process)?,
-            Attach::Usdt { binary, provider, name } => {
+            Attach::Usdt { binary, provider, name, places: wanted } => {
                 let (path, binary) = open(binary, process)?;
                 let provider = Some(provider.as_str()).filter(|provider| !provider.is_empty());
                 let places = binary.probe(provider, name).map_err(|error| error.to_string())?;
                 for place in places {
                     let offset = place.offset.ok_or("its place is in no part of the file that is loaded")?;
+                    if !wanted.is_empty() && !wanted.contains(&offset) {
+                        continue;
+                    }
                     let place = UserPlace { offset, counter: place.semaphore.unwrap_or(0), cookie: 0 };
                     self.links.push(attach_uprobe(program, &path, place, false, process).map_err(text)?);
                 }
@@ -129,6 +139,7 @@ fn user(
             return Ok(link.map_err(|error| error.to_string())?.into());
         }
         UserTarget::SymbolOffset(name, behind) => function(name)?.saturating_add(*behind),
+        UserTarget::Addresses(_) => return Err("several addresses have no one place".to_owned()),
         UserTarget::Address(address) => binary
             .offset(*address)
             .ok_or_else(|| format!("the address {address:#x} is in no part of `{}` that is loaded", path.display()))?,
