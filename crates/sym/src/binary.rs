@@ -13,6 +13,7 @@ use crate::error::SymError;
 use crate::notes::{Order, notes};
 use crate::pattern::Pattern;
 use crate::plt;
+use crate::resolve::Mapping;
 use crate::usdt::{self, UsdtProbe};
 
 /// The kind of machine that a file is for.
@@ -187,8 +188,7 @@ impl Binary {
         let link = content(b".gnu_debuglink").and_then(|(_, bytes)| debug_link(bytes, order));
         let fixed = header.e_type(endian) == elf::ET_EXEC;
         let path = path.to_owned();
-        let mut binary =
-            Self { path, machine, segments, symbols, probes, build_id, debug_link: link, fixed, stripped };
+        let mut binary = Self { path, machine, segments, symbols, probes, build_id, debug_link: link, fixed, stripped };
         if stripped
             && outer
             && let Some((_, packed)) = content(b".gnu_debugdata")
@@ -335,6 +335,15 @@ impl Binary {
             .iter()
             .find(|segment| offset.checked_sub(segment.offset).is_some_and(|distance| distance < segment.size))?;
         segment.address.checked_add(offset - segment.offset)
+    }
+
+    /// What has to be added to addresses of the file where a process has mapped it so; `None` if the mapping holds no start
+    /// of a part of it.
+    pub fn load_base(&self, mapping: &Mapping) -> Option<u64> {
+        let length = mapping.end.checked_sub(mapping.start)?;
+        let distance = |segment: &Segment| segment.offset.checked_sub(mapping.offset).filter(|far| *far < length);
+        let (segment, far) = self.segments.iter().find_map(|segment| Some((segment, distance(segment)?)))?;
+        Some(mapping.start.wrapping_add(far).wrapping_sub(segment.address))
     }
 
     /// All places of USDT probes.

@@ -38,7 +38,8 @@ impl DebugDirs {
 
     /// The debug file of a binary.
     pub fn find(&self, binary: &Binary) -> Option<PathBuf> {
-        let by_build_id = binary.debug_name().into_iter().flat_map(|name| self.0.iter().map(move |dir| dir.join(&name)));
+        let by_build_id =
+            binary.debug_name().into_iter().flat_map(|name| self.0.iter().map(move |dir| dir.join(&name)));
         let named = binary.path().file_name().map(|name| {
             let mut name = name.to_owned();
             name.push(".debug");

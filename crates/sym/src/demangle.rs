@@ -20,9 +20,25 @@ pub fn demangle(symbol: &str) -> Option<String> {
     // Versions, and marks of clones such as `.cold`, stay behind the name.
     let end = symbol.find(['.', '@']).unwrap_or(symbol.len());
     let parsed = cpp_demangle::Symbol::new_with_options(symbol[..end].as_bytes(), &options).ok()?;
-    let name = parsed.demangle_with_options(&cpp_demangle::DemangleOptions::default()).ok()?;
+    // Parts that refer to parts can double with every letter.
+    let mut name = Bounded(String::new());
+    parsed.structured_demangle(&mut name, &cpp_demangle::DemangleOptions::default()).ok()?;
+    let name = name.0;
     let marks = &symbol[end..];
     bounded(if marks.is_empty() { name } else { format!("{name} [{marks}]") })
+}
+
+/// Takes so many letters and no more.
+struct Bounded(String);
+
+impl cpp_demangle::DemangleWrite for Bounded {
+    fn write_string(&mut self, text: &str) -> std::fmt::Result {
+        if self.0.len() + text.len() > LONGEST {
+            return Err(std::fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 fn bounded(name: String) -> Option<String> {

@@ -39,9 +39,7 @@ pub use arguments::{Argument, ArgumentError, Location, parse_arguments};
 pub use binary::{Binary, Machine, Symbol, SymbolKind};
 pub use debug_files::DebugDirs;
 pub use demangle::demangle;
-pub use dwarf::{
-    DebugComposite, DebugFunction, DebugInfo, DebugMember, DebugParameter, DebugType, EntryId, Home,
-};
+pub use dwarf::{DebugComposite, DebugFunction, DebugInfo, DebugMember, DebugParameter, DebugType, EntryId, Home};
 pub use error::SymError;
 pub use finder::SystemSymbols;
 pub use kallsyms::{Kallsyms, KernelSymbol, TraceableFunction, traceable_functions};

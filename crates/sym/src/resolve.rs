@@ -127,13 +127,7 @@ pub fn mappings(process: u32) -> Result<Vec<Mapping>, SymError> {
 pub(crate) fn mapping(line: &str) -> Option<Mapping> {
     let region = Region::parse(line)?;
     let path = PathBuf::from(region.path()?);
-    Some(Mapping {
-        start: region.start,
-        end: region.end,
-        offset: region.offset,
-        executable: region.executable,
-        path,
-    })
+    Some(Mapping { start: region.start, end: region.end, offset: region.offset, executable: region.executable, path })
 }
 
 #[cfg(test)]

@@ -34,6 +34,7 @@
 //! handled, came after the end, was damaged, or was lost, and is counted as exactly one of these.
 
 pub mod events;
+pub mod flame;
 pub mod format;
 pub mod fuzz;
 pub mod maps;

@@ -64,6 +64,12 @@ pub struct ScriptArgs {
     /// Look for debug files of programs in these directories (separated by `:`), then in /usr/lib/debug
     #[arg(long, value_name = "DIR", value_delimiter = ':')]
     pub debuginfo: Vec<PathBuf>,
+    /// At the end write a flame graph of the maps with stack traces in their keys
+    #[arg(long, value_name = "FILE.svg")]
+    pub flame: Option<PathBuf>,
+    /// The same as text: a line for each stack trace, its frames separated by `;`, and the number
+    #[arg(long, value_name = "FILE")]
+    pub folded: Option<PathBuf>,
     /// Print the script in the usual form
     #[arg(long)]
     pub fmt: bool,

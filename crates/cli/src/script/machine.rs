@@ -10,12 +10,12 @@ use skep_btf::{Btf, Kind};
 use skep_kernel::attach::Tracefs;
 use skep_kernel::inventory::KernelTypes;
 use skep_lang_script::Options;
-use skep_lang_script::compile::Facts;
+use skep_lang_script::compile::{Facts, ProgramSymbol};
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::types::btf::BtfTypes;
-use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
 use skep_lang_script::types::user::{UsdtSite, UserFunction};
+use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
 use skep_sym::{DebugDirs, Kallsyms, Pattern, mappings, traceable_functions};
 use skep_trace::programs::{FIRST_COMPOSITE, Programs, usdt_sites};
 
@@ -206,13 +206,7 @@ impl ProbeSource for Machine {
         self.programs.readable_functions(binary)
     }
 
-    fn line(
-        &self,
-        binary: Option<&str>,
-        file: &str,
-        line: u32,
-        column: Option<u32>,
-    ) -> Result<Vec<u64>, String> {
+    fn line(&self, binary: Option<&str>, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, String> {
         self.programs.line(binary, file, line, column)
     }
 }
@@ -256,6 +250,10 @@ impl Facts for Machine {
         // The id of a control group is the inode of its directory (cgroup_id in the kernel).
         let facts = fs::metadata(path).map_err(|error| format!("`{path}` cannot be looked at: {}", error.kind()))?;
         Ok(facts.ino())
+    }
+
+    fn user_symbol(&self, binary: Option<&str>, name: &str) -> Result<ProgramSymbol, String> {
+        self.programs.symbol(binary, name)
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<u64, String> {

@@ -18,6 +18,7 @@ use skep_lang_script::registers::Arch;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
+use skep_trace::flame::FlameFiles;
 use skep_trace::names::{Clock, Names, Symbols};
 use skep_trace::run::{Child, MachineSymbols, RunError, RunOptions, Script};
 
@@ -47,7 +48,8 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
     if !args.dump.is_empty() {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
-    let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run };
+    let flame = FlameFiles { svg: args.flame.clone(), folded: args.folded.clone() };
+    let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run, flame };
     let status = execute(&input, built, args, options)?;
     // The system keeps eight bits.
     Ok(ExitCode::from(status.to_le_bytes()[0]))

@@ -7,6 +7,7 @@ mod features;
 mod live;
 mod object;
 mod observe;
+mod programs;
 mod read;
 mod script;
 mod support;

@@ -2,9 +2,11 @@
 
 use skep_diag::Span;
 
-use super::tree::{Base, Expr, Kind, Place, Word};
+use super::tree::{Base, Call, Expr, Kind, Place, Word};
 use super::{Arguments, Checker};
 use crate::ast::{self, BinaryOp};
+use crate::builtins::Builtin;
+use crate::providers::Kind as ProviderKind;
 use crate::types::user::{Home, UsdtArgument, UsdtLocation};
 use crate::types::{Space, Type};
 
@@ -73,6 +75,50 @@ impl Checker<'_> {
         }
     }
 
+    /// `uaddr("name")`: known at once for programs that are always at the same place, else by the distance from the function
+    /// that is traced.
+    pub(super) fn user_address(&mut self, name: &str, span: Span) -> Expr {
+        let site = self.state.site.clone();
+        let kind = site.provider.map(|provider| provider.kind);
+        if !matches!(kind, Some(ProviderKind::Uprobe | ProviderKind::Uretprobe | ProviderKind::Usdt)) {
+            return self.error_with_help(
+                span,
+                "there is no program here",
+                "`uaddr` is for uprobe, uretprobe and usdt probes",
+            );
+        }
+        self.state.depends = true;
+        let parts: Vec<&str> = site.name.split(':').collect();
+        let (binary, function) = match &site.arguments {
+            Arguments::Function { binary, function } => (binary.clone(), Some(function.clone())),
+            // `usdt:name` and `uprobe:address` with -p name no binary.
+            _ => (parts.get(1).filter(|_| parts.len() > 2).map(|name| (*name).to_owned()), None),
+        };
+        let symbol = match self.env.facts.user_symbol(binary.as_deref(), name) {
+            Ok(symbol) => symbol,
+            Err(why) => return self.error_with_help(span, format!("`{name}` cannot be looked up"), why),
+        };
+        let ty = match symbol.bytes {
+            bytes @ (1 | 2 | 4 | 8) => Type::int(bytes as u8, false).pointer(Space::User),
+            _ => Type::Void.pointer(Space::User),
+        };
+        if let Some(base) = symbol.base {
+            return Expr::number(symbol.address.wrapping_add(base).cast_signed(), ty, span);
+        }
+        let start = function.and_then(|function| self.env.facts.user_symbol(binary.as_deref(), &function).ok());
+        let Some(start) = start else {
+            let message = format!("where `{name}` is in the process is not known");
+            return self.error_with_help(span, message, "`-p PID` says which process it is");
+        };
+        let here = match kind {
+            Some(ProviderKind::Uprobe) => Kind::Argument(Word::Register("ip".to_owned())),
+            _ => Kind::Builtin(Call::Value(Builtin::Func)),
+        };
+        let here = Expr::new(here, Type::U64, span);
+        let distance = Expr::number(symbol.address.wrapping_sub(start.address).cast_signed(), Type::U64, span);
+        Expr::new(Kind::Binary(BinaryOp::Add, Box::new(here), Box::new(distance)), ty, span)
+    }
+
     fn at_home(&mut self, ty: &Type, home: &Home, span: Span) -> Expr {
         let arch = self.env.arch;
         let memory = |address: Expr, offset| {
@@ -127,9 +173,7 @@ fn usdt_value(argument: UsdtArgument, span: Span) -> Expr {
             return Expr::number(value, wide, span);
         }
         UsdtLocation::Register { context, first: 0 } => word(context),
-        UsdtLocation::Register { context, first } => {
-            binary(BinaryOp::Shr, word(context), number(i64::from(first) * 8))
-        }
+        UsdtLocation::Register { context, first } => binary(BinaryOp::Shr, word(context), number(i64::from(first) * 8)),
         UsdtLocation::Memory { base, index, displacement } => {
             let mut address = binary(BinaryOp::Add, word(base), number(displacement));
             if let Some((register, factor)) = index {

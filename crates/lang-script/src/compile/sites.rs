@@ -209,10 +209,8 @@ pub fn groups(
                 continue;
             }
             total += points.len() as u64;
-            let (points, sites) = points
-                .into_iter()
-                .flat_map(|point| sites(&written.node.provider, point, env, types))
-                .unzip();
+            let (points, sites) =
+                points.into_iter().flat_map(|point| sites(&written.node.provider, point, env, types)).unzip();
             let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
             groups.push(Group { probe: index, name, span: written.span, sites, points });
         }

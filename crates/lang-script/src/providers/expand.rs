@@ -71,13 +71,7 @@ pub trait ProbeSource {
     ///
     /// # Errors
     /// Why there is none, and what would help.
-    fn line(
-        &self,
-        _binary: Option<&str>,
-        _file: &str,
-        _line: u32,
-        _column: Option<u32>,
-    ) -> Result<Vec<u64>, String> {
+    fn line(&self, _binary: Option<&str>, _file: &str, _line: u32, _column: Option<u32>) -> Result<Vec<u64>, String> {
         Err("the debug information of the binary is not read here".to_owned())
     }
 }

@@ -39,6 +39,16 @@ enum Class {
     Unknown,
 }
 
+/// Types inside of a structure that are looked at: larger ones are passed in memory anyway.
+const MOST_VISITS: usize = 1024;
+
+/// The scalars in a type: offset, whether it is a floating-point number, bytes.
+struct Leaves {
+    found: Vec<(u64, bool, u64)>,
+    /// How many more types may be looked at.
+    left: usize,
+}
+
 /// The registers that are left.
 struct Left {
     integers: u32,
@@ -168,10 +178,15 @@ impl DebugInfo {
         if composite.by_reference {
             return Class::Reference;
         }
-        let mut leaves = Vec::new();
+        // Whatever is in it; members with an alignment of their own above 8 are rare.
+        if x86 && composite.bytes > 16 {
+            return Class::Memory(composite.bytes, 8);
+        }
+        let mut leaves = Leaves { found: Vec::new(), left: MOST_VISITS };
         if !self.leaves(Some(id), 0, &mut leaves, 0) {
             return Class::Unknown;
         }
+        let leaves = leaves.found;
         let align = leaves.iter().map(|leaf| leaf.2).max().unwrap_or(1);
         if !x86 {
             let floats = leaves.iter().all(|leaf| leaf.1 && leaf.2 == leaves[0].2);
@@ -200,11 +215,13 @@ impl DebugInfo {
         }
     }
 
-    /// The scalars in a type: offset, whether it is a floating-point number, bytes. Says whether all of them are known.
-    fn leaves(&self, ty: Option<EntryId>, start: u64, found: &mut Vec<(u64, bool, u64)>, depth: usize) -> bool {
-        if depth > 16 || found.len() > 256 {
+    /// Finds the scalars in a type. Says whether all of them are known.
+    fn leaves(&self, ty: Option<EntryId>, start: u64, leaves: &mut Leaves, depth: usize) -> bool {
+        if depth > 16 || leaves.left == 0 {
             return false;
         }
+        leaves.left -= 1;
+        let found = &mut leaves.found;
         match self.kind(ty) {
             DebugType::Void | DebugType::Function => return false,
             DebugType::Bool => found.push((start, false, 1)),
@@ -212,9 +229,11 @@ impl DebugInfo {
             DebugType::Float { bytes } => found.push((start, true, bytes)),
             DebugType::Pointer(_) => found.push((start, false, 8)),
             DebugType::Array { element, counts } => {
-                let (one, count) = (self.bytes(element), counts.iter().product::<u64>());
+                let one = self.bytes(element);
+                let count = counts.iter().fold(1u64, |all, count| all.saturating_mul(*count));
                 for number in 0..count.min(64) {
-                    if !self.leaves(element, start + number * one, found, depth + 1) {
+                    let start = start.saturating_add(number.saturating_mul(one));
+                    if !self.leaves(element, start, leaves, depth + 1) {
                         return false;
                     }
                 }
@@ -222,8 +241,8 @@ impl DebugInfo {
             DebugType::Composite(id) => {
                 for member in self.composite(id).map(|composite| composite.members).unwrap_or_default() {
                     if let Some((first, _)) = member.bits {
-                        found.push((start + first / 8, false, 1));
-                    } else if !self.leaves(member.ty, start.saturating_add(member.offset), found, depth + 1) {
+                        leaves.found.push((start.saturating_add(first / 8), false, 1));
+                    } else if !self.leaves(member.ty, start.saturating_add(member.offset), leaves, depth + 1) {
                         return false;
                     }
                 }

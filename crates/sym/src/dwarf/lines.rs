@@ -33,6 +33,7 @@ impl DebugInfo {
                 Some(column) => runs.retain(|run| u64::from(column) == run.column),
                 None => runs.retain(|run| run.first),
             }
+            runs.sort_unstable_by_key(|run| run.address);
             if !runs.is_empty() {
                 found.extend(self.one_each(&unit, &runs));
             }
@@ -89,13 +90,7 @@ impl DebugInfo {
     }
 
     /// Whether a file of a line program is the one that was named.
-    fn is_file(
-        &self,
-        unit: &Unit<Slice>,
-        header: &gimli::LineProgramHeader<Slice>,
-        index: u64,
-        wanted: &str,
-    ) -> bool {
+    fn is_file(&self, unit: &Unit<Slice>, header: &gimli::LineProgramHeader<Slice>, index: u64, wanted: &str) -> bool {
         let Some(entry) = header.file(index) else { return false };
         let text = |value| self.text(0, unit, value).unwrap_or_default();
         let name = text(entry.path_name());
@@ -107,10 +102,11 @@ impl DebugInfo {
             }
         }
         let wanted = wanted.trim_start_matches("./");
-        whole == wanted || whole.strip_suffix(wanted).is_some_and(|front| front.ends_with('/') || wanted.starts_with('/'))
+        whole == wanted
+            || whole.strip_suffix(wanted).is_some_and(|front| front.ends_with('/') || wanted.starts_with('/'))
     }
 
-    /// The first of the addresses in each function or copy of one.
+    /// The first of the addresses, which are sorted, in each function or copy of one.
     fn one_each(&self, unit: &Unit<Slice>, runs: &[Run]) -> Vec<u64> {
         let dwarf = &self.parts[0].dwarf;
         // For each address the innermost entry that holds it: its depth and offset.
@@ -122,8 +118,12 @@ impl DebugInfo {
             }
             let Ok(mut ranges) = dwarf.die_ranges(unit, entry) else { continue };
             while let Ok(Some(range)) = ranges.next() {
-                for (run, inner) in runs.iter().zip(&mut inside) {
-                    if (range.begin..range.end).contains(&run.address) && entry.depth() > inner.0 {
+                let first = runs.partition_point(|run| run.address < range.begin);
+                for (run, inner) in runs.iter().zip(&mut inside).skip(first) {
+                    if run.address >= range.end {
+                        break;
+                    }
+                    if entry.depth() > inner.0 {
                         *inner = (entry.depth(), entry.offset().0);
                     }
                 }

@@ -113,6 +113,12 @@ impl DebugInfo {
         Self::load(binary, &sections, supplement.as_ref())
     }
 
+    /// These sections as those of a binary, for tests of what malformed ones do.
+    pub(crate) fn of_sections(binary: &Binary, bytes: HashMap<&'static str, Arc<[u8]>>) -> Result<Self, SymError> {
+        let path = binary.path().to_owned();
+        Self::load(binary, &Sections { path, bytes, endian: RunTimeEndian::Little, shared: None }, None)
+    }
+
     fn load(binary: &Binary, sections: &Sections, supplement: Option<&Sections>) -> Result<Self, SymError> {
         let wrong = |error: gimli::Error| SymError::Format {
             path: sections.path.display().to_string(),

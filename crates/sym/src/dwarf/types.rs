@@ -204,9 +204,22 @@ impl DebugInfo {
         })
     }
 
+    /// Bytes from the start of the whole; before DWARF 3 an expression that adds them to an address.
+    fn member_offset(&self, member: EntryId) -> Option<u64> {
+        let (id, value) = self.attribute(member, gimli::DW_AT_data_member_location)?;
+        if let AttributeValue::Exprloc(expression) = value {
+            let unit = self.unit(id.part, id.unit)?;
+            return match expression.operations(unit.encoding()).next() {
+                Ok(Some(gimli::Operation::PlusConstant { value })) => Some(value),
+                _ => None,
+            };
+        }
+        value.udata_value()
+    }
+
     /// Where a member is.
     fn place(&self, member: EntryId) -> (u64, Option<(u64, u8)>) {
-        let start = self.number(member, gimli::DW_AT_data_member_location).unwrap_or(0);
+        let start = self.member_offset(member).unwrap_or(0);
         let Some(width) = self.number(member, gimli::DW_AT_bit_size).and_then(|width| u8::try_from(width).ok()) else {
             return (start, None);
         };

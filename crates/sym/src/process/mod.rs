@@ -97,14 +97,7 @@ impl Processes {
     /// Nothing is known yet. Symbols that files have lost come from debug files in these directories; with `readable`
     /// names of C++ and Rust are shown as people write them.
     pub fn new(directories: DebugDirs, readable: bool) -> Self {
-        Self {
-            directories,
-            readable,
-            processes: HashMap::new(),
-            files: Vec::new(),
-            numbers: HashMap::new(),
-            open: 0,
-        }
+        Self { directories, readable, processes: HashMap::new(), files: Vec::new(), numbers: HashMap::new(), open: 0 }
     }
 
     /// Remembers where the files of a process are now, unless that is known already.

@@ -26,7 +26,9 @@ pub(super) fn length(action: &Action) -> u64 {
         Action::PrintValue { value } => (std::slice::from_ref(value), 0),
         Action::Join { texts, .. } => (std::slice::from_ref(texts), 0),
         Action::PrintEntry { key, value, .. } => (std::slice::from_ref(key), value.as_ref().map_or(0, end)),
-        Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => (&[], u64::from(*offset) + 4),
+        Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => {
+            (&[], u64::from(*offset) + 4)
+        }
         Action::PrintMap { .. }
         | Action::Clear { .. }
         | Action::Zero { .. }

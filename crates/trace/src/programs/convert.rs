@@ -43,7 +43,9 @@ impl Programs {
                 };
                 outer.iter().rev().fold(row, |row, size| Type::Array(Arc::new(row), count(size)))
             }
-            DebugType::Composite(entry) => Type::Composite(CompositeId::Kernel(self.composite_number(program, debug, entry))),
+            DebugType::Composite(entry) => {
+                Type::Composite(CompositeId::Kernel(self.composite_number(program, debug, entry)))
+            }
             DebugType::Enum { bytes, signed, name, values } => {
                 let values = values.into_iter().map(|(value, name)| (value, name.into())).collect();
                 let names = Arc::new(Enumeration { name: name.into(), values });

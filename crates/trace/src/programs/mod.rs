@@ -8,13 +8,15 @@ mod usdt;
 
 use std::cell::{OnceCell, RefCell};
 use std::collections::HashMap;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use skep_lang_script::compile::ProgramSymbol;
 use skep_lang_script::types::user::UserFunction;
 use skep_lang_script::types::{Composite, Tag, Type};
-use skep_sym::{Binary, DebugDirs, DebugInfo, EntryId, demangle, resolve};
+use skep_sym::{Binary, DebugDirs, DebugInfo, EntryId, Mapping, SymbolKind, demangle, mappings, resolve};
 
 pub use usdt::usdt_sites;
 
@@ -121,7 +123,9 @@ impl Programs {
 
     fn read_function(&self, binary: Option<&str>, name: &str) -> Result<UserFunction, String> {
         if CLONES.iter().any(|mark| name.contains(mark)) {
-            return Err("the compiler has made this copy of the function with a calling convention of its own".to_owned());
+            return Err(
+                "the compiler has made this copy of the function with a calling convention of its own".to_owned()
+            );
         }
         let number = self.number(binary);
         let program = self.open(binary)?;
@@ -135,13 +139,7 @@ impl Programs {
     ///
     /// # Errors
     /// Why there is none, with what there is instead.
-    pub fn line(
-        &self,
-        binary: Option<&str>,
-        file: &str,
-        line: u32,
-        column: Option<u32>,
-    ) -> Result<Vec<u64>, String> {
+    pub fn line(&self, binary: Option<&str>, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, String> {
         let program = self.open(binary)?;
         self.debug(&program)?.line(file, line, column).map_err(|error| error.to_string())
     }
@@ -152,11 +150,40 @@ impl Programs {
     /// Why the binary cannot be read.
     pub fn readable_functions(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
         let program = self.open(binary)?;
-        let named = program.binary.functions().filter_map(|symbol| Some((demangle(&symbol.name)?, symbol.name.clone())));
+        let named =
+            program.binary.functions().filter_map(|symbol| Some((demangle(&symbol.name)?, symbol.name.clone())));
         let mut found: Vec<(String, String)> = named.collect();
         found.sort();
         found.dedup();
         Ok(found)
+    }
+
+    /// A symbol, of a function or of data, and where the process has the file, if there is one that has it.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    pub fn symbol(&self, binary: Option<&str>, name: &str) -> Result<ProgramSymbol, String> {
+        let program = self.open(binary)?;
+        let file = &program.binary;
+        let named = file.symbols().iter().find(|symbol| symbol.name == name && symbol.kind != SymbolKind::Plt);
+        let missing = || format!("`{}` has no symbol `{name}`; `nm` lists those that it has", file.path().display());
+        let symbol = named.ok_or_else(missing)?;
+        let base = if file.is_fixed() { Some(0) } else { self.base(file) };
+        Ok(ProgramSymbol { address: symbol.address, bytes: symbol.size, base })
+    }
+
+    /// What has to be added to the addresses of a file in the process.
+    fn base(&self, file: &Binary) -> Option<u64> {
+        let process = self.process?;
+        let identity = |path: &Path| std::fs::metadata(path).ok().map(|facts| (facts.dev(), facts.ino()));
+        let wanted = identity(file.path())?;
+        let root = PathBuf::from(format!("/proc/{process}/root"));
+        let all = mappings(process).ok()?;
+        let same = |mapping: &&Mapping| {
+            let inner = mapping.path.strip_prefix("/").unwrap_or(&mapping.path);
+            identity(&root.join(inner)) == Some(wanted)
+        };
+        all.iter().filter(same).find_map(|mapping| file.load_base(mapping))
     }
 
     /// The type with a name in one of the programs that were opened and have debug information.

@@ -46,9 +46,7 @@ fn convert(binary: &Binary, probe: &UsdtProbe, argument: &Argument) -> Result<Us
     };
     let location = match &argument.location {
         Location::Constant(value) => UsdtLocation::Constant(*value),
-        Location::Register(register) => {
-            UsdtLocation::Register { context: place(register)?, first: register.first }
-        }
+        Location::Register(register) => UsdtLocation::Register { context: place(register)?, first: register.first },
         Location::Memory { base, index, displacement } => {
             let index = match index {
                 Some((register, factor)) => Some((place(register)?, *factor)),
