@@ -49,7 +49,14 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
     let flame = FlameFiles { svg: args.flame.clone(), folded: args.folded.clone() };
-    let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run, flame };
+    let options = RunOptions {
+        process: args.pid,
+        child,
+        quiet: args.quiet,
+        dry_run: args.dry_run,
+        flame,
+        directories: args.debug_dirs(),
+    };
     let status = execute(&input, built, args, options)?;
     // The system keeps eight bits.
     Ok(ExitCode::from(status.to_le_bytes()[0]))

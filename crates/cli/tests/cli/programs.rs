@@ -249,6 +249,19 @@ fn stack_traces_of_processes_that_have_ended() {
     assert!(run.out.contains(&format!("{id} 0x")), "{id} is missing in {run:?}");
 }
 
+/// The frame of a function without a file has the name that the program gave it.
+#[test]
+fn functions_that_are_made_at_run_time() {
+    if !cfg!(target_arch = "x86_64") {
+        return skip("the program holds instructions of x86-64");
+    }
+    let options = ["-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"];
+    let Some(program) = Program::compile("jit.c", "gcc", &options) else { return };
+    let run = program.trace("", "uprobe:BIN:inner { @[ustack] = count(); @perf[ustack(perf)] = count(); }").ok();
+    assert!(run.out.contains("        made at run time+6\n"), "{run:?}");
+    assert!(run.out.contains(" made at run time+6 (/tmp/perf-"), "{run:?}");
+}
+
 #[test]
 fn variables_of_programs() {
     let Some(program) = Program::compile("stacks.c", "gcc", &["-O1"]) else { return };

@@ -73,3 +73,29 @@ fn a_program_that_was_deleted() {
     child.wait().unwrap();
     assert_eq!(found, Some((40, region.offset)), "read through map_files, which needs CAP_SYS_ADMIN");
 }
+
+/// Its file is in a file system that only it sees.
+#[test]
+fn a_program_of_another_mount_namespace() {
+    let script = "mount -t tmpfs none /mnt && cp \"$(command -v cat)\" /mnt/inside && exec /mnt/inside";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", script]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let Ok(mut child) = command.spawn() else { return println!("SKIPPED: there is no unshare") };
+    let pid = child.id();
+    let (mut input, mut output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let answered =
+        std::io::Write::write_all(&mut input, b"x").is_ok() && std::io::Read::read_exact(&mut output, &mut [0]).is_ok();
+    let mut processes = Processes::new(DebugDirs::default(), true);
+    processes.learn(pid);
+    let text = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let region =
+        text.lines().filter_map(Region::parse).find(|region| region.name == "/mnt/inside" && region.executable);
+    drop(input);
+    child.wait().unwrap();
+    let Some(region) = region.filter(|_| answered) else {
+        return println!("SKIPPED: a mount namespace needs CAP_SYS_ADMIN");
+    };
+    assert!(!Path::new("/mnt/inside").exists());
+    let found = processes.build_id(pid, region.start).map(|(id, offset)| (id.len(), offset));
+    assert_eq!(found, Some((40, region.offset)));
+}

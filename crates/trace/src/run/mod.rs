@@ -21,6 +21,7 @@ use std::sync::Arc;
 
 use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
 use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
+use skep_sym::DebugDirs;
 
 pub use child::Child;
 pub use symbols::MachineSymbols;
@@ -136,6 +137,8 @@ pub struct RunOptions {
     pub dry_run: bool,
     /// Files for flame graphs of the maps, as they are before `end` probes run.
     pub flame: FlameFiles,
+    /// Where debug files of programs are looked for.
+    pub directories: DebugDirs,
 }
 
 /// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
@@ -152,6 +155,7 @@ pub fn run(
         return Err(RunError::NoStacks);
     }
     let mut run = Run::start(plan, script, dispatcher)?;
+    run.attached.directories.clone_from(&options.directories);
     let child = options.child.as_ref().map(Child::id);
     run.watch_process(options.process.or(child))?;
     run.host_values(child)?;
