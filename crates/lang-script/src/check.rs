@@ -174,6 +174,7 @@ impl<'a> Checker<'a> {
     }
 
     fn begin(&mut self, number: usize, site: Site) {
+        self.types.programs_first(site.space() == Space::User);
         self.state = State::new(site, number);
         if self.known.vars.len() <= number {
             self.known.vars.resize(number + 1, Vec::new());

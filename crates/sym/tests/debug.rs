@@ -157,7 +157,7 @@ fn lines_lead_to_all_copies() {
         };
         assert_eq!((inside("first"), inside("second")), (1, 2), "{name}: {copies:x?}");
         let SymError::Missing { remedy, .. } = debug.line("program.c", 3, None).unwrap_err() else { panic!() };
-        assert!(remedy.contains("the nearest lines with code are"), "{remedy}");
+        assert!(remedy.contains("the nearest line with code is"), "{remedy}");
         assert!(debug.line("rogram.c", marked("take"), None).unwrap_err().to_string().contains("no source file"));
     }
 }

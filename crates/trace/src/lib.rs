@@ -7,7 +7,9 @@
 //!                                     |    \                |
 //!                              format::Format  value::Value-+--> text, JSON, tables, CSV
 //!                                     |
-//!                              events::Output
+//!                              events::Output          flame::Folded: stack traces in keys as a picture
+//!
+//!   compiler of scripts --asks--> programs::Programs: types, lines, names and probes of programs in user space
 //! ```
 //!
 //! Values are decoded by the shapes of the plan and rendered in the forms of bpftrace, byte for byte where that is not a

@@ -114,6 +114,9 @@ impl TypeSource for MachineTypes<'_> {
     fn user_function(&self, binary: Option<&str>, function: &str) -> Result<Arc<UserFunction>, String> {
         self.machine.programs.function(binary, function)
     }
+    fn find_traced(&self, tag: Tag, name: &str) -> Option<Type> {
+        self.machine.programs.find(tag, name)
+    }
     fn traced(&self, binary: Option<&str>) {
         // What is wrong with it is said when it is attached.
         let _ = self.machine.programs.open(binary);

@@ -4,7 +4,8 @@
 #include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
-__attribute__((noinline)) void inner(void) { __asm__ volatile("" ::: "memory"); }
+__attribute__((noinline)) void innermost(void) { __asm__ volatile("" ::: "memory"); }
+__attribute__((noinline)) void inner(void) { innermost(); __asm__ volatile("" ::: "memory"); }
 int main(void) {
     /* push %rbp; mov %rsp,%rbp; call *%rdi; pop %rbp; ret */
     static const unsigned char code[] = {0x55, 0x48, 0x89, 0xe5, 0xff, 0xd7, 0x5d, 0xc3};

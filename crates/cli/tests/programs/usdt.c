@@ -32,9 +32,17 @@ __attribute__((noinline)) static void four(unsigned value) {
 __attribute__((noinline)) static void five(int value) {
     if (guarded_semaphore) PLACE("guarded", "guarded_semaphore", "-4@%0", "r"(value));
 }
+/* Forms that other tools read as well. */
+__attribute__((noinline)) static void plain(int a, const char *text, long b) {
+    PLACE("plain", "0", "-4@%0 8@%1 8@%2", "r"(a), "r"(text), "r"(b));
+    PLACE("plain", "0", "-4@%0 8@%1 -8@$-9", "m"(*(volatile int *)&a), "r"(text));
+}
 int main(int argc, char **argv) {
+    /* Texts that nobody has read are not in memory. */
+    char seen = *(const volatile char *)"register" + *(const volatile char *)"memory" + *(const volatile char *)"global";
     int rounds = argc > 1 ? atoi(argv[1]) : 1;
     for (int i = 0; i < rounds; i++) {
+        plain(-17, seen ? "plain" : "", 1L << 40);
         one(-5, "register", 2);
         two();
         three(200);

@@ -102,6 +102,11 @@ pub trait TypeSource {
         Err("types of programs are not read here".to_owned())
     }
 
+    /// The type with a name in a program or library that is traced.
+    fn find_traced(&self, _tag: Tag, _name: &str) -> Option<Type> {
+        None
+    }
+
     /// The script traces a program or library: its types are known by their names from now on.
     fn traced(&self, _binary: Option<&str>) {}
 }

@@ -51,7 +51,11 @@ impl DebugInfo {
         let lines: Vec<String> = before.into_iter().chain(after).map(u64::to_string).collect();
         let remedy = match (column, near.contains(&u64::from(line))) {
             (Some(_), true) => "the line has code, but in other columns: leave the column out".to_owned(),
-            _ => format!("the nearest lines with code are {}", lines.join(" and ")),
+            _ => match lines.as_slice() {
+                [] => "no line of the file has code".to_owned(),
+                [one] => format!("the nearest line with code is {one}"),
+                several => format!("the nearest lines with code are {}", several.join(" and ")),
+            },
         };
         let name = column.map_or_else(|| format!("{file}:{line}"), |column| format!("{file}:{line}:{column}"));
         Err(SymError::Missing { what: "code of the line", name, place, remedy })

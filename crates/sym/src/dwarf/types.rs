@@ -158,15 +158,15 @@ impl DebugInfo {
 
     /// The entry that defines what another one only declares; the entry itself if there is none.
     fn definition(&self, id: EntryId) -> EntryId {
+        if let Some(signed) = self.reference(id, gimli::DW_AT_signature) {
+            return signed;
+        }
         let declared = matches!(
             self.entry(id).and_then(|(_, entry)| entry.attr_value(gimli::DW_AT_declaration)),
             Some(AttributeValue::Flag(true))
         );
         if !declared {
             return id;
-        }
-        if let Some(signed) = self.reference(id, gimli::DW_AT_signature) {
-            return signed;
         }
         let tag = self.entry(id).map(|(_, entry)| entry.tag());
         let found = tag.zip(self.name(id)).and_then(|(tag, name)| self.names().defined(tag, &name));
