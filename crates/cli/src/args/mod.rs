@@ -113,7 +113,7 @@ pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
 fn is_script(word: &OsString) -> Option<bool> {
     match word.to_str()? {
         "-e" | "--expr" | "-l" | "--list" | "--fmt" => Some(true),
-        text if text.ends_with(".bt") || text.starts_with("-e") || text.starts_with("-l") => Some(true),
+        text if text.ends_with(".bt") || text.starts_with("-e") => Some(true),
         text if text.ends_with(".o") => Some(false),
         _ => None,
     }
