@@ -4,7 +4,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 
-use skep_sym::{Binary, DebugDirs, DebugInfo, DebugType, Home, SymError, fuzz};
+use skep_sym::{Binary, DebugDirs, DebugInfo, DebugType, Home, SymError, demangle, fuzz};
 
 /// Prints the layout of its types and the numbers of the lines that are asked for.
 const SOURCE: &str = r#"
@@ -187,6 +187,14 @@ fn debug_information_with_changes() {
             let _ = debug.function(symbol.address);
         }
     }
+}
+
+/// This test is a program of Rust itself.
+#[test]
+fn names_of_rust() {
+    let own = Binary::open("/proc/self/exe").unwrap();
+    let called = |name: &str| own.functions().any(|symbol| demangle(&symbol.name).as_deref() == Some(name));
+    assert!(called("skep_sym::demangle::demangle"));
 }
 
 #[test]
