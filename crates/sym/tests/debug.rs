@@ -18,7 +18,7 @@ __attribute__((noinline)) int take(struct outer *o, float skipped, const long bi
     return o->f + skipped + big + copy.a + last; /* LINE take */
 }
 static inline __attribute__((always_inline)) int copied(int n) {
-    __asm__ volatile("" ::: "memory"); /* LINE copied */
+    __asm__ volatile("nop" ::: "memory"); /* LINE copied */
     return n + 1;
 }
 __attribute__((noinline)) int first(int n) { return copied(n) * 2; }

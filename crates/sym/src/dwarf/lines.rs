@@ -8,11 +8,9 @@ use super::{DebugInfo, Slice};
 use crate::error::SymError;
 
 /// Code of a line and a column of it.
-struct Run {
+struct Row {
     address: u64,
     column: u64,
-    /// Whether code of another line is in front of it.
-    first: bool,
 }
 
 impl DebugInfo {
@@ -24,22 +22,19 @@ impl DebugInfo {
     pub fn line(&self, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, SymError> {
         let mut known = false;
         let mut near = BTreeSet::new();
-        let mut found = BTreeSet::new();
+        let mut addresses = BTreeSet::new();
         for number in 0..self.parts[0].count {
             let Some(unit) = self.unit(0, number) else { continue };
-            let mut runs = Vec::new();
-            known |= self.runs(&unit, file, line, &mut runs, &mut near);
-            match column {
-                Some(column) => runs.retain(|run| u64::from(column) == run.column),
-                None => runs.retain(|run| run.first),
-            }
-            runs.sort_unstable_by_key(|run| run.address);
-            if !runs.is_empty() {
-                found.extend(self.one_each(&unit, &runs));
+            let mut found = Vec::new();
+            known |= self.rows(&unit, file, line, &mut found, &mut near);
+            found.retain(|row| column.is_none_or(|column| u64::from(column) == row.column));
+            found.sort_unstable_by_key(|row| row.address);
+            if !found.is_empty() {
+                addresses.extend(self.one_each(&unit, &found));
             }
         }
-        if !found.is_empty() {
-            return Ok(found.into_iter().collect());
+        if !addresses.is_empty() {
+            return Ok(addresses.into_iter().collect());
         }
         let place = format!("the debug information of `{}`", self.binary.display());
         if !known {
@@ -61,33 +56,27 @@ impl DebugInfo {
         Err(SymError::Missing { what: "code of the line", name, place, remedy })
     }
 
-    /// Adds the runs of a line, and all lines of the file that have code. Says whether the unit knows the file.
-    fn runs(&self, unit: &Unit<Slice>, file: &str, line: u32, runs: &mut Vec<Run>, near: &mut BTreeSet<u64>) -> bool {
+    /// Adds the rows of a line, and all lines of the file that have code. Says whether the unit knows the file.
+    fn rows(&self, unit: &Unit<Slice>, file: &str, line: u32, found: &mut Vec<Row>, near: &mut BTreeSet<u64>) -> bool {
         let Some(program) = unit.line_program.clone() else { return false };
         let mut known = BTreeMap::new();
         let mut rows = program.rows();
-        let mut before = None;
         while let Ok(Some((header, row))) = rows.next_row() {
-            if row.end_sequence() {
-                before = None;
+            if row.end_sequence() || !row.is_stmt() {
                 continue;
             }
             let index = row.file_index();
-            let fits = *known.entry(index).or_insert_with(|| self.is_file(unit, header, index, file));
-            let here = fits.then(|| row.line().map_or(0, std::num::NonZero::get));
-            if let Some(here) = here.filter(|_| row.is_stmt()) {
-                near.insert(here);
+            if !*known.entry(index).or_insert_with(|| self.is_file(unit, header, index, file)) {
+                continue;
+            }
+            let here = row.line().map_or(0, std::num::NonZero::get);
+            near.insert(here);
+            if here == u64::from(line) {
                 let column = match row.column() {
                     ColumnType::LeftEdge => 0,
                     ColumnType::Column(column) => column.get(),
                 };
-                if here == u64::from(line) && before != Some((here, column)) {
-                    let first = before.is_none_or(|before| before.0 != here);
-                    runs.push(Run { address: row.address(), column, first });
-                }
-                before = Some((here, column));
-            } else if here.map(|here| here != u64::from(line)).unwrap_or(true) {
-                before = None;
+                found.push(Row { address: row.address(), column });
             }
         }
         known.values().any(|fits| *fits)
@@ -111,10 +100,10 @@ impl DebugInfo {
     }
 
     /// The first of the addresses, which are sorted, in each function or copy of one.
-    fn one_each(&self, unit: &Unit<Slice>, runs: &[Run]) -> Vec<u64> {
+    fn one_each(&self, unit: &Unit<Slice>, found: &[Row]) -> Vec<u64> {
         let dwarf = &self.parts[0].dwarf;
         // For each address the innermost entry that holds it: its depth and offset.
-        let mut inside = vec![(-1, 0); runs.len()];
+        let mut inside = vec![(-1, 0); found.len()];
         let mut entries = unit.entries();
         while let Ok(Some(entry)) = entries.next_dfs() {
             if !matches!(entry.tag(), gimli::DW_TAG_subprogram | gimli::DW_TAG_inlined_subroutine) {
@@ -122,9 +111,9 @@ impl DebugInfo {
             }
             let Ok(mut ranges) = dwarf.die_ranges(unit, entry) else { continue };
             while let Ok(Some(range)) = ranges.next() {
-                let first = runs.partition_point(|run| run.address < range.begin);
-                for (run, inner) in runs.iter().zip(&mut inside).skip(first) {
-                    if run.address >= range.end {
+                let first = found.partition_point(|row| row.address < range.begin);
+                for (row, inner) in found.iter().zip(&mut inside).skip(first) {
+                    if row.address >= range.end {
                         break;
                     }
                     if entry.depth() > inner.0 {
@@ -134,9 +123,9 @@ impl DebugInfo {
             }
         }
         let mut first: BTreeMap<usize, u64> = BTreeMap::new();
-        for (run, inner) in runs.iter().zip(inside) {
-            let address = first.entry(inner.1).or_insert(run.address);
-            *address = (*address).min(run.address);
+        for (row, inner) in found.iter().zip(inside) {
+            let address = first.entry(inner.1).or_insert(row.address);
+            *address = (*address).min(row.address);
         }
         first.into_values().collect()
     }

@@ -79,7 +79,7 @@ impl Picture {
         if self.whole == 0 { 0.0 } else { weight as f64 / self.whole as f64 }
     }
 
-    /// All boxes, without recursion: stack traces may be deep.
+    /// All boxes.
     fn boxes(&self, out: &mut String, name: &str, root: &Node) {
         let mut open: Vec<(&str, &Node, u64, usize)> = vec![(name, root, 0, 0)];
         while let Some((name, node, start, level)) = open.pop() {
