@@ -19,7 +19,7 @@ pub fn demangle(symbol: &str) -> Option<String> {
     let options = cpp_demangle::ParseOptions::default().recursion_limit(96);
     // Versions, and marks of clones such as `.cold`, stay behind the name.
     let end = symbol.find(['.', '@']).unwrap_or(symbol.len());
-    let parsed = cpp_demangle::Symbol::new_with_options(symbol[..end].as_bytes(), &options).ok()?;
+    let parsed = cpp_demangle::Symbol::new_with_options(&symbol.as_bytes()[..end], &options).ok()?;
     // Parts that refer to parts can double with every letter.
     let mut name = Bounded(String::new());
     parsed.structured_demangle(&mut name, &cpp_demangle::DemangleOptions::default()).ok()?;

@@ -34,6 +34,9 @@ use crate::error::SymError;
 type Slice = EndianArcSlice<RunTimeEndian>;
 type Entry = DebuggingInformationEntry<Slice>;
 
+/// Units that were read, by part and number.
+type Units = HashMap<(usize, usize), Arc<Unit<Slice>>>;
+
 /// References from entry to entry that are followed: a chain of that length is malformed.
 const MOST_STEPS: usize = 64;
 
@@ -85,7 +88,7 @@ pub struct DebugInfo {
     path: PathBuf,
     machine: Machine,
     parts: Vec<Part>,
-    units: RefCell<HashMap<(usize, usize), Arc<Unit<Slice>>>>,
+    units: RefCell<Units>,
     /// First address, address behind the last, and the unit.
     ranges: OnceCell<Vec<(u64, u64, usize)>>,
     names: OnceCell<names::Names>,

@@ -29,10 +29,16 @@ pub struct Programs {
     process: Option<u32>,
     directories: DebugDirs,
     /// By the name that the script has for them; empty for the binary of the process.
-    known: RefCell<Vec<(String, Result<Rc<Program>, String>)>>,
+    known: RefCell<Vec<(String, Opened)>>,
     composites: RefCell<Composites>,
-    functions: RefCell<HashMap<(String, String), Result<Arc<UserFunction>, String>>>,
+    functions: RefCell<Functions>,
 }
+
+/// A program, or why it cannot be read.
+type Opened = Result<Rc<Program>, String>;
+
+/// Functions by program and symbol, or why they are not known.
+type Functions = HashMap<(String, String), Result<Arc<UserFunction>, String>>;
 
 /// A program or library.
 #[derive(Debug)]
@@ -209,7 +215,10 @@ impl Programs {
 
     fn in_each<T>(&self, wanted: impl Fn(usize, &DebugInfo) -> Option<T>) -> Option<T> {
         let count = self.known.borrow().len();
-        (0..count).find_map(|number| wanted(number, self.debug(&*self.program(number)?).ok()?))
+        (0..count).find_map(|number| {
+            let program = self.program(number)?;
+            wanted(number, self.debug(&program).ok()?)
+        })
     }
 
     /// A composite by its number, from [`FIRST_COMPOSITE`] on.
