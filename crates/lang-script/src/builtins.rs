@@ -135,6 +135,7 @@ builtins! {
     Strlen = "strlen", "strlen(text) -> uint64", Function, (1, 1); "Bytes of a text.";
     Strncmp = "strncmp", "strncmp(text, text, length) -> uint64", Function, (3, 3); "0 if the texts agree in so many bytes.";
     SyscallName = "syscall_name", "syscall_name(number) -> string", Function, (1, 1); "Name of a system call.";
+    Uaddr = "uaddr", "uaddr(\"name\") -> pointer", Function, (1, 1); "Address of a symbol of the program that is traced.";
     Uptr = "uptr", "uptr(pointer) -> pointer", Function, (1, 1); "The pointer as one into the process.";
     Usym = "usym", "usym(address) -> usym_t", Function, (1, 1); "Symbol of an address of the process.";
 

@@ -14,6 +14,7 @@ use crate::infer::{Growing, Known, Misfit};
 use crate::providers::{Data, Kind as ProviderKind, Provider};
 use crate::settings::Settings;
 use crate::types::definitions::Types;
+use crate::types::user::UsdtArgument;
 use crate::types::{CompositeId, Prototype, Space, Type};
 use crate::words;
 use tree::{Expr, Kind, Map, Stmt, StmtKind, Unit, Var};
@@ -28,6 +29,7 @@ mod formats;
 mod ops;
 mod stmts;
 pub mod tree;
+mod user;
 mod values;
 
 /// Where a program is attached, as far as it matters for what it can read.
@@ -50,6 +52,15 @@ pub enum Arguments {
     Record(CompositeId),
     /// Words of an array in the context.
     Words(Prototype),
+    /// Those of a USDT probe.
+    Usdt(Arc<[Result<UsdtArgument, String>]>),
+    /// Those of a function of a program, by its debug information: read when a statement needs them.
+    Function {
+        /// The binary; `None` for that of the process of `-p`.
+        binary: Option<String>,
+        /// Its symbol.
+        function: String,
+    },
 }
 
 impl Site {
@@ -163,6 +174,7 @@ impl<'a> Checker<'a> {
     }
 
     fn begin(&mut self, number: usize, site: Site) {
+        self.types.programs_first(site.space() == Space::User);
         self.state = State::new(site, number);
         if self.known.vars.len() <= number {
             self.known.vars.resize(number + 1, Vec::new());

@@ -38,6 +38,25 @@ pub trait Facts {
     /// # Errors
     /// Why it is not known and what would help.
     fn kernel_symbol(&self, name: &str) -> Result<u64, String>;
+    /// A symbol of a program or library; `None` is the binary of the process of `-p`.
+    ///
+    /// # Errors
+    /// Why it is not known and what would help.
+    fn user_symbol(&self, _binary: Option<&str>, _name: &str) -> Result<ProgramSymbol, String> {
+        Err("the script is compiled without a machine to ask".to_owned())
+    }
+}
+
+/// A symbol of a program or library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramSymbol {
+    /// The address that the file has for it.
+    pub address: u64,
+    /// Bytes; 0 if not known.
+    pub bytes: u64,
+    /// What has to be added to addresses of the file in the process: 0 for programs that are always at the same place;
+    /// `None` if it is not known.
+    pub base: Option<u64>,
 }
 
 /// Nothing is known: the same script gives the same program everywhere.

@@ -87,7 +87,7 @@ struct Unit<'a> {
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
     powers: Option<GlobalRef>,
-    report: [Option<FuncRef>; 3],
+    report: [Option<FuncRef>; 4],
     functions: Vec<FuncRef>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -146,7 +146,7 @@ impl<'a> Unit<'a> {
             zeros: None,
             unknown_zero: None,
             powers: None,
-            report: [None; 3],
+            report: [None; 4],
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -230,6 +230,12 @@ impl<'a> Unit<'a> {
             map.flags = NO_PREALLOC;
             self.module.add_map(map)
         })
+    }
+
+    /// The map with processes that the host knows: the oldest make room for new ones.
+    fn processes(&mut self) -> MapRef {
+        const MOST_PROCESSES: u32 = 4096;
+        self.module.add_map(MapDecl::new(system_maps::PROCESSES, KernelMap::LruHash, 4, 4, MOST_PROCESSES))
     }
 
     /// Zeros, as many as the largest value has bytes.

@@ -35,6 +35,8 @@ pub mod system_maps {
     pub const LOST: &str = "skep_lost";
     /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
     pub const HOST: &str = "skep_host";
+    /// Processes that the host was told about, hash from their numbers to nothing that matters.
+    pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
 }
@@ -163,6 +165,9 @@ pub enum Attach {
         provider: String,
         /// Its name.
         name: String,
+        /// Offsets in the file of the places that are meant; empty for all that have the name. The program reads the
+        /// arguments as the notes of these places say.
+        places: Vec<u64>,
     },
     /// An access to an address.
     Watchpoint {
@@ -193,8 +198,10 @@ pub enum UserTarget {
     Functions(Vec<String>),
     /// Bytes behind a symbol.
     SymbolOffset(String, u64),
-    /// An offset in the file or address in the binary.
+    /// An address in the binary.
     Address(u64),
+    /// Several of them, each with the same program: the code of a line of the source.
+    Addresses(Vec<u64>),
 }
 
 /// How often.
@@ -373,6 +380,11 @@ pub enum Action {
     Exit {
         /// Offset of the exit status, 4 bytes.
         status: u32,
+    },
+    /// Takes note of a process whose addresses will have to be named: it may have ended when they are printed.
+    Learn {
+        /// Offset of its number, 4 bytes.
+        pid: u32,
     },
     /// A warning at run time: division by zero, an index outside of an array.
     Warning {

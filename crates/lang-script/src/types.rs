@@ -11,6 +11,7 @@ pub mod btf;
 pub mod definitions;
 pub mod format;
 mod source;
+pub mod user;
 
 pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Tag, TypeSource};
 

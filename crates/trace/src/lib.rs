@@ -7,7 +7,9 @@
 //!                                     |    \                |
 //!                              format::Format  value::Value-+--> text, JSON, tables, CSV
 //!                                     |
-//!                              events::Output
+//!                              events::Output          flame::Folded: stack traces in keys as a picture
+//!
+//!   compiler of scripts --asks--> programs::Programs: types, lines, names and probes of programs in user space
 //! ```
 //!
 //! Values are decoded by the shapes of the plan and rendered in the forms of bpftrace, byte for byte where that is not a
@@ -34,10 +36,12 @@
 //! handled, came after the end, was damaged, or was lost, and is counted as exactly one of these.
 
 pub mod events;
+pub mod flame;
 pub mod format;
 pub mod fuzz;
 pub mod maps;
 pub mod names;
+pub mod programs;
 pub mod run;
 pub mod table;
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use skep_sym::DebugDirs;
 
 /// Trace with a script: compile it, attach its probes, print what it says, until exit(), ctrl-C or the end of -c.
 ///
@@ -60,9 +61,25 @@ pub struct ScriptArgs {
     /// List the places that a pattern means, `kprobe:vfs_*`; without one all
     #[arg(short, long, num_args = 0..=1, value_name = "PATTERN", default_missing_value = "*", conflicts_with = "text")]
     pub list: Option<String>,
+    /// Look for debug files of programs in these directories (separated by `:`), then in /usr/lib/debug
+    #[arg(long, value_name = "DIR", value_delimiter = ':')]
+    pub debuginfo: Vec<PathBuf>,
+    /// At the end write a flame graph of the maps with stack traces in their keys
+    #[arg(long, value_name = "FILE.svg")]
+    pub flame: Option<PathBuf>,
+    /// The same as text: a line for each stack trace, its frames separated by `;`, and the number
+    #[arg(long, value_name = "FILE")]
+    pub folded: Option<PathBuf>,
     /// Print the script in the usual form
     #[arg(long)]
     pub fmt: bool,
+}
+
+impl ScriptArgs {
+    /// Where debug files are.
+    pub fn debug_dirs(&self) -> DebugDirs {
+        DebugDirs::new(self.debuginfo.iter().cloned())
+    }
 }
 
 /// The form of the output.

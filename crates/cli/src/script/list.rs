@@ -1,7 +1,7 @@
 //! `-l`: the places that a pattern means.
 
 use skep_diag::Diagnostic;
-use skep_lang_script::providers::{Kind, PROVIDERS, Point, expand, matches, parse_point};
+use skep_lang_script::providers::{Kind, PROVIDERS, Point, UserPlace, expand, matches, parse_point};
 use skep_lang_script::types::TypeSource as _;
 
 use super::machine::{Machine, MachineTypes, formats};
@@ -14,7 +14,7 @@ const ALL: &[&str] = &["*:*", "*"];
 
 /// Prints the places, one a line; with -v the fields of tracepoints.
 pub fn run(pattern: &str, args: &ScriptArgs) -> Result<(), Failure> {
-    let machine = Machine::new(args.pid);
+    let machine = Machine::new(args.pid, args.debug_dirs());
     let format = formats(&machine);
     let types = MachineTypes::new(&machine, &format);
     let mut out = TextOut::stdout(false)?;
@@ -24,6 +24,13 @@ pub fn run(pattern: &str, args: &ScriptArgs) -> Result<(), Failure> {
         if let (Point::Tracepoint { category, event }, true) = (&point, args.verbose > 0) {
             for member in types.tracepoint(category, event).map(|record| record.members).unwrap_or_default() {
                 out.buffer.extend_from_slice(format!("    {} {}\n", member.ty, member.name).as_bytes());
+            }
+        }
+        if let (Point::User { binary, place: UserPlace::Function(function, 0), .. }, true) = (&point, args.verbose > 0)
+            && let Ok(function) = types.user_function(binary.as_deref(), function)
+        {
+            for (param, _) in &function.params {
+                out.buffer.extend_from_slice(format!("    {} {}\n", param.ty, param.name).as_bytes());
             }
         }
         out.line_done()?;

@@ -10,27 +10,35 @@ use skep_btf::{Btf, Kind};
 use skep_kernel::attach::Tracefs;
 use skep_kernel::inventory::KernelTypes;
 use skep_lang_script::Options;
-use skep_lang_script::compile::Facts;
+use skep_lang_script::compile::{Facts, ProgramSymbol};
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::types::btf::BtfTypes;
+use skep_lang_script::types::user::{UsdtSite, UserFunction};
 use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
-use skep_sym::{Binary, Kallsyms, Pattern, mappings, resolve, traceable_functions};
+use skep_sym::{DebugDirs, Kallsyms, Pattern, mappings, traceable_functions};
+use skep_trace::programs::{FIRST_COMPOSITE, Programs, usdt_sites};
 
 /// The running machine. Everything is read when it is first asked for.
-#[derive(Default)]
 pub struct Machine {
     types: OnceCell<Option<Arc<Btf>>>,
     tracefs: OnceCell<Option<Tracefs>>,
     kallsyms: Kallsyms,
+    programs: Programs,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
 
 impl Machine {
     /// Nothing is read yet.
-    pub fn new(process: Option<u32>) -> Self {
-        Self { process, ..Self::default() }
+    pub fn new(process: Option<u32>, directories: DebugDirs) -> Self {
+        Self {
+            types: OnceCell::new(),
+            tracefs: OnceCell::new(),
+            kallsyms: Kallsyms::new(),
+            programs: Programs::new(process, directories),
+            process,
+        }
     }
 
     /// The kernel's types, `None` if it has none.
@@ -62,15 +70,6 @@ impl Machine {
         found.dedup();
         Ok(found)
     }
-
-    fn binary(&self, name: Option<&str>) -> Result<Binary, String> {
-        let path = match (name, self.process) {
-            (Some(name), process) => resolve(name, process).map_err(|error| error.to_string())?,
-            (None, Some(process)) => PathBuf::from(format!("/proc/{process}/exe")),
-            (None, None) => return Err("there is no process (`-p`) whose binary is meant".to_owned()),
-        };
-        Binary::open(path).map_err(|error| error.to_string())
-    }
 }
 
 /// The types of the machine for one compilation.
@@ -99,13 +98,28 @@ pub fn formats(machine: &Machine) -> impl Fn(&str, &str) -> Option<String> {
 
 impl TypeSource for MachineTypes<'_> {
     fn find(&self, tag: Tag, name: &str) -> Option<Type> {
-        self.types()?.find(tag, name)
+        let kernel = self.types().and_then(|types| types.find(tag, name));
+        kernel.or_else(|| self.machine.programs.find(tag, name))
     }
     fn composite(&self, id: u32) -> Option<Arc<Composite>> {
+        if id >= FIRST_COMPOSITE {
+            return self.machine.programs.composite(id);
+        }
         self.types()?.composite(id)
     }
     fn enumerator(&self, name: &str) -> Option<(i64, Type)> {
-        self.types()?.enumerator(name)
+        let kernel = self.types().and_then(|types| types.enumerator(name));
+        kernel.or_else(|| self.machine.programs.enumerator(name))
+    }
+    fn user_function(&self, binary: Option<&str>, function: &str) -> Result<Arc<UserFunction>, String> {
+        self.machine.programs.function(binary, function)
+    }
+    fn find_traced(&self, tag: Tag, name: &str) -> Option<Type> {
+        self.machine.programs.find(tag, name)
+    }
+    fn traced(&self, binary: Option<&str>) {
+        // What is wrong with it is said when it is attached.
+        let _ = self.machine.programs.open(binary);
     }
     fn function(&self, module: &str, name: &str) -> Option<Prototype> {
         self.types()?.function(module, name)
@@ -171,20 +185,32 @@ impl ProbeSource for Machine {
     }
 
     fn symbols(&self, binary: Option<&str>) -> Result<Vec<String>, String> {
-        let binary = self.binary(binary)?;
-        let mut found: Vec<String> = binary.functions().map(|symbol| symbol.name.clone()).collect();
+        let program = self.programs.open(binary)?;
+        let mut found: Vec<String> = program.binary.functions().map(|symbol| symbol.name.clone()).collect();
         found.sort();
         found.dedup();
         Ok(found)
     }
 
     fn usdt(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
-        let binary = self.binary(binary)?;
+        let program = self.programs.open(binary)?;
         let mut found: Vec<(String, String)> =
-            binary.probes().iter().map(|probe| (probe.provider.clone(), probe.name.clone())).collect();
+            program.binary.probes().iter().map(|probe| (probe.provider.clone(), probe.name.clone())).collect();
         found.sort();
         found.dedup();
         Ok(found)
+    }
+
+    fn usdt_sites(&self, binary: Option<&str>, provider: Option<&str>, name: &str) -> Result<Vec<UsdtSite>, String> {
+        usdt_sites(&self.programs.open(binary)?.binary, provider, name)
+    }
+
+    fn readable_functions(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        self.programs.readable_functions(binary)
+    }
+
+    fn line(&self, binary: Option<&str>, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, String> {
+        self.programs.line(binary, file, line, column)
     }
 }
 
@@ -227,6 +253,10 @@ impl Facts for Machine {
         // The id of a control group is the inode of its directory (cgroup_id in the kernel).
         let facts = fs::metadata(path).map_err(|error| format!("`{path}` cannot be looked at: {}", error.kind()))?;
         Ok(facts.ino())
+    }
+
+    fn user_symbol(&self, binary: Option<&str>, name: &str) -> Result<ProgramSymbol, String> {
+        self.programs.symbol(binary, name)
     }
 
     fn kernel_symbol(&self, name: &str) -> Result<u64, String> {

@@ -19,7 +19,8 @@ use skep_lang_script::types::TypeSource as _;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
-use skep_trace::names::{Clock, Names};
+use skep_trace::flame::FlameFiles;
+use skep_trace::names::{Clock, Names, Symbols};
 use skep_trace::run::{Child, MachineSymbols, RunError, RunOptions, Script};
 
 use crate::args::{BufferArg, FormArg, ScriptArgs};
@@ -75,7 +76,15 @@ fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure
     if !args.dump.is_empty() {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
-    let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run };
+    let flame = FlameFiles { svg: args.flame.clone(), folded: args.folded.clone() };
+    let options = RunOptions {
+        process: args.pid,
+        child,
+        quiet: args.quiet,
+        dry_run: args.dry_run,
+        flame,
+        directories: args.debug_dirs(),
+    };
     let output = output.map_or_else(|| standard(args), Ok)?;
     let status = execute(&input, built, args, options, output)?;
     // The system keeps eight bits.
@@ -158,7 +167,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine::new(process);
+    let machine = Machine::new(process, args.debug_dirs());
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -212,8 +221,8 @@ fn execute(
     }
     let maps = object.maps.into_iter().map(|map| map.name).collect();
     let script = Arc::new(Script { loaded, maps });
-    let mut symbols = MachineSymbols::new(Arc::clone(&script));
-    options.process.into_iter().for_each(|process| symbols.learn(process));
+    let mut symbols = MachineSymbols::new(Arc::clone(&script), args.debug_dirs(), plan.settings.demangle);
+    options.process.into_iter().for_each(|process| Symbols::learn(&mut symbols, process));
     let names = Names::new(Box::new(symbols), Clock::system());
     let source = Source { name: input.name.clone(), text: input.text.clone() };
     let mut dispatcher = Dispatcher::new(&plan, source, names, output).map_err(Failure::run)?;

@@ -8,6 +8,7 @@ mod live;
 mod object;
 mod observe;
 mod probe;
+mod programs;
 mod read;
 mod script;
 mod support;

@@ -252,6 +252,8 @@ impl Checker<'_> {
                 }
                 self.part(Base::Context, 0, None, &member, span)
             }
+            Arguments::Function { binary, function } => self.user_argument(binary.as_deref(), &function, field),
+            Arguments::Usdt(_) => self.error(span, "arguments of USDT probes have no names: `arg0`, `arg1`, ..."),
             Arguments::Words(prototype) => {
                 if &*field.node == "ret" || &*field.node == "retval" {
                     return self

@@ -150,6 +150,12 @@ impl Checker<'_> {
             B::Delete | B::HasKey | B::Len => return self.map_function(row, args, span),
             B::Strftime => return self.strftime(args, span),
             B::Reg => return self.register(args, span),
+            B::Uaddr => {
+                return match self.text_argument(&args[0]) {
+                    Some(name) => self.user_address(&name, span),
+                    None => Expr::number(0, Type::Unknown, span),
+                };
+            }
             B::CgroupPath => return self.cgroup_path(args, span),
             B::Signal | B::SignalThread => return self.signal(row, args, span),
             B::Str if self.positional_text(&args[0]).is_some() => {

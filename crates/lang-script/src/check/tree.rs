@@ -189,6 +189,8 @@ pub enum Word {
     StackWord(u32),
     /// Word with a number in an array of words.
     Number(u32),
+    /// Word at an offset in the context.
+    Context(u32),
 }
 
 /// What can be changed.

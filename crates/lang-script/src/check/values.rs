@@ -124,11 +124,7 @@ impl Checker<'_> {
         }
         match self.state.site.provider.map(|provider| provider.kind) {
             Some(ProviderKind::RawTracepoint) => Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span),
-            Some(ProviderKind::Usdt) => self.error_with_help(
-                span,
-                "arguments of USDT probes are not available yet",
-                "the registers are: `reg(\"di\")`",
-            ),
+            Some(ProviderKind::Usdt) => self.usdt_argument(number, span),
             _ => {
                 let arch = self.env.arch;
                 let word = match arch.argument(number) {
@@ -151,6 +147,10 @@ impl Checker<'_> {
     }
 
     fn retval(&mut self, span: Span) -> Expr {
+        if let Arguments::Function { binary, function } = self.state.site.arguments.clone() {
+            self.state.depends |= self.types.source().user_function(binary.as_deref(), &function).is_ok();
+            return self.user_result(binary.as_deref(), &function, span);
+        }
         if self.state.site.provider.is_none_or(|provider| provider.kind != ProviderKind::Fexit) {
             let register = self.env.arch.result().to_owned();
             return Expr::new(Kind::Argument(Word::Register(register)), Type::U64, span);
@@ -165,7 +165,7 @@ impl Checker<'_> {
                 word(number, prototype.result, span)
             }
             Arguments::None(why) => self.error_with_help(span, "the type of the result is not known", why),
-            Arguments::Record(_) => self.error(span, "the type of the result is not known"),
+            _ => self.error(span, "the type of the result is not known"),
         }
     }
 

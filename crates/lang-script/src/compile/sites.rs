@@ -14,6 +14,7 @@ use crate::providers::{self, KernelPlace, Point, Provider, UserPlace, expand, pa
 use crate::settings::{MissingProbes, Settings};
 use crate::types::CompositeId;
 use crate::types::definitions::Types;
+use crate::types::user::UsdtSite;
 
 /// Where one attach point of a probe leads: programs there differ only if the statements depend on the place.
 #[derive(Debug, Clone)]
@@ -119,12 +120,15 @@ fn attach(point: &Point) -> Attach {
                 UserPlace::Function(name, 0) => UserTarget::Functions(vec![name.clone()]),
                 UserPlace::Function(name, offset) => UserTarget::SymbolOffset(name.clone(), *offset),
                 UserPlace::Address(address) => UserTarget::Address(*address),
-                UserPlace::Cpp(_) | UserPlace::Line(..) => UserTarget::Functions(Vec::new()),
+                UserPlace::Line(.., addresses) => UserTarget::Addresses(addresses.clone()),
+                // Names of C++ have become symbols.
+                UserPlace::Cpp(name) => UserTarget::Functions(vec![name.clone()]),
             };
             Attach::UserFunction { binary: text(binary), target, ret: *ret }
         }
-        Point::Usdt { binary, provider, name } => {
-            Attach::Usdt { binary: text(binary), provider: text(provider), name: name.clone() }
+        Point::Usdt { binary, provider, name, places } => {
+            let (name, places) = (name.clone(), places.clone());
+            Attach::Usdt { binary: text(binary), provider: text(provider), name, places }
         }
         Point::Watchpoint { address, len, read, write, execute } => {
             Attach::Watchpoint { address: *address, len: *len, read: *read, write: *write, execute: *execute }
@@ -162,14 +166,6 @@ fn refuse(point: &Point, env: &Environment<'_>) -> Option<(String, &'static str)
             "probes of BPF programs are not available".to_owned(),
             "`fentry:function` traces functions of the kernel",
         )),
-        Point::User { place: UserPlace::Line(..), .. } => Some((
-            "probes at a line of the source are not available".to_owned(),
-            "name the function: `uprobe:binary:function+offset`",
-        )),
-        Point::User { place: UserPlace::Cpp(_), .. } => Some((
-            "functions are found by their symbols, not by their names in C++".to_owned(),
-            "`nm -D binary` lists the symbols; `*` stands for any letters",
-        )),
         Point::Watchpoint { .. } if env.process.is_none() => {
             Some(("a watchpoint needs a process".to_owned(), "`-p PID` or `-c COMMAND` says which"))
         }
@@ -203,7 +199,8 @@ pub fn groups(
             let points = match expand(&point, env.probes) {
                 Ok(points) => points,
                 Err(why) => {
-                    problems.push(Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why));
+                    let message = format!("the place `{point}` cannot be found");
+                    problems.push(Diagnostic::error(written.span, message).with_help(why));
                     continue;
                 }
             };
@@ -212,7 +209,8 @@ pub fn groups(
                 continue;
             }
             total += points.len() as u64;
-            let sites = points.iter().map(|point| site(&written.node.provider, point, types)).collect();
+            let (points, sites) =
+                points.into_iter().flat_map(|point| sites(&written.node.provider, point, env, types)).unzip();
             let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
             groups.push(Group { probe: index, name, span: written.span, sites, points });
         }
@@ -238,6 +236,32 @@ fn missing(point: &Point, span: Span, env: &Environment<'_>, settings: &Settings
     })
 }
 
+/// The kinds of places that a point stands for, with what programs can read there: one, but for a USDT probe whose
+/// arguments are not everywhere in the same registers.
+fn sites(provider: &str, point: Point, env: &Environment<'_>, types: &mut Types<'_>) -> Vec<(Point, Site)> {
+    if let Point::User { binary, .. } | Point::Usdt { binary, .. } = &point {
+        types.source().traced(binary.as_deref());
+    }
+    let Point::Usdt { binary, provider: owner, name, .. } = &point else {
+        let site = site(provider, &point, types);
+        return vec![(point, site)];
+    };
+    let site = |arguments| Site { provider: providers::find(provider), name: point.to_string().into(), arguments };
+    match env.probes.usdt_sites(binary.as_deref(), owner.as_deref(), name) {
+        Ok(found) if !found.is_empty() => {
+            let each = |one: UsdtSite| {
+                let (binary, owner, name) = (binary.clone(), owner.clone(), name.clone());
+                let point = Point::Usdt { binary, provider: owner, name, places: one.places };
+                (point, site(Arguments::Usdt(one.arguments)))
+            };
+            found.into_iter().map(each).collect()
+        }
+        // Attaching says what is wrong with the name.
+        Ok(_) => vec![(point.clone(), site(Arguments::None("the binary has no such probe".to_owned())))],
+        Err(why) => vec![(point.clone(), site(Arguments::None(why)))],
+    }
+}
+
 fn site(provider: &str, point: &Point, types: &mut Types<'_>) -> Site {
     let provider = providers::find(provider);
     let arguments = match point {
@@ -258,7 +282,10 @@ fn site(provider: &str, point: &Point, types: &mut Types<'_>) -> Site {
                 None => Arguments::None(format!("the kernel's types have no function `{function}`")),
             }
         }
-        _ => Arguments::None("the binary's types are not read; `arg0`, `arg1`, ... are the arguments".to_owned()),
+        Point::User { binary, place: UserPlace::Function(function, 0), .. } => {
+            Arguments::Function { binary: binary.clone(), function: function.clone() }
+        }
+        _ => Arguments::None("where arguments are is known at the start of a function only".to_owned()),
     };
     Site { provider, name: point.to_string().into(), arguments }
 }

@@ -170,6 +170,7 @@ impl Body<'_, '_, '_> {
         self.store(Width::W64, to, address);
         let pid = self.process_id();
         self.store(Width::W64, to.plus(8), pid);
+        self.learn(pid);
     }
 
     /// The first bytes of a value as they are in memory.

@@ -174,6 +174,7 @@ impl Body<'_, '_, '_> {
         let arch = self.cx.input.env.arch;
         match word {
             Word::Number(number) => self.context_load(number.saturating_mul(8), Width::W64, false),
+            Word::Context(offset) => self.context_load(*offset, Width::W64, false),
             Word::Register(name) => {
                 let offset = arch.register(name).unwrap_or(0);
                 self.context_load(offset, Width::W64, false)

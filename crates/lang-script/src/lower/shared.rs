@@ -12,6 +12,10 @@ use crate::plan::Action;
 const LOST: usize = 0;
 const WARNING: usize = 1;
 const FAILURE: usize = 2;
+const LEARN: usize = 3;
+
+/// Bytes of the record about a process: the action, its number.
+const LEARN_BYTES: u32 = 16;
 
 /// Bytes of the record of a helper's failure: the action, the error.
 const FAILURE_BYTES: u32 = 16;
@@ -78,6 +82,43 @@ impl Unit<'_> {
         }
         let reference = self.sender("skep_failure", FAILURE_BYTES);
         self.report[FAILURE] = Some(reference);
+        reference
+    }
+
+    /// Tells the host of a process, once.
+    pub fn learn_function(&mut self) -> FuncRef {
+        if let Some(known) = self.report[LEARN] {
+            return known;
+        }
+        let action = self.action(Action::Learn { pid: 8 });
+        let sender = self.sender("skep_process", LEARN_BYTES);
+        let map = self.processes();
+        let mut function = Function::new("skep_learn", FuncKind::Static, &[IrType::I64], None);
+        let slot = function.add_slot("key", 4, 4);
+        let mut b = Builder::new(&mut function);
+        let pid = b.function.params()[0];
+        let key = b.slot_addr(slot);
+        let low = b.unary(skep_ir::Unary::Truncate, pid);
+        b.store(Width::W32, key, 0, low);
+        let address = b.map_addr(map);
+        let memory = Memory::MapValue(map);
+        let found = helper(&mut b, helpers::MAP_LOOKUP, &[address, key], IrType::nullable(memory));
+        let null = b.null(memory);
+        let (known, new) = (b.block(&[]), b.block(&[]));
+        b.branch(Cond::Ne, found, null, known, new);
+        b.switch_to(new);
+        let address = b.map_addr(map);
+        let key = b.slot_addr(slot);
+        let value = b.slot_addr(slot);
+        let flags = b.i64(0);
+        b.call_void(Callee::Helper(helpers::MAP_UPDATE), &[address, key, value, flags]);
+        let action = b.i64(action);
+        b.call_void(Callee::Func(sender), &[action, pid]);
+        b.ret(None);
+        b.switch_to(known);
+        b.ret(None);
+        let reference = self.module.add_function(function);
+        self.report[LEARN] = Some(reference);
         reference
     }
 

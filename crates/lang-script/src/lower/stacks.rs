@@ -58,9 +58,24 @@ impl Body<'_, '_, '_> {
         let (key, value) = (self.addr(to), self.addr(buffer));
         let flags = self.b.i64(NO_EXIST);
         // A trace that is there already stays; one for which there is no room has no frames when it is printed.
-        self.call_void(helpers::MAP_UPDATE, &[map, key, value, flags]);
-        self.b.jump(done, &[]);
+        let result = self.call_i64(helpers::MAP_UPDATE, &[map, key, value, flags]);
+        if kernel {
+            self.b.jump(done, &[]);
+        } else {
+            let first = self.b.block(&[]);
+            let zero = self.b.i64(0);
+            self.b.branch(Cond::Eq, result, zero, first, done);
+            self.b.switch_to(first);
+            self.learn(pid);
+            self.b.jump(done, &[]);
+        }
         self.b.switch_to(done);
+    }
+
+    /// Tells the host of a process whose addresses it will have to name.
+    pub fn learn(&mut self, pid: Value) {
+        let callee = skep_ir::Callee::Func(self.cx.learn_function());
+        self.b.call_void(callee, &[pid]);
     }
 
     /// A hash of so many words; words behind the last frame are zero.

@@ -61,6 +61,17 @@ fn what_is_not_there() {
 }
 
 #[test]
+fn places_in_programs() {
+    refused("usdt:/bin/x:p:marked { print(arg1); }", &["`usdt:/bin/x:p:marked` has no `arg1`", "it has 1 arguments"]);
+    refused("usdt:/bin/x:p:other { print(arg0); }", &["are not known", "there are no notes"]);
+    refused("usdt:/bin/x:p:marked { print(args.x); }", &["there is no `args` in usdt probes"]);
+    refused("uprobe:/bin/x:main { print(args.x); }", &["the arguments of `main` are not known", "`arg0`"]);
+    refused("uprobe:/bin/x@a.c:8 { exit(); }", &["`uprobe:/bin/x@a.c:8` cannot be found", "there is no such line"]);
+    refused("uprobe:/bin/x:cpp:\"ns::ff\" { exit(); }", &["nothing fits", "did you mean `ns::f`?"]);
+    refused("kprobe:vfs_read { print(uaddr(\"x\")); }", &["there is no program here"]);
+}
+
+#[test]
 fn formats_and_arguments() {
     refused("begin { printf(\"%d\"); }", &["the format has 1 conversions, there are 0 values"]);
     refused("begin { printf(\"%d\", comm); }", &["`%d` prints a number"]);

@@ -10,6 +10,7 @@ use skep_lang_script::compile::{Compiled, Environment, Facts, compile};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
+use skep_lang_script::types::user::{UsdtArgument, UsdtLocation, UsdtSite};
 use skep_lang_script::{Options, builtins, desugar};
 
 /// A kernel whose symbols are all in one place.
@@ -66,6 +67,26 @@ impl ProbeSource for Places {
     }
     fn usdt(&self, _: Option<&str>) -> Result<Vec<(String, String)>, String> {
         pairs(&[("libc", "setjmp")])
+    }
+    fn usdt_sites(&self, _: Option<&str>, _: Option<&str>, name: &str) -> Result<Vec<UsdtSite>, String> {
+        let argument = |signed, location| Ok(UsdtArgument { bytes: 4, signed, location });
+        let site = |place, arguments: Vec<Result<UsdtArgument, String>>| UsdtSite {
+            places: vec![place],
+            arguments: arguments.into(),
+        };
+        match name {
+            "marked" => Ok(vec![
+                site(0x10, vec![argument(true, UsdtLocation::Register { context: 80, first: 0 })]),
+                site(0x20, vec![argument(true, UsdtLocation::Constant(-1)), Err("it is a picture".to_owned())]),
+            ]),
+            _ => Err("there are no notes".to_owned()),
+        }
+    }
+    fn readable_functions(&self, _: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        pairs(&[("ns::f(int)", "_ZN2ns1fEi"), ("ns::f(long)", "_ZN2ns1fEl"), ("ns::g()", "_ZN2ns1gEv")])
+    }
+    fn line(&self, _: Option<&str>, file: &str, line: u32, _: Option<u32>) -> Result<Vec<u64>, String> {
+        if (file, line) == ("a.c", 7) { Ok(vec![0x1000, 0x1010]) } else { Err("there is no such line".to_owned()) }
     }
 }
 

@@ -26,7 +26,9 @@ pub(super) fn length(action: &Action) -> u64 {
         Action::PrintValue { value } => (std::slice::from_ref(value), 0),
         Action::Join { texts, .. } => (std::slice::from_ref(texts), 0),
         Action::PrintEntry { key, value, .. } => (std::slice::from_ref(key), value.as_ref().map_or(0, end)),
-        Action::Exit { status: offset } | Action::HelperError { error: offset, .. } => (&[], u64::from(*offset) + 4),
+        Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => {
+            (&[], u64::from(*offset) + 4)
+        }
         Action::PrintMap { .. }
         | Action::Clear { .. }
         | Action::Zero { .. }
@@ -76,6 +78,7 @@ impl Dispatcher<'_> {
             Action::Cat { args, .. } => self.cat(index, args, record)?,
             Action::System { args, .. } => self.system(index, args, record)?,
             Action::Exit { status } => self.exit = half(record, *status).map(u32::cast_signed),
+            Action::Learn { pid } => self.names.symbols().learn(half(record, *pid).unwrap_or(0)),
             Action::Warning { text, at } => self.runtime_error(text, *at)?,
             Action::HelperError { helper, error, at } => {
                 self.helper_error(helper, half(record, *error).unwrap_or(0).cast_signed(), *at)?;

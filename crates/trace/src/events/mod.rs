@@ -16,6 +16,7 @@ use skep_lang_script::plan::{Action, Plan};
 
 pub use output::{Buffering, Form, Output};
 
+use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
 use crate::maps::{MapRequest, MapSource, Snapshot, SourceError};
 use crate::names::Names;
@@ -248,6 +249,21 @@ impl<'p> Dispatcher<'p> {
         }
         self.output.flush()?;
         result
+    }
+
+    /// The stack traces in the keys of maps, for flame graphs.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn fold(&mut self, maps: &mut dyn MapSource) -> Result<Folded, EventError> {
+        let plan = self.plan;
+        let mut folded = Folded::default();
+        for (index, map) in plan.maps.iter().enumerate().filter(|(_, map)| has_stack(map)) {
+            let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+            let (mut renderer, _) = parts(plan, &mut self.names, &mut self.output);
+            folded.add(plan, &Snapshot::new(map, &entries, MapRequest::default()), &mut renderer);
+        }
+        Ok(folded)
     }
 
     fn print_map(&mut self, index: usize, request: MapRequest, maps: &mut dyn MapSource) -> Result<(), EventError> {

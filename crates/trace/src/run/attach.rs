@@ -12,7 +12,7 @@ use skep_kernel::attach::{
 };
 use skep_kernel::{KernelError, LoadedProgram};
 use skep_lang_script::plan::{Attach, Period, Probe, UserTarget};
-use skep_sym::{Binary, resolve};
+use skep_sym::{Binary, DebugDirs, resolve};
 
 /// Most bytes that an iterator may write.
 const MOST_TEXT: u64 = 64 << 20;
@@ -24,6 +24,8 @@ pub struct Attached {
     pub links: Vec<Attachment>,
     /// What runs when it is read.
     pub iterators: Vec<Iter>,
+    /// Where debug files of programs are looked for.
+    pub directories: DebugDirs,
 }
 
 impl Attached {
@@ -49,13 +51,25 @@ impl Attached {
             }
             Attach::RawTracepoint { event } => attach_raw_tracepoint(program, event, 0).map_err(text)?.into(),
             Attach::Tracepoint { category, event } => attach_tracepoint(program, category, event, 0).map_err(text)?,
-            Attach::UserFunction { binary, target, ret } => user(program, binary, target, *ret, process)?,
-            Attach::Usdt { binary, provider, name } => {
-                let (path, binary) = open(binary, process)?;
+            Attach::UserFunction { binary, target: UserTarget::Addresses(addresses), .. } => {
+                for address in addresses {
+                    let target = UserTarget::Address(*address);
+                    self.links.push(user(program, binary, &target, false, process, &self.directories)?);
+                }
+                return Ok(());
+            }
+            Attach::UserFunction { binary, target, ret } => {
+                user(program, binary, target, *ret, process, &self.directories)?
+            }
+            Attach::Usdt { binary, provider, name, places: wanted } => {
+                let (path, binary) = open(binary, process, &self.directories)?;
                 let provider = Some(provider.as_str()).filter(|provider| !provider.is_empty());
                 let places = binary.probe(provider, name).map_err(|error| error.to_string())?;
                 for place in places {
                     let offset = place.offset.ok_or("its place is in no part of the file that is loaded")?;
+                    if !wanted.is_empty() && !wanted.contains(&offset) {
+                        continue;
+                    }
                     let place = UserPlace { offset, counter: place.semaphore.unwrap_or(0), cookie: 0 };
                     self.links.push(attach_uprobe(program, &path, place, false, process).map_err(text)?);
                 }
@@ -99,13 +113,13 @@ fn mode(ret: bool) -> MultiMode {
 }
 
 /// The file of a probe, as this process sees it.
-fn open(name: &str, process: Option<u32>) -> Result<(PathBuf, Binary), String> {
+fn open(name: &str, process: Option<u32>, directories: &DebugDirs) -> Result<(PathBuf, Binary), String> {
     let path = match (name, process) {
         ("", Some(process)) => PathBuf::from(format!("/proc/{process}/exe")),
         ("", None) => return Err("it names no binary, and there is no process (`-p`) whose binary it means".to_owned()),
         (name, process) => resolve(name, process).map_err(|error| error.to_string())?,
     };
-    let binary = Binary::open(&path).map_err(|error| error.to_string())?;
+    let binary = Binary::open_with_debug(&path, directories).map_err(|error| error.to_string())?;
     Ok((path, binary))
 }
 
@@ -115,8 +129,9 @@ fn user(
     target: &UserTarget,
     ret: bool,
     process: Option<u32>,
+    directories: &DebugDirs,
 ) -> Result<Attachment, String> {
-    let (path, binary) = open(binary, process)?;
+    let (path, binary) = open(binary, process, directories)?;
     let function = |name: &str| {
         let symbol = binary.function(name).map_err(|error| error.to_string())?;
         symbol.offset.ok_or_else(|| format!("`{name}` has no place in `{}`", path.display()))
@@ -129,6 +144,7 @@ fn user(
             return Ok(link.map_err(|error| error.to_string())?.into());
         }
         UserTarget::SymbolOffset(name, behind) => function(name)?.saturating_add(*behind),
+        UserTarget::Addresses(_) => return Err("several addresses have no one place".to_owned()),
         UserTarget::Address(address) => binary
             .offset(*address)
             .ok_or_else(|| format!("the address {address:#x} is in no part of `{}` that is loaded", path.display()))?,

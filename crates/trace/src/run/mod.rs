@@ -16,15 +16,18 @@ mod symbols;
 
 use std::fmt;
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
 use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
+use skep_sym::DebugDirs;
 
 pub use child::Child;
 pub use symbols::MachineSymbols;
 
 use crate::events::{Dispatcher, EventError, Flow};
+use crate::flame::{FlameFiles, has_stack};
 use crate::maps::{KernelMaps, lost_records};
 use crate::names::Clock;
 
@@ -57,6 +60,15 @@ pub enum RunError {
     Event(EventError),
     /// The command of `-c` could not be started.
     Child(String),
+    /// A flame graph is asked for, and no map of the script has stack traces in its key.
+    NoStacks,
+    /// A flame graph could not be written.
+    Flame {
+        /// The file.
+        path: PathBuf,
+        /// The reason in words.
+        problem: String,
+    },
 }
 
 impl fmt::Display for RunError {
@@ -69,6 +81,11 @@ impl fmt::Display for RunError {
             Self::Kernel(error) => error.fmt(f),
             Self::Event(error) => error.fmt(f),
             Self::Child(problem) => f.write_str(problem),
+            Self::NoStacks => f.write_str(
+                "no map of the script has stack traces in its key, so there is nothing to draw; \
+                 `profile:hz:99 { @[ustack, kstack] = count(); }` is one that has",
+            ),
+            Self::Flame { path, problem } => write!(f, "cannot write `{}`: {problem}", path.display()),
         }
     }
 }
@@ -118,6 +135,10 @@ pub struct RunOptions {
     pub quiet: bool,
     /// Whether the script ends as soon as everything is attached; its begin and end probes do not run.
     pub dry_run: bool,
+    /// Files for flame graphs of the maps, as they are before `end` probes run.
+    pub flame: FlameFiles,
+    /// Where debug files of programs are looked for.
+    pub directories: DebugDirs,
 }
 
 /// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
@@ -130,7 +151,11 @@ pub fn run(
     dispatcher: &mut Dispatcher<'_>,
     mut options: RunOptions,
 ) -> Result<i32, RunError> {
+    if options.flame.any() && !plan.maps.iter().any(has_stack) {
+        return Err(RunError::NoStacks);
+    }
     let mut run = Run::start(plan, script, dispatcher)?;
+    run.attached.directories.clone_from(&options.directories);
     let child = options.child.as_ref().map(Child::id);
     run.watch_process(options.process.or(child))?;
     run.host_values(child)?;
@@ -155,8 +180,13 @@ pub fn run(
     if let Some(child) = options.child.take() {
         child.end();
     }
-    run.finish()?;
+    run.finish(&options.flame)?;
     Ok(run.dispatcher.status())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), RunError> {
+    std::fs::write(path, text)
+        .map_err(|error| RunError::Flame { path: path.to_owned(), problem: error.kind().to_string() })
 }
 
 /// A running script.
@@ -317,11 +347,28 @@ impl<'r, 'p> Run<'r, 'p> {
         Ok(())
     }
 
+    /// Writes the flame graphs.
+    fn draw(&mut self, flame: &FlameFiles) -> Result<(), RunError> {
+        let script = self.script;
+        let maps = self.plan.maps.iter().filter_map(|map| script.map(&map.object_map)).collect();
+        let folded = self.dispatcher.fold(&mut KernelMaps::new(maps))?;
+        if let Some(path) = &flame.folded {
+            write(path, &folded.text())?;
+        }
+        if let Some(path) = &flame.svg {
+            write(path, &folded.svg("Flame graph"))?;
+        }
+        Ok(())
+    }
+
     /// Detaches, performs what is left, runs the end programs, and prints the maps.
-    fn finish(&mut self) -> Result<(), RunError> {
+    fn finish(&mut self, flame: &FlameFiles) -> Result<(), RunError> {
         self.attached.detach()?;
         // Behind `exit()` they are only counted.
         self.drain()?;
+        if flame.any() {
+            self.draw(flame)?;
+        }
         self.dispatcher.resume();
         self.over = false;
         self.special(|attach| matches!(attach, Attach::End))?;
