@@ -24,6 +24,7 @@ mod script;
 mod seccomp;
 mod shell;
 mod text;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
         Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Tools(args) => tools::list(&args),
+        Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

@@ -10,5 +10,6 @@ mod observe;
 mod read;
 mod script;
 mod support;
+mod tools;
 mod vm;
 mod write;
