@@ -6,6 +6,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use skep_kernel::attach::Tracefs;
+use skep_kernel::{Capability, has_capability};
 use skep_tools::catalogue::{Catalogue, Tool, directories};
 use skep_tools::command::{Selection, parse};
 use skep_tools::filters::Imports;
@@ -84,8 +86,23 @@ fn replay(tool: &Tool, mut viewer: Viewer, path: &Path) -> Result<(), Failure> {
     out.flush()
 }
 
+/// What is missing for a tool, before the compiler stumbles over it.
+fn check(tool: &Tool) -> Result<(), Failure> {
+    let may = has_capability(Capability::SysAdmin)
+        || (has_capability(Capability::Bpf) && has_capability(Capability::Perfmon));
+    if !may {
+        let text = format!("{} needs CAP_BPF and CAP_PERFMON: run it as root", tool.header.name);
+        return Err(Failure::Run(text));
+    }
+    if tool.needs_tracefs() {
+        Tracefs::find().map_err(|error| Failure::Run(format!("{}: {error}", tool.header.name)))?;
+    }
+    Ok(())
+}
+
 /// Compiles, loads and runs.
 fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode, Failure> {
+    check(tool)?;
     let name = tool
         .path
         .as_deref()

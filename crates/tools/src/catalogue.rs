@@ -50,6 +50,13 @@ pub struct Tool {
 }
 
 impl Tool {
+    /// Whether the script, or what it imports, has probes at tracepoints with a record, which need the tracing file system.
+    pub fn needs_tracefs(&self) -> bool {
+        let imported = LIBRARIES.iter().filter(|(name, _)| self.text.contains(&format!("import \"{name}\"")));
+        let mut texts = imported.map(|(_, text)| *text).chain([self.text.as_str()]);
+        texts.any(|text| text.lines().any(|line| line.trim_start().starts_with("tracepoint:")))
+    }
+
     /// Whether the script asks for the filters that all tools have.
     pub fn is_filtered(&self) -> bool {
         self.text.lines().any(|line| line.starts_with("import") && line.contains(FILTERS))
@@ -181,6 +188,8 @@ mod tests {
         let added = |name: &str| crate::view::ADDED.iter().any(|(added, ..)| *added == name);
         let mut columns = all.tools.iter().flat_map(|tool| &tool.header.columns);
         assert!(!columns.any(|column| added(&column.field)));
+        let needs = |name: &str| all.find(name).unwrap().needs_tracefs();
+        assert!(needs("opensnoop") && needs("tcplife") && !needs("tcpconnect") && !needs("profile"));
         assert!(all.tools.iter().all(|tool| is_embedded(&tool.header.name)) && !is_embedded("dns"));
     }
 

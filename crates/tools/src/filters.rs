@@ -142,12 +142,11 @@ fn directories(path: &Path) -> Vec<PathBuf> {
 /// The mount of version 2 of control groups, whose ids programs see.
 fn hierarchy() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let mount = mounts.lines().find_map(|line| {
+    mounts.lines().find_map(|line| {
         let mut fields = line.split(' ').skip(1);
         let path = fields.next()?;
         (fields.next()? == "cgroup2").then(|| PathBuf::from(path))
-    });
-    mount
+    })
 }
 
 /// The groups of a container, by its identity or the beginning of it.

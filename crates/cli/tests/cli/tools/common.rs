@@ -45,6 +45,30 @@ fn mistakes_end_with_a_hint() {
 }
 
 #[test]
+fn what_is_missing_is_said_in_a_line() {
+    if !super::able() {
+        return;
+    }
+    // A copy, because the directory of the binary may be closed to others.
+    let directory = tempfile::tempdir().unwrap();
+    let copy = directory.path().join("skep");
+    std::fs::copy(SKEP, &copy).unwrap();
+    let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), open).unwrap();
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy).arg("opensnoop");
+    let run = crate::support::Run::of(command.output().unwrap());
+    assert_eq!(run.err, "skep: opensnoop needs CAP_BPF and CAP_PERFMON: run it as root\n", "{run:?}");
+    // Without the tracing file system.
+    let text = "umount -A /sys/kernel/tracing 2>/dev/null; umount -A /sys/kernel/debug 2>/dev/null; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["-m", "sh", "-c", text, "sh", SKEP, "opensnoop", "--for", "1ms"]);
+    let run = crate::support::Run::of(command.output().unwrap());
+    assert!(run.status == Some(1) && run.err.lines().count() == 1, "{run:?}");
+    assert!(run.err.contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{run:?}");
+}
+
+#[test]
 fn filters_choose_in_the_kernel() {
     // Two programs under two names do the same; only one is wanted.
     let directory = tempfile::tempdir().unwrap();
