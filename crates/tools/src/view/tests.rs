@@ -1,3 +1,5 @@
+//! Rows in all forms, in order and chosen.
+
 use skep_trace::names::{Clock, NoSymbols};
 
 use super::*;

@@ -89,8 +89,13 @@ fn start(args: &[&str]) -> Option<Tool> {
 fn lines(out: ChildStdout) -> Receiver<String> {
     let (to, from) = channel();
     std::thread::spawn(move || {
+        let mut whole = String::new();
         for line in BufReader::new(out).lines().map_while(Result::ok) {
-            if to.send(line).is_err() {
+            // Command lines of others may have line ends in them.
+            whole.push_str(&line);
+            if whole.matches('"').count() % 2 == 1 {
+                whole.push('\n');
+            } else if to.send(std::mem::take(&mut whole)).is_err() {
                 break;
             }
         }
