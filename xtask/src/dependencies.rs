@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("kernel", &["object", "btf", "isa", "diag"]),
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
     ("sym", &["kernel"]),
+    ("tools", &["lang-script", "trace"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

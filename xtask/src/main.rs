@@ -2,7 +2,8 @@
 //!
 //! - `cargo xtask tidy` reads the tree: dependency directions, file headers and sizes, places of unsafe code, paths in
 //!   the documents, dependencies without a reason. It also runs as a test of this package.
-//! - `cargo xtask docs` writes `docs/reference` anew from the tables of `crates/isa`.
+//! - `cargo xtask docs` writes `docs/reference` anew from the tables of `crates/isa`, and `docs/tools` from the heads of the
+//!   scripts in `tools`.
 //! - `cargo xtask prepush` runs everything that has to be green before a push: formatting, lints, documentation,
 //!   tests, tidy.
 //! - `cargo xtask vm` runs tests on other kernels, in an emulator.
@@ -41,12 +42,12 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the test that compares the documents with the tables, told to write them first: the tables belong to a crate that
+/// Runs the tests that compare the documents with the tables, told to write them first: the tables belong to crates that
 /// this one may not use.
 fn write_reference() -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let status = std::process::Command::new(cargo)
-        .args(["test", "-q", "-p", "skep-isa", "--test", "reference"])
+        .args(["test", "-q", "-p", "skep-isa", "-p", "skep-tools", "--test", "reference", "--test", "pages"])
         .env("SKEP_WRITE_DOCS", "1")
         .current_dir(tidy::root())
         .status();

@@ -2,6 +2,7 @@
 
 use clap::CommandFactory;
 use skep_isa::reference::Topic;
+use skep_tools::catalogue::Catalogue;
 
 use crate::args::{Cli, HelpArgs};
 use crate::failure::Failure;
@@ -14,6 +15,11 @@ const COLUMNS: usize = 100;
 pub fn run(args: &HelpArgs) -> Result<(), Failure> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let topic = words.first().and_then(|word| Topic::from_name(word));
+    if let [name] = words.as_slice()
+        && let Some(tool) = Catalogue::embedded().find(name)
+    {
+        return print(&skep_tools::command::command(tool).render_help().to_string());
+    }
     if let (Some(topic), [_, name]) = (topic, words.as_slice())
         && let Some(page) = topic.page(name)
     {

@@ -26,6 +26,7 @@ mod seccomp;
 mod shell;
 mod text;
 mod verify;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ fn main() -> ExitCode {
         Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Tools(args) => tools::list(&args),
+        Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

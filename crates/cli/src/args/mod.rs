@@ -10,6 +10,7 @@ mod observe;
 mod probe;
 mod script;
 mod seccomp;
+mod tools;
 mod values;
 mod verify;
 mod vm;
@@ -18,7 +19,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
@@ -31,6 +32,7 @@ pub use probe::{
 };
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
+pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use verify::{KernelArg, VerifyArgs};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
@@ -73,6 +75,8 @@ pub enum Command {
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
+    Tools(ToolsArgs),
+    Tool(ToolArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
@@ -113,15 +117,28 @@ pub enum Command {
 }
 
 /// The words of the command line as [`Cli`] reads them: `skep run` with a script is `skep script`, and so is everything
-/// if the binary has the name `bpftrace`.
+/// if the binary has the name `bpftrace`; `skep NAME` with a tool is `skep tool NAME`.
 pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
     let name = words.first().map(Path::new).and_then(Path::file_name);
     if name.is_some_and(|name| name == "bpftrace") {
         words.insert(1, "script".into());
     } else if words.get(1).is_some_and(|word| word == "run") && words[2..].iter().find_map(is_script) == Some(true) {
         words[1] = "script".into();
+    } else if let Some(word) = words.get(1).and_then(|word| word.to_str())
+        && (skep_tools::catalogue::is_embedded(word) || is_own_tool(word))
+    {
+        words.insert(1, "tool".into());
     }
     words
+}
+
+/// Whether the user has a tool of this name. Commands of skep come first.
+fn is_own_tool(word: &str) -> bool {
+    let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    plain
+        && !word.starts_with('-')
+        && Cli::command().find_subcommand(word).is_none()
+        && skep_tools::catalogue::directories(None).iter().any(|path| path.join(format!("{word}.bt")).is_file())
 }
 
 /// Whether a word tells that a script is run, or an object; `None` if it does not tell.
@@ -143,8 +160,6 @@ pub fn answer(answer: &clap::Error) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -190,6 +205,23 @@ mod tests {
         assert_eq!((args.list.as_deref(), args.buffering), (Some("kprobe:vfs_*"), BufferArg::None));
         let Ok(Command::Script(args)) = read("skep run x.bt 5 -- --pid=3 -v") else { panic!() };
         assert_eq!(args.words, ["x.bt", "5", "--pid=3", "-v"]);
+    }
+
+    #[test]
+    fn tools_are_commands() {
+        let read = |line: &str| Cli::try_parse_from(words(line.split(' ').map(OsString::from).collect()));
+        let Ok(Command::Tool(args)) = read("skep tcplife -p 5 --help").map(|cli| cli.command) else { panic!() };
+        assert_eq!((args.name.as_str(), args.words.len()), ("tcplife", 3));
+        let Ok(Command::Tool(args)) = read("skep tool --tools-path /x mine -o json").map(|cli| cli.command) else {
+            panic!()
+        };
+        assert_eq!((args.tools_path, args.words.len()), (Some(PathBuf::from("/x")), 2));
+        assert!(matches!(read("skep ps").map(|cli| cli.command), Ok(Command::Ps(_))));
+        // No tool hides behind a command.
+        let commands = Cli::command();
+        for tool in &skep_tools::catalogue::Catalogue::embedded().tools {
+            assert!(commands.find_subcommand(&tool.header.name).is_none(), "{}", tool.header.name);
+        }
     }
 
     #[test]

@@ -304,7 +304,7 @@ fn kind(path: &Path) -> Option<FileKind> {
 }
 
 /// What the passes before the compiler need.
-pub fn options<'a>(name: &'a str, params: &'a [String]) -> Options<'a> {
+pub fn options<'a>(name: &'a str, params: &'a [String], loader: &'a dyn Loader) -> Options<'a> {
     let builtin = &|name: &str| skep_lang_script::builtins::find(name).is_some();
-    Options { name, params, loader: &Files, builtin, ..Options::default() }
+    Options { name, params, loader, builtin, ..Options::default() }
 }

@@ -14,10 +14,12 @@ use std::time::{Duration, Instant};
 
 use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel};
 use skep_lang_script::compile::{Compiled, Environment};
+use skep_lang_script::desugar::Loader;
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::TypeSource as _;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
+use skep_sym::DebugDirs;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
 use skep_trace::flame::FlameFiles;
 use skep_trace::names::{Clock, Names, Symbols};
@@ -72,7 +74,15 @@ fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure
     }
     let child = args.command.as_deref().map(Child::prepare).transpose().map_err(Failure::Run)?;
     let process = args.pid.or(child.as_ref().map(Child::id));
-    let built = build(&input, args, process)?;
+    let wishes = Building {
+        loader: &machine::Files,
+        process,
+        allow_unsafe: args.allow_unsafe,
+        warnings: !args.no_warnings,
+        lowered: args.dump.contains(&crate::args::StageArg::Ir),
+        directories: args.debug_dirs(),
+    };
+    let built = build(&input, &wishes)?;
     if !args.dump.is_empty() {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
@@ -84,6 +94,7 @@ fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure
         dry_run: args.dry_run,
         flame,
         directories: args.debug_dirs(),
+        ..RunOptions::default()
     };
     let output = output.map_or_else(|| standard(args), Ok)?;
     let status = execute(&input, built, args, options, output)?;
@@ -92,11 +103,31 @@ fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure
 }
 
 /// A script as it was given.
-struct Input {
-    name: String,
-    text: String,
-    positional: Vec<String>,
-    named: Vec<(String, String)>,
+pub struct Input {
+    /// Its name in messages.
+    pub name: String,
+    /// The text.
+    pub text: String,
+    /// `$1`, `$2`, ...
+    pub positional: Vec<String>,
+    /// `--name=value`.
+    pub named: Vec<(String, String)>,
+}
+
+/// How a script is compiled.
+pub struct Building<'a> {
+    /// Where imports come from.
+    pub loader: &'a dyn Loader,
+    /// The process that alone is traced.
+    pub process: Option<u32>,
+    /// Whether functions that change what is traced are allowed.
+    pub allow_unsafe: bool,
+    /// Whether warnings are shown.
+    pub warnings: bool,
+    /// Whether the module before the optimiser is kept as text.
+    pub lowered: bool,
+    /// Where debug files of programs are looked for.
+    pub directories: DebugDirs,
 }
 
 impl Input {
@@ -147,14 +178,14 @@ pub struct Built {
 }
 
 /// Text to programs and plan.
-fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built, Failure> {
+pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     let mut times = Vec::new();
     let mut last = Instant::now();
     let mut done = |stage| {
         times.push((stage, last.elapsed()));
         last = Instant::now();
     };
-    let desugared = desugar(&input.text, &machine::options(&input.name, &input.positional));
+    let desugared = desugar(&input.text, &machine::options(&input.name, &input.positional, wishes.loader));
     let problems = |list: &[skep_diag::Diagnostic]| {
         let colour = colour_on_stderr();
         list.iter().map(|one| desugared.sources.render(one, colour)).collect::<String>()
@@ -167,7 +198,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine::new(process, args.debug_dirs());
+    let machine = Machine::new(wishes.process, wishes.directories.clone());
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -177,18 +208,18 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         facts: &machine,
         positional: &input.positional,
         named: &input.named,
-        allow_unsafe: args.allow_unsafe,
-        process,
+        allow_unsafe: wishes.allow_unsafe,
+        process: wishes.process,
         arch: Arch::default(),
         inner_ids: inner_ids(),
     };
     let mut compiled = compile(&desugared.script, &env).map_err(|list| Failure::Expression(problems(&list)))?;
-    if !args.no_warnings {
+    if wishes.warnings {
         say_part!("{}", problems(&desugared.diagnostics));
         say_part!("{}", problems(&compiled.warnings));
     }
     done("compile");
-    let lowered = args.dump.contains(&crate::args::StageArg::Ir).then(|| compiled.module.to_string());
+    let lowered = wishes.lowered.then(|| compiled.module.to_string());
     skep_opt::optimise(&mut compiled.module, &skep_opt::Options::default());
     done("optimise");
     let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default())
@@ -203,6 +234,18 @@ fn inner_ids() -> bool {
     fs::metadata("/proc/self/ns/pid").is_ok_and(|facts| facts.ino() != OUTERMOST)
 }
 
+/// Loads programs and maps.
+pub fn load(object: Object, verbose: u8) -> Result<Arc<Script>, Failure> {
+    let log = if verbose > 1 { LogLevel::Statistics } else { LogLevel::None };
+    let load = LoadOptions { pins: None, log, ..LoadOptions::default() };
+    let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, verbose > 0))?;
+    if verbose > 1 {
+        loaded.programs.iter().for_each(|program| say_part!("{}: {}", program.name(), program.log().text()));
+    }
+    let maps = object.maps.into_iter().map(|map| map.name).collect();
+    Ok(Arc::new(Script { loaded, maps }))
+}
+
 /// Loads and runs.
 fn execute(
     input: &Input,
@@ -213,14 +256,7 @@ fn execute(
 ) -> Result<i32, Failure> {
     let Built { compiled, object, .. } = built;
     let plan = compiled.plan;
-    let log = if args.verbose > 1 { LogLevel::Statistics } else { LogLevel::None };
-    let load = LoadOptions { pins: None, log, ..LoadOptions::default() };
-    let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, args.verbose > 0))?;
-    if args.verbose > 1 {
-        loaded.programs.iter().for_each(|program| say_part!("{}: {}", program.name(), program.log().text()));
-    }
-    let maps = object.maps.into_iter().map(|map| map.name).collect();
-    let script = Arc::new(Script { loaded, maps });
+    let script = load(object, args.verbose)?;
     let mut symbols = MachineSymbols::new(Arc::clone(&script), args.debug_dirs(), plan.settings.demangle);
     options.process.into_iter().for_each(|process| Symbols::learn(&mut symbols, process));
     let names = Names::new(Box::new(symbols), Clock::system());
@@ -260,7 +296,7 @@ fn refused(error: &LoadError, all: bool) -> Failure {
 }
 
 /// Nobody reading the output any more is an end like any other.
-fn ended(error: RunError) -> Failure {
+pub fn ended(error: RunError) -> Failure {
     match &error {
         RunError::Event(EventError::Output(output)) if output.kind() == std::io::ErrorKind::BrokenPipe => {
             Failure::ClosedPipe

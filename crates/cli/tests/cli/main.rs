@@ -13,5 +13,6 @@ mod read;
 mod script;
 mod support;
 mod verify;
+mod tools;
 mod vm;
 mod write;

@@ -255,12 +255,12 @@ impl Checker<'_> {
             Arguments::Function { binary, function } => self.user_argument(binary.as_deref(), &function, field),
             Arguments::Usdt(_) => self.error(span, "arguments of USDT probes have no names: `arg0`, `arg1`, ..."),
             Arguments::Words(prototype) => {
-                if &*field.node == "ret" || &*field.node == "retval" {
-                    return self
-                        .value(&Arc::from("retval"), span)
-                        .unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
-                }
                 let Some(index) = prototype.params.iter().position(|param| param.name == field.node) else {
+                    if &*field.node == "ret" || &*field.node == "retval" {
+                        return self
+                            .value(&Arc::from("retval"), span)
+                            .unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
+                    }
                     let names: Vec<&str> = prototype.params.iter().map(|param| &*param.name).collect();
                     return self.not_a_name(field, "the argument", &names);
                 };

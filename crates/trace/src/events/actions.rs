@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use skep_lang_script::plan::{Action, Field, PrintTo};
 
-use super::{Dispatcher, EventError, Form, parts};
+use super::{Dispatcher, EventError, Flow, Form, parts};
 use crate::maps::{Aggregate, MapRequest, MapSource};
 use crate::names::error_text;
 use crate::value::{Value, half, json_integer, json_string, push_unsigned};
@@ -159,6 +159,12 @@ impl Dispatcher<'_> {
 
     fn print_value(&mut self, value: &Aggregate<'_>) -> io::Result<()> {
         let (mut renderer, output) = parts(self.plan, &mut self.names, &mut self.output);
+        if let (Some(sink), Aggregate::Plain(value)) = (&mut self.sink, value) {
+            if let Flow::Exit(status) = sink.value(value, &mut renderer, output.buffer()) {
+                self.exit = Some(status);
+            }
+            return output.end();
+        }
         match output.form() {
             Form::Text => {
                 value.text(&mut renderer, output.buffer());

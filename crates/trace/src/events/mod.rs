@@ -8,6 +8,7 @@
 
 mod actions;
 mod output;
+mod sink;
 
 use std::fmt;
 use std::io;
@@ -15,6 +16,7 @@ use std::io;
 use skep_lang_script::plan::{Action, Plan};
 
 pub use output::{Buffering, Form, Output};
+pub use sink::Sink;
 
 use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
@@ -107,6 +109,8 @@ pub struct Dispatcher<'p> {
     status: Option<i32>,
     failed: bool,
     counts: Counts,
+    /// Takes values and maps in place of the output.
+    sink: Option<Box<dyn Sink + 'p>>,
     /// Kept from one record to the next.
     text: Vec<u8>,
 }
@@ -127,7 +131,7 @@ impl<'p> Dispatcher<'p> {
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
-        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, text })
+        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, sink: None, text })
     }
 
     /// Whether warnings at run time are shown (`--no-warnings`). Those of `warnf()` always are.
@@ -205,6 +209,10 @@ impl<'p> Dispatcher<'p> {
             return Ok(());
         }
         self.counts.lost += records;
+        if self.sink.is_some() {
+            self.output.warn(format!("Lost {records} events: the buffer was full\n").as_bytes())?;
+            return Ok(());
+        }
         match self.output.form() {
             Form::Text => {
                 let out = self.output.buffer();
@@ -236,7 +244,9 @@ impl<'p> Dispatcher<'p> {
     /// # Errors
     /// If the output cannot be written or a map not be read. The remaining maps are printed all the same.
     pub fn finish(&mut self, maps: &mut dyn MapSource) -> Result<(), EventError> {
-        if self.output.form() == Form::Text {
+        if self.sink.is_some() {
+            self.interval()?;
+        } else if self.output.form() == Form::Text {
             self.output.buffer().extend_from_slice(b"\n\n");
         }
         let mut result = Ok(());
@@ -275,6 +285,10 @@ impl<'p> Dispatcher<'p> {
             return Ok(());
         }
         let (mut renderer, output) = parts(plan, &mut self.names, &mut self.output);
+        if let Some(sink) = &mut self.sink {
+            sink.map(&snapshot, &mut renderer, output.buffer());
+            return Ok(output.end()?);
+        }
         match output.form() {
             Form::Text => snapshot.text(&mut renderer, output.buffer()),
             Form::Json => output.json(snapshot.json_type(), |out| snapshot.json(&mut renderer, out)),

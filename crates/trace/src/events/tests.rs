@@ -10,6 +10,7 @@ use skep_lang_script::plan::{Field, MapValue, PrintTo, ScriptMap, Shape, lay_out
 use super::*;
 use crate::maps::MapEntry;
 use crate::testing::{Build, enums, names};
+use crate::value::Value;
 
 /// A stream that a test can look into.
 #[derive(Clone, Default)]
@@ -283,4 +284,50 @@ fn wrong_plans_and_full_disks_are_errors() {
     assert!(error.starts_with("cannot write the output: "), "{error}");
     let error = dispatcher.record(&[0; 8], &mut Memory::default()).unwrap_err().to_string();
     assert_eq!(error, "cannot read or change the map @z: no such map");
+}
+
+/// Ends the script at the first value that is negative.
+#[derive(Debug, Default)]
+struct Taker;
+
+impl Sink for Taker {
+    fn start(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"start\n");
+    }
+    fn value(&mut self, value: &Value<'_>, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) -> Flow {
+        renderer.text(value, out);
+        out.push(b'\n');
+        if matches!(value, Value::Signed(..0)) { Flow::Exit(3) } else { Flow::Continue }
+    }
+    fn map(&mut self, snapshot: &Snapshot<'_>, _: &mut Renderer<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{} {}\n", snapshot.map.name, snapshot.rows.len()).as_bytes());
+    }
+    fn interval(&mut self, _: &mut Renderer<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"due\n");
+    }
+}
+
+#[test]
+fn a_sink_takes_values_and_maps() {
+    let (args, bytes) = record(&[Build::int(5)]);
+    let value = |number: i64| [&[0; 8][..], &number.to_le_bytes()].concat();
+    let map = Action::PrintMap { map: 0, top: 0, div: 0 };
+    let plan = plan(vec![Action::PrintValue { value: args[0].clone() }, map]);
+    let (to, warnings) = (Shared::default(), Shared::default());
+    let output = Output::new(Form::Text, Buffering::Full, Box::new(to.clone()), Box::new(warnings.clone()));
+    let mut dispatcher = Dispatcher::new(&plan, Script::default(), names(), output).unwrap();
+    dispatcher.send_to(Box::new(Taker));
+    dispatcher.started().unwrap();
+    let mut maps = maps();
+    assert_eq!(dispatcher.record(&bytes, &mut maps).unwrap(), Flow::Continue);
+    assert_eq!(dispatcher.record(&1u64.to_le_bytes(), &mut maps).unwrap(), Flow::Continue);
+    dispatcher.lost(4).unwrap();
+    dispatcher.interval().unwrap();
+    assert_eq!(dispatcher.record(&value(-1), &mut maps).unwrap(), Flow::Exit(3));
+    // Behind its end nothing is taken.
+    assert_eq!(dispatcher.record(&value(7), &mut maps).unwrap(), Flow::Exit(3));
+    dispatcher.output().flush().unwrap();
+    assert_eq!(to.take(), "start\n5\n@z 2\ndue\n-1\n");
+    assert_eq!((warnings.take().as_str(), dispatcher.status()), ("Lost 4 events: the buffer was full\n", 3));
+    assert_eq!(dispatcher.counts(), Counts { handled: 3, after_exit: 1, lost: 4, damaged: 0 });
 }

@@ -18,6 +18,7 @@ use std::fmt;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
 use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
@@ -139,6 +140,12 @@ pub struct RunOptions {
     pub flame: FlameFiles,
     /// Where debug files of programs are looked for.
     pub directories: DebugDirs,
+    /// When the script ends at the latest, counted from when everything is attached.
+    pub duration: Option<Duration>,
+    /// How often the probes of `SIGUSR1` run, besides when the signal comes.
+    pub every: Option<Duration>,
+    /// How many times they run in this way before the script ends.
+    pub rounds: Option<u64>,
 }
 
 /// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
@@ -175,7 +182,8 @@ pub fn run(
             child.go_on().map_err(RunError::Child)?;
         }
         run.iterate()?;
-        run.until_over()?;
+        run.dispatcher.started().map_err(EventError::from)?;
+        run.until_over(&Timing::start(&options))?;
     }
     if let Some(child) = options.child.take() {
         child.end();
@@ -187,6 +195,28 @@ pub fn run(
 fn write(path: &Path, text: &str) -> Result<(), RunError> {
     std::fs::write(path, text)
         .map_err(|error| RunError::Flame { path: path.to_owned(), problem: error.kind().to_string() })
+}
+
+/// When something is due without a cause.
+struct Timing {
+    start: Instant,
+    end: Option<Instant>,
+    every: Option<Duration>,
+    rounds: Option<u64>,
+}
+
+impl Timing {
+    fn start(options: &RunOptions) -> Self {
+        let start = Instant::now();
+        // What a clock cannot tell any more never comes.
+        let end = options.duration.and_then(|duration| start.checked_add(duration));
+        Self { start, end, every: options.every.filter(|every| !every.is_zero()), rounds: options.rounds }
+    }
+
+    /// When a round is due; the first one has number 1.
+    fn round(&self, number: u32) -> Option<Instant> {
+        self.start.checked_add(self.every?.checked_mul(number)?)
+    }
 }
 
 /// A running script.
@@ -288,10 +318,23 @@ impl<'r, 'p> Run<'r, 'p> {
     }
 
     /// Performs records until the script is over.
-    fn until_over(&mut self) -> Result<(), RunError> {
+    fn until_over(&mut self, timing: &Timing) -> Result<(), RunError> {
+        let mut round = 1;
         loop {
             let more = self.consume(AT_ONCE, true)?;
             self.report_lost()?;
+            if timing.round(round).is_some_and(|due| due <= Instant::now()) {
+                if timing.rounds.is_some_and(|rounds| rounds <= round.into()) {
+                    // The end prints what this round would.
+                    return Ok(());
+                }
+                self.special(|attach| matches!(attach, Attach::Signal { .. }))?;
+                self.dispatcher.interval().map_err(EventError::from)?;
+                round += 1;
+            }
+            if timing.end.is_some_and(|end| end <= Instant::now()) {
+                return Ok(());
+            }
             while let Some(signal) = self.watch.signal() {
                 if signal == USER {
                     self.special(|attach| matches!(attach, Attach::Signal { .. }))?;
@@ -303,7 +346,8 @@ impl<'r, 'p> Run<'r, 'p> {
                 return Ok(());
             }
             if !more {
-                self.watch.wait(None)?;
+                let next = [timing.end, timing.round(round)].into_iter().flatten().min();
+                self.watch.wait(next.map(|next| next.saturating_duration_since(Instant::now())))?;
             }
         }
     }
