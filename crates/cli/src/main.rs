@@ -25,8 +25,8 @@ mod script;
 mod seccomp;
 mod shell;
 mod text;
-mod verify;
 mod tools;
+mod verify;
 mod vm;
 
 use std::process::ExitCode;

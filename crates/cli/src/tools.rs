@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use skep_kernel::attach::Tracefs;
 use skep_kernel::{Capability, has_capability};
+use skep_sym::DebugDirs;
 use skep_tools::catalogue::{Catalogue, Tool, directories};
 use skep_tools::command::{Selection, parse};
 use skep_tools::filters::Imports;
@@ -16,7 +17,6 @@ use skep_tools::view::View;
 use skep_tools::viewer::Viewer;
 use skep_trace::events::{Buffering, Dispatcher, Flow, Form, Output, Script as Source};
 use skep_trace::names::{Clock, Names, NoSymbols};
-use skep_sym::DebugDirs;
 use skep_trace::run::{MachineSymbols, RunOptions};
 
 use crate::args::{ToolArgs, ToolsArgs, answer};
@@ -122,7 +122,10 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     let built = build(&input, &wishes)?;
     let plan = built.compiled.plan;
     let script = load(built.object, selection.verbose)?;
-    let names = Names::new(Box::new(MachineSymbols::new(Arc::clone(&script), DebugDirs::default(), plan.settings.demangle)), Clock::system());
+    let names = Names::new(
+        Box::new(MachineSymbols::new(Arc::clone(&script), DebugDirs::default(), plan.settings.demangle)),
+        Clock::system(),
+    );
     let source = Source { name: input.name, text: input.text };
     let output = Output::standard(Form::Text, Buffering::Line);
     let mut dispatcher = Dispatcher::new(&plan, source, names, output).map_err(Failure::run)?;

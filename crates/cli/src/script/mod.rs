@@ -55,7 +55,7 @@ pub fn generated(name: &str, text: &str, verbose: u8, output: Output) -> Result<
 
 /// The type of what a function of the kernel returns, if the kernel's types tell and it is a number.
 pub fn returns(function: &str) -> Option<String> {
-    let machine = Machine::new(None);
+    let machine = Machine::new(None, DebugDirs::default());
     let formats = machine::formats(&machine);
     let prototype = MachineTypes::new(&machine, &formats).function("", function)?;
     let (bytes, signed) = prototype.result.scalar()?;

@@ -12,7 +12,7 @@ mod programs;
 mod read;
 mod script;
 mod support;
-mod verify;
 mod tools;
+mod verify;
 mod vm;
 mod write;
