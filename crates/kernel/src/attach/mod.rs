@@ -47,7 +47,7 @@ pub use all::{AttachOptions, Attachments, Symbols, attach_all};
 pub use cgroup::{CgroupOptions, CgroupSlot, attach_cgroup, attach_cgroup_slot, open_cgroup};
 pub use interface::{Interface, interface, interfaces};
 pub use iter::{CgroupOrder, Iter, IterTarget, attach_iter};
-pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event};
+pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event, has_kprobes};
 pub use link::Link;
 pub use lwt::{LwtHook, LwtRoute, RouteSlot, attach_lwt};
 pub use many::{Attachment, detach_all};
