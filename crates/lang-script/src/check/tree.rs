@@ -189,6 +189,13 @@ pub enum Word {
     StackWord(u32),
     /// Word with a number in an array of words.
     Number(u32),
+    /// Argument with a number of a function whose types the kernel knows, as a number: what is loaded from the context
+    /// itself is a pointer for the kernel's verifier, with which one may not calculate.
+    Typed(u32),
+    /// Result of such a function, as a number.
+    Result,
+    /// 8 bytes of the context from this offset on, as a number though the kernel's verifier would load a pointer.
+    Copied(u32),
 }
 
 /// What can be changed.
