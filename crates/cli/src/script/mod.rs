@@ -47,7 +47,8 @@ pub fn run(args: &ScriptArgs) -> Result<ExitCode, Failure> {
     if !args.dump.is_empty() {
         return dump::run(&built, &args.dump).map(|()| ExitCode::SUCCESS);
     }
-    let options = RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run };
+    let options =
+        RunOptions { process: args.pid, child, quiet: args.quiet, dry_run: args.dry_run, times: args.verbose > 0 };
     let status = execute(&input, built, args, options)?;
     // The system keeps eight bits.
     Ok(ExitCode::from(status.to_le_bytes()[0]))
@@ -129,7 +130,7 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine::new(process);
+    let machine = Machine::new(process).for_script(&desugared.script);
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -174,6 +175,10 @@ fn execute(input: &Input, built: Built, args: &ScriptArgs, options: RunOptions) 
     let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, args.verbose > 0))?;
     if args.verbose > 1 {
         loaded.programs.iter().for_each(|program| say_part!("{}: {}", program.name(), program.log().text()));
+    }
+    if args.verbose > 0 {
+        let routed = plan.probes.iter().filter(|probe| !probe.route.is_empty());
+        routed.for_each(|probe| say_part!("{} (line {}): {}\n", probe.name, probe.line, probe.route));
     }
     let maps = object.maps.into_iter().map(|map| map.name).collect();
     let script = Arc::new(Script { loaded, maps });
