@@ -27,10 +27,13 @@ mod constants;
 mod expr;
 mod formats;
 mod ops;
+mod route;
 mod stmts;
 pub mod tree;
 mod user;
 mod values;
+
+pub use route::{Access, CallSide, Mapped};
 
 /// Where a program is attached, as far as it matters for what it can read.
 #[derive(Debug, Clone)]
@@ -41,6 +44,8 @@ pub struct Site {
     pub name: Arc<str>,
     /// What `args` is.
     pub arguments: Arguments,
+    /// Where values come from.
+    pub access: Access,
 }
 
 /// What `args` is.
@@ -64,6 +69,11 @@ pub enum Arguments {
 }
 
 impl Site {
+    /// Inside of a function of the script.
+    fn function(name: Arc<str>) -> Self {
+        Self { provider: None, name, arguments: Arguments::None(String::new()), access: Access::Usual }
+    }
+
     /// The space that addresses point into when nothing else says it.
     pub fn space(&self) -> Space {
         use ProviderKind as P;
@@ -126,7 +136,7 @@ pub struct Checker<'a> {
 impl<'a> Checker<'a> {
     /// Begins with the declarations of a script.
     pub fn new(env: &'a Environment<'a>, settings: &'a Settings, types: Types<'a>, known: Known) -> Self {
-        let site = Site { provider: None, name: "".into(), arguments: Arguments::None(String::new()) };
+        let site = Site::function("".into());
         Self { env, settings, types, known, functions: Vec::new(), problems: Vec::new(), state: State::new(site, 0) }
     }
 
@@ -138,6 +148,12 @@ impl<'a> Checker<'a> {
             self.condition(predicate)
         });
         let predicate = self.with_process(predicate, probe.span);
+        let predicate = match (self.routed_condition(probe.span), predicate) {
+            (Some(first), Some(second)) => {
+                Some(Expr::new(Kind::And(Box::new(first), Box::new(second)), Type::Bool, probe.span))
+            }
+            (first, second) => first.or(second),
+        };
         let body = self.block(&probe.body);
         self.unit(predicate, body)
     }
@@ -162,7 +178,7 @@ impl<'a> Checker<'a> {
     /// Checks a function.
     pub fn function(&mut self, number: usize, index: usize, function: &ast::Function) -> Unit {
         let signature = self.functions[index].clone();
-        let site = Site { provider: None, name: signature.name.clone(), arguments: Arguments::None(String::new()) };
+        let site = Site::function(signature.name.clone());
         self.begin(number, site);
         for ((name, _), ty) in function.params.iter().zip(&signature.params) {
             let var = self.declare(&name.node);

@@ -16,12 +16,14 @@ use crate::check::{Checker, Signature};
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
-use crate::providers::{Kind as ProviderKind, ProbeSource};
+use crate::providers::ProbeSource;
 use crate::registers::Arch;
 use crate::settings::{self, Settings};
 use crate::types::definitions::Types;
 use crate::types::{Type, TypeSource};
 
+mod needs;
+mod routes;
 mod sites;
 
 pub use sites::{Group, Instance, program as program_info};
@@ -45,6 +47,26 @@ pub trait Facts {
     fn user_symbol(&self, _binary: Option<&str>, _name: &str) -> Result<ProgramSymbol, String> {
         Err("the script is compiled without a machine to ask".to_owned())
     }
+    /// Whether the kernel that programs are made for can do something. Asked only when a script needs it. Without a
+    /// machine to ask the newest kernel with everything is meant, and probes are what is written.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn can(&self, ability: Ability<'_>) -> Result<(), String> {
+        match ability {
+            Ability::CheaperWays => Err("probes are attached as they are written".to_owned()),
+            _ => Ok(()),
+        }
+    }
+    /// Functions whose names begin with this one and a dot: versions that the compiler made of it.
+    fn versions(&self, function: &str) -> Vec<String> {
+        let _ = function;
+        Vec::new()
+    }
+    /// How many processors there may be at most; `None` if that is not known.
+    fn processors(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// A symbol of a program or library.
@@ -57,6 +79,33 @@ pub struct ProgramSymbol {
     /// What has to be added to addresses of the file in the process: 0 for programs that are always at the same place;
     /// `None` if it is not known.
     pub base: Option<u64>,
+}
+
+/// What not every kernel can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability<'a> {
+    /// Kprobes.
+    Kprobe,
+    /// One program at many functions of the kernel with one link (Linux 5.18).
+    KprobeMulti,
+    /// One program at many places of a file with one link (Linux 6.6).
+    UprobeMulti,
+    /// A program at a function with its types: fentry, fexit.
+    Typed {
+        /// The module, empty for the kernel itself.
+        module: &'a str,
+        /// The function.
+        function: &'a str,
+        /// Whether at its return.
+        ret: bool,
+    },
+    /// A function of the kernel with this name.
+    Function(&'a str),
+    /// Loops that the kernel bounds itself (`may_goto`, Linux 6.9).
+    MayGoto,
+    /// Ways of the same meaning that cost less than the one that is written: fentry for a kprobe, raw tracepoints for
+    /// tracepoints.
+    CheaperWays,
 }
 
 /// Nothing is known: the same script gives the same program everywhere.
@@ -199,12 +248,7 @@ fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units 
         let probe = &script.probes[group.probe];
         let Some(site) = group.sites.first() else { continue };
         let unit = checker.probe(number, site.clone(), probe);
-        // The kernel ties programs of these types to one place when they are loaded.
-        let bound = matches!(
-            site.provider.map(|provider| provider.kind),
-            Some(ProviderKind::Fentry | ProviderKind::Fexit | ProviderKind::Iter)
-        );
-        if (unit.depends || bound) && group.sites.len() > 1 {
+        if (unit.depends || group.is_bound()) && group.sites.len() > 1 {
             units.programs.push((group.instance(0..1), unit));
             for (at, site) in group.sites.iter().enumerate().skip(1) {
                 let unit = checker.probe(number + at, site.clone(), probe);

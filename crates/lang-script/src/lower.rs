@@ -28,6 +28,7 @@ mod aggregate;
 mod body;
 mod builtin;
 mod bytes;
+mod calls;
 mod cond;
 mod control;
 mod describe;
@@ -296,9 +297,10 @@ impl<'a> Unit<'a> {
         body.run(&[]);
         self.module.add_function(function);
         let line = self.input.env.place(instance.span).0;
-        for (probe, attach) in &instance.attach {
+        for (probe, attach, route) in &instance.attach {
             let (name, program) = (probe.clone(), name.clone());
-            self.plan.probes.push(Probe { name, program, attach: attach.clone(), line });
+            let attach = self.in_table(attach.clone());
+            self.plan.probes.push(Probe { name, program, attach, line, route: route.clone(), many: instance.many });
         }
     }
 }

@@ -23,8 +23,22 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Enumerations whose values are printed by name.
     pub enums: Vec<Enumeration>,
+    /// Programs that hand every system call on to the program of a table that its number says.
+    pub call_tables: Vec<CallTable>,
     /// Settings that matter to the host.
     pub settings: Settings,
+}
+
+/// A table with a program for each system call that is traced, and the program that calls them: at `sys_enter` or
+/// `sys_exit` it costs each system call the same, however many are traced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallTable {
+    /// Whether at the end of system calls.
+    pub ret: bool,
+    /// The program that is attached to the raw tracepoint.
+    pub program: String,
+    /// The map of programs by the number of the system call.
+    pub object_map: String,
 }
 
 /// Names of the maps that every script has besides its own.
@@ -74,6 +88,10 @@ pub struct Probe {
     pub attach: Attach,
     /// Line of the script.
     pub line: u32,
+    /// Which way was taken instead of the one that is written, and why; empty if none.
+    pub route: Arc<str>,
+    /// Whether the program is one for links of many places, be it one place only.
+    pub many: bool,
 }
 
 /// A place to attach to, after wildcards are resolved.
@@ -120,6 +138,15 @@ pub enum Attach {
     RawTracepoint {
         /// Its name.
         event: String,
+    },
+    /// Start or end of one system call: a place in a [`CallTable`].
+    SystemCall {
+        /// Whether at the end.
+        ret: bool,
+        /// Its number.
+        number: u32,
+        /// Index into [`Plan::call_tables`].
+        table: u32,
     },
     /// Tracepoint with a record.
     Tracepoint {
@@ -437,10 +464,31 @@ pub struct Settings {
     pub demangle: bool,
     /// Bytes of the ring buffer; 0 lets the host choose.
     pub ring_bytes: u64,
+    /// What happens with probes that cannot be attached.
+    pub missing_probes: MissingProbes,
+}
+
+/// What happens with probes that do not exist or cannot be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingProbes {
+    /// The script does not run.
+    #[default]
+    Error,
+    /// There is a warning.
+    Warn,
+    /// Nothing.
+    Ignore,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_cat_bytes: 10_240, print_maps_on_exit: true, truncation: "..".into(), demangle: true, ring_bytes: 0 }
+        Self {
+            max_cat_bytes: 10_240,
+            print_maps_on_exit: true,
+            truncation: "..".into(),
+            demangle: true,
+            ring_bytes: 0,
+            missing_probes: MissingProbes::Error,
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The types of probes as a table: how they are written, what programs attached there can read, what they are for.
 
+pub mod equivalents;
 mod events;
 mod expand;
 mod point;
+pub mod renamed;
 
 pub use events::{Event, HARDWARE_EVENTS, SOFTWARE_EVENTS};
 pub use expand::{ProbeSource, expand, matches, suggest};

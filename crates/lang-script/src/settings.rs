@@ -5,7 +5,7 @@ use std::sync::Arc;
 use skep_diag::Diagnostic;
 
 use crate::ast::{Name, Setting, Spanned};
-use crate::plan::{self, StackMode};
+use crate::plan::{self, MissingProbes, StackMode};
 use crate::words;
 
 /// Settings that matter to the compiler, and those for the host.
@@ -21,23 +21,10 @@ pub struct Settings {
     pub on_stack_limit: u32,
     /// Licence of the programs.
     pub license: Arc<str>,
-    /// Whether probes that do not exist are passed over.
-    pub missing_probes: MissingProbes,
     /// The most probes.
     pub max_probes: u64,
     /// What the host needs.
     pub host: plan::Settings,
-}
-
-/// What happens with probes that do not exist.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MissingProbes {
-    /// The script is not compiled.
-    Error,
-    /// There is a warning.
-    Warn,
-    /// Nothing.
-    Ignore,
 }
 
 impl Default for Settings {
@@ -48,7 +35,6 @@ impl Default for Settings {
             stack_mode: StackMode::Bpftrace,
             on_stack_limit: 32,
             license: "GPL".into(),
-            missing_probes: MissingProbes::Error,
             max_probes: 1024,
             host: plan::Settings::default(),
         }
@@ -146,7 +132,7 @@ impl Settings {
                     .ok_or("it is `bpftrace`, `perf`, `raw` or `build_id`")?;
             }
             "missing_probes" => {
-                self.missing_probes = match text(value).as_deref() {
+                self.host.missing_probes = match text(value).as_deref() {
                     Some("error") => MissingProbes::Error,
                     Some("warn") => MissingProbes::Warn,
                     Some("ignore") => MissingProbes::Ignore,

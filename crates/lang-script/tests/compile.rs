@@ -5,6 +5,7 @@ mod compile {
     mod errors;
     mod mutations;
     mod plans;
+    mod routes;
     mod run;
     pub mod world;
 }

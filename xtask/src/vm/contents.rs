@@ -25,6 +25,7 @@ const TABLES: &[&str] = &[
     "/etc/ethertypes",
     "/etc/group",
     "/etc/hosts",
+    "/etc/ld.so.cache",
     "/etc/nsswitch.conf",
     "/etc/passwd",
     "/etc/protocols",

@@ -1,18 +1,21 @@
 //! What the compiler asks about the machine: types, places to attach to, facts; files that scripts import.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skep_btf::{Btf, Kind};
+use skep_btf::{Btf, Kind, TypeId};
 use skep_kernel::attach::Tracefs;
 use skep_kernel::inventory::KernelTypes;
+use skep_kernel::probe::Prober;
 use skep_lang_script::Options;
-use skep_lang_script::compile::{Facts, ProgramSymbol};
+use skep_lang_script::ast::Script;
+use skep_lang_script::compile::{Ability, Facts, ProgramSymbol};
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
-use skep_lang_script::providers::ProbeSource;
+use skep_lang_script::providers::{Kind as ProbeKind, ProbeSource, find};
 use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::user::{UsdtSite, UserFunction};
 use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
@@ -25,6 +28,11 @@ pub struct Machine {
     tracefs: OnceCell<Option<Tracefs>>,
     kallsyms: Kallsyms,
     programs: Programs,
+    prober: Prober,
+    answers: RefCell<HashMap<String, Result<(), String>>>,
+    /// The module whose types the script needs besides those of the kernel.
+    module: Option<String>,
+    with_module: OnceCell<Option<Arc<Btf>>>,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
@@ -37,8 +45,32 @@ impl Machine {
             tracefs: OnceCell::new(),
             kallsyms: Kallsyms::new(),
             programs: Programs::new(process, directories),
+            prober: Prober::default(),
+            answers: RefCell::default(),
+            module: None,
+            with_module: OnceCell::new(),
             process,
         }
+    }
+
+    /// With the types of the first module that the script names functions of.
+    #[must_use]
+    pub fn for_script(mut self, script: &Script) -> Self {
+        let points = script.probes.iter().flat_map(|probe| &probe.points);
+        self.module = points
+            .filter_map(|point| match (find(&point.node.provider)?.kind, point.node.parts.as_slice()) {
+                (ProbeKind::Fentry | ProbeKind::Fexit, [module, _]) => Some(module.to_string()),
+                _ => None,
+            })
+            .find(|module| !matches!(module.as_str(), "vmlinux" | "bpf") && !module.contains('*'));
+        self
+    }
+
+    /// The types that scripts see.
+    fn script_types(&self) -> Option<&Btf> {
+        let Some(module) = &self.module else { return self.btf() };
+        let read = || KernelTypes::new().module(module).ok();
+        self.with_module.get_or_init(read).as_deref().or_else(|| self.btf())
     }
 
     /// The kernel's types, `None` if it has none.
@@ -70,6 +102,39 @@ impl Machine {
         found.dedup();
         Ok(found)
     }
+
+    /// The number of a function among the kernel's types.
+    fn function_type(&self, name: &str) -> Option<TypeId> {
+        self.btf()?.find_where(name, |kind| matches!(kind, Kind::Func { .. }))
+    }
+
+    /// Asks the kernel; the answer is kept by [`Facts::can`].
+    fn ask(&self, ability: Ability<'_>) -> Result<(), String> {
+        match ability {
+            Ability::Kprobe => self.prober.kprobes(),
+            Ability::KprobeMulti => self.prober.kprobe_links(),
+            Ability::UprobeMulti => self.prober.uprobe_links(),
+            Ability::MayGoto => self.prober.bounded_loops(),
+            Ability::CheaperWays => Ok(()),
+            // Reading types is faster than reading all symbols.
+            Ability::Function(name) if self.function_type(name).is_some() => Ok(()),
+            Ability::Function(name) => match self.kallsyms.named(name) {
+                Ok(found) if found.iter().any(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W')) => Ok(()),
+                Ok(_) => Err(format!("the kernel has no function `{name}`")),
+                // Without symbols the attempt to attach tells.
+                Err(_) => Ok(()),
+            },
+            Ability::Typed { module, function, ret } => {
+                let of_kernel = module.is_empty() || module == "vmlinux";
+                let stand_in = if of_kernel { function } else { "bpf_fentry_test1" };
+                self.needed_btf()?;
+                match self.function_type(stand_in) {
+                    Some(number) => self.prober.function(number.0, ret),
+                    None => Err(format!("the kernel's types do not describe `{function}`")),
+                }
+            }
+        }
+    }
 }
 
 /// The types of the machine for one compilation.
@@ -86,7 +151,7 @@ impl<'m> MachineTypes<'m> {
     }
 
     fn types(&self) -> Option<&BtfTypes<'m>> {
-        let open = || Some(BtfTypes::new(self.machine.btf()?).with_formats(self.formats));
+        let open = || Some(BtfTypes::new(self.machine.script_types()?).with_formats(self.formats));
         self.types.get_or_init(open).as_ref()
     }
 }
@@ -261,6 +326,27 @@ impl Facts for Machine {
 
     fn kernel_symbol(&self, name: &str) -> Result<u64, String> {
         self.kallsyms.address(name).map_err(|error| error.to_string())
+    }
+
+    fn can(&self, ability: Ability<'_>) -> Result<(), String> {
+        let key = format!("{ability:?}");
+        if let Some(known) = self.answers.borrow().get(&key) {
+            return known.clone();
+        }
+        let answer = self.ask(ability);
+        self.answers.borrow_mut().insert(key, answer.clone());
+        answer
+    }
+
+    fn versions(&self, function: &str) -> Vec<String> {
+        let start = format!("{function}.");
+        let symbols = self.kallsyms.symbols().unwrap_or_default();
+        let names = symbols.iter().filter(|symbol| matches!(symbol.kind, 't' | 'T') && symbol.name.starts_with(&start));
+        names.map(|symbol| symbol.name.clone()).collect()
+    }
+
+    fn processors(&self) -> Option<u32> {
+        skep_kernel::possible_cpus()
     }
 }
 

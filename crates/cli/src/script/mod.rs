@@ -94,6 +94,7 @@ fn run_to(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure
         dry_run: args.dry_run,
         flame,
         directories: args.debug_dirs(),
+        times: args.verbose > 0,
         ..RunOptions::default()
     };
     let output = output.map_or_else(|| standard(args), Ok)?;
@@ -198,7 +199,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
         return Err(Failure::Usage(text));
     }
     done("parse");
-    let machine = Machine::new(wishes.process, wishes.directories.clone());
+    let machine = Machine::new(wishes.process, wishes.directories.clone()).for_script(&desugared.script);
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -257,6 +258,10 @@ fn execute(
     let Built { compiled, object, .. } = built;
     let plan = compiled.plan;
     let script = load(object, args.verbose)?;
+    if args.verbose > 0 {
+        let routed = plan.probes.iter().filter(|probe| !probe.route.is_empty());
+        routed.for_each(|probe| say_part!("{} (line {}): {}\n", probe.name, probe.line, probe.route));
+    }
     let mut symbols = MachineSymbols::new(Arc::clone(&script), args.debug_dirs(), plan.settings.demangle);
     options.process.into_iter().for_each(|process| Symbols::learn(&mut symbols, process));
     let names = Names::new(Box::new(symbols), Clock::system());

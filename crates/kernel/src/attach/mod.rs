@@ -48,7 +48,7 @@ pub use all::{AttachOptions, Attachments, Symbols, attach_all};
 pub use cgroup::{CgroupOptions, CgroupSlot, attach_cgroup, attach_cgroup_slot, open_cgroup};
 pub use interface::{Interface, interface, interfaces};
 pub use iter::{CgroupOrder, Iter, IterTarget, attach_iter};
-pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event};
+pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event, has_kprobes};
 pub use link::Link;
 pub use lwt::{LwtHook, LwtRoute, RouteSlot, Seg6Route, attach_lwt, attach_seg6_local};
 pub use many::{Attachment, detach_all};

@@ -8,7 +8,7 @@ use skep_isa::{AttachType, Release};
 
 use super::link::Link;
 use super::uprobe::{UserPlace, wrong_place};
-use super::words::{TRACING, Way, c_path, c_string};
+use super::words::{ENOTSUPP, TRACING, Way, c_path, c_string};
 use crate::errors::KernelError;
 use crate::sys::link::{Extra, Target, link_create};
 
@@ -147,6 +147,12 @@ pub fn attach_uprobe_multi(
             }
             libc::ESRCH => UPROBES.invalid(format!("there is no process {}", process.unwrap_or(0))),
             libc::EINVAL if mode == MultiMode::Session && UPROBE_SESSIONS.too_old() => UPROBE_SESSIONS.unsupported(),
+            libc::EOPNOTSUPP | ENOTSUPP if !UPROBES.too_old() => UPROBES.invalid(format!(
+                "the kernel cannot put a probe on the instruction there, or at one of {} places in `{}`: it has a prefix \
+                 such as `lock`",
+                places.len(),
+                file.display()
+            )),
             errno => UPROBES.error(errno, || {
                 let length = std::fs::metadata(file).map_or(0, |facts| facts.len());
                 match places.iter().find(|place| place.offset >= length) {

@@ -40,6 +40,11 @@ pub(super) fn probe(prober: &Prober) -> Vec<Finding> {
     FEATURES.iter().map(finding).collect()
 }
 
+/// One feature by its name in the table.
+pub(super) fn by_name(prober: &Prober, name: &str) -> Option<Status> {
+    FEATURES.iter().find(|feature| feature.name == name).map(|feature| try_feature(prober, feature))
+}
+
 fn try_feature(prober: &Prober, feature: &InsnFeature) -> Status {
     let Some((_, text)) = PROGRAMS.iter().find(|(name, _)| *name == feature.name) else {
         return by_release(feature.since);

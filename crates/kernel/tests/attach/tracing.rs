@@ -104,10 +104,14 @@ fn tracefs_that_is_not_mounted() {
             while libc::umount2(c"/sys/kernel/tracing".as_ptr(), libc::MNT_DETACH) == 0 {}
             while libc::umount2(c"/sys/kernel/debug".as_ptr(), libc::MNT_DETACH) == 0 {}
         }
-        Tracefs::find()
+        let tracefs = Tracefs::find().unwrap();
+        let id = tracefs.event_id("sched", "sched_switch");
+        (tracefs, id, std::fs::read_to_string("/proc/thread-self/mounts").unwrap())
     });
-    let error = thread.join().unwrap().unwrap_err();
-    assert!(error.to_string().contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{error}");
+    let (tracefs, id, mounts) = thread.join().unwrap();
+    assert!(tracefs.root().starts_with("/proc/self/fd"), "{tracefs:?}");
+    assert!(id.unwrap() > 0 && tracefs.tracepoints().len() > 100);
+    assert!(!mounts.contains("tracefs"), "nothing is mounted: {mounts}");
 }
 
 #[test]

@@ -250,6 +250,9 @@ impl Checker<'_> {
                 if member.indirect {
                     return self.indirect(&member, span);
                 }
+                if let Some(routed) = self.routed_field(&member, span) {
+                    return routed;
+                }
                 self.part(Base::Context, 0, None, &member, span)
             }
             Arguments::Function { binary, function } => self.user_argument(binary.as_deref(), &function, field),
@@ -265,7 +268,8 @@ impl Checker<'_> {
                     return self.not_a_name(field, "the argument", &names);
                 };
                 let number = u32::try_from(index).unwrap_or(u32::MAX);
-                word(number, prototype.params[index].ty.clone(), span)
+                let ty = prototype.params[index].ty.clone();
+                self.routed_named(number, ty.clone(), span).unwrap_or_else(|| word(number, ty, span))
             }
         }
     }
@@ -286,12 +290,21 @@ impl Checker<'_> {
         Expr::new(Kind::Builtin(call), ty, span)
     }
 
+    /// A field of the record that is the context.
+    pub(super) fn field_of_context(&mut self, member: &Member, span: Span) -> Expr {
+        self.part(Base::Context, 0, None, member, span)
+    }
+
     /// A field of the context of an iterator.
     fn context_field(&mut self, field: &ast::Name, span: Span) -> Expr {
         self.state.depends = true;
         let kind = self.state.site.name.split(':').nth(1).unwrap_or("").to_owned();
         match self.types.find(Tag::Struct, &format!("bpf_iter__{kind}")) {
             Some(Type::Composite(id)) => match self.types.member(id, &field.node) {
+                // An address that may be null, as the kernel's verifier sees it; here it is a number like others.
+                Some(member) if matches!(member.ty, Type::Pointer(..)) => {
+                    Expr::new(Kind::Argument(Word::Copied(member.offset)), member.ty, span)
+                }
                 Some(member) => self.part(Base::Context, 0, None, &member, span),
                 None => self.no_field(id, field),
             },

@@ -191,6 +191,13 @@ pub enum Word {
     Number(u32),
     /// Word at an offset in the context.
     Context(u32),
+    /// Argument with a number of a function whose types the kernel knows, as a number: what is loaded from the context
+    /// itself is a pointer for the kernel's verifier, with which one may not calculate.
+    Typed(u32),
+    /// Result of such a function, as a number.
+    Result,
+    /// 8 bytes of the context from this offset on, as a number though the kernel's verifier would load a pointer.
+    Copied(u32),
 }
 
 /// What can be changed.

@@ -58,11 +58,18 @@ impl Checker<'_> {
                 plain(regs.pointer(Space::Kernel))
             }
             B::Func => {
-                self.state.depends |= !self.is_multi();
+                if let Some(routed) = self.routed_function(span) {
+                    return Some(routed);
+                }
                 let user = matches!(
                     self.state.site.provider.map(|provider| provider.kind),
                     Some(ProviderKind::Uprobe | ProviderKind::Uretprobe)
                 );
+                // A process may have ended before its symbols are looked up; the name in the probe stays.
+                if let Some(name) = user.then(|| self.named_function()).flatten() {
+                    self.state.depends = true;
+                    return Some(literal(&name, span));
+                }
                 plain(Type::Host(if user { Shape::UserSymbol } else { Shape::KernelSymbol }))
             }
             B::Retval => Some(self.retval(span)),
@@ -100,11 +107,10 @@ impl Checker<'_> {
         self.coerce(parent, &Type::U32)
     }
 
-    fn is_multi(&self) -> bool {
-        matches!(
-            self.state.site.provider.map(|provider| provider.kind),
-            Some(ProviderKind::Kprobe | ProviderKind::Kretprobe)
-        )
+    /// The function in the name of a user probe: `uprobe:binary:function+16`.
+    fn named_function(&self) -> Option<String> {
+        let name = self.state.site.name.rsplit(':').next()?.split('+').next()?;
+        (!name.is_empty() && !name.starts_with("0x")).then(|| name.trim_matches('"').to_owned())
     }
 
     /// Reports that a value does not exist at this type of probe.
@@ -122,18 +128,24 @@ impl Checker<'_> {
         if !self.state.site.has(Data::ArgN) {
             return self.not_here(&format!("arg{number}"), Data::ArgN, span);
         }
+        if let Some(routed) = self.routed_argument(number, span) {
+            return routed;
+        }
         match self.state.site.provider.map(|provider| provider.kind) {
             Some(ProviderKind::RawTracepoint) => Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span),
             Some(ProviderKind::Usdt) => self.usdt_argument(number, span),
-            _ => {
-                let arch = self.env.arch;
-                let word = match arch.argument(number) {
-                    Some(register) => Word::Register(register.to_owned()),
-                    None => Word::StackWord(number - arch.register_arguments() + arch.first_stack_word()),
-                };
-                Expr::new(Kind::Argument(word), Type::U64, span)
-            }
+            _ => self.register_argument(number, span),
         }
+    }
+
+    /// An argument of a function, in a register or on the stack.
+    pub(super) fn register_argument(&mut self, number: u32, span: Span) -> Expr {
+        let arch = self.env.arch;
+        let word = match arch.argument(number) {
+            Some(register) => Word::Register(register.to_owned()),
+            None => Word::StackWord(number - arch.register_arguments() + arch.first_stack_word()),
+        };
+        Expr::new(Kind::Argument(word), Type::U64, span)
     }
 
     fn stack_argument(&mut self, number: u32, span: Span) -> Expr {
@@ -150,6 +162,9 @@ impl Checker<'_> {
         if let Arguments::Function { binary, function } = self.state.site.arguments.clone() {
             self.state.depends |= self.types.source().user_function(binary.as_deref(), &function).is_ok();
             return self.user_result(binary.as_deref(), &function, span);
+        }
+        if let Some(routed) = self.routed_result(span) {
+            return routed;
         }
         if self.state.site.provider.is_none_or(|provider| provider.kind != ProviderKind::Fexit) {
             let register = self.env.arch.result().to_owned();

@@ -50,6 +50,8 @@ pub struct Shared {
     pub frame: u32,
     /// Whether the context is kept in the frame.
     pub has_context: bool,
+    /// Callbacks around.
+    pub depth: u32,
 }
 
 /// In the frame that callbacks share: the context.
@@ -58,13 +60,22 @@ pub const FRAME_CONTEXT: u32 = 0;
 pub const FRAME_RETURN: u32 = 8;
 /// In the frame: a number that counts.
 pub const FRAME_COUNT: u32 = 16;
+/// In the frame: what the program or function is to return.
+pub const FRAME_VALUE: u32 = 24;
+/// In the frame: where ranges start, one for each of the loops around.
+pub const FRAME_STARTS: u32 = 32;
 /// In the frame: where variables begin.
-pub const FRAME_VARS: u32 = 24;
+pub const FRAME_VARS: u32 = FRAME_STARTS + 8 * MOST_CALLBACKS;
+
+/// Most callbacks inside of one another that are made for `while` and ranges.
+pub const MOST_CALLBACKS: u32 = 3;
 
 /// Bytes of the stack for objects of a program without callbacks.
 const LARGE_BUDGET: u32 = 320;
-/// Bytes of the stack for objects of a callback or a function: frames on a chain of calls share 512 bytes.
+/// Bytes of the stack for objects of a function: frames on a chain of calls share 512 bytes.
 const SMALL_BUDGET: u32 = 96;
+/// The same for callbacks, by the number of those around.
+const CALLBACK_BUDGETS: [u32; 3] = [96, 48, 16];
 
 /// A function while it comes into being.
 pub struct Body<'u, 'a, 'f> {
@@ -88,8 +99,8 @@ pub struct Body<'u, 'a, 'f> {
     frame: Option<Slot>,
     /// The loops around.
     pub loops: Vec<Loop>,
-    /// Whether the script's function or probe has a `while`.
-    pub has_while: bool,
+    /// Whether the script's function or probe has a loop that may run often.
+    pub has_loop: bool,
     start: Block,
 }
 
@@ -111,6 +122,10 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
         state: Shared,
     ) -> Self {
         // What the memory per processor is a value of is known when it is needed; the type of the pointer is mended then.
+        let budget = match state.depth.checked_sub(1) {
+            Some(around) => CALLBACK_BUDGETS[CALLBACK_BUDGETS.len().min(around as usize + 1) - 1],
+            None => SMALL_BUDGET,
+        };
         let start = b.block(&[IrType::ptr(Memory::Record)]);
         let scratch = b.param(start, 0);
         b.switch_to(start);
@@ -120,19 +135,20 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             checked,
             role,
             state,
-            temps: Temps::new(SMALL_BUDGET),
+            temps: Temps::new(budget),
             scratch,
             scratch_used: false,
             frame: None,
             loops: Vec::new(),
-            has_while: super::control::has_while(&checked.body),
+            has_loop: super::control::has_loop(&checked.body),
             start,
         }
     }
 
     /// Makes the whole function. `params` are the types of the parameters of a function of the script.
     pub fn run(&mut self, params: &[Type]) {
-        let shared = has_map_loop(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_map_loop);
+        let shared =
+            has_callbacks(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_callbacks);
         self.place_variables(shared);
         for (index, ty) in params.iter().enumerate() {
             let value = self.b.function.params()[index];
@@ -194,7 +210,10 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     /// The frame that callbacks share.
     pub fn frame_ptr(&mut self) -> Value {
         match (self.role, self.frame) {
-            (Role::Callback, _) => self.b.function.params()[3],
+            (Role::Callback, _) => {
+                let params = self.b.function.params();
+                params[params.len() - 1]
+            }
             (_, Some(slot)) => self.b.slot_addr(slot),
             (_, None) => self.b.null(Memory::Stack),
         }
@@ -291,6 +310,9 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             let frame = self.frame_ptr();
             let one = self.b.i64(1);
             self.b.store(Width::W64, frame, FRAME_RETURN as i16, one);
+            if let Some(value) = value {
+                self.b.store(Width::W64, frame, FRAME_VALUE as i16, value);
+            }
         }
         self.leave_now(value);
     }
@@ -343,34 +365,30 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     }
 }
 
-/// Whether there is a loop over a map in statements.
-pub fn has_map_loop(body: &[Stmt]) -> bool {
+/// Whether there is something in statements that becomes a callback.
+pub fn has_callbacks(body: &[Stmt]) -> bool {
     body.iter().any(|stmt| match &stmt.kind {
-        StmtKind::ForMap(..) => true,
-        StmtKind::If(cond, yes, no) => expr_has_map_loop(cond) || has_map_loop(yes) || has_map_loop(no),
-        StmtKind::While(cond, body) => expr_has_map_loop(cond) || has_map_loop(body),
-        StmtKind::ForRange(_, start, end, body) => {
-            expr_has_map_loop(start) || expr_has_map_loop(end) || has_map_loop(body)
-        }
-        StmtKind::Unroll(_, body) | StmtKind::Block(body) => has_map_loop(body),
+        StmtKind::ForMap(..) | StmtKind::While(..) | StmtKind::ForRange(..) => true,
+        StmtKind::If(cond, yes, no) => expr_has_callbacks(cond) || has_callbacks(yes) || has_callbacks(no),
+        StmtKind::Unroll(_, body) | StmtKind::Block(body) => has_callbacks(body),
         StmtKind::Expr(value) | StmtKind::SetVar(_, value) | StmtKind::Exit(value) | StmtKind::Return(Some(value)) => {
-            expr_has_map_loop(value)
+            expr_has_callbacks(value)
         }
         StmtKind::SetEntry(_, key, value) | StmtKind::Update(_, key, _, value) => {
-            key.iter().any(expr_has_map_loop) || expr_has_map_loop(value)
+            key.iter().any(expr_has_callbacks) || expr_has_callbacks(value)
         }
         StmtKind::Aggregate(_, key, value) => {
-            key.iter().any(expr_has_map_loop) || value.as_ref().is_some_and(expr_has_map_loop)
+            key.iter().any(expr_has_callbacks) || value.as_ref().is_some_and(expr_has_callbacks)
         }
-        StmtKind::Send(_, args) => args.iter().any(expr_has_map_loop),
+        StmtKind::Send(_, args) => args.iter().any(expr_has_callbacks),
         StmtKind::Clear(_) | StmtKind::Break | StmtKind::Continue | StmtKind::Return(None) => false,
     })
 }
 
-fn expr_has_map_loop(expr: &Expr) -> bool {
+fn expr_has_callbacks(expr: &Expr) -> bool {
     let mut found = false;
     expr.visit(&mut |inner| match &inner.kind {
-        Kind::Block(body, _) => found |= has_map_loop(body),
+        Kind::Block(body, _) => found |= has_callbacks(body),
         Kind::Builtin(tree::Call::Entries(_)) => found = true,
         _ => {}
     });

@@ -19,6 +19,7 @@ helpers! {
     PROBE_READ = 4, "probe_read";
     GET_RANDOM = 7, "get_prandom_u32";
     PROCESSOR = 8, "get_smp_processor_id";
+    TAIL_CALL = 12, "tail_call";
     PID_TGID = 14, "get_current_pid_tgid";
     UID_GID = 15, "get_current_uid_gid";
     COMM = 16, "get_current_comm";
@@ -39,6 +40,9 @@ helpers! {
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";
+    LOOP = 181, "loop";
+    GET_FUNC_ARG = 183, "get_func_arg";
+    GET_FUNC_RET = 184, "get_func_ret";
     LOOKUP_PERCPU = 195, "map_lookup_percpu_elem";
 }
 

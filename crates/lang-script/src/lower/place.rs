@@ -175,6 +175,16 @@ impl Body<'_, '_, '_> {
         match word {
             Word::Number(number) => self.context_load(number.saturating_mul(8), Width::W64, false),
             Word::Context(offset) => self.context_load(*offset, Width::W64, false),
+            Word::Typed(number) => {
+                let number = self.b.i64((*number).into());
+                self.function_value(helpers::GET_FUNC_ARG, &[number])
+            }
+            Word::Result => self.function_value(helpers::GET_FUNC_RET, &[]),
+            Word::Copied(offset) => {
+                let temp = self.temp(8);
+                self.context_bytes(temp, *offset, 8);
+                self.load(Width::W64, false, temp)
+            }
             Word::Register(name) => {
                 let offset = arch.register(name).unwrap_or(0);
                 self.context_load(offset, Width::W64, false)
@@ -188,6 +198,20 @@ impl Body<'_, '_, '_> {
                 self.load(Width::W64, false, temp)
             }
         }
+    }
+
+    /// A value of the traced function that a helper writes, behind the context and other arguments.
+    fn function_value(&mut self, helper: u32, more: &[Value]) -> Value {
+        let temp = self.temp(8);
+        let zero = self.b.i64(0);
+        self.store(Width::W64, temp, zero);
+        let context = self.context();
+        let to = self.addr(temp);
+        let mut args = vec![context];
+        args.extend(more);
+        args.push(to);
+        self.call_void(helper, &args);
+        self.load(Width::W64, false, temp)
     }
 
     /// The address of a part of a tracepoint's record that differs in length from event to event.

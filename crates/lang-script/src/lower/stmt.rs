@@ -64,7 +64,7 @@ impl Body<'_, '_, '_> {
         if ty.scalar().is_some() {
             let known = value.constant().is_some();
             let mut value = self.scalar(value);
-            if known && self.has_while {
+            if known && self.has_loop {
                 value = self.unforeseen(value);
             }
             let home = self.home(var);

@@ -73,6 +73,15 @@ pub enum Point {
         /// The event.
         event: String,
     },
+    /// Start or end of one system call; a script writes it as a tracepoint or as the function behind it.
+    SystemCall {
+        /// Whether at the end.
+        ret: bool,
+        /// Its number.
+        number: u32,
+        /// Its name.
+        name: String,
+    },
     /// `profile`
     Profile(Period),
     /// `interval`
@@ -444,6 +453,9 @@ impl fmt::Display for Point {
             }
             Self::RawTracepoint { module: m, event } => write!(f, "rawtracepoint:{}{event}", module(m)),
             Self::Tracepoint { category, event } => write!(f, "tracepoint:{category}:{event}"),
+            Self::SystemCall { ret, name, .. } => {
+                write!(f, "rawtracepoint:{} of {name}", if *ret { "sys_exit" } else { "sys_enter" })
+            }
             Self::Profile(period) => write!(f, "profile:{}", period_text(*period)),
             Self::Interval(period) => write!(f, "interval:{}", period_text(*period)),
             Self::Software { name, count, .. } => write!(f, "software:{name}:{count}"),

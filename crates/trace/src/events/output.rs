@@ -140,7 +140,7 @@ impl Output {
     }
 
     /// Writes to the stream of warnings. What is buffered goes first, so that both read in order on a terminal.
-    pub(super) fn warn(&mut self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn warn(&mut self, text: &[u8]) -> io::Result<()> {
         self.flush()?;
         self.warnings.write_all(text).and_then(|()| self.warnings.flush())
     }

@@ -1,16 +1,17 @@
 //! From the places of a plan to the kernel's ways of attaching.
 
 use std::io::Read as _;
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use skep_isa::AttachType;
 use skep_kernel::attach::{
-    Attachment, Iter, IterTarget, KernelPlace, KernelPlaces, MultiMode, PerfEvent, PerfRate, PerfTarget, UserPlace,
-    attach_iter, attach_kprobe, attach_kprobe_multi, attach_perf_event, attach_raw_tracepoint, attach_tracepoint,
-    attach_tracing, attach_uprobe, attach_uprobe_multi, detach_all,
+    Attachment, Iter, IterTarget, KernelPlace, KernelPlaces, Link, MultiMode, PerfEvent, PerfRate, PerfTarget,
+    UserPlace, attach_iter, attach_kprobe, attach_kprobe_multi, attach_perf_event, attach_raw_tracepoint,
+    attach_tracepoint, attach_tracing, attach_uprobe, attach_uprobe_multi, detach_all,
 };
-use skep_kernel::{KernelError, LoadedProgram};
+use skep_kernel::{KernelError, LoadedMap, LoadedProgram, Update};
 use skep_lang_script::plan::{Attach, Period, Probe, UserTarget};
 use skep_sym::{Binary, DebugDirs, resolve};
 
@@ -26,13 +27,36 @@ pub struct Attached {
     pub iterators: Vec<Iter>,
     /// Where debug files of programs are looked for.
     pub directories: DebugDirs,
+    /// Programs that hand on system calls and are attached.
+    callers: Vec<String>,
 }
 
 impl Attached {
     /// Detaches everything.
     pub fn detach(&mut self) -> Result<(), KernelError> {
         self.iterators.clear();
+        self.callers.clear();
         detach_all(std::mem::take(&mut self.links))
+    }
+
+    /// Puts a program into a table of system calls, and attaches the one that hands on to it, if that is not done.
+    pub fn enter_call(
+        &mut self,
+        table: &LoadedMap,
+        number: u32,
+        program: &LoadedProgram,
+        caller: &LoadedProgram,
+        ret: bool,
+    ) -> Result<(), String> {
+        let text = |error: KernelError| error.to_string();
+        let fd = program.as_fd().as_raw_fd();
+        table.set(&number.to_ne_bytes(), &fd.to_ne_bytes(), Update::Any).map_err(text)?;
+        if !self.callers.iter().any(|known| known == caller.name()) {
+            let event = if ret { "sys_exit" } else { "sys_enter" };
+            self.links.push(attach_raw_tracepoint(caller, event, 0).map_err(text)?.into());
+            self.callers.push(caller.name().to_owned());
+        }
+        Ok(())
     }
 
     /// Attaches a program where its probe says. Probes that the host runs itself need nothing.
@@ -50,16 +74,12 @@ impl Attached {
                 attach_tracing(program, kind, 0).map_err(text)?.into()
             }
             Attach::RawTracepoint { event } => attach_raw_tracepoint(program, event, 0).map_err(text)?.into(),
+            Attach::SystemCall { .. } => return Err("system calls are in a table".to_owned()),
             Attach::Tracepoint { category, event } => attach_tracepoint(program, category, event, 0).map_err(text)?,
-            Attach::UserFunction { binary, target: UserTarget::Addresses(addresses), .. } => {
-                for address in addresses {
-                    let target = UserTarget::Address(*address);
-                    self.links.push(user(program, binary, &target, false, process, &self.directories)?);
-                }
-                return Ok(());
-            }
             Attach::UserFunction { binary, target, ret } => {
-                user(program, binary, target, *ret, process, &self.directories)?
+                let file = open(binary, process, &self.directories)?;
+                self.links.extend(user(program, probe.many, file, (target, *ret), process)?);
+                return Ok(());
             }
             Attach::Usdt { binary, provider, name, places: wanted } => {
                 let (path, binary) = open(binary, process, &self.directories)?;
@@ -85,7 +105,18 @@ impl Attached {
             }
             perf => {
                 let (event, rate, target) = perf_event(perf, process)?;
-                Attachment::Perf(attach_perf_event(program, event, rate, target).map_err(text)?)
+                let attach = |target| attach_perf_event(program, event, rate, target).map(Attachment::Perf);
+                let PerfTarget::Process(process) = target else {
+                    self.links.push(attach(target).map_err(text)?);
+                    return Ok(());
+                };
+                // Events belong to threads. Those that end meanwhile are no loss as long as there is one.
+                let mut results: Vec<_> = threads(process).into_iter().map(PerfTarget::Process).map(attach).collect();
+                if results.iter().all(Result::is_err) {
+                    return results.pop().map_or(Ok(()), |result| result.map(drop).map_err(text));
+                }
+                self.links.extend(results.into_iter().flatten());
+                return Ok(());
             }
         };
         self.links.push(link);
@@ -123,33 +154,64 @@ fn open(name: &str, process: Option<u32>, directories: &DebugDirs) -> Result<(Pa
     Ok((path, binary))
 }
 
+/// A place in a file, or several. `many` says whether the program is one for links of many places.
 fn user(
     program: &LoadedProgram,
-    binary: &str,
-    target: &UserTarget,
-    ret: bool,
+    many: bool,
+    (path, binary): (PathBuf, Binary),
+    (target, ret): (&UserTarget, bool),
     process: Option<u32>,
-    directories: &DebugDirs,
-) -> Result<Attachment, String> {
-    let (path, binary) = open(binary, process, directories)?;
+) -> Result<Vec<Attachment>, String> {
     let function = |name: &str| {
         let symbol = binary.function(name).map_err(|error| error.to_string())?;
         symbol.offset.ok_or_else(|| format!("`{name}` has no place in `{}`", path.display()))
     };
-    let offset = match target {
-        UserTarget::Functions(names) if names.len() == 1 => function(&names[0])?,
-        UserTarget::Functions(names) => {
-            let places = names.iter().map(|name| function(name).map(UserPlace::at)).collect::<Result<Vec<_>, _>>()?;
-            let link = attach_uprobe_multi(program, &path, &places, mode(ret), process);
-            return Ok(link.map_err(|error| error.to_string())?.into());
-        }
-        UserTarget::SymbolOffset(name, behind) => function(name)?.saturating_add(*behind),
-        UserTarget::Addresses(_) => return Err("several addresses have no one place".to_owned()),
-        UserTarget::Address(address) => binary
-            .offset(*address)
-            .ok_or_else(|| format!("the address {address:#x} is in no part of `{}` that is loaded", path.display()))?,
+    let offset = |address: u64| {
+        let missing = || format!("the address {address:#x} is in no part of `{}` that is loaded", path.display());
+        binary.offset(address).ok_or_else(missing)
     };
-    attach_uprobe(program, &path, UserPlace::at(offset), ret, process).map_err(|error| error.to_string())
+    let offsets = match target {
+        UserTarget::Functions(names) => names.iter().map(|name| function(name)).collect::<Result<Vec<_>, _>>()?,
+        UserTarget::SymbolOffset(name, behind) => vec![function(name)?.saturating_add(*behind)],
+        UserTarget::Address(address) => vec![offset(*address)?],
+        UserTarget::Addresses(addresses) => {
+            addresses.iter().map(|address| offset(*address)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let places: Vec<UserPlace> = offsets.into_iter().map(UserPlace::at).collect();
+    let text = |error: KernelError| error.to_string();
+    match places.as_slice() {
+        [place] if !many => Ok(vec![attach_uprobe(program, &path, *place, ret, process).map_err(text)?]),
+        places => {
+            let mut links = Vec::new();
+            let attach = |places: &[UserPlace]| attach_uprobe_multi(program, &path, places, mode(ret), process);
+            match split(places, &attach, &mut links) {
+                Some(error) if links.is_empty() => Err(text(error)),
+                _ => Ok(links),
+            }
+        }
+    }
+}
+
+/// Attaches to all places with one link, or without those where no probe can be: the kernel refuses some instructions.
+/// Gives the last error.
+fn split(
+    places: &[UserPlace],
+    attach: &dyn Fn(&[UserPlace]) -> Result<Link, KernelError>,
+    links: &mut Vec<Attachment>,
+) -> Option<KernelError> {
+    match (attach(places), places.len()) {
+        (Ok(link), _) => {
+            links.push(link.into());
+            None
+        }
+        (Err(error @ KernelError::NotPermitted { .. }), _) | (Err(error), 0 | 1) => Some(error),
+        (Err(_), count) => {
+            let (first, second) = places.split_at(count / 2);
+            let problems = [split(first, attach, links), split(second, attach, links)];
+            problems.into_iter().flatten().last()
+        }
+    }
 }
 
 /// The event behind a probe of time or counters.
@@ -172,6 +234,13 @@ fn perf_event(attach: &Attach, process: Option<u32>) -> Result<(PerfEvent, PerfR
         }
         _ => return Err("this kind of probe has no event".to_owned()),
     })
+}
+
+/// The threads of a process: itself, if they are not known.
+fn threads(process: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let found: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    if found.is_empty() { vec![process] } else { found }
 }
 
 /// The first processor that is online.

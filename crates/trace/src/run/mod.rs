@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
-use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
+use skep_kernel::{KernelError, Loaded, LoadedMap, LoadedProgram, RingBuffer, TestInput, Update, Watch, possible_cpus};
+use skep_lang_script::plan::{Attach, HostInfo, MissingProbes, Plan, Probe, system_maps};
 use skep_sym::DebugDirs;
 
 pub use child::Child;
@@ -146,6 +146,8 @@ pub struct RunOptions {
     pub every: Option<Duration>,
     /// How many times they run in this way before the script ends.
     pub rounds: Option<u64>,
+    /// Whether the time of attaching and detaching is told.
+    pub times: bool,
 }
 
 /// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
@@ -167,14 +169,14 @@ pub fn run(
     run.watch_process(options.process.or(child))?;
     run.host_values(child)?;
     if options.dry_run {
-        run.attach(options.process.or(child))?;
-        run.attached.detach()?;
+        run.attach(options.process.or(child), options.times)?;
+        run.detach(options.times)?;
         return Ok(0);
     }
     run.special(|attach| matches!(attach, Attach::Begin))?;
     if !run.over {
-        run.attach(options.process.or(child))?;
-        let probes = plan.probes.len() as u64;
+        run.attach(options.process.or(child), options.times)?;
+        let probes = plan.probes.len() as u64 - run.missing;
         if !options.quiet && !run.over {
             run.dispatcher.attached(probes)?;
         }
@@ -188,7 +190,7 @@ pub fn run(
     if let Some(child) = options.child.take() {
         child.end();
     }
-    run.finish(&options.flame)?;
+    run.finish(&options.flame, options.times)?;
     Ok(run.dispatcher.status())
 }
 
@@ -229,6 +231,8 @@ struct Run<'r, 'p> {
     attached: attach::Attached,
     over: bool,
     lost: u64,
+    /// Probes that were left out.
+    missing: u64,
 }
 
 impl<'r, 'p> Run<'r, 'p> {
@@ -239,7 +243,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let ring = RingBuffer::open(script.needed(system_maps::EVENTS)?)?;
         watch.add(std::os::fd::AsFd::as_fd(&ring))?;
         let attached = attach::Attached::default();
-        Ok(Self { plan, script, dispatcher, ring, watch, attached, over: false, lost: 0 })
+        Ok(Self { plan, script, dispatcher, ring, watch, attached, over: false, lost: 0, missing: 0 })
     }
 
     fn watch_process(&mut self, process: Option<u32>) -> Result<(), RunError> {
@@ -278,27 +282,77 @@ impl<'r, 'p> Run<'r, 'p> {
         Ok(())
     }
 
-    fn program(&self, probe: &Probe) -> Result<&'r skep_kernel::LoadedProgram, RunError> {
+    fn program(&self, probe: &Probe) -> Result<&'r LoadedProgram, RunError> {
         let script = self.script;
         let missing = || RunError::Missing(format!("program `{}`", probe.program));
         script.loaded.program(&probe.program).ok_or_else(missing)
     }
 
     /// Attaches everything, in the order of the plan, unless a signal ends the script meanwhile.
-    fn attach(&mut self, process: Option<u32>) -> Result<(), RunError> {
+    fn attach(&mut self, process: Option<u32>, tell: bool) -> Result<(), RunError> {
+        let start = Instant::now();
         for probe in &self.plan.probes {
             if self.watch.signal().is_some_and(|signal| signal != USER) {
                 self.over = true;
                 break;
             }
             let program = self.program(probe)?;
-            if let Err(problem) = self.attached.add(probe, program, process) {
+            let added = match &probe.attach {
+                Attach::SystemCall { number, table, .. } => self.enter_call(*table, *number, program),
+                _ => self.attached.add(probe, program, process),
+            };
+            if let Err(problem) = added {
+                if self.passed_over(probe, &problem)? {
+                    continue;
+                }
                 // Together this is faster than one by one. The first problem is what counts.
                 let _ = self.attached.detach();
                 return Err(RunError::Attach { probe: probe.name.clone(), line: probe.line, problem });
             }
         }
+        self.tell("Attaching", start, tell)
+    }
+
+    /// Detaches everything.
+    fn detach(&mut self, tell: bool) -> Result<(), RunError> {
+        let start = Instant::now();
+        self.attached.detach()?;
+        self.tell("Detaching", start, tell)
+    }
+
+    /// Says how long something took.
+    fn tell(&mut self, what: &str, start: Instant, tell: bool) -> Result<(), RunError> {
+        if tell {
+            let text = format!("{what} took {:.1} ms\n", start.elapsed().as_secs_f64() * 1e3);
+            self.dispatcher.output().warn(text.as_bytes()).map_err(EventError::from)?;
+        }
         Ok(())
+    }
+
+    /// Puts a program into the table of system calls; with the first one the table begins to work.
+    fn enter_call(&mut self, table: u32, number: u32, program: &LoadedProgram) -> Result<(), String> {
+        let script = self.script;
+        let missing = || "the script has no table for it".to_owned();
+        let row = self.plan.call_tables.get(table as usize).ok_or_else(missing)?;
+        let map = script.map(&row.object_map).ok_or_else(missing)?;
+        let caller = script.loaded.program(&row.program).ok_or_else(missing)?;
+        self.attached.enter_call(map, number, program, caller, row.ret)
+    }
+
+    /// Whether a probe that cannot be attached is left out, as the script's settings say.
+    fn passed_over(&mut self, probe: &Probe, problem: &str) -> Result<bool, RunError> {
+        match self.plan.settings.missing_probes {
+            MissingProbes::Error => return Ok(false),
+            MissingProbes::Warn => {
+                let text = format!("warning: `{}` (line {}) is left out: {problem}\n", probe.name, probe.line);
+                self.dispatcher.output().warn(text.as_bytes()).map_err(EventError::from)?;
+            }
+            MissingProbes::Ignore => {}
+        }
+        self.missing += 1;
+        // A script of which nothing is left would wait for ever.
+        let outside = |probe: &&Probe| !matches!(probe.attach, Attach::Begin | Attach::End);
+        Ok(self.missing < self.plan.probes.iter().filter(outside).count() as u64)
     }
 
     /// Reads iterators to their ends. A script that has nothing else to wait for is over then.
@@ -406,8 +460,8 @@ impl<'r, 'p> Run<'r, 'p> {
     }
 
     /// Detaches, performs what is left, runs the end programs, and prints the maps.
-    fn finish(&mut self, flame: &FlameFiles) -> Result<(), RunError> {
-        self.attached.detach()?;
+    fn finish(&mut self, flame: &FlameFiles, tell: bool) -> Result<(), RunError> {
+        self.detach(tell)?;
         // Behind `exit()` they are only counted.
         self.drain()?;
         if flame.any() {
