@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use skep_btf::{Btf, Kind};
 use skep_kernel::attach::Tracefs;
-use skep_kernel::inventory::KernelTypes;
+use skep_kernel::inventory::{KernelTypes, program_names};
 use skep_lang_script::Options;
 use skep_lang_script::compile::Facts;
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
@@ -135,7 +135,7 @@ impl ProbeSource for Machine {
     }
 
     fn programs(&self) -> Result<Vec<(u32, String)>, String> {
-        Err("probes of BPF programs are not available".to_owned())
+        program_names().map_err(|error| error.to_string())
     }
 
     fn tracepoints(&self) -> Result<Vec<(String, String)>, String> {

@@ -94,18 +94,18 @@ fn attach(point: &Point) -> Attach {
         Point::Signal { name } => Attach::Signal { name: name.clone() },
         Point::Test { name } => Attach::Test { name: name.clone() },
         Point::Bench { name } => Attach::Bench { name: name.clone() },
+        Point::Kprobe { ret, place: KernelPlace::Address(address), .. } => {
+            Attach::KernelAddress { address: *address, ret: *ret }
+        }
         Point::Kprobe { ret, place, .. } => {
-            let offset = match place {
-                KernelPlace::Function(_, offset) => *offset,
-                KernelPlace::Address(_) => 0,
-            };
+            let offset = if let KernelPlace::Function(_, offset) = place { *offset } else { 0 };
             Attach::KernelFunction { functions: kernel_function(point).into_iter().collect(), offset, ret: *ret }
         }
         Point::Typed { ret, module, function } => {
             let module = module.clone().filter(|module| module != "vmlinux").unwrap_or_default();
             Attach::Typed { module, function: function.clone(), ret: *ret }
         }
-        Point::Program { ret, name, .. } => Attach::Typed { module: String::new(), function: name.clone(), ret: *ret },
+        Point::Program { ret, id, name } => Attach::Program { id: *id, name: name.clone(), ret: *ret },
         Point::RawTracepoint { event, .. } => Attach::RawTracepoint { event: event.clone() },
         Point::Tracepoint { category, event } => {
             Attach::Tracepoint { category: category.clone(), event: event.clone() }
@@ -154,13 +154,9 @@ fn refuse(point: &Point, env: &Environment<'_>) -> Option<(String, &'static str)
         return Some((message, "names are made of letters, digits, `_` and `.`; `*` stands for any of them"));
     }
     match point {
-        Point::Kprobe { place: KernelPlace::Address(_), .. } => Some((
-            "probes at an address of the kernel are not available".to_owned(),
-            "name the function: `kprobe:function+offset`",
-        )),
-        Point::Program { .. } => Some((
-            "probes of BPF programs are not available".to_owned(),
-            "`fentry:function` traces functions of the kernel",
+        Point::Kprobe { place: KernelPlace::Address(_), .. } if !env.allow_unsafe => Some((
+            "a probe in the middle of an instruction brings the kernel down".to_owned(),
+            "`kprobe:function+offset` is checked; `--unsafe` allows addresses",
         )),
         Point::User { place: UserPlace::Line(..), .. } => Some((
             "probes at a line of the source are not available".to_owned(),
@@ -252,6 +248,7 @@ fn site(provider: &str, point: &Point, types: &mut Types<'_>) -> Site {
             Some(prototype) => Arguments::Words(prototype),
             None => Arguments::None(format!("the kernel's types have no raw tracepoint `{event}`")),
         },
+        Point::Program { .. } => Arguments::None("the types of other programs are not read".to_owned()),
         Point::Typed { module, function, .. } => {
             match types.source().function(module.as_deref().unwrap_or(""), function) {
                 Some(prototype) => Arguments::Words(prototype),
@@ -261,6 +258,18 @@ fn site(provider: &str, point: &Point, types: &mut Types<'_>) -> Site {
         _ => Arguments::None("the binary's types are not read; `arg0`, `arg1`, ... are the arguments".to_owned()),
     };
     Site { provider, name: point.to_string().into(), arguments }
+}
+
+/// The type of the programs of a type of probe.
+pub const fn kernel_program(kind: providers::Kind) -> ProgType {
+    use providers::Kind as K;
+    match kind {
+        K::Begin | K::End | K::Own | K::Test | K::Bench | K::RawTracepoint => ProgType::RawTracepoint,
+        K::Kprobe | K::Kretprobe | K::Uprobe | K::Uretprobe | K::Usdt => ProgType::Kprobe,
+        K::Fentry | K::Fexit | K::Iter => ProgType::Tracing,
+        K::Tracepoint => ProgType::Tracepoint,
+        K::Profile | K::Interval | K::Software | K::Hardware | K::Watchpoint => ProgType::PerfEvent,
+    }
 }
 
 /// Program type, attach type and section of the program of an instance.
@@ -276,7 +285,7 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
             }
             _ => prefix.to_owned(),
         },
-        Some(Attach::Typed { function, .. }) => format!("{prefix}/{function}"),
+        Some(Attach::Typed { function, .. } | Attach::Program { name: function, .. }) => format!("{prefix}/{function}"),
         Some(Attach::RawTracepoint { event }) => format!("{prefix}/{event}"),
         Some(Attach::Tracepoint { category, event }) => format!("{prefix}/{category}/{event}"),
         Some(Attach::Iterator { kind, .. }) => format!("{prefix}/{kind}"),
@@ -287,26 +296,26 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
         Some(Attach::UserFunction { target: UserTarget::Functions(functions), .. }) => functions.len() > 1,
         _ => false,
     };
-    match instance.provider.kind {
-        K::Begin | K::End | K::Own | K::Test | K::Bench => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
-        K::Kprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kprobe.multi")),
-        K::Kretprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi")),
-        K::Kprobe => (ProgType::Kprobe, None, section("kprobe")),
-        K::Kretprobe => (ProgType::Kprobe, None, section("kretprobe")),
-        K::Fentry => (ProgType::Tracing, Some(AttachType::TraceFentry), section("fentry")),
-        K::Fexit => (ProgType::Tracing, Some(AttachType::TraceFexit), section("fexit")),
-        K::RawTracepoint => (ProgType::RawTracepoint, None, section("raw_tp")),
-        K::Tracepoint => (ProgType::Tracepoint, None, section("tracepoint")),
-        K::Profile | K::Interval | K::Software | K::Hardware | K::Watchpoint => {
-            (ProgType::PerfEvent, None, "perf_event".to_owned())
-        }
+    let kind = instance.provider.kind;
+    let (attach, section) = match kind {
+        K::Begin | K::End | K::Own | K::Test | K::Bench => (None, "raw_tp".to_owned()),
+        K::Kprobe if several => (Some(AttachType::TraceKprobeMulti), section("kprobe.multi")),
+        K::Kretprobe if several => (Some(AttachType::TraceKprobeMulti), section("kretprobe.multi")),
+        K::Kprobe => (None, section("kprobe")),
+        K::Kretprobe => (None, section("kretprobe")),
+        K::Fentry => (Some(AttachType::TraceFentry), section("fentry")),
+        K::Fexit => (Some(AttachType::TraceFexit), section("fexit")),
+        K::RawTracepoint => (None, section("raw_tp")),
+        K::Tracepoint => (None, section("tracepoint")),
+        K::Profile | K::Interval | K::Software | K::Hardware | K::Watchpoint => (None, "perf_event".to_owned()),
         K::Uprobe | K::Uretprobe if several => {
             let prefix = if instance.provider.kind == K::Uprobe { "uprobe.multi" } else { "uretprobe.multi" };
-            (ProgType::Kprobe, Some(AttachType::TraceUprobeMulti), prefix.to_owned())
+            (Some(AttachType::TraceUprobeMulti), prefix.to_owned())
         }
-        K::Uprobe => (ProgType::Kprobe, None, "uprobe".to_owned()),
-        K::Uretprobe => (ProgType::Kprobe, None, "uretprobe".to_owned()),
-        K::Usdt => (ProgType::Kprobe, None, "usdt".to_owned()),
-        K::Iter => (ProgType::Tracing, Some(AttachType::TraceIter), section("iter")),
-    }
+        K::Uprobe => (None, "uprobe".to_owned()),
+        K::Uretprobe => (None, "uretprobe".to_owned()),
+        K::Usdt => (None, "usdt".to_owned()),
+        K::Iter => (Some(AttachType::TraceIter), section("iter")),
+    };
+    (kernel_program(kind), attach, section)
 }

@@ -6,10 +6,10 @@
 use skep_diag::Span;
 use skep_ir::{Binary, Builder, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
 
-use super::body::{Body, FRAME_RETURN, Loop, Role};
+use super::body::{Body, FRAME_RESULT, FRAME_RETURN, LEAVE_INLINE, Loop, Role};
 use super::helpers;
 use super::memory::At;
-use crate::check::tree::{Expr, Map, Stmt, StmtKind, Var};
+use crate::check::tree::{Expr, Map, Part, Stmt, StmtKind, Var, visit_all};
 use crate::plan::{Action, MapValue};
 use crate::types::Type;
 
@@ -62,7 +62,7 @@ impl Body<'_, '_, '_> {
         self.b.switch_to(after);
     }
 
-    fn loop_was_cut(&mut self, span: Span) {
+    pub fn loop_was_cut(&mut self, span: Span) {
         let at = self.cx.input.env.place(span);
         let text = "the loop has run for too long and was ended".into();
         let action = self.cx.action(Action::Warning { text, at });
@@ -139,15 +139,58 @@ impl Body<'_, '_, '_> {
         let frame = self.frame_ptr();
         let flags = self.b.i64(0);
         self.call_void(helpers::FOR_EACH, &[address, function, frame, flags]);
-        // The body may have left the program.
+        // The body may have left the program, or the function that the loop is in.
         let (left, go_on) = (self.b.block(&[]), self.b.block(&[]));
         let frame = self.frame_ptr();
         let flag = self.b.load_as(IrType::I64, Width::W64, false, frame, FRAME_RETURN as i16);
         let zero = self.b.i64(0);
         self.b.branch(Cond::Ne, flag, zero, left, go_on);
         self.b.switch_to(left);
-        self.leave(None);
+        if let Some(&end) = self.inlines.last() {
+            let (inline, all) = (self.b.block(&[]), self.b.block(&[]));
+            let what = self.b.i64(LEAVE_INLINE);
+            self.b.branch(Cond::Eq, flag, what, inline, all);
+            self.b.switch_to(inline);
+            self.mark_to_leave(0);
+            self.b.jump(end, &[]);
+            self.b.switch_to(all);
+        }
+        // In a callback the mark and the result stay for the loop around.
+        let result = match self.role {
+            Role::Callback | Role::Function(false) => None,
+            Role::Program | Role::Function(true) => {
+                let frame = self.frame_ptr();
+                Some(self.b.load_as(IrType::I64, Width::W64, false, frame, FRAME_RESULT as i16))
+            }
+        };
+        self.leave_now(result);
         self.b.switch_to(go_on);
+    }
+
+    /// The statements of a function that stands in place of its call.
+    pub fn inline(&mut self, body: &[Stmt]) {
+        let end = self.b.block(&[]);
+        self.inlines.push(end);
+        self.stmts(body);
+        self.inlines.pop();
+        if !self.b.is_closed() {
+            self.b.jump(end, &[]);
+        }
+        self.b.switch_to(end);
+    }
+
+    /// `return` in such a function.
+    pub fn finish(&mut self, result: Option<&(Var, Expr)>) {
+        if let Some((var, value)) = result {
+            self.set_var(var.0, value);
+        }
+        match self.inlines.last() {
+            Some(&end) => self.b.jump(end, &[]),
+            None => {
+                self.mark_to_leave(LEAVE_INLINE);
+                self.leave_now(None);
+            }
+        }
     }
 
     /// The function that is called for each entry.
@@ -204,15 +247,12 @@ impl Body<'_, '_, '_> {
     }
 }
 
-/// Whether there is a `while` among statements, at any depth.
-pub fn has_while(stmts: &[Stmt]) -> bool {
-    stmts.iter().any(|stmt| match &stmt.kind {
-        StmtKind::While(..) => true,
-        StmtKind::If(_, yes, no) => has_while(yes) || has_while(no),
-        StmtKind::ForMap(_, _, body)
-        | StmtKind::ForRange(_, _, _, body)
-        | StmtKind::Unroll(_, body)
-        | StmtKind::Block(body) => has_while(body),
-        _ => false,
-    })
+/// Whether there is a loop among statements, at any depth, that the kernel's verifier does not follow round by round.
+pub fn has_loop(stmts: &[Stmt]) -> bool {
+    let mut found = false;
+    visit_all(stmts, &mut |part| {
+        let Part::Stmt(stmt) = part else { return };
+        found |= matches!(stmt.kind, StmtKind::While(..) | StmtKind::ForMap(..) | StmtKind::ForRange(..));
+    });
+    found
 }

@@ -71,8 +71,8 @@ impl<'a> BtfTypes<'a> {
     }
 
     fn array(&self, element: TypeId, len: u32) -> Type {
-        let is_char =
-            matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1 && (int.signed || int.char));
+        // Newer kernels are compiled with a `char` without sign.
+        let is_char = matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1);
         if is_char && self.plain_char(element) && len > 0 {
             return Type::Text(len);
         }

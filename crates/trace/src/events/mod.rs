@@ -8,6 +8,7 @@
 
 mod actions;
 mod output;
+mod packets;
 
 use std::fmt;
 use std::io;
@@ -17,7 +18,7 @@ use skep_lang_script::plan::{Action, Plan};
 pub use output::{Buffering, Form, Output};
 
 use crate::format::{Format, FormatError};
-use crate::maps::{MapRequest, MapSource, Snapshot, SourceError};
+use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered};
 use crate::names::Names;
 use crate::value::{Renderer, json_string, push_unsigned, word};
 
@@ -100,6 +101,7 @@ pub struct Dispatcher<'p> {
     script: Script,
     names: Names,
     output: Output,
+    packets: packets::Captures,
     warnings: bool,
     exit: Option<i32>,
     /// The status of an `exit()` before [`resume`](Dispatcher::resume).
@@ -126,7 +128,8 @@ impl<'p> Dispatcher<'p> {
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
-        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, text })
+        let packets = packets::Captures::default();
+        Ok(Self { plan, formats, script, names, output, packets, warnings, exit, status, failed, counts, text })
     }
 
     /// Whether warnings at run time are shown (`--no-warnings`). Those of `warnf()` always are.
@@ -254,6 +257,7 @@ impl<'p> Dispatcher<'p> {
         let plan = self.plan;
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+        let entries = gathered(map, entries);
         let snapshot = Snapshot::new(map, &entries, request);
         if snapshot.is_empty() {
             return Ok(());
@@ -288,7 +292,8 @@ impl<'p> Dispatcher<'p> {
 
 /// What renders and what is rendered to, borrowed apart.
 fn parts<'a>(plan: &'a Plan, names: &'a mut Names, output: &'a mut Output) -> (Renderer<'a>, &'a mut Output) {
-    (Renderer { names, enums: &plan.enums, truncation: &plan.settings.truncation }, output)
+    let (enums, truncation, flags) = (&plan.enums, &plan.settings.truncation, &plan.allocation_flags);
+    (Renderer { names, enums, truncation, full: plan.settings.max_strlen, flags }, output)
 }
 
 #[cfg(test)]
