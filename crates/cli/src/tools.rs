@@ -121,7 +121,7 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     };
     let built = build(&input, &wishes)?;
     let plan = built.compiled.plan;
-    let script = load(built.object, selection.verbose)?;
+    let script = load(built.object, &plan, selection.verbose)?;
     let names = Names::new(
         Box::new(MachineSymbols::new(Arc::clone(&script), DebugDirs::default(), plan.settings.demangle)),
         Clock::system(),

@@ -25,11 +25,15 @@ mod aggregates;
 mod calls;
 mod constants;
 mod expr;
-mod formats;
+pub mod formats;
+mod functions;
+mod kernel;
 mod ops;
 mod route;
 mod stmts;
+mod texts;
 pub mod tree;
+mod typeinfo;
 mod user;
 mod values;
 
@@ -99,6 +103,22 @@ pub struct Signature {
     pub params: Vec<Type>,
     /// Type of its result.
     pub result: Type,
+    /// The functions that it calls.
+    pub calls: Vec<usize>,
+    /// Whether it stands in place of its calls: because it takes or gives what registers do not hold, or because it
+    /// needs the place where the program is attached.
+    pub inline: bool,
+}
+
+/// Where `return` leads.
+#[derive(Debug, Clone)]
+enum Returns {
+    /// Out of the program.
+    Probe,
+    /// Out of a function with a result of this type.
+    Function(Type),
+    /// Behind a function that stands in place of its call, whose result is in a variable; `None` for none.
+    Inline(Option<Var>),
 }
 
 /// What is known inside of one program or function.
@@ -110,9 +130,9 @@ struct State {
     made: u32,
     scopes: Vec<HashMap<Arc<str>, Var>>,
     loops: u32,
-    /// Whether inside of `for ($kv : @map)`.
-    in_map_loop: u32,
-    result: Option<Type>,
+    returns: Returns,
+    /// The functions that stand in place of their calls here, the innermost one last.
+    inlining: Vec<usize>,
     depends: bool,
 }
 
@@ -128,6 +148,8 @@ pub struct Checker<'a> {
     pub known: Known,
     /// Functions of the script.
     pub functions: Vec<Signature>,
+    /// Their bodies.
+    pub bodies: &'a [ast::Function],
     /// What is wrong or strange, of this time.
     pub problems: Vec<Diagnostic>,
     state: State,
@@ -137,7 +159,16 @@ impl<'a> Checker<'a> {
     /// Begins with the declarations of a script.
     pub fn new(env: &'a Environment<'a>, settings: &'a Settings, types: Types<'a>, known: Known) -> Self {
         let site = Site::function("".into());
-        Self { env, settings, types, known, functions: Vec::new(), problems: Vec::new(), state: State::new(site, 0) }
+        Self {
+            env,
+            settings,
+            types,
+            known,
+            functions: Vec::new(),
+            bodies: &[],
+            problems: Vec::new(),
+            state: State::new(site, 0),
+        }
     }
 
     /// Checks a probe at one place.
@@ -184,7 +215,7 @@ impl<'a> Checker<'a> {
             let var = self.declare(&name.node);
             self.growing(var, Growing::declared(ty.clone()));
         }
-        self.state.result = Some(signature.result);
+        self.state.returns = Returns::Function(signature.result);
         let body = self.block(&function.body);
         self.unit(None, body)
     }
@@ -194,6 +225,7 @@ impl<'a> Checker<'a> {
         self.state = State::new(site, number);
         if self.known.vars.len() <= number {
             self.known.vars.resize(number + 1, Vec::new());
+            self.known.var_names.resize(number + 1, Vec::new());
         }
     }
 
@@ -222,14 +254,16 @@ impl<'a> Checker<'a> {
     fn declare(&mut self, name: &Arc<str>) -> Var {
         let var = Var(self.state.made);
         self.state.made += 1;
-        let vars = &mut self.known.vars[self.state.number];
-        if vars.len() <= var.0 as usize {
-            vars.push(Growing::unknown());
-        }
+        self.known.declare(self.state.number, var.0 as usize, name);
         if let Some(scope) = self.state.scopes.last_mut() {
             scope.insert(name.clone(), var);
         }
         var
+    }
+
+    /// A new variable that the script has no name for.
+    fn declare_unnamed(&mut self, span: Span) -> Var {
+        self.in_scope(|check| check.declare(&format!("{}..{}", span.start, span.end).into()))
     }
 
     fn growing(&mut self, var: Var, growing: Growing) {
@@ -291,17 +325,9 @@ impl State {
             made: 0,
             scopes: vec![HashMap::new()],
             loops: 0,
-            in_map_loop: 0,
-            result: None,
+            returns: Returns::Probe,
+            inlining: Vec::new(),
             depends: false,
         }
     }
-}
-
-/// Whether statements end in one that leads somewhere else, so that nothing behind them runs.
-pub fn ends(body: &[Stmt]) -> bool {
-    matches!(
-        body.last().map(|stmt| &stmt.kind),
-        Some(StmtKind::Break | StmtKind::Continue | StmtKind::Return(_) | StmtKind::Exit(_))
-    )
 }

@@ -11,8 +11,8 @@ use skep_diag::{Diagnostic, Severity, Span};
 use skep_ir::Module;
 
 use crate::ast::Script;
+use crate::check::Checker;
 use crate::check::tree::{Held, MapType, Unit};
-use crate::check::{Checker, Signature};
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
@@ -22,11 +22,12 @@ use crate::settings::{self, Settings};
 use crate::types::definitions::Types;
 use crate::types::{Type, TypeSource};
 
+mod functions;
 mod needs;
 mod routes;
 mod sites;
 
-pub use sites::{Group, Instance, program as program_info};
+pub use sites::{Group, Instance, kernel_program, program as program_info};
 
 /// What only the machine knows.
 pub trait Facts {
@@ -182,10 +183,10 @@ pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<D
     let settings = settings::read(&script.config, &mut first);
     let mut types = Types::new(env.types, &script.definitions, &mut first);
     let known = Known::new(&script.maps, &mut first);
-    let functions = signatures(script, &types, &mut first);
     let groups = sites::groups(script, env, &settings, &mut types, &mut first);
     let mut checker = Checker::new(env, &settings, types, known);
-    checker.functions = functions;
+    checker.functions = functions::signatures(script, &mut checker, &mut first);
+    checker.bodies = &script.functions;
 
     let mut rounds = 0;
     let units = loop {
@@ -240,7 +241,8 @@ pub struct Units {
 fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units {
     let mut units = Units::default();
     for (index, function) in script.functions.iter().enumerate() {
-        let unit = checker.function(index, index, function);
+        let unit =
+            if checker.functions[index].inline { Unit::default() } else { checker.function(index, index, function) };
         units.functions.push(unit);
     }
     let mut number = script.functions.len();
@@ -260,38 +262,6 @@ fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units 
         number += group.sites.len();
     }
     units
-}
-
-fn signatures(script: &Script, types: &Types<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Signature> {
-    const MOST_PARAMETERS: usize = 5;
-    let mut signatures: Vec<Signature> = Vec::new();
-    for function in &script.functions {
-        let mut resolve = |ty: &crate::ast::TypeExpr, void: bool| match types.resolve(ty) {
-            Ok(ty) if ty.scalar().is_some() || (void && ty == Type::Void) => ty,
-            Ok(other) => {
-                problems.push(Diagnostic::error(
-                    ty.span,
-                    format!("functions take and return numbers and pointers, not values of type {other}"),
-                ));
-                Type::I64
-            }
-            Err(problem) => {
-                problems.push(problem);
-                Type::I64
-            }
-        };
-        let params: Vec<Type> = function.params.iter().map(|param| resolve(&param.1, false)).collect();
-        let result = resolve(&function.result, true);
-        if params.len() > MOST_PARAMETERS {
-            problems.push(Diagnostic::error(function.name.span, "a function has at most five parameters"));
-        }
-        if signatures.iter().any(|known| known.name == function.name.node) {
-            let message = format!("there are two functions `{}`", function.name.node);
-            problems.push(Diagnostic::error(function.name.span, message));
-        }
-        signatures.push(Signature { name: function.name.node.clone(), params, result });
-    }
-    signatures
 }
 
 fn check_maps(maps: &[MapType], problems: &mut Vec<Diagnostic>) {

@@ -1,5 +1,7 @@
 //! Bodies of the fuzz targets, also run for a moment by the tests: arbitrary bytes in, a panic if a promise is broken.
 
+pub mod generate;
+
 use skep_diag::{Diagnostic, Severity, Span};
 
 use crate::ast::Script;
@@ -128,6 +130,16 @@ const WORDS: &[&str] = &[
     "offsetof(",
     "typeof(",
     "typeinfo(",
+    "find(",
+    "container_of(",
+    "strstr(",
+    "str_concat(",
+    "memcmp(",
+    "comm(",
+    "debugf(",
+    "&$a",
+    "&@m",
+    "fn f($a : string[8], $b : (int8, string)) : string[16] {",
     "struct",
     "union",
     "enum",

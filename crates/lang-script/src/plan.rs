@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 mod buckets;
+mod flags;
 mod shape;
 
 pub use buckets::Buckets;
+pub use flags::allocation_flags;
 pub use shape::{Field, Shape, StackKey, StackMode, lay_out};
 
 /// Everything that the host has to know about a script.
@@ -25,6 +27,9 @@ pub struct Plan {
     pub enums: Vec<Enumeration>,
     /// Programs that hand every system call on to the program of a table that its number says.
     pub call_tables: Vec<CallTable>,
+    /// Flags of memory allocations (`%gr`): bits and names, those that stand for several others first; empty if nothing
+    /// prints them.
+    pub allocation_flags: Vec<(u64, Arc<str>)>,
     /// Settings that matter to the host.
     pub settings: Settings,
 }
@@ -73,8 +78,11 @@ impl HostInfo {
     /// Wall-clock nanoseconds since 1970 minus boot-clock nanoseconds: the intervals of a series begin at whole seconds of
     /// the wall clock.
     pub const WALL_OFFSET: u32 = 40;
+    /// International atomic time in nanoseconds minus boot-clock nanoseconds, at the start of the script
+    /// (`nsecs(sw_tai)`).
+    pub const TAI_OFFSET: u32 = 48;
     /// Bytes in all.
-    pub const SIZE: u32 = 48;
+    pub const SIZE: u32 = 56;
 }
 
 /// One attached program.
@@ -122,6 +130,22 @@ pub enum Attach {
         functions: Vec<String>,
         /// Bytes behind the start.
         offset: u64,
+        /// Whether at the return.
+        ret: bool,
+    },
+    /// An instruction at an address of the kernel.
+    KernelAddress {
+        /// The address.
+        address: u64,
+        /// Whether at the return of the function that begins there.
+        ret: bool,
+    },
+    /// Entry or return of another BPF program (fentry, fexit).
+    Program {
+        /// Its id; without one the program with that name.
+        id: Option<u32>,
+        /// Its name, in full as its types have it.
+        name: String,
         /// Whether at the return.
         ret: bool,
     },
@@ -303,7 +327,8 @@ pub enum MapValue {
     },
     /// `tseries()`: for each interval 8 bytes value (of `Avg` the total), 8 bytes count (of `Last` the boot-clock nanoseconds
     /// of the value; 0 if there is no value), 8 bytes number of the interval since 1970
-    /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`.
+    /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`. A series that
+    /// [`is_spread`](Self::is_spread) has an entry for each interval: its place, 8 bytes, is the end of the key.
     Series {
         /// Nanoseconds in an interval.
         interval: u64,
@@ -314,6 +339,21 @@ pub enum MapValue {
         /// Whether values have a sign.
         signed: bool,
     },
+}
+
+impl MapValue {
+    /// Most intervals of a series in one value.
+    pub const INTERVALS_AT_ONCE: u32 = 1000;
+
+    /// Whether it is a series with an entry for each interval.
+    pub const fn is_spread(&self) -> bool {
+        matches!(self, Self::Series { count, .. } if *count > Self::INTERVALS_AT_ONCE)
+    }
+
+    /// Bytes of the keys in the kernel of a map whose keys in the script have so many.
+    pub const fn key_size(&self, own: u32) -> u32 {
+        if self.is_spread() { own.next_multiple_of(8) + 8 } else { own }
+    }
 }
 
 /// How the values in an interval of a series come together.
@@ -403,6 +443,13 @@ pub enum Action {
         /// The arguments.
         args: Vec<Field>,
     },
+    /// `skboutput`: bytes of a packet for a capture file ([`PacketRecord`]).
+    Packet {
+        /// The file.
+        file: Arc<str>,
+        /// Most bytes that the record holds.
+        room: u32,
+    },
     /// `exit`: nothing that comes later is looked at.
     Exit {
         /// Offset of the exit status, 4 bytes.
@@ -429,6 +476,26 @@ pub enum Action {
         /// Where in the script.
         at: (u32, u32),
     },
+}
+
+/// Layout of the record of [`Action::Packet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketRecord;
+
+impl PacketRecord {
+    /// Boot-clock nanoseconds, 8 bytes.
+    pub const TIME: u32 = 8;
+    /// Bytes of the packet, 4 bytes.
+    pub const WHOLE: u32 = 16;
+    /// Bytes that follow, 4 bytes.
+    pub const LEN: u32 = 20;
+    /// The bytes.
+    pub const BYTES: u32 = 24;
+
+    /// Bytes of a record with room for so many.
+    pub const fn size(room: u32) -> u32 {
+        Self::BYTES + room.next_multiple_of(8)
+    }
 }
 
 /// Where printed text goes.
@@ -460,6 +527,8 @@ pub struct Settings {
     pub print_maps_on_exit: bool,
     /// What is put behind texts that were cut.
     pub truncation: Arc<str>,
+    /// Bytes of the texts that `str` reads, with the zero: a text that fills them was cut, as far as anybody knows.
+    pub max_strlen: u32,
     /// Whether C++ names are made readable.
     pub demangle: bool,
     /// Bytes of the ring buffer; 0 lets the host choose.
@@ -486,6 +555,7 @@ impl Default for Settings {
             max_cat_bytes: 10_240,
             print_maps_on_exit: true,
             truncation: "..".into(),
+            max_strlen: 1024,
             demangle: true,
             ring_bytes: 0,
             missing_probes: MissingProbes::Error,

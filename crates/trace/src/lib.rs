@@ -25,7 +25,7 @@
 //! let arguments = lay_out(8, [Shape::Int { bytes: 4, signed: true }, Shape::Text(4)]);
 //! let record = [[0; 8].as_slice(), &42i32.to_le_bytes(), b"abc\0"].concat();
 //! let mut names = Names::new(Box::new(NoSymbols), Clock::system());
-//! let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+//! let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
 //! let mut out = Vec::new();
 //! Format::compile("%5d %s\n", 2)?.render(&arguments, &record, &mut renderer, &mut out);
 //! assert_eq!(out, b"   42 abc\n");

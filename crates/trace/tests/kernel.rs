@@ -110,7 +110,8 @@ fn what_fired_was_printed_or_reported_lost() {
 fn print(plan: &ScriptMap, maps: &mut KernelMaps<'_>) -> String {
     let entries = maps.entries(0).unwrap();
     let mut names = Names::new(Box::new(NoSymbols), Clock::system());
-    let mut renderer = skep_trace::value::Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut renderer =
+        skep_trace::value::Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
     let mut out = Vec::new();
     Snapshot::new(plan, &entries, MapRequest::default()).text(&mut renderer, &mut out);
     String::from_utf8(out).unwrap()

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use skep_btf::{Btf, Kind, TypeId};
 use skep_kernel::attach::Tracefs;
-use skep_kernel::inventory::KernelTypes;
+use skep_kernel::inventory::{KernelTypes, program_names};
 use skep_kernel::probe::Prober;
 use skep_lang_script::Options;
 use skep_lang_script::ast::Script;
@@ -214,7 +214,7 @@ impl ProbeSource for Machine {
     }
 
     fn programs(&self) -> Result<Vec<(u32, String)>, String> {
-        Err("probes of BPF programs are not available".to_owned())
+        program_names().map_err(|error| error.to_string())
     }
 
     fn tracepoints(&self) -> Result<Vec<(String, String)>, String> {

@@ -12,10 +12,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel};
+use skep_kernel::inventory::find_program;
+use skep_kernel::{KernelError, LoadError, LoadOptions, LoadedProgram, LogLevel};
+use skep_lang_script::ast::{Name, Setting, Spanned};
 use skep_lang_script::compile::{Compiled, Environment};
 use skep_lang_script::desugar::Loader;
+use skep_lang_script::plan::{Attach, Plan};
 use skep_lang_script::registers::Arch;
+use skep_lang_script::settings::from_environment;
 use skep_lang_script::types::TypeSource as _;
 use skep_lang_script::{Desugared, compile, desugar, format_text};
 use skep_object::Object;
@@ -186,7 +190,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
         times.push((stage, last.elapsed()));
         last = Instant::now();
     };
-    let desugared = desugar(&input.text, &machine::options(&input.name, &input.positional, wishes.loader));
+    let mut desugared = desugar(&input.text, &machine::options(&input.name, &input.positional, wishes.loader));
     let problems = |list: &[skep_diag::Diagnostic]| {
         let colour = colour_on_stderr();
         list.iter().map(|one| desugared.sources.render(one, colour)).collect::<String>()
@@ -199,6 +203,8 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
         return Err(Failure::Usage(text));
     }
     done("parse");
+    // What the environment says counts more than what the script says.
+    desugared.script.config.extend(settings_of_environment());
     let machine = Machine::new(wishes.process, wishes.directories.clone()).for_script(&desugared.script);
     let formats = machine::formats(&machine);
     let env = Environment {
@@ -229,6 +235,13 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     Ok(Built { desugared, compiled, lowered, object, times })
 }
 
+/// Settings in the environment: `BPFTRACE_MAX_STRLEN=200`.
+fn settings_of_environment() -> Vec<(Name, Spanned<Setting>)> {
+    let variables =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    variables.filter_map(|(name, value)| from_environment(&name, &value)).collect()
+}
+
 /// Whether this process lives in a process id namespace of its own.
 fn inner_ids() -> bool {
     use std::os::unix::fs::MetadataExt as _;
@@ -236,9 +249,11 @@ fn inner_ids() -> bool {
 }
 
 /// Loads programs and maps.
-pub fn load(object: Object, verbose: u8) -> Result<Arc<Script>, Failure> {
+pub fn load(object: Object, plan: &Plan, verbose: u8) -> Result<Arc<Script>, Failure> {
     let log = if verbose > 1 { LogLevel::Statistics } else { LogLevel::None };
-    let load = LoadOptions { pins: None, log, ..LoadOptions::default() };
+    let others = others(plan)?;
+    let targets: Vec<(&str, &LoadedProgram)> = others.iter().map(|(name, other)| (name.as_str(), other)).collect();
+    let load = LoadOptions { pins: None, log, targets: &targets, ..LoadOptions::default() };
     let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, verbose > 0))?;
     if verbose > 1 {
         loaded.programs.iter().for_each(|program| say_part!("{}: {}", program.name(), program.log().text()));
@@ -257,7 +272,7 @@ fn execute(
 ) -> Result<i32, Failure> {
     let Built { compiled, object, .. } = built;
     let plan = compiled.plan;
-    let script = load(object, args.verbose)?;
+    let script = load(object, &plan, args.verbose)?;
     if args.verbose > 0 {
         let routed = plan.probes.iter().filter(|probe| !probe.route.is_empty());
         routed.for_each(|probe| say_part!("{} (line {}): {}\n", probe.name, probe.line, probe.route));
@@ -274,6 +289,21 @@ fn execute(
         note(&format!("{} records of programs were damaged and left out", counts.damaged));
     }
     Ok(status)
+}
+
+/// The BPF programs that are traced, by the programs that trace them.
+fn others(plan: &Plan) -> Result<Vec<(String, LoadedProgram)>, Failure> {
+    let mut found = Vec::new();
+    for probe in &plan.probes {
+        let Attach::Program { id, name, .. } = &probe.attach else { continue };
+        let other = match id {
+            Some(id) => LoadedProgram::by_id(*id),
+            None => find_program(name),
+        };
+        let failed = |error| Failure::Run(format!("cannot trace `{}` (line {}): {error}", probe.name, probe.line));
+        found.push((probe.program.clone(), other.map_err(failed)?));
+    }
+    Ok(found)
 }
 
 fn standard(args: &ScriptArgs) -> Result<Output, Failure> {

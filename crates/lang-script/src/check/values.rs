@@ -40,6 +40,12 @@ impl Checker<'_> {
         match row.builtin {
             B::Pid | B::Tid | B::Uid | B::Gid | B::Cpu | B::Rand | B::Numaid | B::Cpid => plain(Type::U32),
             B::Ppid => Some(self.parent(span)),
+            B::Pcomm => Some(self.of_task("pcomm", &["real_parent", "comm"], span)),
+            B::LeaderComm => Some(self.of_task("leader_comm", &["group_leader", "comm"], span)),
+            B::LeaderTid => {
+                let leader = self.of_task("leader_tid", &["group_leader", "pid"], span);
+                Some(self.coerce(leader, &Type::U32))
+            }
             B::Cgroup | B::Elapsed | B::Jiffies | B::Ncpus => plain(Type::U64),
             B::Nsecs => Some(clock(KTIME_GET_BOOT_NS, span)),
             B::HasCpid => plain(Type::Bool),
@@ -78,6 +84,16 @@ impl Checker<'_> {
                 let name = self.state.site.name.clone();
                 Some(literal(&name, span))
             }
+            B::Config => {
+                let (names, values): (Vec<_>, Vec<Expr>) = self
+                    .settings
+                    .values()
+                    .into_iter()
+                    .map(|(name, value)| (Arc::from(name), setting(&value, span)))
+                    .unzip();
+                let types = names.into_iter().zip(values.iter().map(|value| value.ty.clone())).collect();
+                Some(Expr::new(Kind::Tuple(values), Type::Record(types), span))
+            }
             B::Probetype => {
                 let name = self.state.site.provider.map_or("", |provider| provider.name);
                 Some(literal(name, span))
@@ -95,15 +111,7 @@ impl Checker<'_> {
 
     /// `curtask->real_parent->tgid`
     fn parent(&mut self, span: Span) -> Expr {
-        let node = |kind| ast::Spanned::new(kind, span);
-        let mut way = node(ast::ExprKind::Ident("curtask".into()));
-        for field in ["real_parent", "tgid"] {
-            way = node(ast::ExprKind::Field { base: Box::new(way), field: ast::Spanned::new(field.into(), span) });
-        }
-        if self.types.find(Tag::Struct, "task_struct").is_none() {
-            return self.error(span, "`ppid` needs the kernel's type information");
-        }
-        let parent = self.expr(&way);
+        let parent = self.of_task("ppid", &["real_parent", "tgid"], span);
         self.coerce(parent, &Type::U32)
     }
 
@@ -185,19 +193,28 @@ impl Checker<'_> {
     }
 
     /// A stack trace.
-    pub(super) fn stack(&mut self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
-        if self.state.site.provider.is_none() {
-            let name = if kernel { "kstack" } else { "ustack" };
-            return self.error_with_help(
-                span,
-                format!("there is no `{name}` in functions"),
-                "take it in the probe and hand it on",
-            );
-        }
+    pub(super) fn stack(&self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
         let mode = mode.unwrap_or(self.settings.stack_mode);
         let limit = limit.unwrap_or(crate::plan::StackKey::MAX_FRAMES);
         Expr::new(Kind::Builtin(Call::Stack), Type::Host(Shape::Stack { kernel, mode, limit }), span)
     }
+}
+
+/// The value of a setting.
+fn setting(value: &ast::Setting, span: Span) -> Expr {
+    match value {
+        ast::Setting::Bool(value) => Expr::number((*value).into(), Type::Bool, span),
+        ast::Setting::Int(number) => Expr::number(i64::try_from(*number).unwrap_or(i64::MAX), Type::I64, span),
+        ast::Setting::Text(text) => literal(text, span),
+    }
+}
+
+/// `name.a.b`
+pub(super) fn named(name: &str, way: &[&str], span: Span) -> ast::Expr {
+    let node = |kind| ast::Spanned::new(kind, span);
+    way.iter().fold(node(ast::ExprKind::Ident(name.into())), |base, field| {
+        node(ast::ExprKind::Field { base: Box::new(base), field: ast::Spanned::new((*field).into(), span) })
+    })
 }
 
 /// Nanoseconds of the clock that a helper reads.

@@ -121,18 +121,18 @@ fn attach(point: &Point) -> Attach {
         Point::Signal { name } => Attach::Signal { name: name.clone() },
         Point::Test { name } => Attach::Test { name: name.clone() },
         Point::Bench { name } => Attach::Bench { name: name.clone() },
+        Point::Kprobe { ret, place: KernelPlace::Address(address), .. } => {
+            Attach::KernelAddress { address: *address, ret: *ret }
+        }
         Point::Kprobe { ret, place, .. } => {
-            let offset = match place {
-                KernelPlace::Function(_, offset) => *offset,
-                KernelPlace::Address(_) => 0,
-            };
+            let offset = if let KernelPlace::Function(_, offset) = place { *offset } else { 0 };
             Attach::KernelFunction { functions: kernel_function(point).into_iter().collect(), offset, ret: *ret }
         }
         Point::Typed { ret, module, function } => {
             let module = module.clone().filter(|module| module != "vmlinux").unwrap_or_default();
             Attach::Typed { module, function: function.clone(), ret: *ret }
         }
-        Point::Program { ret, name, .. } => Attach::Typed { module: String::new(), function: name.clone(), ret: *ret },
+        Point::Program { ret, id, name } => Attach::Program { id: *id, name: name.clone(), ret: *ret },
         Point::RawTracepoint { event, .. } => Attach::RawTracepoint { event: event.clone() },
         Point::Tracepoint { category, event } => {
             Attach::Tracepoint { category: category.clone(), event: event.clone() }
@@ -185,13 +185,9 @@ fn refuse(point: &Point, env: &Environment<'_>) -> Option<(String, &'static str)
         return Some((message, "names are made of letters, digits, `_` and `.`; `*` stands for any of them"));
     }
     match point {
-        Point::Kprobe { place: KernelPlace::Address(_), .. } => Some((
-            "probes at an address of the kernel are not available".to_owned(),
-            "name the function: `kprobe:function+offset`",
-        )),
-        Point::Program { .. } => Some((
-            "probes of BPF programs are not available".to_owned(),
-            "`fentry:function` traces functions of the kernel",
+        Point::Kprobe { place: KernelPlace::Address(_), .. } if !env.allow_unsafe => Some((
+            "a probe in the middle of an instruction brings the kernel down".to_owned(),
+            "`kprobe:function+offset` is checked; `--unsafe` allows addresses",
         )),
         Point::Watchpoint { .. } if env.process.is_none() => {
             Some(("a watchpoint needs a process".to_owned(), "`-p PID` or `-c COMMAND` says which"))
@@ -361,6 +357,7 @@ fn site(provider: &str, written: &Point, route: &Route, types: &mut Types<'_>) -
             Some(prototype) => Arguments::Words(prototype),
             None => Arguments::None(format!("the kernel's types have no raw tracepoint `{event}`")),
         },
+        Point::Program { .. } => Arguments::None("the types of other programs are not read".to_owned()),
         Point::Typed { module, function, .. } => {
             match types.source().function(module.as_deref().unwrap_or(""), function) {
                 Some(prototype) => Arguments::Words(prototype),
@@ -373,6 +370,18 @@ fn site(provider: &str, written: &Point, route: &Route, types: &mut Types<'_>) -
         _ => Arguments::None("where arguments are is known at the start of a function only".to_owned()),
     };
     Site { provider, name: written.to_string().into(), arguments, access: route.access.clone() }
+}
+
+/// The type of the programs of a type of probe.
+pub const fn kernel_program(kind: providers::Kind) -> ProgType {
+    use providers::Kind as K;
+    match kind {
+        K::Begin | K::End | K::Own | K::Test | K::Bench | K::RawTracepoint => ProgType::RawTracepoint,
+        K::Kprobe | K::Kretprobe | K::Uprobe | K::Uretprobe | K::Usdt => ProgType::Kprobe,
+        K::Fentry | K::Fexit | K::Iter => ProgType::Tracing,
+        K::Tracepoint => ProgType::Tracepoint,
+        K::Profile | K::Interval | K::Software | K::Hardware | K::Watchpoint => ProgType::PerfEvent,
+    }
 }
 
 /// Program type, attach type and section of the program of an instance.
@@ -397,9 +406,14 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
                 _ => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), format!("{prefix}.multi")),
             }
         }
+        Attach::KernelAddress { ret, .. } => (ProgType::Kprobe, None, side(ret, "kprobe", "kretprobe").to_owned()),
         Attach::Typed { function, ret, .. } => {
             let kind = if *ret { AttachType::TraceFexit } else { AttachType::TraceFentry };
             (ProgType::Tracing, Some(kind), format!("{}/{function}", side(ret, "fentry", "fexit")))
+        }
+        Attach::Program { name, ret, .. } => {
+            let kind = if *ret { AttachType::TraceFexit } else { AttachType::TraceFentry };
+            (ProgType::Tracing, Some(kind), format!("{}/{name}", side(ret, "fentry", "fexit")))
         }
         Attach::RawTracepoint { event } => (ProgType::RawTracepoint, None, format!("raw_tp/{event}")),
         // The host puts it into a table.

@@ -5,7 +5,7 @@ use skep_ir::{Block, Builder, Callee, Cond, InstData, Memory, Slot, Type as IrTy
 
 use super::memory::{Scratch, Temps};
 use super::{Unit, helpers};
-use crate::check::tree::{self, Expr, Kind, Stmt, StmtKind};
+use crate::check::tree::{self, Kind, Part, StmtKind};
 use crate::types::Type;
 
 /// What a function is.
@@ -56,12 +56,16 @@ pub struct Shared {
 
 /// In the frame that callbacks share: the context.
 pub const FRAME_CONTEXT: u32 = 0;
-/// In the frame: whether the program is to return.
+/// In the frame: what is to be left.
 pub const FRAME_RETURN: u32 = 8;
+/// What is to be left: the program, or the function of the script itself.
+pub const LEAVE_PROGRAM: i64 = 1;
+/// What is to be left: the function that stands in place of its call around the loop.
+pub const LEAVE_INLINE: i64 = 2;
 /// In the frame: a number that counts.
 pub const FRAME_COUNT: u32 = 16;
-/// In the frame: what the program or function is to return.
-pub const FRAME_VALUE: u32 = 24;
+/// In the frame: what the program or function returns that is left.
+pub const FRAME_RESULT: u32 = 24;
 /// In the frame: where ranges start, one for each of the loops around.
 pub const FRAME_STARTS: u32 = 32;
 /// In the frame: where variables begin.
@@ -99,7 +103,10 @@ pub struct Body<'u, 'a, 'f> {
     frame: Option<Slot>,
     /// The loops around.
     pub loops: Vec<Loop>,
-    /// Whether the script's function or probe has a loop that may run often.
+    /// The ends of the functions that stand in place of their calls here, the innermost one last.
+    pub inlines: Vec<Block>,
+    /// Whether the script's function or probe has a loop whose rounds the verifier does not tell apart: what a variable
+    /// holds in front of it must not be known then.
     pub has_loop: bool,
     start: Block,
 }
@@ -140,6 +147,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             scratch_used: false,
             frame: None,
             loops: Vec::new(),
+            inlines: Vec::new(),
             has_loop: super::control::has_loop(&checked.body),
             start,
         }
@@ -147,8 +155,12 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
 
     /// Makes the whole function. `params` are the types of the parameters of a function of the script.
     pub fn run(&mut self, params: &[Type]) {
-        let shared =
-            has_callbacks(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_callbacks);
+        let mut shared = false;
+        let mut see = |part: Part<'_>| shared |= needs_frame(part);
+        tree::visit_all(&self.checked.body, &mut see);
+        if let Some(predicate) = &self.checked.predicate {
+            tree::visit_expr(predicate, &mut see);
+        }
         self.place_variables(shared);
         for (index, ty) in params.iter().enumerate() {
             let value = self.b.function.params()[index];
@@ -307,17 +319,24 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     /// Leaves the function; from inside of a callback the program as well.
     pub fn leave(&mut self, value: Option<Value>) {
         if self.role == Role::Callback {
-            let frame = self.frame_ptr();
-            let one = self.b.i64(1);
-            self.b.store(Width::W64, frame, FRAME_RETURN as i16, one);
+            self.mark_to_leave(LEAVE_PROGRAM);
             if let Some(value) = value {
-                self.b.store(Width::W64, frame, FRAME_VALUE as i16, value);
+                let frame = self.frame_ptr();
+                self.b.store(Width::W64, frame, FRAME_RESULT as i16, value);
             }
         }
         self.leave_now(value);
     }
 
-    fn leave_now(&mut self, value: Option<Value>) {
+    /// Says in the frame what is to be left.
+    pub fn mark_to_leave(&mut self, what: i64) {
+        let frame = self.frame_ptr();
+        let what = self.b.i64(what);
+        self.b.store(Width::W64, frame, FRAME_RETURN as i16, what);
+    }
+
+    /// Leaves this function of the kernel alone.
+    pub fn leave_now(&mut self, value: Option<Value>) {
         match self.role {
             Role::Program => {
                 let value = match value {
@@ -365,32 +384,10 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     }
 }
 
-/// Whether there is something in statements that becomes a callback.
-pub fn has_callbacks(body: &[Stmt]) -> bool {
-    body.iter().any(|stmt| match &stmt.kind {
-        StmtKind::ForMap(..) | StmtKind::While(..) | StmtKind::ForRange(..) => true,
-        StmtKind::If(cond, yes, no) => expr_has_callbacks(cond) || has_callbacks(yes) || has_callbacks(no),
-        StmtKind::Unroll(_, body) | StmtKind::Block(body) => has_callbacks(body),
-        StmtKind::Expr(value) | StmtKind::SetVar(_, value) | StmtKind::Exit(value) | StmtKind::Return(Some(value)) => {
-            expr_has_callbacks(value)
-        }
-        StmtKind::SetEntry(_, key, value) | StmtKind::Update(_, key, _, value) => {
-            key.iter().any(expr_has_callbacks) || expr_has_callbacks(value)
-        }
-        StmtKind::Aggregate(_, key, value) => {
-            key.iter().any(expr_has_callbacks) || value.as_ref().is_some_and(expr_has_callbacks)
-        }
-        StmtKind::Send(_, args) => args.iter().any(expr_has_callbacks),
-        StmtKind::Clear(_) | StmtKind::Break | StmtKind::Continue | StmtKind::Return(None) => false,
-    })
-}
-
-fn expr_has_callbacks(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |inner| match &inner.kind {
-        Kind::Block(body, _) => found |= has_callbacks(body),
-        Kind::Builtin(tree::Call::Entries(_)) => found = true,
-        _ => {}
-    });
-    found
+/// Whether something in statements needs the frame that callbacks share: a loop, the number of entries of a map.
+fn needs_frame(part: Part<'_>) -> bool {
+    match part {
+        Part::Stmt(stmt) => matches!(stmt.kind, StmtKind::ForMap(..) | StmtKind::While(..) | StmtKind::ForRange(..)),
+        Part::Expr(expr) => matches!(expr.kind, Kind::Builtin(tree::Call::Entries(_))),
+    }
 }

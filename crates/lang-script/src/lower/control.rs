@@ -12,10 +12,10 @@
 use skep_diag::{Diagnostic, Span};
 use skep_ir::{Binary, Builder, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
 
-use super::body::{Body, FRAME_RETURN, FRAME_STARTS, FRAME_VALUE, Loop, MOST_CALLBACKS, Role};
+use super::body::{Body, FRAME_RESULT, FRAME_RETURN, FRAME_STARTS, LEAVE_INLINE, Loop, MOST_CALLBACKS, Role};
 use super::helpers;
 use super::memory::At;
-use crate::check::tree::{Expr, Map, Stmt, StmtKind, Var};
+use crate::check::tree::{Expr, Map, Part, Stmt, StmtKind, Var, visit_all};
 use crate::compile::Ability;
 use crate::plan::{Action, MapValue};
 use crate::types::Type;
@@ -114,7 +114,7 @@ impl Body<'_, '_, '_> {
         }
     }
 
-    fn loop_was_cut(&mut self, span: Span) {
+    pub fn loop_was_cut(&mut self, span: Span) {
         let at = self.cx.input.env.place(span);
         let text = "the loop has run for too long and was ended".into();
         let action = self.cx.action(Action::Warning { text, at });
@@ -275,7 +275,7 @@ impl Body<'_, '_, '_> {
         self.after_callbacks();
     }
 
-    /// Goes on behind a loop, unless its body has left the program.
+    /// Goes on behind a loop, unless its body has left the program, or the function that the loop is in.
     fn after_callbacks(&mut self) {
         let (left, go_on) = (self.b.block(&[]), self.b.block(&[]));
         let frame = self.frame_ptr();
@@ -283,10 +283,51 @@ impl Body<'_, '_, '_> {
         let zero = self.b.i64(0);
         self.b.branch(Cond::Ne, flag, zero, left, go_on);
         self.b.switch_to(left);
-        let frame = self.frame_ptr();
-        let value = self.b.load_as(IrType::I64, Width::W64, false, frame, FRAME_VALUE as i16);
-        self.leave(Some(value));
+        if let Some(&end) = self.inlines.last() {
+            let (inline, all) = (self.b.block(&[]), self.b.block(&[]));
+            let what = self.b.i64(LEAVE_INLINE);
+            self.b.branch(Cond::Eq, flag, what, inline, all);
+            self.b.switch_to(inline);
+            self.mark_to_leave(0);
+            self.b.jump(end, &[]);
+            self.b.switch_to(all);
+        }
+        // In a callback the mark and the result stay for the loop around.
+        let result = match self.role {
+            Role::Callback | Role::Function(false) => None,
+            Role::Program | Role::Function(true) => {
+                let frame = self.frame_ptr();
+                Some(self.b.load_as(IrType::I64, Width::W64, false, frame, FRAME_RESULT as i16))
+            }
+        };
+        self.leave_now(result);
         self.b.switch_to(go_on);
+    }
+
+    /// The statements of a function that stands in place of its call.
+    pub fn inline(&mut self, body: &[Stmt]) {
+        let end = self.b.block(&[]);
+        self.inlines.push(end);
+        self.stmts(body);
+        self.inlines.pop();
+        if !self.b.is_closed() {
+            self.b.jump(end, &[]);
+        }
+        self.b.switch_to(end);
+    }
+
+    /// `return` in such a function.
+    pub fn finish(&mut self, result: Option<&(Var, Expr)>) {
+        if let Some((var, value)) = result {
+            self.set_var(var.0, value);
+        }
+        match self.inlines.last() {
+            Some(&end) => self.b.jump(end, &[]),
+            None => {
+                self.mark_to_leave(LEAVE_INLINE);
+                self.leave_now(None);
+            }
+        }
     }
 
     /// A callback with these parameters, of which the last one is the frame.
@@ -336,12 +377,12 @@ impl Body<'_, '_, '_> {
     }
 }
 
-/// Whether there is a loop that may run often among statements, at any depth.
+/// Whether there is a loop among statements, at any depth, that the kernel's verifier does not follow round by round.
 pub fn has_loop(stmts: &[Stmt]) -> bool {
-    stmts.iter().any(|stmt| match &stmt.kind {
-        StmtKind::While(..) | StmtKind::ForRange(..) => true,
-        StmtKind::If(_, yes, no) => has_loop(yes) || has_loop(no),
-        StmtKind::ForMap(_, _, body) | StmtKind::Unroll(_, body) | StmtKind::Block(body) => has_loop(body),
-        _ => false,
-    })
+    let mut found = false;
+    visit_all(stmts, &mut |part| {
+        let Part::Stmt(stmt) = part else { return };
+        found |= matches!(stmt.kind, StmtKind::While(..) | StmtKind::ForMap(..) | StmtKind::ForRange(..));
+    });
+    found
 }

@@ -41,6 +41,7 @@ impl Body<'_, '_, '_> {
         let size = end(&fields);
         let ready: Vec<Ready> = args.iter().map(|arg| self.prepare(arg)).collect();
         let offsets: Vec<u32> = fields.iter().map(|field| field.offset).collect();
+        self.cx.needs_flags(request);
         let action = match request.clone() {
             Request::Print(to, format) => Action::Print { to, format, args: fields },
             Request::Cat(format) => Action::Cat { format, args: fields },
@@ -69,7 +70,7 @@ impl Body<'_, '_, '_> {
             return Ready::Number(arg.ty.clone(), self.scalar(arg));
         }
         let mut leaves = false;
-        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..)));
+        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..)));
         if leaves {
             let size = self.size(&arg.ty);
             return Ready::Bytes(self.bytes_of(arg), size);
@@ -86,7 +87,7 @@ impl Body<'_, '_, '_> {
     }
 
     /// Makes a record, lets `fill` write its fields, and submits it. Without room it counts as lost.
-    fn record(&mut self, action: i64, size: u32, fill: impl FnOnce(&mut Self, At)) {
+    pub fn record(&mut self, action: i64, size: u32, fill: impl FnOnce(&mut Self, At)) {
         let lost = self.cx.lost_function();
         let map = self.b.map_addr(self.cx.events);
         let bytes = self.b.i64(size.into());

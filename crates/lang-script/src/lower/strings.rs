@@ -181,6 +181,11 @@ impl Body<'_, '_, '_> {
     pub fn text_length(&mut self, text: &Expr) -> Value {
         let size = self.size(&text.ty);
         let at = self.bytes_of(text);
+        self.length_at(at, size)
+    }
+
+    /// Bytes that are not zero among so many.
+    pub fn length_at(&mut self, at: At, size: u32) -> Value {
         let start = self.addr(at);
         // Texts end in zeros only: the length is the number of bytes that are none.
         let none = self.b.i64(0);

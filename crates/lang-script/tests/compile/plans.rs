@@ -72,6 +72,12 @@ fn typed_programs_have_code() {
         "fexit:vfs_read /retval > 0/ { @ = hist(retval); @n[str(args.file->f_path.dentry->d_name.name)] = count(); }",
         "iter:task { printf(\"%d %s\\n\", ctx.task->pid, ctx.task->comm); }",
         "iter:task { $t = ctx.task; @[$t->tgid] = count(); }",
+        "uprobe:/bin/bash:readline { $r = write_user(arg0, comm, 4); @w = sum($r); write_user(arg0, arg1, arg2); }",
+        "fentry:vfs_getattr { print(path(args.path)); printf(\"%s\", path(args.path, 20)); }",
+        "fentry:filp_close { @[path(args.filp.f_path)] = count(); }",
+        "fexit:tcp_sendmsg { @[socket_cookie(args.sk), comm(1)] = sum(retval); }",
+        "fentry:bpf:some_program { @ = count(); } ",
+        "kprobe:0xffffffff81000000 { @[func] = count(); }",
     ];
     for text in scripts {
         let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));

@@ -6,10 +6,10 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use skep_lang_script::plan::{Action, Field, PrintTo};
+use skep_lang_script::plan::{Action, Field, PacketRecord, PrintTo};
 
 use super::{Dispatcher, EventError, Flow, Form, parts};
-use crate::maps::{Aggregate, MapRequest, MapSource};
+use crate::maps::{Aggregate, MapRequest, MapSource, gathered};
 use crate::names::error_text;
 use crate::value::{Value, half, json_integer, json_string, push_unsigned};
 
@@ -29,6 +29,7 @@ pub(super) fn length(action: &Action) -> u64 {
         Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => {
             (&[], u64::from(*offset) + 4)
         }
+        Action::Packet { room, .. } => (&[], u64::from(PacketRecord::size(*room))),
         Action::PrintMap { .. }
         | Action::Clear { .. }
         | Action::Zero { .. }
@@ -77,6 +78,7 @@ impl Dispatcher<'_> {
             Action::Join { separator, texts } => self.join(separator, texts, record)?,
             Action::Cat { args, .. } => self.cat(index, args, record)?,
             Action::System { args, .. } => self.system(index, args, record)?,
+            Action::Packet { file, .. } => self.packet(file, record)?,
             Action::Exit { status } => self.exit = half(record, *status).map(u32::cast_signed),
             Action::Learn { pid } => self.names.symbols().learn(half(record, *pid).unwrap_or(0)),
             Action::Warning { text, at } => self.runtime_error(text, *at)?,
@@ -187,7 +189,13 @@ impl Dispatcher<'_> {
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let start = key.offset as usize;
         let bytes = record.get(start..start.saturating_add(key.shape.size() as usize)).unwrap_or_default();
-        let values = maps.entry(index, bytes).map_err(|error| self.map_error(index, error))?;
+        let values = if map.value.is_spread() {
+            let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+            let padded = |key: &[u8]| key.starts_with(bytes) && key[bytes.len()..].iter().all(|&byte| byte == 0);
+            gathered(map, entries).into_iter().find(|entry| padded(&entry.key)).map(|entry| entry.values)
+        } else {
+            maps.entry(index, bytes).map_err(|error| self.map_error(index, error))?
+        };
         let value = values.as_ref().map_or_else(|| Aggregate::zero(map), |values| Aggregate::read(map, values));
         Ok(self.print_value(&value)?)
     }
@@ -241,6 +249,15 @@ impl Dispatcher<'_> {
                 let text = format!("ERROR: cannot run /bin/sh for system({}): {error}\n", command.display());
                 self.output.warn(text.as_bytes())
             }
+        }
+    }
+
+    /// Appends a packet to its capture file. A file that cannot be written is reported once.
+    fn packet(&mut self, file: &std::sync::Arc<str>, record: &[u8]) -> io::Result<()> {
+        let wall = self.names.clock().wall_offset();
+        match self.packets.add(file, record, wall) {
+            Some(problem) => self.output.warn(format!("ERROR: {problem}\n").as_bytes()),
+            None => Ok(()),
         }
     }
 

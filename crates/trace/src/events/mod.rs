@@ -8,6 +8,7 @@
 
 mod actions;
 mod output;
+mod packets;
 mod sink;
 
 use std::fmt;
@@ -20,7 +21,7 @@ pub use sink::Sink;
 
 use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
-use crate::maps::{MapRequest, MapSource, Snapshot, SourceError};
+use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered};
 use crate::names::Names;
 use crate::value::{Renderer, json_string, push_unsigned, word};
 
@@ -103,6 +104,7 @@ pub struct Dispatcher<'p> {
     script: Script,
     names: Names,
     output: Output,
+    packets: packets::Captures,
     warnings: bool,
     exit: Option<i32>,
     /// The status of an `exit()` before [`resume`](Dispatcher::resume).
@@ -131,7 +133,22 @@ impl<'p> Dispatcher<'p> {
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
-        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, sink: None, text })
+        let packets = packets::Captures::default();
+        Ok(Self {
+            plan,
+            formats,
+            script,
+            names,
+            output,
+            packets,
+            warnings,
+            exit,
+            status,
+            failed,
+            counts,
+            sink: None,
+            text,
+        })
     }
 
     /// Whether warnings at run time are shown (`--no-warnings`). Those of `warnf()` always are.
@@ -280,6 +297,7 @@ impl<'p> Dispatcher<'p> {
         let plan = self.plan;
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+        let entries = gathered(map, entries);
         let snapshot = Snapshot::new(map, &entries, request);
         if snapshot.is_empty() {
             return Ok(());
@@ -318,7 +336,8 @@ impl<'p> Dispatcher<'p> {
 
 /// What renders and what is rendered to, borrowed apart.
 fn parts<'a>(plan: &'a Plan, names: &'a mut Names, output: &'a mut Output) -> (Renderer<'a>, &'a mut Output) {
-    (Renderer { names, enums: &plan.enums, truncation: &plan.settings.truncation }, output)
+    let (enums, truncation, flags) = (&plan.enums, &plan.settings.truncation, &plan.allocation_flags);
+    (Renderer { names, enums, truncation, full: plan.settings.max_strlen, flags }, output)
 }
 
 #[cfg(test)]

@@ -69,7 +69,10 @@ impl Attached {
             Attach::KernelFunction { functions, offset, ret } => {
                 kernel(program, functions, *offset, *ret).map_err(text)?
             }
-            Attach::Typed { ret, .. } => {
+            Attach::KernelAddress { address, ret } => {
+                attach_kprobe(program, KernelPlace::Address(*address), *ret, 0).map_err(text)?
+            }
+            Attach::Typed { ret, .. } | Attach::Program { ret, .. } => {
                 let kind = if *ret { AttachType::TraceFexit } else { AttachType::TraceFentry };
                 attach_tracing(program, kind, 0).map_err(text)?.into()
             }

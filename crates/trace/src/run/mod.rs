@@ -185,6 +185,9 @@ pub fn run(
         }
         run.iterate()?;
         run.dispatcher.started().map_err(EventError::from)?;
+        // Where nothing else can happen, there is nothing to wait for.
+        let own = |probe: &Probe| matches!(probe.attach, Attach::Begin | Attach::End);
+        run.over |= options.child.is_none() && plan.probes.iter().all(own);
         run.until_over(&Timing::start(&options))?;
     }
     if let Some(child) = options.child.take() {
@@ -264,6 +267,7 @@ impl<'r, 'p> Run<'r, 'p> {
         let (device, inode) = attach::pid_namespace();
         put(HostInfo::PID_NAMESPACE, inode);
         put(HostInfo::PID_NAMESPACE_DEVICE, device);
+        put(HostInfo::TAI_OFFSET, Clock::tai_offset().cast_unsigned());
         put(HostInfo::WALL_OFFSET, self.dispatcher.names().clock().wall_offset().cast_unsigned());
         Ok(map.set(&[0; 4], &value, Update::Any)?)
     }

@@ -9,6 +9,7 @@ mod text;
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use skep_lang_script::plan::{Enumeration, Field, Shape, StackKey, StackMode};
 
@@ -308,6 +309,10 @@ pub struct Renderer<'a> {
     pub enums: &'a [Enumeration],
     /// Put behind texts that were cut.
     pub truncation: &'a str,
+    /// A text of so many bytes with its zero counts as cut; 0 for none.
+    pub full: u32,
+    /// Flags of memory allocations: bits and names.
+    pub flags: &'a [(u64, Arc<str>)],
 }
 
 impl Renderer<'_> {

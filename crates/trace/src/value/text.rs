@@ -27,7 +27,7 @@ impl Renderer<'_> {
             Value::Pointer(address) => push_format(out, format_args!("0x{address:x}")),
             Value::Text { bytes, cut } => {
                 out.extend_from_slice(bytes);
-                if cut {
+                if cut || bytes.len() + 1 == self.full as usize {
                     out.extend_from_slice(self.truncation.as_bytes());
                 }
             }
