@@ -8,8 +8,11 @@ use super::{DebugInfo, Slice};
 use crate::error::SymError;
 
 /// Code of a line and a column of it.
+#[derive(Clone, Copy)]
 struct Row {
     address: u64,
+    /// Where the code of another row begins.
+    end: u64,
     column: u64,
 }
 
@@ -28,8 +31,9 @@ impl DebugInfo {
             let mut found = Vec::new();
             known |= self.rows(&unit, file, line, &mut found, &mut near);
             found.retain(|row| column.is_none_or(|column| u64::from(column) == row.column));
-            found.sort_unstable_by_key(|row| row.address);
             if !found.is_empty() {
+                found.sort_unstable_by_key(|row| row.address);
+                self.split(&unit, &mut found);
                 addresses.extend(self.one_each(&unit, &found));
             }
         }
@@ -61,7 +65,15 @@ impl DebugInfo {
         let Some(program) = unit.line_program.clone() else { return false };
         let mut known = BTreeMap::new();
         let mut rows = program.rows();
+        // Whether the last row of the list ends where the next one of the program begins.
+        let mut open = false;
         while let Ok(Some((header, row))) = rows.next_row() {
+            if let Some(last) = found.last_mut().filter(|_| open) {
+                last.end = row.address();
+            }
+            // Rows of the same line that are no place to stop at belong to the one before.
+            let same = row.line().is_some_and(|here| here.get() == u64::from(line));
+            open &= same && !row.is_stmt() && !row.end_sequence();
             if row.end_sequence() || !row.is_stmt() {
                 continue;
             }
@@ -76,7 +88,8 @@ impl DebugInfo {
                     ColumnType::LeftEdge => 0,
                     ColumnType::Column(column) => column.get(),
                 };
-                found.push(Row { address: row.address(), column });
+                open = true;
+                found.push(Row { address: row.address(), end: row.address(), column });
             }
         }
         known.values().any(|fits| *fits)
@@ -97,6 +110,27 @@ impl DebugInfo {
         let wanted = wanted.trim_start_matches("./");
         whole == wanted
             || whole.strip_suffix(wanted).is_some_and(|front| front.ends_with('/') || wanted.starts_with('/'))
+    }
+
+    /// Adds a row for each copy of a function that begins inside of one: compilers write one row for copies that follow
+    /// one another. The rows are sorted.
+    fn split(&self, unit: &Unit<Slice>, found: &mut Vec<Row>) {
+        let mut more = Vec::new();
+        let mut entries = unit.entries();
+        while let Ok(Some(entry)) = entries.next_dfs() {
+            if entry.tag() != gimli::DW_TAG_inlined_subroutine {
+                continue;
+            }
+            let Ok(mut ranges) = self.parts[0].dwarf.die_ranges(unit, entry) else { continue };
+            while let Ok(Some(range)) = ranges.next() {
+                let before = found.partition_point(|row| row.address < range.begin);
+                if let Some(row) = found[..before].last().filter(|row| range.begin < row.end) {
+                    more.push(Row { address: range.begin, ..*row });
+                }
+            }
+        }
+        found.append(&mut more);
+        found.sort_unstable_by_key(|row| row.address);
     }
 
     /// The first of the addresses, which are sorted, in each function or copy of one.
