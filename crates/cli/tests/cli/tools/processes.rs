@@ -83,6 +83,10 @@ fn killsnoop_and_sigsnoop() {
     let Some(mut signals) = start(&["sigsnoop"]) else { return };
     let mut victim = Command::new("sleep").arg("60").spawn().unwrap();
     let to = victim.id().to_string();
+    // A process is there a moment before it has its name.
+    while std::fs::read_to_string(format!("/proc/{to}/comm")).unwrap() != "sleep\n" {
+        std::thread::yield_now();
+    }
     let from = shell(&format!("kill -0 {to}; kill -USR1 {to}; kill -9 999999999"));
     victim.wait().unwrap();
     let row = calls.wait(|row| is(row, &[("pid", &from), ("tpid", &to), ("signo", "10")]));
