@@ -23,6 +23,7 @@ mod run;
 mod script;
 mod seccomp;
 mod shell;
+mod strace;
 mod text;
 mod vm;
 
@@ -52,6 +53,8 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
         Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        // The status is that of the command that is traced.
+        Command::Strace(args) => return strace::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

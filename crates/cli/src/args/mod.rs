@@ -9,6 +9,7 @@ mod object;
 mod observe;
 mod script;
 mod seccomp;
+mod strace;
 mod values;
 mod vm;
 
@@ -25,6 +26,7 @@ pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
+pub use strace::StraceArgs;
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
@@ -58,6 +60,7 @@ pub enum Command {
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
+    Strace(StraceArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

@@ -9,6 +9,7 @@ mod object;
 mod observe;
 mod read;
 mod script;
+mod strace;
 mod support;
 mod vm;
 mod write;
