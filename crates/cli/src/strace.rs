@@ -275,8 +275,10 @@ fn losses(outcome: &Outcome) {
     if outcome.totals.damaged > 0 {
         note(&format!("{} records were damaged and left out", outcome.totals.damaged));
     }
-    if outcome.unpaired > 0 {
-        note(&format!("{} counted calls had begun before; their times are missing", outcome.unpaired));
+    // A command waits for its start in a call that is none of its own.
+    let unpaired = outcome.unpaired.saturating_sub(u64::from(outcome.status.is_some()));
+    if unpaired > 0 {
+        note(&format!("{unpaired} calls that had begun before are not counted"));
     }
 }
 

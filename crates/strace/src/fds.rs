@@ -43,11 +43,35 @@ impl Descriptors {
         self.needed || self.detail > Detail::None
     }
 
-    /// A process has opened something.
-    pub fn opened(&mut self, process: u32, fd: i32) {
+    /// A process has opened something, perhaps by this path. By now the descriptor may stand for something else, or the
+    /// process may have ended, so a path that is whole counts more than what `/proc` says.
+    pub fn opened(&mut self, process: u32, fd: i32, path: Option<&[u8]>) {
+        if !self.active() {
+            return;
+        }
+        self.known.remove(&(process, fd));
+        let path = path.map(|path| String::from_utf8_lossy(path).into_owned());
+        let whole = path.as_ref().is_some_and(|path| path.starts_with('/'));
+        if whole || self.find(process, fd).is_none() {
+            self.remember(process, fd, path);
+        }
+    }
+
+    /// A process has made a second descriptor for the same.
+    pub fn copied(&mut self, process: u32, from: i32, to: i32) {
         if self.active() {
-            self.known.remove(&(process, fd));
-            self.find(process, fd);
+            let name = self.find(process, from).map(str::to_owned);
+            self.known.remove(&(process, to));
+            self.remember(process, to, name);
+        }
+    }
+
+    fn remember(&mut self, process: u32, fd: i32, name: Option<String>) {
+        if let Some(name) = name {
+            if self.known.len() >= MOST {
+                self.known.clear();
+            }
+            self.known.insert((process, fd), name);
         }
     }
 
@@ -77,10 +101,7 @@ impl Descriptors {
         }
         if !self.known.contains_key(&(process, fd)) {
             let link = fs::read_link(format!("/proc/{process}/fd/{fd}")).ok()?;
-            if self.known.len() >= MOST {
-                self.known.clear();
-            }
-            self.known.insert((process, fd), link.to_string_lossy().into_owned());
+            self.remember(process, fd, Some(link.to_string_lossy().into_owned()));
         }
         self.known.get(&(process, fd)).map(String::as_str)
     }

@@ -77,7 +77,7 @@ pub struct Look {
     pub detail: Detail,
     /// One JSON object for each call.
     pub json: bool,
-    /// The thread of which nothing is written before its first `execve`.
+    /// The thread that waits for its start in a call of which nothing is written.
     pub command: Option<u32>,
 }
 
@@ -186,7 +186,8 @@ impl Lines {
             return;
         };
         if self.look.command == Some(record.thread) {
-            if record.what != What::Enter || record.number != EXECVE {
+            // The end of the call in which it has waited for its start.
+            if record.what == What::Exit && !self.pending.contains_key(&record.thread) {
                 return;
             }
             self.look.command = None;
@@ -239,6 +240,7 @@ impl Lines {
             Prefix::Several if self.live.len() < 2 => {}
             Prefix::Several => drop(write!(self.out, "[pid {:5}] ", record.thread)),
             Prefix::Always => drop(write!(self.out, "{:<5} ", record.thread)),
+            Prefix::Named if record.name.is_empty() => drop(write!(self.out, "{} ", record.thread)),
             Prefix::Named => {
                 let name = String::from_utf8_lossy(record.name);
                 let _ = write!(self.out, "{}<{}> ", record.thread, name.escape_default());
@@ -493,9 +495,15 @@ impl Lines {
         if view.failed() {
             return;
         }
+        let (process, fd) = (first.process, view.result() as i32);
         match call.name {
-            "close" => self.names.closed(first.process, view.arg(0) as u32 as i32),
-            _ if call.result == ResultKind::Fd => self.names.opened(first.process, view.result() as i32),
+            "close" => self.names.closed(process, view.arg(0) as u32 as i32),
+            "dup" | "dup2" | "dup3" => self.names.copied(process, view.arg(0) as u32 as i32, fd),
+            _ if call.result == ResultKind::Fd => {
+                let path = call.args.iter().position(|kind| matches!(kind, Kind::Path));
+                let path = path.and_then(|number| view.bytes_before(number));
+                self.names.opened(process, fd, path);
+            }
             _ => {}
         }
     }
@@ -532,7 +540,13 @@ impl Lines {
     }
 
     fn signal(&mut self, record: &Record<'_>, number: u64) {
-        if number == 0 || self.look.signals & 1 << (number & 63) == 0 || is_error(number.cast_signed()) {
+        // Nobody is told of the one that ends a process at once; its end says so.
+        const KILL: u64 = 9;
+        if number == 0
+            || number == KILL
+            || self.look.signals & 1 << (number & 63) == 0
+            || is_error(number.cast_signed())
+        {
             return;
         }
         self.cut_off(None);

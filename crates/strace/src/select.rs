@@ -23,9 +23,10 @@ impl Default for Selection {
 
 /// Names that are so near to a wrong one that they may be meant.
 fn near(name: &str) -> Option<&'static str> {
-    let candidates =
-        Arch::X86_64.syscalls().map(|row| row.1).filter(|known| known.contains(name) || name.contains(known));
-    candidates.max_by_key(|known| known.len().min(name.len())).filter(|_| name.len() > 2)
+    let similar = |known: &&'static str| known.contains(name) || name.contains(known);
+    let candidates = Arch::X86_64.syscalls().map(|row| row.1).filter(similar);
+    let distance = |known: &&'static str| (!known.contains(name), known.len().abs_diff(name.len()));
+    candidates.min_by_key(distance).filter(|_| name.len() > 2)
 }
 
 impl Selection {
@@ -148,7 +149,7 @@ mod tests {
     #[test]
     fn words() {
         assert_eq!(names("openat,close"), ["close", "openat"]);
-        assert_eq!(names("/^getr.*id$"), ["getresuid", "getresgid"].map(|name| name));
+        assert_eq!(names("/^getr.*id$"), ["getresuid", "getresgid"]);
         assert!(names("%file").contains(&"openat") && !names("%file").contains(&"read"));
         assert!(names("desc").contains(&"read"));
         assert!(!names("!read").contains(&"read") && names("!read").contains(&"write"));

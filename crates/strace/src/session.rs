@@ -89,7 +89,7 @@ pub struct Outcome {
     pub lost_ends: u64,
     /// Other records that found no room.
     pub lost_others: u64,
-    /// Calls in the counts whose beginning was not seen: their time is missing.
+    /// Calls whose beginning was not seen, which are not counted.
     pub unpaired: u64,
     /// What was counted, in the order of the numbers.
     pub counts: Vec<Counts>,

@@ -121,6 +121,8 @@ const OWN_RESULT: &[&str] = &[
 fn normalised(line: &str) -> String {
     let name = line.split('(').next().unwrap_or_default().to_owned();
     let mut text = line.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    // Reading a file changes when it was read last.
+    text.truncate(text.find(", st_atime=").unwrap_or(text.len()));
     for field in FLEETING {
         text = replace_numbers(&text, field);
     }
@@ -140,6 +142,11 @@ fn normalised(line: &str) -> String {
         // Random bytes.
         "getrandom" => out = out.split('"').enumerate().map(|(at, part)| if at == 1 { "" } else { part }).collect(),
         _ => {}
+    }
+    // strace stops a process that has just killed itself, and knows no result.
+    if out.ends_with("SIGKILL) = 9") {
+        out.truncate(out.len() - 1);
+        out.push('?');
     }
     if name == "sysinfo" {
         return out.chars().filter(|c| !c.is_ascii_digit()).collect();
@@ -274,7 +281,7 @@ fn lines_of_options_are_those_of_strace() {
     let select = "trace=open,openat,write,writev,newfstatat,uname,execve";
     for options in [&["-s", "10"][..], &["-x"], &["-xx", "-s", "5"], &["-v"], &["-a", "20"], &["-Z"], &["-z"]] {
         let options: Vec<&str> = ["-f", "-e", select].iter().chain(options).copied().collect();
-        same_lines(&program, &options, 3);
+        same_lines(&program, &options, 1);
     }
 }
 
@@ -293,7 +300,9 @@ fn threads_and_processes_are_followed() {
             pthread_create(&thread, 0, work, 0);
             pthread_join(thread, 0);
             int child = fork();
-            if (!child) { execl("/bin/true", "true", "a", (char *)0); }
+            // Constants are in pages that a new process has not touched.
+            char path[] = "/bin/true", first[] = "true", second[] = "a";
+            if (!child) { execl(path, first, second, (char *)0); }
             waitpid(child, 0, 0);
             signal(SIGUSR1, SIG_IGN);
             raise(SIGUSR1);
@@ -336,8 +345,8 @@ fn counts_are_those_of_strace() {
     let Some((theirs, ours)) = both(&program, &["-f", "-c"]) else { return };
     let (mut theirs, mut ours) = (table(&theirs), table(&ours));
     assert_eq!(ours["getppid"], (1234, 0));
-    // These do not come to an end: strace counts beginnings, and `execve` before its first one.
-    for name in ["exit_group", "total", "execve", "wait4"] {
+    // This one does not come to an end, and the sum has it.
+    for name in ["exit_group", "total"] {
         theirs.remove(name);
         ours.remove(name);
     }
@@ -384,7 +393,7 @@ fn others_do_not_show() {
     }
     let _other = Other::start();
     let run = skep(["strace", "-f", "-e", "trace=execve", "sh", "-c", "/bin/true /related; /bin/true /related"]).ok();
-    assert_eq!(run.err.matches("/related").count(), 3, "{run:?}");
+    assert_eq!(run.err.matches("\"/related\"]").count(), 2, "{run:?}");
     assert!(!run.err.contains("/unrelated"), "{run:?}");
     // The name of a thread is another way to choose.
     let run = skep(["strace", "-e", "trace=openat", "--comm", "nosuchname", "--for", "300ms"]).ok();

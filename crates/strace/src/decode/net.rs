@@ -137,7 +137,7 @@ fn control(bytes: &[u8], full: u64, style: Style, out: &mut String) {
         if socket {
             value("scm", kind.into(), out)
         } else {
-            drop(write!(out, "{kind:#x}"))
+            let _ = write!(out, "{kind:#x}");
         }
         let data = &bytes[at + HEAD..];
         let data = &data[..data.len().min(length.saturating_sub(HEAD))];

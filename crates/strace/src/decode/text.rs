@@ -79,11 +79,7 @@ pub fn hex(value: u64, out: &mut String) {
 
 /// Writes permissions: at least three digits of base 8.
 pub fn mode(value: u64, out: &mut String) {
-    let _ = if value < 0o100 { write!(out, "{value:03o}") } else { write!(out, "{value:#o}") };
-    // Rust marks base 8 with `0o`.
-    if let Some(at) = out.rfind("0o") {
-        out.replace_range(at..at + 2, "0");
-    }
+    let _ = if value < 0o100 { write!(out, "{value:03o}") } else { write!(out, "0{value:o}") };
 }
 
 /// Bytes of a structure. What is missing reads as zero.

@@ -346,14 +346,14 @@ impl Programs<'_> {
         let number = code.get(number);
         let index = Self::index(code, number);
         let descriptor = self.descriptor(code, index);
+        let maps = self.maps;
+        self.wanted(code, result, |code| Self::remove(code, maps.held, ids));
         if self.shape.count {
             self.finish_count(code, ids, number, result);
         }
         if !self.shape.send {
             return;
         }
-        let maps = self.maps;
-        self.wanted(code, result, |code| Self::remove(code, maps.held, ids));
         if self.shape.status != Status::Any {
             code.value_or(
                 maps.held,
@@ -405,9 +405,8 @@ impl Programs<'_> {
         );
     }
 
-    /// Counts a call that ends.
+    /// Counts a call that ends, if its beginning was seen.
     fn finish_count(&self, code: &mut Code<'_>, ids: Value, number: Value, result: Value) {
-        self.wanted(code, result, |_| {});
         let now = code.helper(code::BOOT_NS, &[]);
         let maps = self.maps;
         let zero = code.num(0);
@@ -428,13 +427,17 @@ impl Programs<'_> {
         );
         let began = code.get(began);
         let took = code.b.binary(Binary::Sub, now, began);
-        let took = code.var(took);
-        code.when(Cond::Eq, began, zero, |code| {
-            Self::lost(code, maps, lost::UNPAIRED);
-            let zero = code.num(0);
-            code.set(took, zero);
-        });
-        let took = code.get(took);
+        code.either(
+            Cond::Eq,
+            began,
+            zero,
+            |code| Self::lost(code, maps, lost::UNPAIRED),
+            |code| Self::count_one(code, maps, number, result, took),
+        );
+    }
+
+    /// Adds a call to the counts.
+    fn count_one(code: &mut Code<'_>, maps: &Maps, number: Value, result: Value, took: Value) {
         let index = Self::index(code, number);
         code.value_or(
             maps.stats,

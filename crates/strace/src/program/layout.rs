@@ -183,7 +183,7 @@ pub mod lost {
     pub const EXIT: i16 = 8;
     /// Other records.
     pub const OTHER: i16 = 16;
-    /// Calls whose beginning was not seen, in counts.
+    /// Calls whose beginning was not seen, which are not counted.
     pub const UNPAIRED: i16 = 24;
     /// Bytes altogether.
     pub const SIZE: u32 = 32;

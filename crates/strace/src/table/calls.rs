@@ -4,6 +4,7 @@
 //! explains the words. A call with a path is of class `file`, one that takes or gives a descriptor of class `desc`.
 //! Facts: the manual pages of section 2 and `linux/syscalls.h`.
 
+/// Names of calls and what they take.
 // TABLE: one row for each name of `skep_isa::syscalls`.
 #[rustfmt::skip]
 pub const CALLS: &[(&str, &str)] = &[
@@ -331,7 +332,7 @@ pub const CALLS: &[(&str, &str)] = &[
     ("bpf", "e:bpf addr uint"),
     ("execveat", "dirfd path argv envp f:at ; process"),
     ("userfaultfd", "openonly > fd"),
-    ("membarrier", "e:membarrier f:none"),
+    ("membarrier", "e:membarrier hex"),
     ("mlock2", "addr ulong f:mlock2 ; memory"),
     ("copy_file_range", "fd offset fd offset ulong uint"),
     ("preadv2", "fd iovout:2 int long hex"),
