@@ -27,6 +27,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
+    ("strace", &["isa", "btf", "object", "ir", "opt", "codegen", "kernel", "trace"]),
     ("sym", &["kernel"]),
     ("tools", &["lang-script", "trace"]),
     ("testkit", EVERYTHING),

@@ -24,6 +24,7 @@ mod run;
 mod script;
 mod seccomp;
 mod shell;
+mod strace;
 mod text;
 mod tools;
 mod verify;
@@ -65,6 +66,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Tools(args) => tools::list(&args),
         Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
+        // The status is that of the command that is traced.
+        Command::Strace(args) => return strace::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

@@ -10,6 +10,7 @@ mod observe;
 mod probe;
 mod script;
 mod seccomp;
+mod strace;
 mod tools;
 mod values;
 mod verify;
@@ -32,6 +33,7 @@ pub use probe::{
 };
 pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
+pub use strace::StraceArgs;
 pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
 pub use verify::{KernelArg, VerifyArgs};
@@ -77,6 +79,7 @@ pub enum Command {
     Verify(VerifyArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
+    Strace(StraceArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),

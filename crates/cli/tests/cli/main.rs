@@ -12,6 +12,7 @@ mod probe;
 mod programs;
 mod read;
 mod script;
+mod strace;
 mod support;
 mod tools;
 mod verify;
