@@ -230,9 +230,11 @@ impl<'a> Checker<'a> {
     }
 
     fn unit(&self, predicate: Option<Expr>, body: Vec<Stmt>) -> Unit {
-        let vars = &self.known.vars[self.state.number];
-        let vars = vars.iter().take(self.state.made as usize).map(|var| var.ty.clone()).collect();
-        Unit { vars, predicate, body, depends: self.state.depends }
+        let (number, made) = (self.state.number, self.state.made as usize);
+        let vars: Vec<Type> = self.known.vars[number].iter().take(made).map(|var| var.ty.clone()).collect();
+        let untyped = vars.iter().position(|ty| *ty == Type::Unknown);
+        let untyped = untyped.map(|at| self.known.var_names[number][at].clone());
+        Unit { vars, predicate, body, untyped, depends: self.state.depends }
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) -> Expr {

@@ -19,8 +19,8 @@ use crate::plan::Plan;
 use crate::providers::ProbeSource;
 use crate::registers::Arch;
 use crate::settings::{self, Settings};
+use crate::types::TypeSource;
 use crate::types::definitions::Types;
-use crate::types::{Type, TypeSource};
 
 mod functions;
 mod needs;
@@ -290,16 +290,17 @@ fn check_units(units: &Units, script: &Script, problems: &mut Vec<Diagnostic>) {
         return;
     }
     // What is never assigned has no type; every other reason was reported.
-    for (unit, function) in units.functions.iter().zip(&script.functions) {
-        if unit.vars.contains(&Type::Unknown) {
-            problems.push(Diagnostic::error(function.name.span, "a variable of this function never gets a value"));
-        }
-    }
-    for (instance, unit) in &units.programs {
-        if unit.vars.contains(&Type::Unknown) {
-            let span = script.probes[instance.probe].span;
-            problems.push(Diagnostic::error(span, "a variable of this probe never gets a value"));
-        }
+    let functions = units.functions.iter().zip(script.functions.iter().map(|function| function.name.span));
+    let programs = units.programs.iter().map(|(instance, unit)| (unit, script.probes[instance.probe].span));
+    for (unit, span) in functions.chain(programs) {
+        let Some(name) = &unit.untyped else { continue };
+        let problem = if name.starts_with('$') {
+            Diagnostic::error(span, format!("`{name}` never gets a value that says of which type it is"))
+                .with_help(format!("`let {name} : int64;` says it"))
+        } else {
+            Diagnostic::error(span, "a value here has no type, because nothing says of which type it is made")
+        };
+        problems.push(problem);
     }
 }
 

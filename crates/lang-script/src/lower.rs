@@ -95,6 +95,7 @@ struct Unit<'a> {
     stacks: Option<MapRef>,
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
+    unknown_next: u32,
     powers: Option<GlobalRef>,
     report: [Option<FuncRef>; 4],
     functions: Vec<Option<FuncRef>>,
@@ -159,6 +160,7 @@ impl<'a> Unit<'a> {
             stacks: None,
             zeros: None,
             unknown_zero: None,
+            unknown_next: 0,
             powers: None,
             report: [None; 4],
             functions: Vec::new(),
@@ -272,13 +274,19 @@ impl<'a> Unit<'a> {
         })
     }
 
-    /// A zero that nobody else changes, but that the kernel's verifier does not know.
-    fn unknown_zero(&mut self) -> GlobalRef {
+    /// A zero that nobody else changes, but that the kernel's verifier does not know: the variable and its place in it.
+    /// Each time it is another one: of two numbers that are read from one place the verifier knows that they are equal, and
+    /// takes them for something else as soon as one of them changes.
+    fn unknown_zero(&mut self) -> (GlobalRef, u32) {
+        const WORDS: u32 = 8;
+        let place = self.unknown_next % WORDS * 8;
+        self.unknown_next += 1;
         let module = &mut self.module;
-        *self.unknown_zero.get_or_insert_with(|| {
+        let global = *self.unknown_zero.get_or_insert_with(|| {
             let (name, section) = ("unknown_zero".to_owned(), ".bss".to_owned());
-            module.add_global(Global { name, section, bytes: vec![0; 8], align: 8, ty: 0 })
-        })
+            module.add_global(Global { name, section, bytes: vec![0; WORDS as usize * 8], align: 8, ty: 0 })
+        });
+        (global, place)
     }
 
     /// Makes the names of allocation flags a part of the plan if the format of a request prints them.

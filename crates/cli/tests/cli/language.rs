@@ -6,6 +6,9 @@
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use skep_kernel::Held;
 
 use crate::support::{Run, SKEP, command, skep, skip};
 
@@ -218,7 +221,11 @@ fn apart(flags: &str, shell: &str, text: &str) -> Option<Run> {
     }
     let mut command = Command::new("unshare");
     command.args([flags, "sh", "-c", shell]).env("TEXT", text).env("TZ", "UTC").stdin(Stdio::null());
-    let run = Run::of(command.output().unwrap());
+    let Ok(output) = command.output() else {
+        skip("there is no `unshare`");
+        return None;
+    };
+    let run = Run::of(output);
     if run.status == Some(99) {
         skip(&run.err);
         return None;
@@ -327,10 +334,23 @@ fn addresses_and_other_programs() {
         }
         assert!(skep(["run", "-q", "-e", &text]).err.contains("`--unsafe` allows addresses"));
     }
-    let other = "interval:ms:20 { @n++; if (@n > 20) { exit(); } }";
-    let mut child = command(["run", "-q", "-e", other]).stdout(Stdio::null()).spawn().unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    let run = skep(["run", "-q", "-e", "fentry:bpf:interval_0 { @ = count(); } interval:ms:100 { exit(); }"]);
+    let mut child = command(["run", "-q", "-e", "interval:ms:20 { @n++; }"]).stdout(Stdio::null()).spawn().unwrap();
+    let start = Instant::now();
+    let id = loop {
+        let held = skep_kernel::held_by(child.id());
+        let program = held.into_iter().find_map(|(_, held)| match held {
+            Held::Program(id) => Some(id),
+            _ => None,
+        });
+        match program {
+            Some(id) => break id,
+            None => assert!(start.elapsed() < Duration::from_secs(20), "the other script does not start"),
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    let text = format!("fentry:bpf:{id}:interval_0 {{ @ = count(); }} interval:ms:300 {{ exit(); }}");
+    let run = skep(["run", "-q", "-e", &text]);
+    child.kill().unwrap();
     child.wait().unwrap();
     if !refused(&run) {
         assert!(run.ok().out.contains("@: "));
@@ -349,7 +369,7 @@ fn signals_reach_the_process() {
     }
     for call in ["signal(\"SIGKILL\")", "signal_thread(9)"] {
         let text = format!("rawtracepoint:sys_enter /pid == cpid/ {{ {call}; }} end {{ print(1); }}");
-        let start = std::time::Instant::now();
+        let start = Instant::now();
         let run = skep(["run", "-q", "--unsafe", "-c", "sleep 30", "-e", &text]).ok();
         assert!(run.out.starts_with("1\n") && start.elapsed().as_secs() < 20, "{run:?}");
         let run = skep(["run", "-q", "-c", "true", "-e", &text]);

@@ -87,8 +87,11 @@ fn intervals_and_arguments() {
     }
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("tick.bt");
-    std::fs::write(&file, "interval:ms:20 { @n++; printf(\"%d %s\\n\", @n, str($2)); if (@n == $1) { exit(); } }")
-        .unwrap();
+    std::fs::write(
+        &file,
+        "interval:ms:20 /@n < $1/ { @n++; printf(\"%d %s\\n\", @n, str($2)); if (@n == $1) { exit(); } }",
+    )
+    .unwrap();
     let run = skep(["run", file.to_str().unwrap(), "3", "word"]).ok();
     assert_eq!(run.out, "1 word\n2 word\n3 word\n\n\n@n: 3\n");
     assert_eq!(run.err, "Attached 1 probe\n");
@@ -298,7 +301,7 @@ const SAME: &[&str] = &[
     "BEGIN { @a = 1; @b[1] = 2; @b[2] = 1; @c[1, \"x\"] = 3; exit(); }",
     "BEGIN { $i = 0; while ($i < 5) { @s = sum($i); @c = count(); @m = max($i); $i++; } exit(); }",
     "BEGIN { print((1, \"two\", 3)); print(5); exit(); } END { printf(\"end\\n\"); }",
-    "interval:ms:20 { @n++; printf(\"%d\\n\", @n); if (@n == 3) { exit(); } }",
+    "interval:ms:20 { printf(\"tick\\n\"); exit(); }",
     "BEGIN { printf(\"%s %d\\n\", str($1), $2); exit(); }",
 ];
 

@@ -157,7 +157,12 @@ impl Checker<'_> {
             }
         };
         if let Some(op) = op {
-            let old = Expr::new(Kind::Var(var), self.var_type(var), at);
+            // A variable that was only declared is a zero of the kind that comes first.
+            let ty = match self.var_type(var) {
+                Type::Unknown if new.ty.is_number() => new.ty.clone(),
+                known => known,
+            };
+            let old = Expr::new(Kind::Var(var), ty, at);
             new = self.binary(op, old, new, span);
         }
         let new = self.learn_var(var, name, new);

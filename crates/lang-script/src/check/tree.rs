@@ -496,6 +496,8 @@ pub struct Unit {
     pub predicate: Option<Expr>,
     /// What it does.
     pub body: Vec<Stmt>,
+    /// The first variable whose type is not known.
+    pub untyped: Option<Arc<str>>,
     /// Whether it depends on where it is attached.
     pub depends: bool,
 }

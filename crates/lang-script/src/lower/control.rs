@@ -41,9 +41,9 @@ impl Body<'_, '_, '_> {
     /// The same number, which the kernel's verifier does not know. It follows a loop one round after the other as long as
     /// it knows what decides; what it does not know makes one round like the next, and it is done.
     pub fn unforeseen(&mut self, value: Value) -> Value {
-        let zero = self.cx.unknown_zero();
-        let zero = self.b.global_addr(zero);
-        let zero = self.load(Width::W64, true, At::start(zero));
+        let (global, place) = self.cx.unknown_zero();
+        let zero = self.b.global_addr(global);
+        let zero = self.load(Width::W64, true, At::start(zero).plus(place));
         self.b.binary(Binary::Add, value, zero)
     }
 

@@ -1,7 +1,8 @@
 //! Loops over texts and bytes whose lengths are only known at run time: searching, comparing, joining.
 //!
-//! The kernel's verifier goes through such a loop once: where it starts is unknown to it, and `may_goto` (Linux 6.9)
-//! bounds it. What the loops read is in the memory per processor, where any distance may be added to an address.
+//! The kernel's verifier goes through such a loop once, because nothing that it knows changes from round to round: what
+//! they count with is in the memory per processor, of whose contents it knows nothing, as is what they read. `may_goto`
+//! (Linux 6.9) bounds them.
 
 use skep_diag::Span;
 use skep_ir::{Binary, Block, Cond, Type as IrType, Value, Width};
@@ -28,26 +29,25 @@ impl Body<'_, '_, '_> {
         self.load(Width::W8, false, byte)
     }
 
-    /// Zero, which the verifier does not know.
-    fn unforeseen_zero(&mut self) -> Value {
-        let zero = self.b.i64(0);
-        self.unforeseen(zero)
-    }
-
-    /// The head of a loop that the kernel bounds: gives its parameters in the block that is gone on in. When it has run
-    /// for too long, there is a warning, and `cut` is next.
-    fn bounded_loop(&mut self, first: &[Value], cut: Block, span: Span) -> (Block, Vec<Value>) {
-        let head = self.b.block(&vec![IrType::I64; first.len()]);
-        let (check, end) = (self.b.block(&[]), self.b.block(&[]));
-        self.b.jump(head, first);
+    /// The head of a loop that the kernel bounds; goes on in its body. When it has run for too long, there is a warning,
+    /// and `cut` is next.
+    fn bounded_loop(&mut self, cut: Block, span: Span) -> Block {
+        let (head, check, end) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
+        self.b.jump(head, &[]);
         self.b.switch_to(head);
-        let values = (0..first.len()).map(|number| self.b.param(head, number)).collect();
         self.may_goto(check, end);
         self.b.switch_to(end);
         self.loop_was_cut(span);
         self.b.jump(cut, &[]);
         self.b.switch_to(check);
-        (head, values)
+        head
+    }
+
+    /// Numbers that a loop counts with, all zero.
+    fn counters(&mut self, count: u32) -> At {
+        let at = self.large_temp(count * 8);
+        self.fill(at, count * 8);
+        at
     }
 
     /// `strstr`: `i` is where the part is tried, `j` how many of its bytes agree.
@@ -56,10 +56,9 @@ impl Body<'_, '_, '_> {
         let (text, part) = (self.laid_out(text, 0), self.laid_out(part, 0));
         let (found, missing) = (self.b.block(&[IrType::I64]), self.b.block(&[]));
         let join = self.b.block(&[IrType::I64]);
-        // Two of them: what is known to be one number twice is not like two numbers in the next round.
-        let (first, second) = (self.unforeseen_zero(), self.unforeseen_zero());
-        let (head, values) = self.bounded_loop(&[first, second], missing, span);
-        let [i, j] = values[..] else { return first };
+        let counters = self.counters(2);
+        let head = self.bounded_loop(missing, span);
+        let (i, j) = (self.load(Width::W64, false, counters), self.load(Width::W64, false, counters.plus(8)));
         let (wanted, given, compare, same, other) =
             (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
         // All of the part agrees: here it is.
@@ -89,11 +88,14 @@ impl Body<'_, '_, '_> {
         self.b.branch(Cond::Eq, byte, other_byte, same, other);
         self.b.switch_to(same);
         let next = self.b.binary_const(Binary::Add, j, 1);
-        self.b.jump(head, &[i, next]);
+        self.store(Width::W64, counters.plus(8), next);
+        self.b.jump(head, &[]);
         self.b.switch_to(other);
         let next = self.b.binary_const(Binary::Add, i, 1);
+        self.store(Width::W64, counters, next);
         let zero = self.b.i64(0);
-        self.b.jump(head, &[next, zero]);
+        self.store(Width::W64, counters.plus(8), zero);
+        self.b.jump(head, &[]);
         self.b.switch_to(missing);
         let none = self.b.i64(-1);
         self.b.jump(join, &[none]);
@@ -111,11 +113,11 @@ impl Body<'_, '_, '_> {
         let len = self.scalar(len.0);
         let len = self.at_most(len, room);
         let (equal, join) = (self.b.block(&[]), self.b.block(&[IrType::I64]));
-        let zero = self.unforeseen_zero();
-        let (head, values) = self.bounded_loop(&[zero], equal, span);
+        let counter = self.counters(1);
+        let head = self.bounded_loop(equal, span);
+        let i = self.load(Width::W64, false, counter);
         let (inside, compare, same, other) =
             (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
-        let i = values[0];
         self.b.branch(Cond::Ult, i, len, inside, equal);
         self.b.switch_to(inside);
         // The verifier compares with numbers that it knows.
@@ -126,7 +128,8 @@ impl Body<'_, '_, '_> {
         self.b.branch(Cond::Eq, a, b, same, other);
         self.b.switch_to(same);
         let next = self.b.binary_const(Binary::Add, i, 1);
-        self.b.jump(head, &[next]);
+        self.store(Width::W64, counter, next);
+        self.b.jump(head, &[]);
         self.b.switch_to(other);
         let difference = self.b.binary(Binary::Sub, a, b);
         self.b.jump(join, &[difference]);

@@ -34,6 +34,12 @@ fn names_that_are_not_known() {
 }
 
 #[test]
+fn variables_without_a_type() {
+    refused("begin { let $x; print($x); }", &["`$x` never gets a value that says", "`let $x : int64;` says it"]);
+    assert!(world::build("test", "begin { let $x; $x += 5; let $y; $y++; print(($x, $y)); }").is_ok());
+}
+
+#[test]
 fn types_that_do_not_fit() {
     refused("begin { $x = 1; $x = \"a\"; }", &["`$x` is of type int64, the value is of type string[2]"]);
     refused("begin { @x = 1; @x = \"a\"; }", &["`@x` holds values of type int64 elsewhere, not string[2]"]);

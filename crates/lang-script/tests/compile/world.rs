@@ -176,19 +176,23 @@ pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'
     compile(&simple.script, &env).map_err(|problems| show(&problems))
 }
 
-/// Compiles a script, holds it against the rules, generates code and loads it.
+/// Compiles a script, holds it against the rules, generates code and loads it, as it is and optimised.
 pub fn check(name: &str, text: &str) -> Result<(), String> {
     let compiled = build(name, text)?;
     skep_ir::verify(&compiled.module).map_err(|violations| {
         let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
         list.join("\n")
     })?;
-    let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default())
-        .map_err(|error| error.to_string())?;
+    let mut optimised = compiled.module.clone();
+    skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
+    let code =
+        |module| skep_codegen::compile(module, &skep_codegen::Options::default()).map_err(|error| error.to_string());
+    let object = code(&compiled.module)?;
     for probe in &compiled.plan.probes {
         assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
     }
-    load(&object)
+    load(&object)?;
+    load(&code(&optimised)?).map_err(|reason| format!("optimised: {reason}"))
 }
 
 /// Loads programs, or gives the end of the verifier's log.
