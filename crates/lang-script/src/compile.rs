@@ -87,6 +87,8 @@ pub struct ProgramSymbol {
 pub enum Ability<'a> {
     /// Kprobes.
     Kprobe,
+    /// A kprobe at the start of this function.
+    KprobeAt(&'a str),
     /// One program at many functions of the kernel with one link (Linux 5.18).
     KprobeMulti,
     /// One program at many places of a file with one link (Linux 6.6).

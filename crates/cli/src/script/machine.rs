@@ -112,6 +112,7 @@ impl Machine {
     fn ask(&self, ability: Ability<'_>) -> Result<(), String> {
         match ability {
             Ability::Kprobe => self.prober.kprobes(),
+            Ability::KprobeAt(name) => self.prober.kprobe_at(name),
             Ability::KprobeMulti => self.prober.kprobe_links(),
             Ability::UprobeMulti => self.prober.uprobe_links(),
             Ability::MayGoto => self.prober.bounded_loops(),

@@ -36,8 +36,7 @@ struct Job {
     expected: &'static [&'static str],
 }
 
-const BLOCK: (&str, &str) =
-    ("[ -e /dev/nullb0 ] || grep -q ' / ' /proc/mounts && grep -q '^/dev/' /proc/mounts", "there is no disk");
+const BLOCK: (&str, &str) = ("[ -e /dev/nullb0 ] || grep -q '^/dev/[^ ]* / ' /proc/mounts", "there is no disk");
 const NETNS: (&str, &str) = ("unshare -n true && command -v ip && command -v bash", "it needs unshare, ip and bash");
 const OPENSSL: (&str, &str) = ("command -v openssl", "there is no openssl");
 const BASH: (&str, &str) = ("command -v bash", "there is no bash");

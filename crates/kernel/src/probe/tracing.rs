@@ -8,7 +8,8 @@ use skep_isa::{AttachType, ProgType};
 use super::programs::{attempt_kept, least_program};
 use super::{Prober, Status};
 use crate::attach::{
-    KernelPlaces, MultiMode, UserPlace, attach_kprobe_multi, attach_tracing, attach_uprobe_multi, has_kprobes,
+    KernelPlace, KernelPlaces, MultiMode, UserPlace, attach_kprobe, attach_kprobe_multi, attach_tracing,
+    attach_uprobe_multi, has_kprobes,
 };
 use crate::errors::KernelError;
 
@@ -22,6 +23,17 @@ impl Prober {
     /// Why there are none.
     pub fn kprobes(&self) -> Result<(), String> {
         if has_kprobes() { Ok(()) } else { Err("this kernel has no kprobes (CONFIG_KPROBES)".to_owned()) }
+    }
+
+    /// Whether a kprobe can be put on the start of a function: not if the function tracer leaves it alone and its first
+    /// instruction is one that the kernel rewrites itself.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn kprobe_at(&self, name: &str) -> Result<(), String> {
+        let program = attempt_kept(ProgType::Kprobe, None, &least_program(None), 0).map_err(|attempt| attempt.log)?;
+        let place = KernelPlace::Function { name, offset: 0 };
+        attach_kprobe(program.as_fd(), place, false, 0).map(drop).map_err(|error| error.to_string())
     }
 
     /// Whether one link can hold a program at many functions of the kernel.

@@ -200,7 +200,12 @@ impl<'r, 'a> Router<'r, 'a> {
             (Ok(_), Ok(())) if self.can(Ability::CheaperWays).is_err() => Ok(vec![kprobe()]),
             (Ok(prototype), Ok(())) => Ok(vec![fentry(&prototype, "it costs less than a kprobe and misses no call")]),
             (Ok(prototype), Err(why)) => Ok(vec![fentry(&prototype, &why)]),
-            (Err(_), Ok(())) => Ok(vec![kprobe()]),
+            (Err(typed), Ok(())) => {
+                // Asked only where there is something else, for it takes a moment.
+                let others = if hard.is_none() { self.equivalents(point, ret, name, &typed) } else { Vec::new() };
+                let possible = others.is_empty() || self.can(Ability::KprobeAt(&function.name)).is_ok();
+                Ok(if possible { vec![kprobe()] } else { others })
+            }
             (Err(typed), Err(kprobes)) => self.event(point, ret, name, &format!("{kprobes}; {typed}")),
         }
     }

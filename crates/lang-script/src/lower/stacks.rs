@@ -1,6 +1,6 @@
 //! Stack traces: the frames go into a map of their own, once for each trace, and the value is their hash.
 
-use skep_ir::{Binary, Cond, Type as IrType, Value, Width};
+use skep_ir::{Binary, Cond, Memory, Type as IrType, Value, Width};
 
 use super::body::Body;
 use super::helpers;
@@ -50,12 +50,18 @@ impl Body<'_, '_, '_> {
         let frames = self.b.binary_const(Binary::Udiv, got, frame.into());
         let hash = self.hash(buffer, bytes / 8);
         let pid = if kernel { self.b.i64(0) } else { self.process_id() };
-        self.store(Width::W64, to.plus(StackKey::HASH), hash);
-        self.store(Width::W32, to.plus(StackKey::FRAMES), frames);
-        self.store(Width::W32, to.plus(StackKey::PID), pid);
+        // Older kernels do not take a key out of a record.
+        let in_record = self.b.function.ty(to.ptr).pointer().is_none_or(|pointer| pointer.to == Memory::Record);
+        let own = if in_record { self.temp(StackKey::SIZE) } else { to };
+        self.store(Width::W64, own.plus(StackKey::HASH), hash);
+        self.store(Width::W32, own.plus(StackKey::FRAMES), frames);
+        self.store(Width::W32, own.plus(StackKey::PID), pid);
+        if in_record {
+            self.copy(to, own, StackKey::SIZE);
+        }
         let map = self.cx.stacks();
         let map = self.b.map_addr(map);
-        let (key, value) = (self.addr(to), self.addr(buffer));
+        let (key, value) = (self.addr(own), self.addr(buffer));
         let flags = self.b.i64(NO_EXIST);
         // A trace that is there already stays; one for which there is no room has no frames when it is printed.
         let result = self.call_i64(helpers::MAP_UPDATE, &[map, key, value, flags]);

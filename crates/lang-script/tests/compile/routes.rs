@@ -28,7 +28,7 @@ impl Facts for Kernel {
     }
     fn can(&self, ability: Ability<'_>) -> Result<(), String> {
         let able = match ability {
-            Ability::Kprobe => self.kprobes,
+            Ability::Kprobe | Ability::KprobeAt(_) => self.kprobes,
             Ability::KprobeMulti => self.multi,
             Ability::Typed { .. } => self.typed,
             Ability::CheaperWays => self.cheaper,

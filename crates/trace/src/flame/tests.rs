@@ -27,7 +27,7 @@ fn entry(comm: &str, user: (u64, u32, u32), count: u64) -> MapEntry {
 
 fn folded(plan: &Plan, entries: &[MapEntry]) -> Folded {
     let mut names = names();
-    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
     let mut folded = Folded::default();
     for map in &plan.maps {
         folded.add(plan, &Snapshot::new(map, entries, MapRequest::default()), &mut renderer);

@@ -1,9 +1,12 @@
 //! From the places of a plan to the kernel's ways of attaching.
 
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::{AsFd as _, AsRawFd as _};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use skep_isa::AttachType;
 use skep_kernel::attach::{
@@ -29,6 +32,8 @@ pub struct Attached {
     pub directories: DebugDirs,
     /// Programs that hand on system calls and are attached.
     callers: Vec<String>,
+    /// Files of probes that were read, by the names in the script.
+    files: HashMap<String, Rc<(PathBuf, Binary)>>,
 }
 
 impl Attached {
@@ -59,6 +64,16 @@ impl Attached {
         Ok(())
     }
 
+    /// The file of a probe, read once.
+    fn file(&mut self, name: &str, process: Option<u32>) -> Result<Rc<(PathBuf, Binary)>, String> {
+        if let Some(known) = self.files.get(name) {
+            return Ok(Rc::clone(known));
+        }
+        let file = Rc::new(open(name, process, &self.directories)?);
+        self.files.insert(name.to_owned(), Rc::clone(&file));
+        Ok(file)
+    }
+
     /// Attaches a program where its probe says. Probes that the host runs itself need nothing.
     pub fn add(&mut self, probe: &Probe, program: &LoadedProgram, process: Option<u32>) -> Result<(), String> {
         let text = |error: KernelError| error.to_string();
@@ -80,12 +95,13 @@ impl Attached {
             Attach::SystemCall { .. } => return Err("system calls are in a table".to_owned()),
             Attach::Tracepoint { category, event } => attach_tracepoint(program, category, event, 0).map_err(text)?,
             Attach::UserFunction { binary, target, ret } => {
-                let file = open(binary, process, &self.directories)?;
-                self.links.extend(user(program, probe.many, file, (target, *ret), process)?);
+                let file = self.file(binary, process)?;
+                self.links.extend(user(program, probe.many, &file, (target, *ret), process)?);
                 return Ok(());
             }
             Attach::Usdt { binary, provider, name, places: wanted } => {
-                let (path, binary) = open(binary, process, &self.directories)?;
+                let file = self.file(binary, process)?;
+                let (path, binary) = &*file;
                 let provider = Some(provider.as_str()).filter(|provider| !provider.is_empty());
                 let places = binary.probe(provider, name).map_err(|error| error.to_string())?;
                 for place in places {
@@ -94,7 +110,7 @@ impl Attached {
                         continue;
                     }
                     let place = UserPlace { offset, counter: place.semaphore.unwrap_or(0), cookie: 0 };
-                    self.links.push(attach_uprobe(program, &path, place, false, process).map_err(text)?);
+                    self.links.push(attach_uprobe(program, path, place, false, process).map_err(text)?);
                 }
                 return Ok(());
             }
@@ -161,7 +177,7 @@ fn open(name: &str, process: Option<u32>, directories: &DebugDirs) -> Result<(Pa
 fn user(
     program: &LoadedProgram,
     many: bool,
-    (path, binary): (PathBuf, Binary),
+    (path, binary): &(PathBuf, Binary),
     (target, ret): (&UserTarget, bool),
     process: Option<u32>,
 ) -> Result<Vec<Attachment>, String> {
@@ -181,19 +197,36 @@ fn user(
             addresses.iter().map(|address| offset(*address)).collect::<Result<Vec<_>, _>>()?
         }
     };
-    let places: Vec<UserPlace> = offsets.into_iter().map(UserPlace::at).collect();
+    let mut places: Vec<UserPlace> = offsets.into_iter().map(UserPlace::at).collect();
+    if places.len() > 1 {
+        let all = places.clone();
+        places.retain(|place| can_be_probed(path, place.offset));
+        if places.is_empty() {
+            places = all;
+        }
+    }
     let text = |error: KernelError| error.to_string();
     match places.as_slice() {
-        [place] if !many => Ok(vec![attach_uprobe(program, &path, *place, ret, process).map_err(text)?]),
+        [place] if !many => Ok(vec![attach_uprobe(program, path, *place, ret, process).map_err(text)?]),
         places => {
             let mut links = Vec::new();
-            let attach = |places: &[UserPlace]| attach_uprobe_multi(program, &path, places, mode(ret), process);
+            let attach = |places: &[UserPlace]| attach_uprobe_multi(program, path, places, mode(ret), process);
             match split(places, &attach, &mut links) {
                 Some(error) if links.is_empty() => Err(text(error)),
                 _ => Ok(links),
             }
         }
     }
+}
+
+/// Whether the kernel can put a probe on the instruction at an offset of a file, as far as its first byte tells: on x86-64
+/// not behind the prefixes `lock` and those of segments (`is_prefix_bad` in arch/x86/kernel/uprobes.c). Each attempt at many
+/// places that fails costs a grace period.
+fn can_be_probed(path: &Path, offset: u64) -> bool {
+    const BAD: [u8; 5] = [0x26, 0x2e, 0x36, 0x3e, 0xf0];
+    let mut first = [0];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut first, offset));
+    !cfg!(target_arch = "x86_64") || read.is_err() || !BAD.contains(&first[0])
 }
 
 /// Attaches to all places with one link, or without those where no probe can be: the kernel refuses some instructions.
