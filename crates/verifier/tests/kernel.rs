@@ -110,13 +110,16 @@ fn the_conformance_set() {
     assert_eq!(tally.wrong(), 0, "{tally:?}");
 }
 
+/// Makes a program of random bytes.
+type Maker = fn(&mut Bytes<'_>) -> Vec<Insn>;
+
 #[test]
 fn random_programs() {
     if !kernel_is_in_reach() {
         return;
     }
     let mut tally = Tally::default();
-    let makers: [(&str, fn(&mut Bytes<'_>) -> Vec<Insn>); 3] =
+    let makers: [(&str, Maker); 3] =
         [("arithmetic", arithmetic_program), ("arbitrary", arbitrary_program), ("idioms", idiom_program)];
     arbtest(|u| {
         let (name, maker) = *u.choose(&makers)?;
