@@ -101,6 +101,7 @@ fn request(args: &StraceArgs) -> Result<Request, Failure> {
             1 => Detail::Paths,
             _ => Detail::Sockets,
         },
+        tracked: words.selection.follows_descriptors() && status != Status::Failure,
         json: args.json,
         command: None,
     };

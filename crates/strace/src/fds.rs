@@ -30,13 +30,15 @@ pub struct Descriptors {
     detail: Detail,
     /// Whether paths are needed although they are not shown.
     needed: bool,
+    /// Whether the calls that open and close are seen, so that what is remembered stays true.
+    tracked: bool,
     known: HashMap<(u32, i32), String>,
 }
 
 impl Descriptors {
     /// Nothing is known yet.
-    pub fn new(detail: Detail, needed: bool) -> Self {
-        Self { detail, needed, known: HashMap::new() }
+    pub fn new(detail: Detail, needed: bool, tracked: bool) -> Self {
+        Self { detail, needed, tracked, known: HashMap::new() }
     }
 
     fn active(&self) -> bool {
@@ -99,7 +101,8 @@ impl Descriptors {
         if fd < 0 {
             return None;
         }
-        if !self.known.contains_key(&(process, fd)) {
+        if !self.tracked || !self.known.contains_key(&(process, fd)) {
+            self.known.remove(&(process, fd));
             let link = fs::read_link(format!("/proc/{process}/fd/{fd}")).ok()?;
             self.remember(process, fd, Some(link.to_string_lossy().into_owned()));
         }
@@ -194,7 +197,7 @@ mod tests {
     fn descriptors_of_this_process() {
         let file = fs::File::open("/proc/version").unwrap();
         let fd = std::os::fd::AsRawFd::as_raw_fd(&file);
-        let mut names = Descriptors::new(Detail::Paths, false);
+        let mut names = Descriptors::new(Detail::Paths, false, true);
         assert_eq!(names.fd(std::process::id(), fd).as_deref(), Some("/proc/version"));
         names.inherited(std::process::id(), 4_000_000);
         drop(file);

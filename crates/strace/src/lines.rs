@@ -75,6 +75,8 @@ pub struct Look {
     pub paths: Vec<String>,
     /// What is said about descriptors.
     pub detail: Detail,
+    /// Whether the calls that open and close descriptors are among those that are traced.
+    pub tracked: bool,
     /// One JSON object for each call.
     pub json: bool,
     /// The thread that waits for its start in a call of which nothing is written.
@@ -94,6 +96,7 @@ impl Default for Look {
             signals: u64::MAX,
             paths: Vec::new(),
             detail: Detail::None,
+            tracked: true,
             json: false,
             command: None,
         }
@@ -146,7 +149,7 @@ const TWICE: [&str; 4] = ["clone", "fork", "vfork", "clone3"];
 impl Lines {
     /// Nothing is written yet.
     pub fn new(look: Look, clock: Clock) -> Self {
-        let names = Descriptors::new(look.detail, !look.paths.is_empty());
+        let names = Descriptors::new(look.detail, !look.paths.is_empty(), look.tracked);
         Self {
             look,
             clock,

@@ -29,7 +29,16 @@ fn near(name: &str) -> Option<&'static str> {
     candidates.min_by_key(distance).filter(|_| name.len() > 2)
 }
 
+/// Calls without which it is not known what a descriptor stands for.
+const OPENING: &[&str] = &["open", "openat", "close", "dup", "dup2", "dup3", "socket", "accept", "accept4", "pipe2"];
+
 impl Selection {
+    /// Whether the calls that open and close descriptors are traced.
+    pub fn follows_descriptors(&self) -> bool {
+        let traced = |name: &&str| Arch::X86_64.number(name).is_some_and(|number| self.numbers.contains(&number));
+        OPENING.iter().all(|name| traced(name))
+    }
+
     /// Reads `openat,%network,/regular-ish`, `!futex`, `all`, `none`.
     ///
     /// # Errors

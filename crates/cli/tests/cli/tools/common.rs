@@ -59,13 +59,12 @@ fn what_is_missing_is_said_in_a_line() {
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).arg(&copy).arg("opensnoop");
     let run = crate::support::Run::of(command.output().unwrap());
     assert_eq!(run.err, "skep: opensnoop needs CAP_BPF and CAP_PERFMON: run it as root\n", "{run:?}");
-    // Without the tracing file system.
+    // The tracing file system need not be mounted.
     let text = "umount -A /sys/kernel/tracing 2>/dev/null; umount -A /sys/kernel/debug 2>/dev/null; exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", text, "sh", SKEP, "opensnoop", "--for", "1ms"]);
-    let run = crate::support::Run::of(command.output().unwrap());
-    assert!(run.status == Some(1) && run.err.lines().count() == 1, "{run:?}");
-    assert!(run.err.contains("mount -t tracefs tracefs /sys/kernel/tracing"), "{run:?}");
+    let run = crate::support::Run::of(command.output().unwrap()).ok();
+    assert!(run.out.starts_with("PID"), "{run:?}");
 }
 
 #[test]
