@@ -9,7 +9,7 @@
 //! ```
 //!
 //! What lives here: the catalogue, heads, command lines, rows, and the pages that are made of them. What does not: compiling
-//! and running scripts, which is done by whoever has a [`Selection`].
+//! and running scripts, which is done by whoever has a [`command::Selection`].
 //!
 //! ```
 //! use skep_tools::catalogue::Catalogue;

@@ -1,4 +1,4 @@
-//! What arguments are: the words of the rows in [`calls`](super::calls).
+//! What arguments are: the words of the rows in [`calls`](mod@super::calls).
 //!
 //! ```text
 //!  int uint long ulong hex addr key id dev mode modeif      numbers
