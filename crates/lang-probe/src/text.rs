@@ -1,5 +1,7 @@
 //! Texts of specifications: brackets, quotes, lists.
 
+pub use skep_lang_script::format::quoted;
+
 /// Where the bracket that opens at `start` is closed. Quotes hide brackets.
 pub fn closing(text: &str, start: usize) -> Option<usize> {
     let bytes = text.as_bytes();
@@ -71,22 +73,4 @@ pub fn is_name(text: &str) -> bool {
     let mut bytes = text.bytes();
     bytes.next().is_some_and(|byte| byte == b'_' || byte.is_ascii_alphabetic())
         && bytes.all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
-}
-
-/// A text of the script language in its quotes.
-pub fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            '\r' => out.push_str("\\r"),
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            c if c.is_ascii_control() => out.push_str(&format!("\\x{:02x}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
 }

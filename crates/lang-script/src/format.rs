@@ -21,6 +21,8 @@ pub fn format(script: &Script) -> String {
     printer.out
 }
 
+pub use exprs::quoted;
+
 /// The text of an expression.
 pub fn format_expr(expr: &Expr) -> String {
     Printer::new("", Vec::new()).expr(expr)

@@ -36,7 +36,7 @@ impl Selection {
     /// Whether the calls that open and close descriptors are traced.
     pub fn follows_descriptors(&self) -> bool {
         let traced = |name: &&str| Arch::X86_64.number(name).is_some_and(|number| self.numbers.contains(&number));
-        OPENING.iter().all(|name| traced(name))
+        OPENING.iter().all(traced)
     }
 
     /// Reads `openat,%network,/regular-ish`, `!futex`, `all`, `none`.

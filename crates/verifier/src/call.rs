@@ -1,8 +1,8 @@
 //! Calls of helpers: arguments against what the helper takes, and what it leaves (`check_helper_call`).
 
 use skep_domain::Scalar;
+use skep_isa::MapType;
 use skep_isa::helpers::{self, Access as Use, Arg, Helper, Ret};
-use skep_isa::{MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
 use crate::memory::Access;
@@ -304,16 +304,7 @@ impl Verifier<'_> {
     fn hands_packets_on(&self, helper: &Helper) -> bool {
         const TAKE: &[&str] =
             &["map_lookup_elem", "map_update_elem", "map_delete_elem", "csum_diff", "skb_store_bytes"];
-        let type_fits = matches!(
-            self.program.prog_type,
-            ProgType::SchedCls
-                | ProgType::SchedAct
-                | ProgType::Xdp
-                | ProgType::LwtXmit
-                | ProgType::SkSkb
-                | ProgType::SkMsg
-        );
-        type_fits && TAKE.contains(&helper.name)
+        self.writes_packet() && TAKE.contains(&helper.name)
     }
 
     /// The size of the memory before (`check_mem_size_reg`).

@@ -305,7 +305,8 @@ impl Verifier<'_> {
         if refused { Err(Reason::MapAccess { map, write }.into()) } else { Ok(()) }
     }
 
-    fn writes_packet(&self) -> bool {
+    /// Programs that write packets; helpers take packets from the same ones (`may_access_direct_pkt_data`).
+    pub fn writes_packet(&self) -> bool {
         matches!(
             self.program.prog_type,
             ProgType::SchedCls
