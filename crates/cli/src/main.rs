@@ -51,7 +51,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
-        Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Script(args) => return script::run(&args),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

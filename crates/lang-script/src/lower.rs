@@ -18,7 +18,8 @@ use crate::check::Signature;
 use crate::check::tree::{self, Held, MapType};
 use crate::compile::{Environment, Instance, Units, program_info};
 use crate::plan::{
-    Action, Enumeration, Field, HostInfo, MapValue, Plan, Probe, ScriptMap, Shape, StackKey, lay_out, system_maps,
+    Action, Enumeration, Field, HostInfo, LostInfo, MapValue, Plan, Probe, ScriptMap, Shape, StackKey, lay_out,
+    system_maps,
 };
 use crate::settings::Settings;
 use crate::types::definitions::Types;
@@ -44,6 +45,9 @@ mod stmt;
 mod strings;
 
 use body::Body;
+
+/// Bytes of the buffer for records without a setting.
+pub(crate) const RING_BYTES: u32 = 256 << 10;
 
 /// What is lowered.
 pub struct Input<'a> {
@@ -87,7 +91,7 @@ struct Unit<'a> {
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
     powers: Option<GlobalRef>,
-    report: [Option<FuncRef>; 3],
+    report: [Option<FuncRef>; shared::REPORTS],
     functions: Vec<FuncRef>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -126,12 +130,11 @@ impl ShapeContext for Unit<'_> {
 
 impl<'a> Unit<'a> {
     fn new(input: &'a Input<'a>) -> Self {
-        const RING_BYTES: u32 = 256 << 10;
         let mut module = Module::new(&input.settings.license);
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(RING_BYTES);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
-        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, 8, 1));
+        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, LostInfo::SIZE, 1));
         let plan = Plan { settings: input.settings.host.clone(), ..Plan::default() };
         let mut unit = Self {
             input,
@@ -146,7 +149,7 @@ impl<'a> Unit<'a> {
             zeros: None,
             unknown_zero: None,
             powers: None,
-            report: [None; 3],
+            report: [None; shared::REPORTS],
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -286,7 +289,9 @@ impl<'a> Unit<'a> {
         let info = ProgramInfo { prog_type, attach_type, flags: 0, section };
         let context = IrType::ptr(Memory::Context);
         let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
+        let only = self.input.env.switches.only_process.filter(|_| instance.provider.kind.is_everywhere());
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
+        body.only_process = only;
         body.run(&[]);
         self.module.add_function(function);
         let line = self.input.env.place(instance.span).0;

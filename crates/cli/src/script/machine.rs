@@ -17,12 +17,16 @@ use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
 use skep_sym::{Binary, Kallsyms, Pattern, mappings, resolve, traceable_functions};
 
+use super::environment;
+
 /// The running machine. Everything is read when it is first asked for.
 #[derive(Default)]
 pub struct Machine {
     types: OnceCell<Option<Arc<Btf>>>,
     tracefs: OnceCell<Option<Tracefs>>,
     kallsyms: Kallsyms,
+    /// The file with the functions that can be traced, in place of the kernel's list.
+    functions: Option<PathBuf>,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
@@ -33,9 +37,19 @@ impl Machine {
         Self { process, ..Self::default() }
     }
 
+    /// With the functions that can be traced from a file.
+    pub fn with_functions(self, functions: Option<PathBuf>) -> Self {
+        Self { functions, ..self }
+    }
+
     /// The kernel's types, `None` if it has none.
-    fn btf(&self) -> Option<&Btf> {
-        self.types.get_or_init(|| KernelTypes::new().vmlinux().ok()).as_deref()
+    pub fn btf(&self) -> Option<&Btf> {
+        let from_file = |path: PathBuf| Btf::parse(fs::read(path).ok()?).ok().map(Arc::new);
+        let read = || match environment::btf() {
+            Some(path) => from_file(path),
+            None => KernelTypes::new().vmlinux().ok(),
+        };
+        self.types.get_or_init(read).as_deref()
     }
 
     fn needed_btf(&self) -> Result<&Btf, String> {
@@ -120,6 +134,11 @@ impl TypeSource for MachineTypes<'_> {
 
 impl ProbeSource for Machine {
     fn functions(&self) -> Result<Vec<(String, String)>, String> {
+        if let Some(path) = &self.functions {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| format!("`{}` cannot be read: {}", path.display(), error.kind()))?;
+            return Ok(text.lines().filter_map(listed_function).collect());
+        }
         if let Ok(found) = traceable_functions(&Pattern::new("*")) {
             return Ok(found.into_iter().map(|each| (each.module.unwrap_or_default(), each.name)).collect());
         }
@@ -234,13 +253,27 @@ impl Facts for Machine {
     }
 }
 
-/// Imports from the directory of the importing script.
-pub struct Files;
+/// A line of `available_filter_functions`: the name, then the module in brackets if it is in one.
+fn listed_function(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?.to_owned();
+    let module = words.next().unwrap_or_default();
+    Some((module.trim_matches(['[', ']']).to_owned(), name))
+}
 
-impl Loader for Files {
+/// Imports from the directory of the importing script, and headers from those of `-I`.
+pub struct Files<'a> {
+    /// The directories of `-I`.
+    pub directories: &'a [PathBuf],
+}
+
+impl Loader for Files<'_> {
     fn load(&self, importer: &str, path: &str) -> Result<Vec<Loaded>, String> {
         let base = Path::new(importer).parent().unwrap_or(Path::new(""));
-        let whole = base.join(path);
+        let mut whole = base.join(path);
+        if !whole.exists() {
+            whole = self.elsewhere(path).unwrap_or(whole);
+        }
         let why = |error: std::io::Error| format!("`{}` cannot be read: {}", whole.display(), error.kind());
         let facts = fs::metadata(&whole).map_err(why)?;
         if !facts.is_dir() {
@@ -254,6 +287,17 @@ impl Loader for Files {
         paths.retain(|path| kind(path).is_some());
         paths.sort();
         paths.iter().map(|path| file(path)).collect()
+    }
+
+    fn system_header(&self, path: &str) -> Result<Option<Loaded>, String> {
+        self.elsewhere(path).map(|path| file(&path)).transpose()
+    }
+}
+
+impl Files<'_> {
+    /// The file with this name in the directories of `-I`.
+    fn elsewhere(&self, name: &str) -> Option<PathBuf> {
+        self.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file())
     }
 }
 
@@ -274,7 +318,7 @@ fn kind(path: &Path) -> Option<FileKind> {
 }
 
 /// What the passes before the compiler need.
-pub fn options<'a>(name: &'a str, params: &'a [String]) -> Options<'a> {
+pub fn options<'a>(name: &'a str, params: &'a [String], files: &'a Files<'a>) -> Options<'a> {
     let builtin = &|name: &str| skep_lang_script::builtins::find(name).is_some();
-    Options { name, params, loader: &Files, builtin, ..Options::default() }
+    Options { name, params, loader: files, builtin, ..Options::default() }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use skep_diag::{Diagnostic, Span};
 use skep_isa::{AttachType, ProgType};
 
-use super::Environment;
+use super::{Environment, Switches, Wanted};
 use crate::ast::Script;
 use crate::check::{Arguments, Site};
 use crate::plan::{Attach, UserTarget};
@@ -26,6 +26,8 @@ pub struct Group {
     pub span: Span,
     /// For each place what programs can read there.
     pub sites: Vec<Site>,
+    /// Whether programs for it are wanted; others only tell about types.
+    pub wanted: bool,
     points: Vec<Point>,
 }
 
@@ -40,21 +42,23 @@ pub struct Instance {
     pub provider: &'static Provider,
     /// Names and places.
     pub attach: Vec<(Arc<str>, Attach)>,
+    /// Whether it is wanted.
+    pub wanted: bool,
 }
 
 impl Group {
     /// The program for some of the places.
-    pub fn instance(&self, range: Range<usize>) -> Instance {
+    pub fn instance(&self, range: Range<usize>, switches: &Switches) -> Instance {
         let sites = &self.sites[range.clone()];
         let points = &self.points[range];
         let provider = sites.first().and_then(|site| site.provider).unwrap_or(&providers::PROVIDERS[0]);
         let attach = match points {
             // Functions are attached all at once.
-            [Point::Kprobe { ret, .. }, _, ..] => {
+            [Point::Kprobe { ret, .. }, _, ..] if switches.kprobe_multi => {
                 let functions = points.iter().filter_map(kernel_function).collect();
                 vec![(self.name.clone(), Attach::KernelFunction { functions, offset: 0, ret: *ret })]
             }
-            [Point::User { ret, binary, .. }, _, ..] if same_binary(points) => {
+            [Point::User { ret, binary, .. }, _, ..] if switches.uprobe_multi && same_binary(points) => {
                 let functions = points.iter().filter_map(user_function).collect();
                 let binary = binary.clone().unwrap_or_default();
                 let target = UserTarget::Functions(functions);
@@ -62,7 +66,7 @@ impl Group {
             }
             _ => sites.iter().zip(points).map(|(site, point)| (site.name.clone(), attach(point))).collect(),
         };
-        Instance { probe: self.probe, span: self.span, provider, attach }
+        Instance { probe: self.probe, span: self.span, provider, attach, wanted: self.wanted }
     }
 }
 
@@ -183,6 +187,7 @@ pub fn groups(
     env: &Environment<'_>,
     settings: &Settings,
     types: &mut Types<'_>,
+    wanted: &Wanted<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Group> {
     let mut groups = Vec::new();
@@ -196,25 +201,33 @@ pub fn groups(
                     continue;
                 }
             };
+            let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
+            let wanted = providers::find(&written.node.provider).is_some_and(|found| wanted(found.kind, &name));
             if let Some((message, help)) = refuse(&point, env) {
+                if !wanted {
+                    continue;
+                }
                 problems.push(Diagnostic::error(written.span, message).with_help(help));
                 continue;
             }
             let points = match expand(&point, env.probes) {
                 Ok(points) => points,
+                Err(_) if !wanted => continue,
                 Err(why) => {
                     problems.push(Diagnostic::error(written.span, "the wildcard cannot be resolved").with_help(why));
                     continue;
                 }
             };
+            if points.is_empty() && !wanted {
+                continue;
+            }
             if points.is_empty() {
                 problems.extend(missing(&point, written.span, env, settings));
                 continue;
             }
-            total += points.len() as u64;
+            total += if wanted { points.len() as u64 } else { 0 };
             let sites = points.iter().map(|point| site(&written.node.provider, point, types)).collect();
-            let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
-            groups.push(Group { probe: index, name, span: written.span, sites, points });
+            groups.push(Group { probe: index, name, span: written.span, sites, wanted, points });
         }
     }
     if total > settings.max_probes {
@@ -288,7 +301,9 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
         _ => false,
     };
     match instance.provider.kind {
-        K::Begin | K::End | K::Own | K::Test | K::Bench => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
+        K::Begin | K::End | K::Own => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
+        // The kernel runs programs of this type as often as it is asked to, and tells what they return.
+        K::Test | K::Bench => (ProgType::Xdp, None, "xdp".to_owned()),
         K::Kprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kprobe.multi")),
         K::Kretprobe if several => (ProgType::Kprobe, Some(AttachType::TraceKprobeMulti), section("kretprobe.multi")),
         K::Kprobe => (ProgType::Kprobe, None, section("kprobe")),

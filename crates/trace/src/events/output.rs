@@ -18,6 +18,11 @@ pub enum Form {
     Text,
     /// A line with a JSON object for each message.
     Json,
+    /// Printed values and maps as aligned tables, other text between them.
+    Table,
+    /// Printed values and maps as lines with commas. Other text goes where warnings go, so that nothing else is in the
+    /// output.
+    Csv,
 }
 
 /// When output is written.
@@ -119,8 +124,9 @@ impl Output {
     /// Appends a message whose data are a string: as it is, or as JSON.
     pub(super) fn string(&mut self, kind: &str, data: &[u8]) -> io::Result<()> {
         match self.form {
-            Form::Text => self.buffer.extend_from_slice(data),
+            Form::Text | Form::Table => self.buffer.extend_from_slice(data),
             Form::Json => self.json(kind, |out| json_string(data, out)),
+            Form::Csv => return self.warn(data),
         }
         self.end()
     }

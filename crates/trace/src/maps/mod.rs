@@ -18,7 +18,7 @@ use std::cmp::Ordering;
 use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape};
 
 pub use aggregate::{Aggregate, Number, Point};
-pub use kernel::{KernelMaps, lost_records};
+pub use kernel::KernelMaps;
 
 use crate::value::{Renderer, Tuple, Value};
 

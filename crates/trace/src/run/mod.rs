@@ -11,22 +11,28 @@
 //! Everything that is attached belongs to descriptors of this process: the kernel detaches it if the process is killed.
 
 mod attach;
+mod checks;
 mod child;
+mod engine;
+mod kernel;
+mod machine;
 mod symbols;
 
 use std::fmt;
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use skep_kernel::{KernelError, Loaded, LoadedMap, RingBuffer, TestInput, Update, Watch, possible_cpus};
-use skep_lang_script::plan::{Attach, HostInfo, Plan, Probe, system_maps};
+use skep_kernel::{KernelError, Watch};
+use skep_lang_script::plan::{Attach, HostInfo, Plan};
 
 pub use child::Child;
+pub use kernel::Script;
+pub use machine::LocalScript;
 pub use symbols::MachineSymbols;
 
 use crate::events::{Dispatcher, EventError, Flow};
-use crate::maps::{KernelMaps, lost_records};
 use crate::names::Clock;
+use engine::{Engine, Losses};
 
 /// `SIGINT`, `SIGTERM`, `SIGHUP` (signal(7)): they end a script in good order.
 const ENDING: [i32; 3] = [2, 15, 1];
@@ -34,6 +40,8 @@ const ENDING: [i32; 3] = [2, 15, 1];
 const USER: i32 = 10;
 /// Bytes of the context that programs get which the host runs itself: as many as a raw tracepoint may have arguments.
 const CONTEXT: [u8; 64] = [0; 64];
+/// The packet of tests and benchmarks, which do not look at it: a short frame.
+const PACKET: [u8; 64] = [0; 64];
 /// Records before signals get their turn: what the host does may cause the next record.
 const AT_ONCE: u64 = 4096;
 
@@ -57,6 +65,17 @@ pub enum RunError {
     Event(EventError),
     /// The command of `-c` could not be started.
     Child(String),
+    /// A program cannot run in this process; what it needs.
+    NeedsKernel(String),
+    /// A program that runs in this process did something that it must not.
+    Stopped {
+        /// Its probe.
+        probe: Arc<str>,
+        /// The line of that in the script.
+        line: u32,
+        /// What it did.
+        problem: String,
+    },
 }
 
 impl fmt::Display for RunError {
@@ -69,6 +88,10 @@ impl fmt::Display for RunError {
             Self::Kernel(error) => error.fmt(f),
             Self::Event(error) => error.fmt(f),
             Self::Child(problem) => f.write_str(problem),
+            Self::NeedsKernel(problem) => write!(f, "the script cannot run with `--vm`: {problem}"),
+            Self::Stopped { probe, line, problem } => {
+                write!(f, "the probe `{probe}` (line {line}) was stopped: {problem}")
+            }
         }
     }
 }
@@ -87,26 +110,6 @@ impl From<EventError> for RunError {
     }
 }
 
-/// A script in the kernel: its programs, and its maps by the names that the plan knows.
-#[derive(Debug)]
-pub struct Script {
-    /// What was loaded.
-    pub loaded: Loaded,
-    /// Names of the maps, in the order in which they were loaded.
-    pub maps: Vec<String>,
-}
-
-impl Script {
-    /// The map with a name.
-    pub fn map(&self, name: &str) -> Option<&LoadedMap> {
-        self.loaded.maps.get(self.maps.iter().position(|map| map == name)?)
-    }
-
-    fn needed(&self, name: &str) -> Result<&LoadedMap, RunError> {
-        self.map(name).ok_or_else(|| RunError::Missing(format!("map `{name}`")))
-    }
-}
-
 /// What is traced, and what is said about it.
 #[derive(Debug, Default)]
 pub struct RunOptions {
@@ -118,9 +121,24 @@ pub struct RunOptions {
     pub quiet: bool,
     /// Whether the script ends as soon as everything is attached; its begin and end probes do not run.
     pub dry_run: bool,
+    /// What is run.
+    pub mode: Mode,
 }
 
-/// Runs a script to its end. Gives the exit status: that of `exit()`, 1 after `errorf()`, else 0.
+/// What is run of a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// Everything but tests and benchmarks.
+    #[default]
+    Trace,
+    /// Its tests, between its begin and its end.
+    Test,
+    /// Its benchmarks.
+    Bench,
+}
+
+/// Runs a script in the kernel to its end. Gives the exit status: that of `exit()`, 1 after `errorf()` or if a test has
+/// failed, else 0.
 ///
 /// # Errors
 /// [`RunError`]. Nothing stays attached.
@@ -128,89 +146,116 @@ pub fn run(
     plan: &Plan,
     script: &Arc<Script>,
     dispatcher: &mut Dispatcher<'_>,
+    options: RunOptions,
+) -> Result<i32, RunError> {
+    // Signals wait from here on, so that nothing is left half done.
+    let watch = watch(plan)?;
+    go(plan, kernel::InKernel::new(plan, script)?, watch, dispatcher, options)
+}
+
+/// Runs a script in this process, without the kernel: as [`run`].
+///
+/// # Errors
+/// [`RunError`], also for probes that wait for something that happens in the kernel.
+pub fn run_here(
+    plan: &Plan,
+    script: &mut LocalScript,
+    dispatcher: &mut Dispatcher<'_>,
+    options: RunOptions,
+) -> Result<i32, RunError> {
+    let watch = watch(plan)?;
+    go(plan, machine::InProcess::new(plan, script)?, watch, dispatcher, options)
+}
+
+fn watch(plan: &Plan) -> Result<Watch, RunError> {
+    let signalled = plan.probes.iter().any(|probe| matches!(probe.attach, Attach::Signal { .. }));
+    let signals: Vec<i32> = ENDING.into_iter().chain(signalled.then_some(USER)).collect();
+    Ok(Watch::new(&signals)?)
+}
+
+fn go(
+    plan: &Plan,
+    engine: impl Engine,
+    mut watch: Watch,
+    dispatcher: &mut Dispatcher<'_>,
     mut options: RunOptions,
 ) -> Result<i32, RunError> {
-    let mut run = Run::start(plan, script, dispatcher)?;
+    engine.wait_for_records(&watch)?;
     let child = options.child.as_ref().map(Child::id);
-    run.watch_process(options.process.or(child))?;
+    let process = options.process.or(child);
+    if let Some(process) = process {
+        watch.add_process(process)?;
+    }
+    let mut run = Run { plan, engine, dispatcher, watch, over: false, lost: Losses::default() };
     run.host_values(child)?;
     if options.dry_run {
-        run.attach(options.process.or(child))?;
-        run.attached.detach()?;
+        run.attach(process)?;
+        run.engine.detach()?;
         return Ok(0);
     }
     run.special(|attach| matches!(attach, Attach::Begin))?;
-    if !run.over {
-        run.attach(options.process.or(child))?;
-        let probes = plan.probes.len() as u64;
-        if !options.quiet && !run.over {
-            run.dispatcher.attached(probes)?;
+    let mut failed = 0;
+    match options.mode {
+        _ if run.over => {}
+        Mode::Test => failed = run.tests()?,
+        Mode::Bench => run.benches()?,
+        Mode::Trace => {
+            run.attach(process)?;
+            if !options.quiet && !run.over {
+                run.dispatcher.attached(plan.probes.len() as u64)?;
+            }
+            if let Some(child) = &options.child {
+                child.go_on().map_err(RunError::Child)?;
+            }
+            run.iterate()?;
+            let signalled = plan.probes.iter().any(|probe| matches!(probe.attach, Attach::Signal { .. }));
+            // There is nothing to wait for.
+            run.over |= process.is_none() && !signalled && !run.engine.is_attached();
+            run.until_over()?;
         }
-        if let Some(child) = &options.child {
-            child.go_on().map_err(RunError::Child)?;
-        }
-        run.iterate()?;
-        run.until_over()?;
     }
     if let Some(child) = options.child.take() {
         child.end();
     }
-    run.finish()?;
-    Ok(run.dispatcher.status())
+    run.finish(options.mode)?;
+    let status = run.dispatcher.status();
+    Ok(if status == 0 && failed > 0 { 1 } else { status })
 }
 
 /// A running script.
-struct Run<'r, 'p> {
+struct Run<'r, 'p, E> {
     plan: &'r Plan,
-    script: &'r Script,
+    engine: E,
     dispatcher: &'r mut Dispatcher<'p>,
-    ring: RingBuffer,
     watch: Watch,
-    attached: attach::Attached,
     over: bool,
-    lost: u64,
+    /// What was reported of what was lost.
+    lost: Losses,
 }
 
-impl<'r, 'p> Run<'r, 'p> {
-    fn start(plan: &'r Plan, script: &'r Script, dispatcher: &'r mut Dispatcher<'p>) -> Result<Self, RunError> {
-        let signalled = plan.probes.iter().any(|probe| matches!(probe.attach, Attach::Signal { .. }));
-        let signals: Vec<i32> = ENDING.into_iter().chain(signalled.then_some(USER)).collect();
-        let watch = Watch::new(&signals)?;
-        let ring = RingBuffer::open(script.needed(system_maps::EVENTS)?)?;
-        watch.add(std::os::fd::AsFd::as_fd(&ring))?;
-        let attached = attach::Attached::default();
-        Ok(Self { plan, script, dispatcher, ring, watch, attached, over: false, lost: 0 })
-    }
-
-    fn watch_process(&mut self, process: Option<u32>) -> Result<(), RunError> {
-        if let Some(process) = process {
-            self.watch.add_process(process)?;
-        }
-        Ok(())
-    }
-
-    /// Fills the map through which programs learn about the host.
+impl<E: Engine> Run<'_, '_, E> {
+    /// Tells programs about the host.
     fn host_values(&mut self, child: Option<u32>) -> Result<(), RunError> {
-        let Some(map) = self.script.map(system_maps::HOST) else { return Ok(()) };
         let mut value = [0; HostInfo::SIZE as usize];
         let mut put = |at: u32, word: u64| value[at as usize..at as usize + 8].copy_from_slice(&word.to_ne_bytes());
         put(HostInfo::START, Clock::boot_now());
         put(HostInfo::CHILD, child.unwrap_or(0).into());
-        put(HostInfo::CPUS, possible_cpus().unwrap_or(1).into());
+        put(HostInfo::CPUS, self.engine.cpus().into());
         let (device, inode) = attach::pid_namespace();
         put(HostInfo::PID_NAMESPACE, inode);
         put(HostInfo::PID_NAMESPACE_DEVICE, device);
         put(HostInfo::WALL_OFFSET, self.dispatcher.names().clock().wall_offset().cast_unsigned());
-        Ok(map.set(&[0; 4], &value, Update::Any)?)
+        self.engine.tell(&value)
     }
 
     /// Runs the programs of a kind of probes that happen in this process, in order, and performs their records. After the
     /// end of the script the remaining ones do not run.
     fn special(&mut self, wanted: impl Fn(&Attach) -> bool) -> Result<(), RunError> {
-        for probe in self.plan.probes.iter().filter(|probe| wanted(&probe.attach)) {
-            let program = self.program(probe)?;
-            program.test(&TestInput { context: &CONTEXT, ..TestInput::default() })?;
+        let plan = self.plan;
+        for probe in plan.probes.iter().filter(|probe| wanted(&probe.attach)) {
+            self.engine.call(probe)?;
             self.drain()?;
+            self.report_lost()?;
             if self.over {
                 break;
             }
@@ -218,41 +263,33 @@ impl<'r, 'p> Run<'r, 'p> {
         Ok(())
     }
 
-    fn program(&self, probe: &Probe) -> Result<&'r skep_kernel::LoadedProgram, RunError> {
-        let script = self.script;
-        let missing = || RunError::Missing(format!("program `{}`", probe.program));
-        script.loaded.program(&probe.program).ok_or_else(missing)
+    /// Whether a signal has come that ends the script.
+    fn interrupted(&mut self) -> bool {
+        self.over |= self.watch.signal().is_some_and(|signal| signal != USER);
+        self.over
     }
 
     /// Attaches everything, in the order of the plan, unless a signal ends the script meanwhile.
     fn attach(&mut self, process: Option<u32>) -> Result<(), RunError> {
-        for probe in &self.plan.probes {
-            if self.watch.signal().is_some_and(|signal| signal != USER) {
-                self.over = true;
+        let plan = self.plan;
+        for probe in &plan.probes {
+            if self.interrupted() {
                 break;
             }
-            let program = self.program(probe)?;
-            if let Err(problem) = self.attached.add(probe, program, process) {
+            if let Err(problem) = self.engine.attach(probe, process) {
                 // Together this is faster than one by one. The first problem is what counts.
-                let _ = self.attached.detach();
+                let _ = self.engine.detach();
                 return Err(RunError::Attach { probe: probe.name.clone(), line: probe.line, problem });
             }
         }
         Ok(())
     }
 
-    /// Reads iterators to their ends. A script that has nothing else to wait for is over then.
+    /// Reads iterators to their ends.
     fn iterate(&mut self) -> Result<(), RunError> {
-        if self.attached.iterators.is_empty() {
-            return Ok(());
-        }
-        for iterator in std::mem::take(&mut self.attached.iterators) {
-            let text = attach::read(&iterator)?;
+        while let Some(text) = self.engine.next_iterator()? {
             self.dispatcher.output().raw(&text).map_err(EventError::from)?;
             self.drain()?;
-        }
-        if self.attached.links.is_empty() {
-            self.over = true;
         }
         Ok(())
     }
@@ -272,29 +309,26 @@ impl<'r, 'p> Run<'r, 'p> {
             if self.over || self.watch.process_ended()? {
                 return Ok(());
             }
+            let next = self.engine.work()?;
             if !more {
-                self.watch.wait(None)?;
+                self.watch.wait(next)?;
             }
         }
     }
 
     /// Performs all records that are there.
     fn drain(&mut self) -> Result<(), RunError> {
-        // Bounded by the size of the buffer: what comes meanwhile waits for the next time.
-        let most = self.ring.size() as u64 / 8;
+        // What comes meanwhile waits for the next time.
+        let most = self.engine.capacity();
         self.consume(most, false).map(drop)
     }
 
     /// Performs records, at most so many, if asked so only until the script is over. Says whether there may be more.
     fn consume(&mut self, most: u64, stop: bool) -> Result<bool, RunError> {
-        let script = self.script;
-        let missing = |map: &str| RunError::Missing(format!("map `{map}`"));
-        let maps = self.plan.maps.iter().map(|map| script.map(&map.object_map).ok_or_else(|| missing(&map.name)));
-        let mut maps = KernelMaps::new(maps.collect::<Result<Vec<_>, _>>()?);
         let (mut left, mut failure) = (most, None);
         let (dispatcher, over) = (&mut *self.dispatcher, &mut self.over);
-        self.ring.consume(|record| {
-            match dispatcher.record(record, &mut maps) {
+        self.engine.consume(&mut |record, maps| {
+            match dispatcher.record(record, maps) {
                 Ok(Flow::Continue) => {}
                 Ok(Flow::Exit(_)) => *over = true,
                 Err(error) => {
@@ -308,26 +342,36 @@ impl<'r, 'p> Run<'r, 'p> {
         failure.map_or(Ok(left == 0), |error| Err(error.into()))
     }
 
-    /// Says how many records found no room since the last time.
+    /// Says how many records found no room since the last time. An `exit()` among them ends the script.
     fn report_lost(&mut self) -> Result<(), RunError> {
-        let Some(map) = self.script.map(system_maps::LOST) else { return Ok(()) };
-        let lost = lost_records(map)?;
-        self.dispatcher.lost(lost.saturating_sub(self.lost))?;
-        self.lost = lost;
-        Ok(())
+        let lost = self.engine.losses()?;
+        let before = std::mem::replace(&mut self.lost, lost);
+        if lost.errors > before.errors {
+            self.dispatcher.lost_errors();
+        }
+        if let (Some(status), None) = (lost.exit, before.exit) {
+            // There was no room: what is in the buffer came before it.
+            self.drain()?;
+            self.dispatcher.lost_exit(status);
+            self.over = true;
+        }
+        Ok(self.dispatcher.lost(lost.records.saturating_sub(before.records))?)
     }
 
     /// Detaches, performs what is left, runs the end programs, and prints the maps.
-    fn finish(&mut self) -> Result<(), RunError> {
-        self.attached.detach()?;
+    fn finish(&mut self, mode: Mode) -> Result<(), RunError> {
+        self.engine.detach()?;
         // Behind `exit()` they are only counted.
         self.drain()?;
+        self.report_lost()?;
         self.dispatcher.resume();
         self.over = false;
         self.special(|attach| matches!(attach, Attach::End))?;
-        self.report_lost()?;
-        let script = self.script;
-        let maps = self.plan.maps.iter().filter_map(|map| script.map(&map.object_map)).collect();
-        Ok(self.dispatcher.finish(&mut KernelMaps::new(maps))?)
+        if mode == Mode::Trace {
+            self.dispatcher.finish(&mut *self.engine.maps()?)?;
+        } else {
+            self.dispatcher.output().flush().map_err(EventError::from)?;
+        }
+        Ok(())
     }
 }

@@ -17,7 +17,8 @@ const MOST_PROCESSES: usize = 1024;
 /// The symbols of the running system, read when they are first asked for.
 #[derive(Debug)]
 pub struct MachineSymbols {
-    script: Arc<Script>,
+    /// Whose map of stack traces is read; there is none for a script that does not run in the kernel.
+    script: Option<Arc<Script>>,
     kallsyms: Kallsyms,
     processes: HashMap<u32, Vec<Mapping>>,
     /// By path as this process sees it; `None` for files that cannot be read.
@@ -33,8 +34,8 @@ struct File {
 }
 
 impl MachineSymbols {
-    /// Symbols for the script, whose map of stack traces is read.
-    pub fn new(script: Arc<Script>) -> Self {
+    /// Symbols for the script, whose map of stack traces is read if it runs in the kernel.
+    pub fn new(script: Option<Arc<Script>>) -> Self {
         Self { script, kallsyms: Kallsyms::new(), processes: HashMap::new(), files: HashMap::new() }
     }
 
@@ -84,7 +85,7 @@ impl Symbols for MachineSymbols {
     }
 
     fn stack(&mut self, id: StackId, addresses: &mut Vec<u64>) {
-        let Some(map) = self.script.map(system_maps::STACKS) else { return };
+        let Some(map) = self.script.as_ref().and_then(|script| script.map(system_maps::STACKS)) else { return };
         let mut key = [0; StackKey::SIZE as usize];
         key[..8].copy_from_slice(&id.hash.to_ne_bytes());
         key[8..12].copy_from_slice(&id.frames.to_ne_bytes());
