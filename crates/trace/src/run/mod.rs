@@ -326,6 +326,7 @@ impl<E: Engine> Run<'_, '_, E> {
     /// Performs records, at most so many, if asked so only until the script is over. Says whether there may be more.
     fn consume(&mut self, most: u64, stop: bool) -> Result<bool, RunError> {
         let (mut left, mut failure) = (most, None);
+        self.dispatcher.output().gather(true).map_err(EventError::from)?;
         let (dispatcher, over) = (&mut *self.dispatcher, &mut self.over);
         self.engine.consume(&mut |record, maps| {
             match dispatcher.record(record, maps) {
@@ -339,6 +340,7 @@ impl<E: Engine> Run<'_, '_, E> {
             left -= 1;
             if left == 0 || (stop && *over) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
+        self.dispatcher.output().gather(false).map_err(EventError::from)?;
         failure.map_or(Ok(left == 0), |error| Err(error.into()))
     }
 
