@@ -76,7 +76,9 @@ fn call() -> f64 {
     const CALLS: u32 = 200_000;
     let round = || {
         let start = Instant::now();
-        (0..CALLS).for_each(|_| drop(std::hint::black_box(parent_id())));
+        (0..CALLS).for_each(|_| {
+            std::hint::black_box(parent_id());
+        });
         start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS)
     };
     (0..ROUNDS).map(|_| round()).fold(f64::INFINITY, f64::min)
@@ -126,7 +128,9 @@ fn events() {
                 lines
             });
             std::thread::sleep(Duration::from_millis(2500));
-            (0..EVENTS).for_each(|_| drop(std::hint::black_box(parent_id())));
+            (0..EVENTS).for_each(|_| {
+                std::hint::black_box(parent_id());
+            });
             stop(&mut child);
             reader.join().ok().map(|lines| lines as f64 / f64::from(EVENTS) * 100.0)
         };

@@ -3,6 +3,7 @@
 use std::io::Read as _;
 use std::os::unix::process::parent_id;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::script::able;
@@ -50,19 +51,19 @@ fn what_fired_is_accounted_for() {
     for form in ["text", "json"] {
         for exits in [false, true] {
             let Some(counts) = overload(form, exits) else { return };
-            let Counts { fired, printed, lost, left_out } = &counts;
+            let Counts { fired, printed, lost, left_out, exits: ended } = &counts;
             assert!(fired.len() >= 2, "both processors had events: {counts:?}");
             for (cpu, fired) in fired {
                 let printed = printed.get(cpu).copied().unwrap_or(0);
-                assert!(0 < printed && printed <= *fired, "processor {cpu}: {counts:?}");
+                assert!(printed <= *fired, "processor {cpu}: {counts:?}");
             }
             let (fired, printed) = (fired.values().sum::<u64>(), printed.values().sum::<u64>());
             assert!(*lost > 0, "the buffer was never full: {counts:?}");
             if exits {
                 // The record of the first exit() is performed, unless there was no room for it.
-                let (sent, seen) = (fired + counts.exits, printed + lost + left_out);
+                let (sent, seen) = (fired + ended, printed + lost + left_out);
                 assert!(seen == sent || seen + 1 == sent, "{form}: {counts:?}");
-                assert!(fired < 2 * CALLS && counts.exits > 0, "{counts:?}");
+                assert!(fired < 2 * CALLS && *ended > 0, "{counts:?}");
             } else {
                 assert_eq!((printed + lost, fired, *left_out), (fired, 2 * CALLS, 0), "{form}: {counts:?}");
             }
@@ -115,6 +116,9 @@ fn overload(form: &str, exits: bool) -> Option<Counts> {
 
 /// Output and messages of a script while two threads make so many system calls each; `None` if there is no tracefs.
 fn burst(form: &str, text: &str, calls: u64, interrupt: bool) -> Option<(String, String)> {
+    // Calls of one test would be events of the other.
+    static TURN: Mutex<()> = Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let shell = "mount -t tracefs tracefs /sys/kernel/tracing || exit 99; exec \"$@\"";
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", shell, "sh", SKEP, "run", "-v", "-f", form, "-e", text]);

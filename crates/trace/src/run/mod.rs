@@ -186,7 +186,7 @@ fn go(
     if let Some(process) = process {
         watch.add_process(process)?;
     }
-    let mut run = Run { plan, engine, dispatcher, watch, over: false, lost: Losses::default() };
+    let mut run = Run { plan, engine, dispatcher, watch, over: false, signalled: false, lost: Losses::default() };
     run.host_values(child)?;
     if options.dry_run {
         run.attach(process)?;
@@ -229,6 +229,8 @@ struct Run<'r, 'p, E> {
     dispatcher: &'r mut Dispatcher<'p>,
     watch: Watch,
     over: bool,
+    /// Whether the signal that scripts have probes for came before everything was attached.
+    signalled: bool,
     /// What was reported of what was lost.
     lost: Losses,
 }
@@ -265,7 +267,12 @@ impl<E: Engine> Run<'_, '_, E> {
 
     /// Whether a signal has come that ends the script.
     fn interrupted(&mut self) -> bool {
-        self.over |= self.watch.signal().is_some_and(|signal| signal != USER);
+        match self.watch.signal() {
+            // Its probes run when everything is attached.
+            Some(USER) => self.signalled = true,
+            Some(_) => self.over = true,
+            None => {}
+        }
         self.over
     }
 
@@ -299,7 +306,8 @@ impl<E: Engine> Run<'_, '_, E> {
         loop {
             let more = self.consume(AT_ONCE, true)?;
             self.report_lost()?;
-            while let Some(signal) = self.watch.signal() {
+            let mut early = std::mem::take(&mut self.signalled).then_some(USER);
+            while let Some(signal) = early.take().or_else(|| self.watch.signal()) {
                 if signal == USER {
                     self.special(|attach| matches!(attach, Attach::Signal { .. }))?;
                 } else {
