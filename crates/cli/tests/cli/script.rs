@@ -298,7 +298,7 @@ const SAME: &[&str] = &[
     "BEGIN { @a = 1; @b[1] = 2; @b[2] = 1; @c[1, \"x\"] = 3; exit(); }",
     "BEGIN { $i = 0; while ($i < 5) { @s = sum($i); @c = count(); @m = max($i); $i++; } exit(); }",
     "BEGIN { print((1, \"two\", 3)); print(5); exit(); } END { printf(\"end\\n\"); }",
-    "interval:ms:20 { @n++; printf(\"%d\\n\", @n); if (@n == 3) { exit(); } }",
+    "interval:ms:20 { if (@n < 3) { @n++; printf(\"%d\\n\", @n); } else { exit(); } }",
     "BEGIN { printf(\"%s %d\\n\", str($1), $2); exit(); }",
 ];
 

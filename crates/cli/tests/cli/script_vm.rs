@@ -41,8 +41,8 @@ const SCRIPTS: &[&str] = &[
     "begin { errorf(\"bad %d\", 3); } end { warnf(\"late\"); }",
     "begin { for ($i : 0..100000) { printf(\"%d\\n\", $i); } }",
     "fn twice($x : int64) : int64 { return $x * 2; } begin { print(twice(21)); @t[twice(2)] = hist(twice(4), 2); }",
-    "interval:ms:10 { @n++; printf(\"%d\\n\", @n); if (@n == 5) { exit(); } }",
-    "interval:hz:50 { @n++; if (@n == 3) { printf(\"three\\n\"); exit(2); } } end { print(@n); clear(@n); }",
+    "interval:ms:10 { if (@n < 5) { @n++; printf(\"%d\\n\", @n); } else { exit(); } }",
+    "interval:hz:50 { if (@n < 3) { @n++; } else { printf(\"three\\n\"); exit(2); } } end { print(@n); clear(@n); }",
     "begin { printf(\"%s %s %s\\n\", signal_name(9), strerror(2), ntop(0x0100007f)); cat(\"/proc/sys/kernel/ostype\"); }",
     "begin { @m[1] = 1; @m[2] = 2; if (@m[3] == 0) { @m[3] = @m[1] + @m[2]; } print(@m[3]); print(elapsed < 1000000000); }",
 ];
