@@ -175,7 +175,6 @@ fn what_is_not_available_says_so() {
     for (args, instead) in [
         (&["--aot", "x"][..], "keep the script itself"),
         (&["--emit-llvm", "x"], "`-d ir`"),
-        (&["--debuginfo", "/usr/lib/debug"], "`arg0`"),
         (&["--dwarf-pid", "1"], "frame pointers"),
         (&["--probe-filter", "("], "--probe-filter ("),
     ] {

@@ -47,3 +47,27 @@ impl Timing {
         self.end.is_some_and(|end| end <= Instant::now())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_due() {
+        let hour = Duration::from_secs(3600);
+        let options = RunOptions { every: Some(hour), rounds: Some(2), ..RunOptions::default() };
+        let timing = Timing::start(&options);
+        assert!(!timing.is_over() && !timing.is_due(1) && timing.is_due(0));
+        assert_eq!((timing.is_last(1), timing.is_last(2)), (false, true));
+        assert!(timing.left(1).is_some_and(|left| left <= hour));
+        // The end may come before the next round.
+        let over = Timing::start(&RunOptions { duration: Some(Duration::ZERO), every: Some(hour), ..options });
+        assert!(over.is_over());
+        assert_eq!(over.left(1), Some(Duration::ZERO));
+        // What no clock reaches, and what would be all the time, never comes.
+        let (duration, every) = (Some(Duration::MAX), Some(Duration::ZERO));
+        let never = Timing::start(&RunOptions { duration, every, ..RunOptions::default() });
+        assert!(!never.is_over() && !never.is_due(1));
+        assert_eq!(never.left(1), None);
+    }
+}
