@@ -54,8 +54,8 @@ pub struct Building<'a> {
     pub lowered: bool,
     /// Whether the module is held against its rules.
     pub verified: bool,
-    /// Whether the programs run in this process.
-    pub here: bool,
+    /// Whether the programs do not run in this kernel, but in this process or not at all: what it can does not matter.
+    pub elsewhere: bool,
     /// Where debug files of programs are looked for.
     pub directories: DebugDirs,
     /// Headers that are read as if the script included them.
@@ -79,7 +79,7 @@ impl<'a> Building<'a> {
             warnings: true,
             lowered: false,
             verified: false,
-            here: false,
+            elsewhere: false,
             directories: DebugDirs::default(),
             includes: &[],
             functions: None,
@@ -98,7 +98,7 @@ impl<'a> Building<'a> {
             warnings: !args.no_warnings,
             lowered: args.dump.iter().any(|stage| matches!(stage, StageArg::Ir | StageArg::All)),
             verified: args.other.verify_llvm_ir,
-            here: args.vm,
+            elsewhere: args.vm || args.list.is_some(),
             directories: args.debug_dirs(),
             includes: &args.include,
             functions: args.traceable_functions.clone(),
@@ -143,7 +143,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     let machine = Machine::new(wishes.process, wishes.directories.clone())
         .for_script(&desugared.script)
         .with_functions(wishes.functions.clone())
-        .here(wishes.here);
+        .elsewhere(wishes.elsewhere);
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
@@ -157,7 +157,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
         process: wishes.process,
         arch: Arch::default(),
         // In this process programs see the ids that it has itself.
-        inner_ids: !wishes.here && inner_ids(),
+        inner_ids: !wishes.elsewhere && inner_ids(),
         switches: wishes.switches,
     };
     let wanted = |kind: Kind, name: &str| wishes.wants(kind, name);

@@ -37,8 +37,8 @@ pub struct Machine {
     with_module: OnceCell<Option<Arc<Btf>>>,
     /// The file with the functions that can be traced, in place of the kernel's list.
     functions: Option<PathBuf>,
-    /// Whether programs run in this process: what the kernel can does not matter then.
-    here: bool,
+    /// Whether programs do not run in its kernel: what it can does not matter then.
+    elsewhere: bool,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
@@ -56,7 +56,7 @@ impl Machine {
             module: None,
             with_module: OnceCell::new(),
             functions: None,
-            here: false,
+            elsewhere: false,
             process,
         }
     }
@@ -67,10 +67,10 @@ impl Machine {
         Self { functions, ..self }
     }
 
-    /// For programs that run in this process, if so.
+    /// For programs that do not run in its kernel, if so.
     #[must_use]
-    pub fn here(self, here: bool) -> Self {
-        Self { here, ..self }
+    pub fn elsewhere(self, elsewhere: bool) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// With the types of the first module that the script names functions of.
@@ -360,7 +360,7 @@ impl Facts for Machine {
     }
 
     fn can(&self, ability: Ability<'_>) -> Result<(), String> {
-        if self.here {
+        if self.elsewhere {
             return NoFacts.can(ability);
         }
         let key = format!("{ability:?}");

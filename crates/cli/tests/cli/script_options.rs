@@ -154,8 +154,14 @@ fn what_is_printed_instead_of_running() {
     );
     let functions = directory.path().join("functions");
     std::fs::write(&functions, "vfs_one\nother\nvfs_two [module]\n").unwrap();
-    let listed = skep(["run", "--traceable-functions", functions.to_str().unwrap(), "-l", "kprobe:vfs_*"]).ok().out;
-    assert_eq!(listed, "kprobe:vfs_one\nkprobe:vfs_two\n");
+    let listed = |args: &[&str]| {
+        let all = ["run", "--traceable-functions", functions.to_str().unwrap(), "-l"];
+        skep(all.iter().chain(args)).ok().out
+    };
+    assert_eq!(listed(&["kprobe:vfs_*"]), "kprobe:vfs_one\nkprobe:vfs_two\n");
+    // Whether this kernel can attach to them does not matter.
+    let text = "kprobe:vfs_*, fentry:other { @ = count(); }";
+    assert_eq!(listed(&["-e", text]), "kprobe:vfs_one\nkprobe:vfs_two\nfentry:other\n");
 }
 
 #[test]
