@@ -55,7 +55,7 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
-        Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Script(args) => return script::run(&args),
         Command::Trace(args) => return probe::trace(&args).unwrap_or_else(failure::Failure::report),
         Command::Argdist(args) => return probe::argdist(&args).unwrap_or_else(failure::Failure::report),
         Command::Funccount(args) => return probe::funccount(&args).unwrap_or_else(failure::Failure::report),

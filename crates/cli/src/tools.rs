@@ -111,19 +111,12 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     let input = Input { name, text: tool.text.clone(), positional: Vec::new(), named: selection.named.clone() };
     let directory = tool.path.as_deref().and_then(Path::parent).map(Path::to_owned);
     let imports = Imports { filters: selection.wanted.script(), directory };
-    let wishes = Building {
-        loader: &imports,
-        process: None,
-        allow_unsafe: false,
-        warnings: selection.verbose > 0,
-        lowered: false,
-        directories: DebugDirs::default(),
-    };
+    let wishes = Building { warnings: selection.verbose > 0, ..Building::new(&imports) };
     let built = build(&input, &wishes)?;
     let plan = built.compiled.plan;
     let script = load(built.object, &plan, selection.verbose)?;
     let names = Names::new(
-        Box::new(MachineSymbols::new(Arc::clone(&script), DebugDirs::default(), plan.settings.demangle)),
+        Box::new(MachineSymbols::new(Some(Arc::clone(&script)), DebugDirs::default(), plan.settings.demangle)),
         Clock::system(),
     );
     let source = Source { name: input.name, text: input.text };

@@ -16,7 +16,7 @@ use crate::check::tree::{Held, MapType, Unit};
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
-use crate::providers::ProbeSource;
+use crate::providers::{Kind as ProviderKind, ProbeSource};
 use crate::registers::Arch;
 use crate::settings::{self, Settings};
 use crate::types::TypeSource;
@@ -150,7 +150,31 @@ pub struct Environment<'a> {
     /// Whether process ids are those of the host's own namespace instead of the outermost one: in a container. The host
     /// says which namespace in [`HostInfo`](crate::plan::HostInfo).
     pub inner_ids: bool,
+    /// What whoever runs the script wants otherwise than usual.
+    pub switches: Switches,
 }
+
+/// What can be wanted otherwise than usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switches {
+    /// The process that probes at places of the kernel run for; the others are limited to it when they are attached.
+    pub only_process: Option<u32>,
+    /// Whether failures of helpers that read memory are reported.
+    pub report_reads: bool,
+    /// Whether probes of several functions of the kernel are attached all at once.
+    pub kprobe_multi: bool,
+    /// Whether probes of several functions of a binary are.
+    pub uprobe_multi: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { only_process: None, report_reads: false, kprobe_multi: true, uprobe_multi: true }
+    }
+}
+
+/// Which probes there are to be programs for, by type and name.
+pub type Wanted<'a> = dyn Fn(ProviderKind, &str) -> bool + 'a;
 
 impl Environment<'_> {
     /// Line and column, from 1, of the start of a span.
@@ -181,17 +205,26 @@ const MOST_ROUNDS: u32 = 64;
 /// # Errors
 /// All that is wrong with it, in the order of the text.
 pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_some(script, env, &|_, _| true)
+}
+
+/// As [`compile`], with programs only for the probes that are wanted. The others say what maps hold and are checked, but
+/// they need not exist on this machine.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_some(script: &Script, env: &Environment<'_>, wanted: &Wanted<'_>) -> Result<Compiled, Vec<Diagnostic>> {
     let mut first = Vec::new();
     let settings = settings::read(&script.config, &mut first);
     let mut types = Types::new(env.types, &script.definitions, &mut first);
     let known = Known::new(&script.maps, &mut first);
-    let groups = sites::groups(script, env, &settings, &mut types, &mut first);
+    let groups = sites::groups(script, env, &settings, &mut types, wanted, &mut first);
     let mut checker = Checker::new(env, &settings, types, known);
     checker.functions = functions::signatures(script, &mut checker, &mut first);
     checker.bodies = &script.functions;
 
     let mut rounds = 0;
-    let units = loop {
+    let mut units = loop {
         checker.problems.clear();
         checker.known.changed = false;
         let units = round(&mut checker, script, &groups);
@@ -209,11 +242,14 @@ pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<D
     };
     let maps = checker.known.finish();
     check_maps(&maps, &mut checker.problems);
+    let aside = only_checked(script, &groups);
+    units.programs.retain(|(instance, _)| instance.wanted);
     check_units(&units, script, &mut checker.problems);
     if script.probes.is_empty() {
         first.push(Diagnostic::error(Span::new(0, 0), "the script has no probes").with_help("`begin { ... }` is one"));
     }
     first.append(&mut checker.problems);
+    first.retain(|problem| !aside.iter().any(|span| span.start <= problem.span.start && problem.span.end <= span.end));
     let sorted = sorted(first);
     if sorted.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(sorted);
@@ -238,6 +274,15 @@ pub struct Units {
     pub functions: Vec<Unit>,
     /// Programs with where they are attached.
     pub programs: Vec<(Instance, Unit)>,
+}
+
+/// The places of probes of which nothing is wanted: what is wrong with them does not matter.
+fn only_checked(script: &Script, groups: &[Group]) -> Vec<Span> {
+    let unwanted = |index: usize| {
+        let mut of_probe = groups.iter().filter(|group| group.probe == index).peekable();
+        of_probe.peek().is_some() && of_probe.all(|group| !group.wanted)
+    };
+    script.probes.iter().enumerate().filter(|(index, _)| unwanted(*index)).map(|(_, probe)| probe.span).collect()
 }
 
 fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units {

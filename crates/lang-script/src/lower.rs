@@ -19,7 +19,7 @@ use crate::check::formats::conversions;
 use crate::check::tree::{self, Held, MapType};
 use crate::compile::{Environment, Instance, Units, program_info};
 use crate::plan::{
-    Action, Enumeration, Field, HostInfo, MapValue, Plan, Probe, ScriptMap, Settings, Shape, StackKey,
+    Action, Enumeration, Field, HostInfo, LostInfo, MapValue, Plan, Probe, ScriptMap, Settings, Shape, StackKey,
     allocation_flags, lay_out, system_maps,
 };
 use crate::providers::Kind as ProviderKind;
@@ -50,6 +50,9 @@ mod strings;
 
 use body::Body;
 pub use describe::FIND_TASK;
+
+/// Bytes of the buffer for records without a setting.
+pub(crate) const RING_BYTES: u32 = 256 << 10;
 
 /// What is lowered.
 pub struct Input<'a> {
@@ -97,7 +100,7 @@ struct Unit<'a> {
     unknown_zero: Option<GlobalRef>,
     unknown_next: u32,
     powers: Option<GlobalRef>,
-    report: [Option<FuncRef>; 4],
+    report: [Option<FuncRef>; shared::REPORTS],
     functions: Vec<Option<FuncRef>>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -136,7 +139,6 @@ impl ShapeContext for Unit<'_> {
 
 impl<'a> Unit<'a> {
     fn new(input: &'a Input<'a>) -> Self {
-        const RING_BYTES: u32 = 256 << 10;
         /// Iterators run to their ends before anybody reads what they have sent.
         const ITERATOR_BYTES: u32 = 16 << 20;
         let iterates = input.units.programs.iter().any(|(instance, _)| instance.provider.kind == ProviderKind::Iter);
@@ -145,7 +147,7 @@ impl<'a> Unit<'a> {
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usual);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
-        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, 8, 1));
+        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, LostInfo::SIZE, 1));
         let settings = Settings { max_strlen: input.settings.max_strlen, ..input.settings.host.clone() };
         let plan = Plan { settings, ..Plan::default() };
         let mut unit = Self {
@@ -162,7 +164,7 @@ impl<'a> Unit<'a> {
             unknown_zero: None,
             unknown_next: 0,
             powers: None,
-            report: [None; 4],
+            report: [None; shared::REPORTS],
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -343,7 +345,9 @@ impl<'a> Unit<'a> {
         let info = ProgramInfo { prog_type, attach_type, flags: 0, section };
         let context = IrType::ptr(Memory::Context);
         let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
+        let only = self.input.env.switches.only_process.filter(|_| instance.provider.kind.is_everywhere());
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
+        body.only_process = only;
         body.run(&[]);
         self.module.add_function(function);
         let line = self.input.env.place(instance.span).0;

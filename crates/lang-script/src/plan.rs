@@ -50,7 +50,8 @@ pub struct CallTable {
 pub mod system_maps {
     /// Ring buffer that records go through.
     pub const EVENTS: &str = "skep_events";
-    /// Per-CPU array with one 64-bit counter: records for which the ring buffer had no room.
+    /// Per-CPU array with one value: what programs could not send because the ring buffer had no room
+    /// ([`LostInfo`](super::LostInfo)).
     pub const LOST: &str = "skep_lost";
     /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
     pub const HOST: &str = "skep_host";
@@ -83,6 +84,23 @@ impl HostInfo {
     pub const TAI_OFFSET: u32 = 48;
     /// Bytes in all.
     pub const SIZE: u32 = 56;
+}
+
+/// Layout of the value in [`system_maps::LOST`]: offsets in bytes of 64-bit words, of which each processor has its own.
+/// A script ends also if the record of its `exit()` found no room, and its status is that of a failure also if those of its
+/// errors did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostInfo;
+
+impl LostInfo {
+    /// Records for which there was no room.
+    pub const RECORDS: u32 = 0;
+    /// Status of an `exit()` among them, as 32 bits, plus one; 0 if there was none.
+    pub const EXIT: u32 = 8;
+    /// Errors (`errorf()`) among them.
+    pub const ERRORS: u32 = 16;
+    /// Bytes in all.
+    pub const SIZE: u32 = 24;
 }
 
 /// One attached program.

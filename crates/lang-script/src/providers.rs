@@ -55,6 +55,17 @@ pub enum Kind {
     Iter,
 }
 
+impl Kind {
+    /// Whether its places belong to the kernel, so that its programs run for every process and have to look themselves
+    /// which one it is.
+    pub const fn is_everywhere(self) -> bool {
+        matches!(
+            self,
+            Self::Kprobe | Self::Kretprobe | Self::Fentry | Self::Fexit | Self::RawTracepoint | Self::Tracepoint
+        )
+    }
+}
+
 /// A type of probe.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Provider {

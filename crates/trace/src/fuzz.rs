@@ -8,6 +8,7 @@ use skep_lang_script::plan::{Enumeration, Field, MapValue, ScriptMap, SeriesKind
 use crate::format::Format;
 use crate::maps::{MapEntry, MapRequest, Snapshot};
 use crate::names::{Clock, Names, NoSymbols};
+use crate::table::Style;
 use crate::value::{Renderer, Value};
 
 /// Reads a shape from bytes, not deeper than `depth`.
@@ -135,6 +136,14 @@ pub fn map(mut bytes: &[u8]) {
     out.clear();
     snapshot.json(&mut renderer, &mut out);
     assert!(std::str::from_utf8(&out).is_ok(), "JSON is UTF-8");
+    for style in [Style::Table, Style::Csv] {
+        out.clear();
+        snapshot.rows(style, &mut renderer, &mut out);
+        let rows = out.len();
+        out.clear();
+        snapshot.named_rows(style, &mut renderer, &mut out);
+        assert!(rows > 0 && out.len() > rows, "there is a head, and the name is one column more");
+    }
 }
 
 fn map_value(choice: u8, bytes: &mut &[u8]) -> MapValue {

@@ -31,7 +31,7 @@ pub use probe::{
     ArgdistArgs, FunccountArgs, FuncintervalArgs, FunclatencyArgs, FuncslowerArgs, PatternArgs, StackcountArgs,
     TraceArgs, WhoArgs,
 };
-pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
+pub use script::{ALL_PLACES, BufferArg, FeatureArg, FormArg, ModeArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
 pub use strace::StraceArgs;
 pub use tools::{ToolArgs, ToolsArgs};
@@ -122,15 +122,21 @@ pub enum Command {
 /// The words of the command line as [`Cli`] reads them: `skep run` with a script is `skep script`, and so is everything
 /// if the binary has the name `bpftrace`; `skep NAME` with a tool is `skep tool NAME`.
 pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
-    let name = words.first().map(Path::new).and_then(Path::file_name);
-    if name.is_some_and(|name| name == "bpftrace") {
+    if is_bpftrace(&words) {
         words.insert(1, "script".into());
-    } else if words.get(1).is_some_and(|word| word == "run") && words[2..].iter().find_map(is_script) == Some(true) {
+    } else if words.get(1).is_some_and(|word| word == "run") && is_script(&words[2..]) {
         words[1] = "script".into();
     } else if let Some(word) = words.get(1).and_then(|word| word.to_str())
         && (skep_tools::catalogue::is_embedded(word) || is_own_tool(word))
     {
         words.insert(1, "tool".into());
+    }
+    if words.get(1).is_some_and(|word| word == "script") {
+        // The pattern of `-l` stands behind it, so `-v` must not.
+        let both = |word: &OsString| word == "-lv";
+        while let Some(at) = words.iter().take_while(|word| *word != "--").position(both) {
+            words.splice(at..=at, ["-v".into(), "-l".into()]);
+        }
     }
     words
 }
@@ -144,21 +150,31 @@ fn is_own_tool(word: &str) -> bool {
         && skep_tools::catalogue::directories(None).iter().any(|path| path.join(format!("{word}.bt")).is_file())
 }
 
-/// Whether a word tells that a script is run, or an object; `None` if it does not tell.
-fn is_script(word: &OsString) -> Option<bool> {
-    match word.to_str()? {
-        "-e" | "--expr" | "-l" | "--list" | "--fmt" => Some(true),
-        text if text.ends_with(".bt") || text.starts_with("-e") => Some(true),
-        text if text.ends_with(".o") => Some(false),
-        _ => None,
-    }
+/// Whether the binary was started under the name of bpftrace, whose exit status counts then.
+pub fn is_bpftrace(words: &[OsString]) -> bool {
+    words.first().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "bpftrace")
+}
+
+// TABLE
+/// Options of scripts that objects do not have.
+const OF_SCRIPTS: &[&str] =
+    &["-e", "--expr", "-l", "-lv", "--list", "--fmt", "--vm", "--test", "--bench", "--mode", "--info", "--emit-elf"];
+
+/// Whether the words behind `skep run` tell that a script is run, and no object.
+fn is_script(words: &[OsString]) -> bool {
+    let texts = || words.iter().filter_map(|word| word.to_str()).take_while(|text| *text != "--");
+    let is_option = |text: &str| OF_SCRIPTS.contains(&text) || (text.starts_with("-e") && !text.starts_with("--"));
+    texts().any(is_option)
+        || texts().find(|text| text.ends_with(".bt") || text.ends_with(".o")).is_some_and(|file| file.ends_with(".bt"))
 }
 
 /// Prints the parser's answer: help, version, or what is wrong.
 pub fn answer(answer: &clap::Error) -> ExitCode {
     // Nobody is left to tell if this cannot be printed.
     let _ = answer.print();
-    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
+    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
+    let words: Vec<OsString> = std::env::args_os().take(1).collect();
+    ExitCode::from(if is_bpftrace(&words) { code.min(1) } else { code })
 }
 
 #[cfg(test)]
@@ -206,6 +222,10 @@ mod tests {
         assert!(matches!(read("skep ps"), Ok(Command::Ps(_))));
         let Ok(Command::Script(args)) = read("/usr/bin/bpftrace -l kprobe:vfs_* -B none -f json") else { panic!() };
         assert_eq!((args.list.as_deref(), args.buffering), (Some("kprobe:vfs_*"), BufferArg::None));
+        assert!(matches!(read("skep run --emit-elf x.o -e begin{}"), Ok(Command::Script(_))));
+        assert!(matches!(read("skep run tool.o x.bt"), Ok(Command::Run(_))));
+        let Ok(Command::Script(args)) = read("bpftrace -lv struct*") else { panic!() };
+        assert_eq!((args.list.as_deref(), args.verbose), (Some("struct*"), 1));
         let Ok(Command::Script(args)) = read("skep run x.bt 5 -- --pid=3 -v") else { panic!() };
         assert_eq!(args.words, ["x.bt", "5", "--pid=3", "-v"]);
     }

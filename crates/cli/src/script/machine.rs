@@ -13,7 +13,7 @@ use skep_kernel::inventory::{KernelTypes, program_names};
 use skep_kernel::probe::Prober;
 use skep_lang_script::Options;
 use skep_lang_script::ast::Script;
-use skep_lang_script::compile::{Ability, Facts, ProgramSymbol};
+use skep_lang_script::compile::{Ability, Facts, NoFacts, ProgramSymbol};
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
 use skep_lang_script::providers::{Kind as ProbeKind, ProbeSource, find};
 use skep_lang_script::types::btf::BtfTypes;
@@ -21,6 +21,8 @@ use skep_lang_script::types::user::{UsdtSite, UserFunction};
 use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
 use skep_sym::{DebugDirs, Kallsyms, Pattern, mappings, traceable_functions};
 use skep_trace::programs::{FIRST_COMPOSITE, Programs, usdt_sites};
+
+use super::environment;
 
 /// The running machine. Everything is read when it is first asked for.
 pub struct Machine {
@@ -33,6 +35,10 @@ pub struct Machine {
     /// The module whose types the script needs besides those of the kernel.
     module: Option<String>,
     with_module: OnceCell<Option<Arc<Btf>>>,
+    /// The file with the functions that can be traced, in place of the kernel's list.
+    functions: Option<PathBuf>,
+    /// Whether programs do not run in its kernel: what it can does not matter then.
+    elsewhere: bool,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
@@ -49,8 +55,22 @@ impl Machine {
             answers: RefCell::default(),
             module: None,
             with_module: OnceCell::new(),
+            functions: None,
+            elsewhere: false,
             process,
         }
+    }
+
+    /// With the functions that can be traced from a file.
+    #[must_use]
+    pub fn with_functions(self, functions: Option<PathBuf>) -> Self {
+        Self { functions, ..self }
+    }
+
+    /// For programs that do not run in its kernel, if so.
+    #[must_use]
+    pub fn elsewhere(self, elsewhere: bool) -> Self {
+        Self { elsewhere, ..self }
     }
 
     /// With the types of the first module that the script names functions of.
@@ -74,8 +94,13 @@ impl Machine {
     }
 
     /// The kernel's types, `None` if it has none.
-    fn btf(&self) -> Option<&Btf> {
-        self.types.get_or_init(|| KernelTypes::new().vmlinux().ok()).as_deref()
+    pub fn btf(&self) -> Option<&Btf> {
+        let from_file = |path: PathBuf| Btf::parse(fs::read(path).ok()?).ok().map(Arc::new);
+        let read = || match environment::btf() {
+            Some(path) => from_file(path),
+            None => KernelTypes::new().vmlinux().ok(),
+        };
+        self.types.get_or_init(read).as_deref()
     }
 
     fn needed_btf(&self) -> Result<&Btf, String> {
@@ -200,6 +225,11 @@ impl TypeSource for MachineTypes<'_> {
 
 impl ProbeSource for Machine {
     fn functions(&self) -> Result<Vec<(String, String)>, String> {
+        if let Some(path) = &self.functions {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| format!("`{}` cannot be read: {}", path.display(), error.kind()))?;
+            return Ok(text.lines().filter_map(listed_function).collect());
+        }
         if let Ok(found) = traceable_functions(&Pattern::new("*")) {
             return Ok(found.into_iter().map(|each| (each.module.unwrap_or_default(), each.name)).collect());
         }
@@ -330,6 +360,9 @@ impl Facts for Machine {
     }
 
     fn can(&self, ability: Ability<'_>) -> Result<(), String> {
+        if self.elsewhere {
+            return NoFacts.can(ability);
+        }
         let key = format!("{ability:?}");
         if let Some(known) = self.answers.borrow().get(&key) {
             return known.clone();
@@ -351,13 +384,27 @@ impl Facts for Machine {
     }
 }
 
-/// Imports from the directory of the importing script.
-pub struct Files;
+/// A line of `available_filter_functions`: the name, then the module in brackets if it is in one.
+fn listed_function(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?.to_owned();
+    let module = words.next().unwrap_or_default();
+    Some((module.trim_matches(['[', ']']).to_owned(), name))
+}
 
-impl Loader for Files {
+/// Imports from the directory of the importing script, and headers from those of `-I`.
+pub struct Files<'a> {
+    /// The directories of `-I`.
+    pub directories: &'a [PathBuf],
+}
+
+impl Loader for Files<'_> {
     fn load(&self, importer: &str, path: &str) -> Result<Vec<Loaded>, String> {
         let base = Path::new(importer).parent().unwrap_or(Path::new(""));
-        let whole = base.join(path);
+        let mut whole = base.join(path);
+        if !whole.exists() {
+            whole = self.elsewhere(path).unwrap_or(whole);
+        }
         let why = |error: std::io::Error| format!("`{}` cannot be read: {}", whole.display(), error.kind());
         let facts = fs::metadata(&whole).map_err(why)?;
         if !facts.is_dir() {
@@ -371,6 +418,17 @@ impl Loader for Files {
         paths.retain(|path| kind(path).is_some());
         paths.sort();
         paths.iter().map(|path| file(path)).collect()
+    }
+
+    fn system_header(&self, path: &str) -> Result<Option<Loaded>, String> {
+        self.elsewhere(path).map(|path| file(&path)).transpose()
+    }
+}
+
+impl Files<'_> {
+    /// The file with this name in the directories of `-I`.
+    fn elsewhere(&self, name: &str) -> Option<PathBuf> {
+        self.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file())
     }
 }
 

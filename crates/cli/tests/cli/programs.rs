@@ -238,7 +238,7 @@ fn stack_traces_of_processes_that_have_ended() {
     assert!(objcopy(&[Path::new(&link), &program.file]).unwrap().success());
     let text = "uprobe:BIN:inner { @[ustack(1)] = count(); @build[ustack(build_id, 1)] = count(); }";
     let missing = program.trace("3 300", text);
-    assert!(missing.status == Some(1) && missing.err.contains("there is no function `inner`"), "{missing:?}");
+    assert!(missing.status == Some(255) && missing.err.contains("there is no function `inner`"), "{missing:?}");
     let debug = debug.display().to_string();
     let run = program.trace_with(&["--debuginfo", &debug], "3 300", text).ok();
     assert!(run.out.contains("        inner+0\n"), "{run:?}");

@@ -9,7 +9,7 @@ use skep_isa::{AttachType, ProgType};
 
 use super::needs::Needs;
 use super::routes::{Route, Router, Unreachable};
-use super::{Ability, Environment};
+use super::{Ability, Environment, Wanted};
 use crate::ast::Script;
 use crate::check::{Arguments, Site};
 use crate::plan::{Attach, MissingProbes, UserTarget};
@@ -30,6 +30,8 @@ pub struct Group {
     pub span: Span,
     /// For each place what programs can read there.
     pub sites: Vec<Site>,
+    /// Whether programs for it are wanted; others only tell about types.
+    pub wanted: bool,
     /// For each place the way there.
     routes: Vec<Route>,
     /// Whether one link may hold all places.
@@ -49,6 +51,8 @@ pub struct Instance {
     pub attach: Vec<(Arc<str>, Attach, Arc<str>)>,
     /// Whether the program is one for links of many places, be it one place only.
     pub many: bool,
+    /// Whether it is wanted.
+    pub wanted: bool,
 }
 
 impl Group {
@@ -89,7 +93,7 @@ impl Group {
             [(_, Attach::UserFunction { .. }, _), ..] => self.together,
             _ => false,
         };
-        Instance { probe: self.probe, span: self.span, provider, attach, many }
+        Instance { probe: self.probe, span: self.span, provider, attach, many, wanted: self.wanted }
     }
 }
 
@@ -202,6 +206,7 @@ pub fn groups(
     env: &Environment<'_>,
     settings: &Settings,
     types: &mut Types<'_>,
+    wanted: &Wanted<'_>,
     problems: &mut Vec<Diagnostic>,
 ) -> Vec<Group> {
     let mut groups = Vec::new();
@@ -217,23 +222,32 @@ pub fn groups(
                     continue;
                 }
             };
+            let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
+            let wanted = providers::find(&written.node.provider).is_some_and(|found| wanted(found.kind, &name));
             if let Some((message, help)) = refuse(&point, env) {
+                if !wanted {
+                    continue;
+                }
                 problems.push(Diagnostic::error(written.span, message).with_help(help));
                 continue;
             }
             let points = match expand(&point, env.probes) {
                 Ok(points) => points,
+                Err(_) if !wanted => continue,
                 Err(why) => {
                     let message = format!("the place `{point}` cannot be found");
                     problems.push(Diagnostic::error(written.span, message).with_help(why));
                     continue;
                 }
             };
+            if points.is_empty() && !wanted {
+                continue;
+            }
             if points.is_empty() {
                 problems.extend(missing(&point, written.span, env, settings));
                 continue;
             }
-            total += points.len() as u64;
+            total += if wanted { points.len() as u64 } else { 0 };
             let routes = match Router::new(env, types, &needs).routes(&points) {
                 Ok(mut routes) => {
                     // Two names of a script may be one function here.
@@ -245,6 +259,7 @@ pub fn groups(
                     });
                     routes
                 }
+                Err(_) if !wanted => continue,
                 Err(problem) => {
                     problems.extend(unreachable(problem, written.span, settings));
                     continue;
@@ -254,9 +269,8 @@ pub fn groups(
                 .into_iter()
                 .flat_map(|(index, route)| sites(&written.node.provider, &points[index], route, env, types));
             let (routes, sites): (Vec<Route>, Vec<Site>) = reached.unzip();
-            let name = probe.name.as_ref().map_or_else(|| point.to_string().into(), |name| name.node.clone());
             let together = together(&routes, env);
-            groups.push(Group { probe: index, name, span: written.span, sites, routes, together });
+            groups.push(Group { probe: index, name, span: written.span, sites, wanted, routes, together });
         }
     }
     if total > settings.max_probes {
@@ -267,11 +281,15 @@ pub fn groups(
     groups
 }
 
-/// Whether the kernel has links that hold many places.
+/// Whether the kernel has links that hold many places, and they are wanted.
 fn together(routes: &[Route], env: &Environment<'_>) -> bool {
     match routes {
-        [Route { point: Point::Kprobe { .. }, .. }, _, ..] => env.facts.can(Ability::KprobeMulti).is_ok(),
-        [Route { point: Point::User { .. }, .. }, ..] => env.facts.can(Ability::UprobeMulti).is_ok(),
+        [Route { point: Point::Kprobe { .. }, .. }, _, ..] => {
+            env.switches.kprobe_multi && env.facts.can(Ability::KprobeMulti).is_ok()
+        }
+        [Route { point: Point::User { .. }, .. }, ..] => {
+            env.switches.uprobe_multi && env.facts.can(Ability::UprobeMulti).is_ok()
+        }
         _ => false,
     }
 }
@@ -376,7 +394,9 @@ fn site(provider: &str, written: &Point, route: &Route, types: &mut Types<'_>) -
 pub const fn kernel_program(kind: providers::Kind) -> ProgType {
     use providers::Kind as K;
     match kind {
-        K::Begin | K::End | K::Own | K::Test | K::Bench | K::RawTracepoint => ProgType::RawTracepoint,
+        K::Begin | K::End | K::Own | K::RawTracepoint => ProgType::RawTracepoint,
+        // The kernel runs programs of this type as often as it is asked to, and tells what they return.
+        K::Test | K::Bench => ProgType::Xdp,
         K::Kprobe | K::Kretprobe | K::Uprobe | K::Uretprobe | K::Usdt => ProgType::Kprobe,
         K::Fentry | K::Fexit | K::Iter => ProgType::Tracing,
         K::Tracepoint => ProgType::Tracepoint,
@@ -391,9 +411,8 @@ pub fn program(instance: &Instance) -> (ProgType, Option<AttachType>, String) {
     };
     let side = |ret: &bool, entry: &'static str, exit: &'static str| if *ret { exit } else { entry };
     match attach {
-        Attach::Begin | Attach::End | Attach::Signal { .. } | Attach::Test { .. } | Attach::Bench { .. } => {
-            (ProgType::RawTracepoint, None, "raw_tp".to_owned())
-        }
+        Attach::Begin | Attach::End | Attach::Signal { .. } => (ProgType::RawTracepoint, None, "raw_tp".to_owned()),
+        Attach::Test { .. } | Attach::Bench { .. } => (ProgType::Xdp, None, "xdp".to_owned()),
         Attach::KernelFunction { functions, offset, ret } => {
             let prefix = side(ret, "kprobe", "kretprobe");
             match functions.as_slice() {

@@ -108,6 +108,10 @@ pub struct Body<'u, 'a, 'f> {
     /// Whether the script's function or probe has a loop whose rounds the verifier does not tell apart: what a variable
     /// holds in front of it must not be known then.
     pub has_loop: bool,
+    /// The process that alone the program runs for.
+    pub only_process: Option<u32>,
+    /// The statement or call whose instructions are made.
+    pub span: Span,
     start: Block,
 }
 
@@ -149,6 +153,8 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             loops: Vec::new(),
             inlines: Vec::new(),
             has_loop: super::control::has_loop(&checked.body),
+            only_process: None,
+            span: Span::new(0, 0),
             start,
         }
     }
@@ -167,6 +173,9 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             let home = self.home(u32::try_from(index).unwrap_or(u32::MAX));
             self.store_scalar(ty, home, value);
         }
+        if let Some(process) = self.only_process {
+            self.leave_others(process);
+        }
         let checked = self.checked;
         if let Some(predicate) = &checked.predicate {
             let (run, leave) = (self.b.block(&[]), self.b.block(&[]));
@@ -182,6 +191,19 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             self.leave(None);
         }
         self.entry();
+    }
+
+    /// Leaves the program unless it runs for this process.
+    fn leave_others(&mut self, process: u32) {
+        let (run, leave) = (self.b.block(&[]), self.b.block(&[]));
+        let mark = self.mark();
+        let found = self.id(true);
+        let wanted = self.b.i64(process.into());
+        self.b.branch(Cond::Eq, found, wanted, run, leave);
+        self.release(mark);
+        self.b.switch_to(leave);
+        self.leave(None);
+        self.b.switch_to(run);
     }
 
     /// Gives each variable its place. If there are callbacks, those that are small go into one object that they share.
@@ -379,6 +401,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
 
     /// The coming instructions come from here.
     pub fn at(&mut self, span: Span) {
+        self.span = span;
         let loc = self.cx.loc(span);
         self.b.at(loc);
     }

@@ -157,7 +157,7 @@ impl Body<'_, '_, '_> {
     }
 
     /// The id of the process, or that of the thread, in the namespace that the host asks for.
-    fn id(&mut self, process: bool) -> Value {
+    pub fn id(&mut self, process: bool) -> Value {
         let ids = if self.cx.input.env.inner_ids { self.inner_ids() } else { self.call_i64(helpers::PID_TGID, &[]) };
         if process { self.b.binary_const(Binary::Lshr, ids, 32) } else { self.low_half(ids) }
     }

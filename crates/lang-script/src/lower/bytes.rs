@@ -231,7 +231,7 @@ impl Body<'_, '_, '_> {
             Space::Unknown => helpers::PROBE_READ,
         };
         let data = self.addr(to.plus(4));
-        self.call_void(helper, &[data, len, address]);
+        self.call_reader(helper, &[data, len, address]);
     }
 
     /// The number, or the limit if it is larger.

@@ -8,6 +8,7 @@ use skep_ir::{Binary, Callee, Cond, Global, Kfunc, Memory, Type as IrType, Value
 
 use super::body::Body;
 use super::memory::At;
+use super::send::Lost;
 use super::{describe, helpers};
 use crate::check::tree::{Expr, Map, Packet, Var};
 use crate::plan::{Action, PacketRecord};
@@ -173,7 +174,7 @@ impl Body<'_, '_, '_> {
         self.store(Width::W64, result, failed);
         let action = self.cx.action(Action::Packet { file: packet.file.clone(), room: packet.room });
         self.at(span);
-        self.record(action, PacketRecord::size(packet.room), |body, record| {
+        self.record(action, PacketRecord::size(packet.room), Lost::Record, |body, record| {
             let now = body.call_i64(helpers::BOOT_NS, &[]);
             body.store(Width::W64, record.plus(PacketRecord::TIME), now);
             body.store(Width::W32, record.plus(PacketRecord::WHOLE), whole);

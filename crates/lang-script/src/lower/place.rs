@@ -40,7 +40,17 @@ impl Body<'_, '_, '_> {
         };
         let to = self.addr(to);
         let size = self.b.i64(bytes.into());
-        self.call_void(helper, &[to, size, address]);
+        self.call_reader(helper, &[to, size, address]);
+    }
+
+    /// A call of a helper that reads memory; that it failed is reported if that is wanted.
+    pub fn call_reader(&mut self, helper: u32, args: &[Value]) {
+        if self.cx.input.env.switches.report_reads {
+            let result = self.call_i64(helper, args);
+            self.report_failure(helper, result, self.span);
+        } else {
+            self.call_void(helper, args);
+        }
     }
 
     /// The value of a number somewhere.

@@ -2,17 +2,21 @@
 
 use std::sync::Arc;
 
-use skep_ir::{Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
+use skep_ir::{Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
 
 use super::{Unit, helpers};
 use crate::check::tree::Map;
-use crate::plan::Action;
+use crate::plan::{Action, LostInfo};
 
 /// Places in [`Unit::report`].
 const LOST: usize = 0;
 const WARNING: usize = 1;
 const FAILURE: usize = 2;
 const LEARN: usize = 3;
+const LOST_EXIT: usize = 4;
+const LOST_ERROR: usize = 5;
+/// How many there are.
+pub const REPORTS: usize = 6;
 
 /// Bytes of the record about a process: the action, its number.
 const LEARN_BYTES: u32 = 16;
@@ -38,11 +42,40 @@ impl Unit<'_> {
 
     /// Counts a record for which there was no room.
     pub fn lost_function(&mut self) -> FuncRef {
-        if let Some(known) = self.report[LOST] {
+        self.counting_loss(LOST, "skep_lost", &[], |_, _| {})
+    }
+
+    /// Counts the record of an error for which there was no room.
+    pub fn lost_error_function(&mut self) -> FuncRef {
+        self.counting_loss(LOST_ERROR, "skep_lost_error", &[], |b, found| {
+            let one = b.i64(1);
+            b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, LostInfo::ERRORS as i16, one);
+        })
+    }
+
+    /// Counts the record of an `exit()` for which there was no room, and remembers the status, its parameter.
+    pub fn lost_exit_function(&mut self) -> FuncRef {
+        self.counting_loss(LOST_EXIT, "skep_lost_exit", &[IrType::I64], |b, found| {
+            let status = b.function.params()[0];
+            let status = b.binary_const(Binary::And, status, 0xffff_ffff);
+            let word = b.binary_const(Binary::Add, status, 1);
+            b.store(Width::W64, found, LostInfo::EXIT as i16, word);
+        })
+    }
+
+    /// A function that counts a record for which there was no room, and does something more with the value of the map.
+    fn counting_loss(
+        &mut self,
+        place: usize,
+        name: &str,
+        params: &[IrType],
+        more: impl FnOnce(&mut Builder<'_>, Value),
+    ) -> FuncRef {
+        if let Some(known) = self.report[place] {
             return known;
         }
         let memory = Memory::MapValue(self.lost);
-        let mut function = Function::new("skep_lost", FuncKind::Static, &[], None);
+        let mut function = Function::new(name, FuncKind::Static, params, None);
         let slot = function.add_slot("key", 4, 4);
         let mut b = Builder::new(&mut function);
         let key = b.slot_addr(slot);
@@ -56,12 +89,13 @@ impl Unit<'_> {
         b.switch_to(some);
         let one = b.i64(1);
         // A program that interrupts this one counts as well.
-        b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, 0, one);
+        b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, LostInfo::RECORDS as i16, one);
+        more(&mut b, found);
         b.ret(None);
         b.switch_to(none);
         b.ret(None);
         let reference = self.module.add_function(function);
-        self.report[LOST] = Some(reference);
+        self.report[place] = Some(reference);
         reference
     }
 

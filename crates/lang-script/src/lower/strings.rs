@@ -32,7 +32,7 @@ impl Body<'_, '_, '_> {
             None => self.b.i64(size.into()),
         };
         let to = self.addr(to);
-        self.call_void(helper, &[to, size, address]);
+        self.call_reader(helper, &[to, size, address]);
     }
 
     /// On to `same` if two values are equal in so many bytes, or as whole texts, else to `other`.

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 use skep_btf::Btf;
 use skep_diag::render;
 use skep_kernel::{KernelBtf, KernelError, LoadError};
-use skep_lang_script::compile::{Compiled, Environment, Facts, compile};
+use skep_lang_script::compile::{Compiled, Environment, Facts, Switches, compile};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
@@ -171,6 +171,7 @@ pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'
         process: None,
         arch: Arch::default(),
         inner_ids: false,
+        switches: Switches::default(),
     };
     change(&mut env);
     compile(&simple.script, &env).map_err(|problems| show(&problems))

@@ -11,6 +11,7 @@ use skep_lang_script::plan::{Action, Field, PacketRecord, PrintTo};
 use super::{Dispatcher, EventError, Flow, Form, parts};
 use crate::maps::{Aggregate, MapRequest, MapSource, gathered};
 use crate::names::error_text;
+use crate::table::Style;
 use crate::value::{Value, half, json_integer, json_string, push_unsigned};
 
 /// Bytes of the index in front of every record.
@@ -99,7 +100,7 @@ impl Dispatcher<'_> {
     }
 
     fn print(&mut self, index: usize, args: &[Field], record: &[u8]) -> io::Result<()> {
-        if self.output.form() == Form::Json {
+        if matches!(self.output.form(), Form::Json | Form::Csv) {
             self.render(index, args, record);
             return self.output.string("printf", &self.text);
         }
@@ -123,7 +124,7 @@ impl Dispatcher<'_> {
         self.render(index, args, record);
         let text = std::mem::take(&mut self.text);
         let written = match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let mut line = format!("{}{severity}: ", self.place(at)).into_bytes();
                 line.extend_from_slice(&text);
                 if line.last() != Some(&b'\n') {
@@ -173,6 +174,8 @@ impl Dispatcher<'_> {
                 output.buffer().push(b'\n');
             }
             Form::Json => output.json("value", |out| value.json(&mut renderer, out)),
+            Form::Table => self.rows.push(Style::Table, value, &mut renderer, output.buffer()),
+            Form::Csv => self.rows.push(Style::Csv, value, &mut renderer, output.buffer()),
         }
         output.end()
     }
@@ -207,7 +210,7 @@ impl Dispatcher<'_> {
         let used = array.values().enumerate().filter(|(_, value)| is_text(value)).map(|(index, _)| index + 1).last();
         let (mut renderer, _) = parts(self.plan, &mut self.names, &mut self.output);
         renderer.list(array.values().take(used.unwrap_or(0)), separator.as_bytes(), &mut self.text);
-        if self.output.form() == Form::Text {
+        if self.output.form() != Form::Json {
             self.text.push(b'\n');
         }
         self.output.string("join", &self.text)
@@ -240,7 +243,7 @@ impl Dispatcher<'_> {
         match shell.output() {
             Ok(result) => {
                 let mut text = result.stdout;
-                if self.output.form() == Form::Text {
+                if self.output.form() != Form::Json {
                     text.push(b'\n');
                 }
                 self.output.string("syscall", &text)
@@ -266,7 +269,7 @@ impl Dispatcher<'_> {
             return Ok(());
         }
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let message = format!("{}WARNING: {text}\n{}", self.place(at), self.excerpt(at));
                 self.output.warn(message.as_bytes())
             }
@@ -284,7 +287,7 @@ impl Dispatcher<'_> {
             error_text(code.saturating_neg())
         };
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let message =
                     format!("{}WARNING: Failed to {helper}: {reason} ({code})\n{}", self.place(at), self.excerpt(at));
                 self.output.warn(message.as_bytes())

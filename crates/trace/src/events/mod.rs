@@ -9,6 +9,8 @@
 mod actions;
 mod output;
 mod packets;
+mod results;
+mod rows;
 mod sink;
 
 use std::fmt;
@@ -17,12 +19,14 @@ use std::io;
 use skep_lang_script::plan::{Action, Plan};
 
 pub use output::{Buffering, Form, Output};
+pub use results::{BenchResult, TestResult};
 pub use sink::Sink;
 
 use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
 use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered};
 use crate::names::Names;
+use crate::table::Style;
 use crate::value::{Renderer, json_string, push_unsigned, word};
 
 /// The text of a script, for the places in warnings.
@@ -113,6 +117,8 @@ pub struct Dispatcher<'p> {
     counts: Counts,
     /// Takes values and maps in place of the output.
     sink: Option<Box<dyn Sink + 'p>>,
+    /// Values that were printed as rows.
+    rows: rows::Printed,
     /// Kept from one record to the next.
     text: Vec<u8>,
 }
@@ -134,6 +140,7 @@ impl<'p> Dispatcher<'p> {
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
         let packets = packets::Captures::default();
+        let rows = rows::Printed::default();
         Ok(Self {
             plan,
             formats,
@@ -147,6 +154,7 @@ impl<'p> Dispatcher<'p> {
             failed,
             counts,
             sink: None,
+            rows,
             text,
         })
     }
@@ -164,6 +172,22 @@ impl<'p> Dispatcher<'p> {
     /// Performs records again behind an `exit()`, for the probes that run at the end. The status stays.
     pub fn resume(&mut self) {
         self.status = self.exit.take().or(self.status);
+    }
+
+    /// Status of an `exit()` and whether there were errors since the last time; both are forgotten, and what comes later is
+    /// looked at again.
+    pub fn take_outcome(&mut self) -> (Option<i32>, bool) {
+        (self.exit.take(), std::mem::take(&mut self.failed))
+    }
+
+    /// Ends the script with this status as `exit()` does: for one whose record found no room.
+    pub fn lost_exit(&mut self, status: i32) {
+        self.exit.get_or_insert(status);
+    }
+
+    /// Takes note that records of `errorf()` found no room: they decide about the exit status all the same.
+    pub fn lost_errors(&mut self) {
+        self.failed = true;
     }
 
     /// What became of the records so far.
@@ -208,7 +232,7 @@ impl<'p> Dispatcher<'p> {
     /// Of writing.
     pub fn attached(&mut self, probes: u64) -> Result<(), EventError> {
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let plural = if probes == 1 { "" } else { "s" };
                 self.output.warn(format!("Attached {probes} probe{plural}\n").as_bytes())?;
             }
@@ -231,16 +255,26 @@ impl<'p> Dispatcher<'p> {
             return Ok(());
         }
         match self.output.form() {
-            Form::Text => {
-                let out = self.output.buffer();
-                out.extend_from_slice(b"Lost ");
-                push_unsigned(records, out);
-                out.extend_from_slice(b" events\n");
-                self.output.end()?;
-            }
             Form::Json => self.count_message("lost_events", "events", records)?,
+            _ => self.output.string("lost_events", format!("Lost {records} events\n").as_bytes())?,
         }
         Ok(())
+    }
+
+    /// Says how many records were sent behind an `exit()`, and so were left out, if there were any.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn say_left_out(&mut self) -> Result<(), EventError> {
+        match (self.counts.after_exit, self.output.form()) {
+            (0, _) => {}
+            (count, Form::Json) => self.count_message("left_out_events", "events", count)?,
+            (count, _) => {
+                let text = format!("{count} events were sent behind exit() and left out\n");
+                self.output.warn(text.as_bytes())?;
+            }
+        }
+        Ok(self.output.flush()?)
     }
 
     fn count_message(&mut self, kind: &str, name: &str, count: u64) -> io::Result<()> {
@@ -309,6 +343,15 @@ impl<'p> Dispatcher<'p> {
         }
         match output.form() {
             Form::Text => snapshot.text(&mut renderer, output.buffer()),
+            Form::Table => {
+                self.rows.begin_part(output.buffer());
+                output.buffer().extend_from_slice(format!("{}\n", map.name).as_bytes());
+                snapshot.rows(Style::Table, &mut renderer, output.buffer());
+            }
+            Form::Csv => {
+                self.rows.begin_part(output.buffer());
+                snapshot.named_rows(Style::Csv, &mut renderer, output.buffer());
+            }
             Form::Json => output.json(snapshot.json_type(), |out| snapshot.json(&mut renderer, out)),
         }
         Ok(output.end()?)

@@ -86,13 +86,3 @@ impl MapSource for KernelMaps<'_> {
         Ok(())
     }
 }
-
-/// The counter of records for which there was no room, over all processors: the map
-/// [`LOST`](skep_lang_script::plan::system_maps::LOST).
-///
-/// # Errors
-/// If the map cannot be read or is none of per-CPU counters.
-pub fn lost_records(map: &LoadedMap) -> Result<u64, KernelError> {
-    let values = map.get_per_cpu(&[0; 4])?;
-    Ok(values.and_then(|values| values.sum()).unwrap_or(0))
-}

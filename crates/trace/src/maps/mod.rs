@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape};
 
 pub use aggregate::{Aggregate, Number, Point};
-pub use kernel::{KernelMaps, lost_records};
+pub use kernel::KernelMaps;
 
 use crate::value::{Renderer, Tuple, Value};
 

@@ -29,7 +29,7 @@ pub struct Attached {
     /// What runs when it is read.
     pub iterators: Vec<Iter>,
     /// Where debug files of programs are looked for.
-    pub directories: DebugDirs,
+    directories: DebugDirs,
     /// Programs that hand on system calls and are attached.
     callers: Vec<String>,
     /// Files of probes that were read, by the names in the script.
@@ -37,6 +37,11 @@ pub struct Attached {
 }
 
 impl Attached {
+    /// Nothing yet. Debug files of programs are looked for in these directories.
+    pub fn new(directories: DebugDirs) -> Self {
+        Self { directories, ..Self::default() }
+    }
+
     /// Detaches everything.
     pub fn detach(&mut self) -> Result<(), KernelError> {
         self.iterators.clear();

@@ -18,21 +18,22 @@ const ADDRESS: i32 = 2;
 /// The symbols of the running system, read when they are first asked for.
 #[derive(Debug)]
 pub struct MachineSymbols {
-    script: Arc<Script>,
+    /// Whose map of stack traces is read; there is none for a script that does not run in the kernel.
+    script: Option<Arc<Script>>,
     kallsyms: Kallsyms,
     processes: Processes,
 }
 
 impl MachineSymbols {
-    /// Symbols for the script, whose map of stack traces is read. Debug files are looked for in these directories; with
-    /// `readable`, names of C++ and Rust are shown as people write them.
-    pub fn new(script: Arc<Script>, directories: DebugDirs, readable: bool) -> Self {
+    /// Symbols for the script, whose map of stack traces is read if it runs in the kernel. Debug files are looked for in
+    /// these directories; with `readable`, names of C++ and Rust are shown as people write them.
+    pub fn new(script: Option<Arc<Script>>, directories: DebugDirs, readable: bool) -> Self {
         Self { script, kallsyms: Kallsyms::new(), processes: Processes::new(directories, readable) }
     }
 
     /// What the map holds for a stack trace.
     fn value(&self, id: StackId) -> Option<Vec<u8>> {
-        let map = self.script.map(system_maps::STACKS)?;
+        let map = self.script.as_ref()?.map(system_maps::STACKS)?;
         let mut key = [0; StackKey::SIZE as usize];
         key[..8].copy_from_slice(&id.hash.to_ne_bytes());
         key[8..12].copy_from_slice(&id.frames.to_ne_bytes());

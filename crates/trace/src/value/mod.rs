@@ -132,6 +132,11 @@ impl<'a> Tuple<'a> {
     pub fn new(fields: &'a [Field], bytes: &'a [u8]) -> Self {
         Self { fields, bytes }
     }
+    /// Its fields in order.
+    pub fn fields(self) -> impl ExactSizeIterator<Item = &'a Field> {
+        self.fields.iter()
+    }
+
     /// The values in order.
     pub fn values(self) -> impl ExactSizeIterator<Item = Value<'a>> {
         self.fields.iter().map(move |field| Value::field(field, self.bytes))
@@ -139,6 +144,11 @@ impl<'a> Tuple<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Its fields in order, with their names.
+    pub fn fields(self) -> impl ExactSizeIterator<Item = (&'a str, &'a Field)> {
+        self.fields.iter().map(|(name, field)| (&**name, field))
+    }
+
     /// Names and values in order.
     pub fn values(self) -> impl ExactSizeIterator<Item = (&'a str, Value<'a>)> {
         self.fields.iter().map(move |(name, field)| (&**name, Value::field(field, self.bytes)))
