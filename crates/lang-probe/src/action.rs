@@ -2,7 +2,7 @@
 
 use skep_diag::Diagnostic;
 use skep_lang_script::ast::{Expr, ExprKind};
-use skep_lang_script::format_expr;
+use skep_lang_script::{format_expr, parse_expr};
 
 use crate::expr::{self, Scope};
 use crate::flags;
@@ -29,6 +29,8 @@ pub fn translate(scope: &Scope<'_>, source: &str, (start, end): (usize, usize)) 
         let error = Diagnostic::error(crate::span(start, start + 1), "this format is never closed");
         return Err(vec![error.with_help("add the quote that belongs to it")]);
     };
+    // Escapes are those of scripts; what is no escape is told at its place.
+    parse_expr(&format!("{}{}", " ".repeat(start), &source[start..=quote]))?;
     let format = Format { source, start: start + 1, end: quote };
     let (after, _) = text::trim(source, (quote + 1, end));
     let values = match source[after..end].chars().next() {

@@ -162,6 +162,7 @@ fn what_is_wrong_is_told_with_its_place() {
     for (probe, part, at) in [
         ("f \"%d %d\", arg1", "2 conversions, and 1 values", 2),
         ("f \"%y\", arg1", "no such conversion", 3),
+        ("f \"a\\qb\"", "not a known escape", 4),
         ("f \"%d\" arg1", "a comma is expected", 7),
         ("f \"%d, arg1", "never closed", 2),
         ("f (arg1 == 1", "never closed", 2),
@@ -318,6 +319,11 @@ fn lines_are_chosen_and_counted() {
     assert_eq!(report(lines(None, true), &input), "HEADER\n2       b\n1       a \"x\"\n");
 }
 
+/// How long the random test runs: a second, or what `SKEP_FUZZ_SECONDS` says.
+fn milliseconds() -> u64 {
+    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_000, |s| s * 1_000)
+}
+
 #[test]
 fn any_text_is_translated_or_refused() {
     arbtest::arbtest(|u| {
@@ -332,5 +338,6 @@ fn any_text_is_translated_or_refused() {
         fuzz::specifications(&text);
         fuzz::reports(text.as_bytes());
         Ok(())
-    });
+    })
+    .budget_ms(milliseconds());
 }
