@@ -90,7 +90,6 @@ fn pattern(args: &PatternArgs, cpu: Option<u32>) -> count::Options {
         duration: args.duration,
         time: args.timestamp,
         regex: args.regexp,
-        top: None,
     }
 }
 
@@ -108,7 +107,6 @@ pub fn stackcount(args: &StackcountArgs) -> Result<ExitCode, Failure> {
         duration: args.duration,
         time: args.timestamp,
         regex: args.regexp,
-        top: None,
     };
     let stacks = Stacks {
         kernel_only: args.kernel_stacks_only,

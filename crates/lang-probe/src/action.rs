@@ -119,22 +119,14 @@ impl Action {
                 let (letter, shown) = match letter {
                     "K" => ("s", format!("ksym({shown})")),
                     "U" => ("s", format!("usym({shown})")),
-                    "s" if !is_printed_as_it_is(value) => ("s", format!("str({shown}, {})", scope.string_size)),
+                    "s" if !expr::is_text(value) && !matches!(value.node, ExprKind::Call { .. }) => {
+                        ("s", format!("str({shown}, {})", scope.string_size))
+                    }
                     other => (other, shown),
                 };
                 add(&format!("%{flags}{letter}"), shown);
             }
         }
-    }
-}
-
-/// Whether `%s` prints the value itself: what it is decides, not where it points to.
-fn is_printed_as_it_is(value: &Expr) -> bool {
-    match &value.node {
-        ExprKind::Call { .. } | ExprKind::Text(_) => true,
-        ExprKind::Ident(name) => matches!(&**name, "comm" | "probe" | "func" | "username" | "kstack" | "ustack"),
-        ExprKind::Ternary { yes, no, .. } => yes.as_deref().is_some_and(is_printed_as_it_is) && is_printed_as_it_is(no),
-        _ => false,
     }
 }
 

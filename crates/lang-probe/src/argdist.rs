@@ -13,7 +13,7 @@ use crate::expr::{self, Entries, Param, Scope};
 use crate::report::{Layout, Lines, Rows, Table};
 use crate::spec::{Kind, Spec};
 use crate::trace::Facts;
-use crate::{Filter, Problem, Translated, text};
+use crate::{Filter, Problem, Translated, includes, settings, text};
 
 /// What `argdist` can be told beside its probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,16 +65,7 @@ pub enum Form {
 /// # Errors
 /// What is wrong with the first faulty one.
 pub fn translate(specs: &[(Form, String)], options: &Options, facts: &dyn Facts) -> Result<Translated, Problem> {
-    let mut script = String::new();
-    for include in &options.includes {
-        let quoted = if include.starts_with(['.', '/']) { format!("\"{include}\"") } else { format!("<{include}>") };
-        let _ = writeln!(script, "#include {quoted}");
-    }
-    let _ = writeln!(
-        script,
-        "config = {{\n  print_maps_on_exit = false;\n  max_strlen = {};\n}}\n",
-        options.string_size.max(64)
-    );
+    let mut script = includes(&options.includes) + &settings(Some(options.string_size), None);
     let (mut tables, mut prints) = (Vec::new(), String::new());
     for (number, (form, source)) in specs.iter().enumerate() {
         let distribution = Distribution::parse(source, number, *form, options, facts)?;

@@ -6,7 +6,7 @@ use skep_diag::Diagnostic;
 
 use crate::report::{Layout, Lines, Rows, Table};
 use crate::spec::{Kind, Spec};
-use crate::{Filter, Problem, Translated};
+use crate::{Filter, Problem, Translated, settings};
 
 /// What tools with one pattern and an output now and then share.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,8 +21,6 @@ pub struct Options {
     pub time: bool,
     /// Whether the pattern is a regular expression.
     pub regex: bool,
-    /// Only the most frequent.
-    pub top: Option<usize>,
 }
 
 /// Which stacks `stackcount` counts and how they are printed.
@@ -87,20 +85,18 @@ fn globbed(source: &str) -> Result<String, Problem> {
     Ok(format!("{place}{start}{pattern}{end}").replace("**", "*"))
 }
 
-const CONFIG: &str = "config = {\n  print_maps_on_exit = false;\n}\n\n";
-
 /// `funccount`.
 ///
 /// # Errors
 /// What is wrong with the pattern.
 pub fn functions(source: &str, options: &Options) -> Result<Translated, Problem> {
     let spec = options.spec(source)?;
-    let mut script = CONFIG.to_owned();
+    let mut script = settings(None, None);
     let predicate = options.filter.predicate(None);
     let _ = writeln!(script, "{}\n{predicate}{{\n  @c0[{}] = count();\n}}\n", spec.point(), spec.label());
     let rows = "  for $kv : @c0 {\n    print((table=0, name=$kv.0, count=(uint64)$kv.1));\n  }\n  print((table=0, end=1));\n  clear(@c0);\n";
     options.ending(&mut script, rows);
-    let table = Table { title: String::new(), rows: Rows::Counts, top: options.top };
+    let table = Table { title: String::new(), rows: Rows::Counts, top: None };
     Ok(Translated { script, report: Layout { lines: Lines::default(), tables: vec![table] } })
 }
 
@@ -130,7 +126,7 @@ pub fn stacks(source: &str, options: &Options, stacks: Stacks) -> Result<Transla
         keys.push(("comm", "comm".to_owned()));
         keys.push(("pid", "pid".to_owned()));
     }
-    let mut script = CONFIG.to_owned();
+    let mut script = settings(None, None);
     let list: Vec<&str> = keys.iter().map(|(_, value)| value.as_str()).collect();
     let predicate = options.filter.predicate(None);
     let _ = writeln!(script, "{}\n{predicate}{{\n  @c0[{}] = count();\n}}\n", spec.point(), list.join(", "));
@@ -148,6 +144,6 @@ pub fn stacks(source: &str, options: &Options, stacks: Stacks) -> Result<Transla
         folded: stacks.folded,
         offsets: stacks.offsets || stacks.addresses,
     };
-    let table = Table { title: String::new(), rows, top: options.top };
+    let table = Table { title: String::new(), rows, top: None };
     Ok(Translated { script, report: Layout { lines: Lines::default(), tables: vec![table] } })
 }

@@ -164,8 +164,8 @@ fn mask(source: &str, start: usize, end: usize) -> (String, Vec<u32>) {
     (String::from_utf8(bytes).unwrap_or_default(), user)
 }
 
-/// Whether the value of an expression of the script language is a text.
-fn is_text(expr: &Expr) -> bool {
+/// Whether the value of an expression of the script language is a text, so that nothing has to be read.
+pub fn is_text(expr: &Expr) -> bool {
     const TEXTS: &[&str] =
         &["str", "strerror", "ntop", "ksym", "usym", "macaddr", "strftime", "syscall_name", "signal_name", "buf"];
     match &expr.node {

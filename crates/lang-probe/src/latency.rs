@@ -8,7 +8,7 @@ use skep_diag::Diagnostic;
 use crate::count::Options;
 use crate::report::{Layout, Lines, Rows, Table};
 use crate::spec::{Kind, Spec};
-use crate::{Problem, Translated, text};
+use crate::{Problem, Translated, settings, text};
 
 /// A unit of time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -56,8 +56,6 @@ fn function(source: &str, options: &Options) -> Result<Spec, Problem> {
     Ok(spec)
 }
 
-const CONFIG: &str = "config = {\n  print_maps_on_exit = false;\n}\n\n";
-
 /// `funclatency`: a histogram of durations; `per_function` one for each function, `nested` where a function may be called
 /// inside of itself.
 ///
@@ -71,9 +69,9 @@ pub fn histogram(
     nested: bool,
 ) -> Result<Translated, Problem> {
     let spec = function(source, options)?;
-    let entry = Spec { kind: Kind::Entry, ..spec.clone() };
-    let exit = Spec { kind: Kind::Return, ..spec.clone() };
-    let mut script = CONFIG.to_owned();
+    let entry = spec.entry();
+    let exit = spec.exit();
+    let mut script = settings(None, None);
     let key = if per_function { format!("[{}]", spec.label()) } else { String::new() };
     // Functions that a pattern means may call one another: each level has its own start.
     let level = if nested || spec.is_pattern() { "tid, @depth[tid]" } else { "tid" };
@@ -101,7 +99,7 @@ pub fn histogram(
 /// What is wrong with the pattern.
 pub fn interval(source: &str, options: &Options, unit: Unit) -> Result<Translated, Problem> {
     let spec = options.spec(source)?;
-    let mut script = CONFIG.to_owned();
+    let mut script = settings(None, None);
     let predicate = options.filter.predicate(None);
     let _ = writeln!(script, "{}\n{predicate}{{", spec.point());
     let _ = writeln!(script, "  let $now = nsecs;\n  let $before = @last;\n  @last = $now;");
@@ -136,7 +134,7 @@ pub struct Slower {
 /// # Errors
 /// What is wrong with the first faulty function.
 pub fn slower(sources: &[String], options: &Options, slower: &Slower) -> Result<Translated, Problem> {
-    let mut script = CONFIG.to_owned();
+    let mut script = settings(None, None);
     let (unit, divisor) = if slower.microseconds { ("us", 1_000u64) } else { ("ms", 1_000_000) };
     let time = if slower.clock || slower.elapsed { format!("{:<10} ", "TIME") } else { String::new() };
     let arguments = if slower.arguments > 0 { "FUNC ARGS" } else { "FUNC" };
@@ -145,8 +143,8 @@ pub fn slower(sources: &[String], options: &Options, slower: &Slower) -> Result<
     let _ = writeln!(script, "begin\n{{\n  printf({});\n}}\n", text::quoted(&header));
     for (number, source) in sources.iter().enumerate() {
         let spec = function(source, options)?;
-        let entry = Spec { kind: Kind::Entry, ..spec.clone() };
-        let exit = Spec { kind: Kind::Return, ..spec.clone() };
+        let entry = spec.entry();
+        let exit = spec.exit();
         let names: Vec<String> = (0..slower.arguments.min(6)).map(|at| format!("@arg{number}_{at}")).collect();
         let _ =
             writeln!(script, "{}\n{}{{\n  @start{number}[tid] = nsecs;", entry.point(), options.filter.predicate(None));

@@ -70,8 +70,6 @@ pub enum Rows {
         /// What the numbers are: `usecs`.
         unit: String,
     },
-    /// Lines of `name = count`, for rates.
-    Events,
 }
 
 /// Receives the JSON lines of the runtime and prints.
@@ -243,7 +241,6 @@ pub fn print(table: &Table, mut rows: Vec<Value>, out: &mut dyn Write) -> io::Re
             Ok(())
         }
         Rows::Stacks { .. } => rows.iter().try_for_each(|row| stack(row, &table.rows, out)),
-        Rows::Events => rows.iter().try_for_each(|row| writeln!(out, "{}: {}", cell(row, "name"), count(row))),
         Rows::Histogram { .. } => Ok(()),
     }
 }

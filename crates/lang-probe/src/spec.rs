@@ -120,6 +120,11 @@ impl Spec {
         Self { kind: if self.kind == Kind::Return { Kind::Entry } else { self.kind }, ..self.clone() }
     }
 
+    /// The same place at the return of the function.
+    pub fn exit(&self) -> Self {
+        Self { kind: if self.kind == Kind::Entry { Kind::Return } else { self.kind }, ..self.clone() }
+    }
+
     /// The attach point in the script language.
     pub fn point(&self) -> String {
         let offset = if self.offset == 0 { String::new() } else { format!("+{}", self.offset) };

@@ -8,7 +8,7 @@ use crate::action::{self, Action};
 use crate::expr::{self, Scope};
 use crate::report::{Layout, Lines};
 use crate::spec::{Kind, Parts, Spec};
-use crate::{Filter, Problem, Translated, text};
+use crate::{Filter, Problem, Translated, includes, settings, text};
 
 /// The time in front of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -51,8 +51,8 @@ pub struct Options {
     pub aggregate: bool,
     /// Files and lines for the C part of the script: definitions of types.
     pub includes: Vec<String>,
-    /// Pages of the buffer; 0 leaves it to the runtime.
-    pub pages: u32,
+    /// Pages of the buffer, a power of two; without it the runtime chooses.
+    pub pages: Option<u32>,
 }
 
 impl Default for Options {
@@ -70,7 +70,7 @@ impl Default for Options {
             addresses: false,
             aggregate: false,
             includes: Vec::new(),
-            pages: 0,
+            pages: None,
         }
     }
 }
@@ -97,7 +97,7 @@ impl Facts for NoFacts {
 /// What is wrong with the first faulty probe.
 pub fn translate(probes: &[String], options: &Options, facts: &dyn Facts) -> Result<Translated, Problem> {
     let parsed = probes.iter().map(|probe| Line::parse(probe, options, facts)).collect::<Result<Vec<_>, _>>()?;
-    let mut script = preamble(options);
+    let mut script = includes(&options.includes) + &settings(Some(options.string_size), options.pages);
     let trivial = parsed.iter().all(|line| line.action.is_none());
     header(&mut script, options, trivial);
     for line in &parsed {
@@ -105,22 +105,6 @@ pub fn translate(probes: &[String], options: &Options, facts: &dyn Facts) -> Res
     }
     let lines = Lines { only: options.message.clone(), count: options.aggregate };
     Ok(Translated { script, report: Layout { lines, tables: Vec::new() } })
-}
-
-/// Settings and types.
-fn preamble(options: &Options) -> String {
-    let mut script = String::new();
-    for include in &options.includes {
-        let quoted = if include.starts_with(['.', '/']) { format!("\"{include}\"") } else { format!("<{include}>") };
-        let _ = writeln!(script, "#include {quoted}");
-    }
-    script.push_str("config = {\n  print_maps_on_exit = false;\n");
-    let _ = writeln!(script, "  max_strlen = {};", options.string_size.max(64));
-    if options.pages > 0 {
-        let _ = writeln!(script, "  perf_rb_pages = {};", options.pages.next_power_of_two());
-    }
-    script.push_str("}\n\n");
-    script
 }
 
 fn header(script: &mut String, options: &Options, trivial: bool) {

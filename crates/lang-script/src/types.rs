@@ -154,6 +154,23 @@ pub trait ShapeContext {
     fn composite_size(&self, id: CompositeId) -> u32;
 }
 
+/// The name of a type of values that the host prints.
+pub const fn host_name(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Buffer(_) => "buffer",
+        Shape::Inet => "inet",
+        Shape::Mac => "mac_address",
+        Shape::KernelSymbol => "ksym_t",
+        Shape::UserSymbol => "usym_t",
+        Shape::Stack { kernel: true, .. } => "kstack_t",
+        Shape::Stack { kernel: false, .. } => "ustack_t",
+        Shape::User => "username_t",
+        Shape::Time(_) => "timestamp",
+        Shape::CgroupPath(_) => "cgroup_path_t",
+        _ => "value",
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,19 +197,7 @@ impl fmt::Display for Type {
                 }
                 f.write_str(" }")
             }
-            Self::Host(shape) => f.write_str(match shape {
-                Shape::Buffer(_) => "buffer",
-                Shape::Inet => "inet",
-                Shape::Mac => "mac_address",
-                Shape::KernelSymbol => "ksym_t",
-                Shape::UserSymbol => "usym_t",
-                Shape::Stack { kernel: true, .. } => "kstack_t",
-                Shape::Stack { kernel: false, .. } => "ustack_t",
-                Shape::User => "username_t",
-                Shape::Time(_) => "timestamp",
-                Shape::CgroupPath(_) => "cgroup_path_t",
-                _ => "value",
-            }),
+            Self::Host(shape) => f.write_str(host_name(shape)),
         }
     }
 }

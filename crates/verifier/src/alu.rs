@@ -2,7 +2,7 @@
 
 use skep_domain as domain;
 use skep_domain::Scalar;
-use skep_isa::ebpf::{AluOp, Order, Reg as Register, Size, Src, Width};
+use skep_isa::ebpf::{AluOp, Reg as Register, Size, Src, Width};
 
 use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
@@ -213,7 +213,7 @@ impl Verifier<'_> {
     }
 
     /// `dst = be16 dst`
-    pub fn swap(&mut self, state: &mut State, _: Order, size: Size, dst: Register) -> Step<()> {
+    pub fn swap(&mut self, state: &mut State, size: Size, dst: Register) -> Step<()> {
         let value = self.read(state, dst)?;
         self.writable(dst)?;
         if value.is_pointer() {

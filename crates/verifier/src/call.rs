@@ -34,33 +34,6 @@ struct Seen {
     reference: u32,
 }
 
-/// Helpers after which pointers into the packet are of no use (`bpf_helper_changes_pkt_data`).
-const MOVES_PACKET: &[&str] = &[
-    "skb_vlan_push",
-    "skb_vlan_pop",
-    "skb_store_bytes",
-    "skb_change_proto",
-    "skb_change_head",
-    "skb_change_tail",
-    "skb_pull_data",
-    "skb_adjust_room",
-    "l3_csum_replace",
-    "l4_csum_replace",
-    "xdp_adjust_head",
-    "xdp_adjust_tail",
-    "xdp_adjust_meta",
-    "msg_pull_data",
-    "msg_push_data",
-    "msg_pop_data",
-    "lwt_push_encap",
-    "lwt_seg6_store_bytes",
-    "lwt_seg6_adjust_srh",
-    "lwt_seg6_action",
-    "clone_redirect",
-    "sk_change_tail",
-    "store_hdr_opt",
-];
-
 impl Verifier<'_> {
     /// `call HELPER`
     pub fn helper(&mut self, state: &mut State, at: u32, id: i32) -> Step<()> {
@@ -99,7 +72,7 @@ impl Verifier<'_> {
         {
             return Err(Reason::NotHeld(1).into());
         }
-        if MOVES_PACKET.contains(&helper.name) {
+        if helper.moves_packet() {
             state.forget_packet();
         }
         for reg in 0..6 {
@@ -417,9 +390,9 @@ impl Verifier<'_> {
                 let null = ret == Ret::ValueOrNull && !found;
                 if null { pointer(kind) } else { Reg::pointer(kind) }
             }
-            Ret::SocketOrNull => self.part(pointer(Kind::Socket), seen),
-            Ret::SockCommonOrNull => self.part(pointer(Kind::SockCommon), seen),
-            Ret::TcpSockOrNull => self.part(pointer(Kind::TcpSock), seen),
+            Ret::SocketOrNull => part(pointer(Kind::Socket), seen),
+            Ret::SockCommonOrNull => part(pointer(Kind::SockCommon), seen),
+            Ret::TcpSockOrNull => part(pointer(Kind::TcpSock), seen),
             Ret::RingRecordOrNull => pointer(Kind::Memory(seen.constant)),
             Ret::DynptrMemoryOrNull => return Err(Stop::Undecided("dynptrs")),
             Ret::KernelPointerOrNull => return Err(Stop::Undecided("pointers of the kernel in maps")),
@@ -427,12 +400,6 @@ impl Verifier<'_> {
             Ret::Typed(_) => Reg::pointer(Kind::Typed),
             Ret::TypedOrNull(_) => return Err(Stop::Undecided("typed pointers")),
         })
-    }
-
-    /// A pointer to a part of a socket that is held: it ends with it.
-    #[expect(clippy::unused_self, reason = "reads like the others")]
-    fn part(&self, pointer: Reg, seen: &Seen) -> Reg {
-        if pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
     }
 
     /// Numbers with bounds (`do_refine_retval_range`).
@@ -459,4 +426,9 @@ impl Verifier<'_> {
         }
         Reg::UNKNOWN
     }
+}
+
+/// A pointer to a part of a socket that is held: it ends with it.
+fn part(pointer: Reg, seen: &Seen) -> Reg {
+    if pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
 }

@@ -112,8 +112,6 @@ pub enum Reason {
     StackUnwritten(i64),
     /// Stack outside of the 512 bytes.
     StackRange(i64, u32),
-    /// A spilled pointer is damaged.
-    SpillDamaged(i64),
     /// A spilled pointer is read in another size.
     SpillSize(i64),
     /// A field of the context that does not exist or not so.
@@ -287,7 +285,6 @@ impl fmt::Display for Reason {
             }
             Self::StackUnwritten(off) => write!(f, "the byte at r10{off:+} was never written on this path"),
             Self::StackRange(off, size) => write!(f, "{size} bytes at r10{off:+} are not in the 512 bytes of stack"),
-            Self::SpillDamaged(off) => write!(f, "the pointer that was spilled at r10{off:+} would be damaged"),
             Self::SpillSize(off) => write!(f, "the pointer that was spilled at r10{off:+} has 8 bytes"),
             Self::Context { off, size, write } => {
                 write!(f, "{size} bytes at {off} of the context cannot be {}", if *write { "written" } else { "read" })

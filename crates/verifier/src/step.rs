@@ -1,6 +1,6 @@
 //! One instruction: which rule applies to it.
 
-use skep_isa::ebpf::{Callee, Imm64, Op, Size, Src};
+use skep_isa::ebpf::{Callee, Imm64, Op, Src};
 
 use crate::precision::{Place, Wanted};
 use crate::reg::{Kind, Reg};
@@ -22,7 +22,7 @@ impl Verifier<'_> {
             Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
             Op::MovSx { width, from, dst, src } => self.move_signed(state, width, from, dst, src)?,
             Op::Neg { width, dst } => self.negate(state, width, dst)?,
-            Op::Swap { order, size, dst } => self.swap(state, order, size, dst)?,
+            Op::Swap { size, dst, .. } => self.swap(state, size, dst)?,
             Op::AddrSpaceCast { .. } => return Err(Stop::Undecided("arenas")),
             Op::Load { size, signed, dst, base, off } => self.load(state, at, size, signed, dst, base, off)?,
             Op::Store { size, base, off, src } => self.store(state, at, size, base, off, src)?,
@@ -36,8 +36,8 @@ impl Verifier<'_> {
                 self.writable(dst)?;
                 state.set(dst.index(), loaded);
             }
-            Op::LdAbs { size, .. } => self.legacy(state, size, None)?,
-            Op::LdInd { size, src, .. } => self.legacy(state, size, Some(src))?,
+            Op::LdAbs { .. } => self.legacy(state, None)?,
+            Op::LdInd { src, .. } => self.legacy(state, Some(src))?,
             Op::Goto { .. } | Op::GotoLong { .. } => {
                 return match self.code.next(at).map_err(|error| error.reason)? {
                     crate::code::Next::To(target) => Ok(Flow::Next(target)),
@@ -91,7 +91,7 @@ impl Verifier<'_> {
     }
 
     /// The loads of classic programs (`check_ld_abs`).
-    fn legacy(&mut self, state: &mut State, _: Size, src: Option<skep_isa::ebpf::Reg>) -> Step<()> {
+    fn legacy(&mut self, state: &mut State, src: Option<skep_isa::ebpf::Reg>) -> Step<()> {
         use skep_isa::ProgType;
         let allowed =
             matches!(self.program.prog_type, ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct);
@@ -140,18 +140,13 @@ impl Verifier<'_> {
             }
             let (least, most) =
                 (allowed.iter().min().copied().unwrap_or(0), allowed.iter().max().copied().unwrap_or(0));
-            let range = self.result_range(&result);
-            if range.0 < least || range.1 > most {
-                return Err(Reason::Result { least: range.0, most: range.1 }.into());
+            let range = result.num.s64();
+            if range.min < least || range.max > most {
+                return Err(Reason::Result { least: range.min, most: range.max }.into());
             }
             self.mark_precise(Wanted::of(&[Place::Reg(0, 0)]), 1);
         }
         Ok(Flow::End)
-    }
-
-    fn result_range(&self, result: &Reg) -> (i64, i64) {
-        let signed = result.num.s64();
-        (signed.min, signed.max)
     }
 
     /// A call of a function of the program (`check_func_call`).

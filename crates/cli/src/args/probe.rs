@@ -23,9 +23,9 @@ pub struct TraceArgs {
     pub probes: Vec<String>,
     #[command(flatten)]
     pub who: WhoArgs,
-    /// Pages of the buffer for each processor
-    #[arg(short, long, value_name = "PAGES", default_value_t = 0, hide_default_value = true)]
-    pub buffer_pages: u32,
+    /// Pages of 4 KiB of the buffer that lines go through
+    #[arg(short, long, value_name = "PAGES", value_parser = clap::value_parser!(u32).range(1..=262144))]
+    pub buffer_pages: Option<u32>,
     /// Trace only this thread
     #[arg(short = 'L', long = "tid", value_name = "TID", conflicts_with = "pid")]
     pub tid: Option<u32>,

@@ -37,7 +37,40 @@ impl Helper {
     pub fn signature(&self, prog_type: ProgType) -> Option<&'static Signature> {
         self.signatures.iter().find(|signature| signature.programs.contains(prog_type))
     }
+
+    /// Whether pointers into the packet that were loaded before a call are worth nothing behind it.
+    pub fn moves_packet(&self) -> bool {
+        MOVING.contains(&self.name)
+    }
 }
+
+// TABLE
+/// Helpers after which the verifier forgets packet pointers (`bpf_helper_changes_pkt_data` in `net/core/filter.c`).
+const MOVING: &[&str] = &[
+    "skb_store_bytes",
+    "l3_csum_replace",
+    "l4_csum_replace",
+    "tail_call",
+    "clone_redirect",
+    "skb_vlan_push",
+    "skb_vlan_pop",
+    "skb_change_proto",
+    "skb_change_tail",
+    "skb_pull_data",
+    "skb_change_head",
+    "xdp_adjust_head",
+    "skb_adjust_room",
+    "xdp_adjust_meta",
+    "msg_pull_data",
+    "xdp_adjust_tail",
+    "lwt_push_encap",
+    "lwt_seg6_store_bytes",
+    "lwt_seg6_adjust_srh",
+    "lwt_seg6_action",
+    "msg_push_data",
+    "msg_pop_data",
+    "store_hdr_opt",
+];
 
 /// Every helper in the order of the numbers.
 pub static HELPERS: &[Helper; 211] = &table::HELPERS;
@@ -69,6 +102,7 @@ mod tests {
         assert_eq!(by_id(212), None);
         assert_eq!(by_name("unspec"), None);
         assert!(HELPERS.is_sorted_by_key(|helper| helper.since));
+        assert!(MOVING.iter().all(|name| by_name(name).is_some_and(Helper::moves_packet)));
     }
     #[test]
     fn rows_agree_with_themselves() {

@@ -6,9 +6,8 @@ use super::Checker;
 use super::expr::literal;
 use super::tree::{Expr, Kind};
 use crate::ast::TypeOrExpr;
-use crate::plan::Shape;
 use crate::settings::Allowed;
-use crate::types::{CompositeId, Type};
+use crate::types::{CompositeId, Type, host_name};
 
 impl Checker<'_> {
     /// `typeinfo(type or expression)`: a record with the number of the type in the kernel's BTF (0 for what is none of
@@ -64,18 +63,6 @@ const fn base_name(ty: &Type) -> &'static str {
         Type::Text(_) => "string",
         Type::Tuple(_) => "tuple",
         Type::Record(_) => "record",
-        Type::Host(shape) => match shape {
-            Shape::Buffer(_) => "buffer",
-            Shape::Inet => "inet",
-            Shape::Mac => "mac_address",
-            Shape::KernelSymbol => "ksym_t",
-            Shape::UserSymbol => "usym_t",
-            Shape::Stack { kernel: true, .. } => "kstack_t",
-            Shape::Stack { kernel: false, .. } => "ustack_t",
-            Shape::User => "username_t",
-            Shape::Time(_) => "timestamp",
-            Shape::CgroupPath(_) => "cgroup_path_t",
-            _ => "value",
-        },
+        Type::Host(shape) => host_name(shape),
     }
 }
