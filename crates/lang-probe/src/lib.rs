@@ -101,9 +101,10 @@ impl Filter {
     }
 }
 
-/// The beginning of a script: settings, with room for texts of so many bytes and a buffer of so many pages.
+/// The beginning of a script: settings, with room for texts of so many bytes and their end, and a buffer of so many pages.
 fn settings(string_size: Option<u32>, pages: Option<u32>) -> String {
-    let room = string_size.map(|bytes| format!("  max_strlen = {};\n", bytes.max(64))).unwrap_or_default();
+    let room =
+        string_size.map(|bytes| format!("  max_strlen = {};\n", bytes.saturating_add(1).max(64))).unwrap_or_default();
     let buffer = pages.map(|pages| format!("  perf_rb_pages = {};\n", pages.next_power_of_two())).unwrap_or_default();
     format!("config = {{\n  print_maps_on_exit = false;\n{room}{buffer}}}\n\n")
 }

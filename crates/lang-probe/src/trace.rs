@@ -29,7 +29,7 @@ pub enum Stamp {
 pub struct Options {
     /// Whom to look at.
     pub filter: Filter,
-    /// Bytes of texts that are read: 1 to 16,384.
+    /// Bytes of texts that are read: 1 to 16,383.
     pub string_size: u32,
     /// The end after so many lines.
     pub max_events: Option<u64>,

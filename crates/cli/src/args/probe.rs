@@ -30,7 +30,7 @@ pub struct TraceArgs {
     #[arg(short = 'L', long = "tid", value_name = "TID", conflicts_with = "pid")]
     pub tid: Option<u32>,
     /// Bytes of texts that are read
-    #[arg(short = 'Z', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[arg(short = 'Z', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=16383))]
     pub string_size: u32,
     /// Trace this process, too
     #[arg(short = 'S', long)]
@@ -125,7 +125,7 @@ pub struct ArgdistArgs {
     #[arg(short, long, value_name = "TID", conflicts_with = "pid")]
     pub tid: Option<u32>,
     /// Bytes of texts that are read
-    #[arg(short = 'z', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=16384))]
+    #[arg(short = 'z', long, value_name = "BYTES", default_value_t = 80, value_parser = clap::value_parser!(u32).range(1..=16383))]
     pub string_size: u32,
     /// Seconds between two outputs
     #[arg(short, long, value_name = "SECONDS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
