@@ -82,6 +82,7 @@ const PLACES: &str = "WHERE:
   dev=eth0                  the interface for XDP, traffic control and netkit programs
   xdp=generic               how XDP programs are attached: native, generic, offload
   cgroup=/sys/fs/cgroup/x   the control group for programs of control groups
+  lirc=/dev/lirc0           the receiver for decoders of infrared signals
   pid=4711                  the process for user probes and performance events
   cookie=7                  what bpf_get_attach_cookie returns
   hz=99                     how often programs of type perf_event run on each processor
