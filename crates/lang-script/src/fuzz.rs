@@ -1,6 +1,10 @@
 //! Bodies of the fuzz targets, also run for a moment by the tests: arbitrary bytes in, a panic if a promise is broken.
 
+mod generate;
+
 use skep_diag::{Diagnostic, Severity, Span};
+
+pub use generate::computing_script;
 
 use crate::ast::Script;
 use crate::visit::{Visitor, clear_spans, walk_script};

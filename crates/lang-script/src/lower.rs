@@ -20,6 +20,7 @@ use crate::compile::{Environment, Instance, Units, program_info};
 use crate::plan::{
     Action, Enumeration, Field, HostInfo, MapValue, Plan, Probe, ScriptMap, Shape, StackKey, lay_out, system_maps,
 };
+use crate::providers::Kind as ProviderKind;
 use crate::settings::Settings;
 use crate::types::definitions::Types;
 use crate::types::{CompositeId, ShapeContext, Type};
@@ -31,6 +32,7 @@ mod bytes;
 mod cond;
 mod control;
 mod describe;
+mod direct;
 mod helpers;
 mod histogram;
 mod maps;
@@ -81,13 +83,13 @@ struct Unit<'a> {
     enums: Vec<Arc<Enumeration>>,
     maps: Vec<Stored>,
     events: MapRef,
-    lost: MapRef,
-    host: Option<MapRef>,
+    lost: Option<GlobalRef>,
+    host: Option<GlobalRef>,
     stacks: Option<MapRef>,
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
     powers: Option<GlobalRef>,
-    report: [Option<FuncRef>; 3],
+    report: [Option<FuncRef>; 2],
     functions: Vec<FuncRef>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -131,7 +133,6 @@ impl<'a> Unit<'a> {
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(RING_BYTES);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
-        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, 8, 1));
         let plan = Plan { settings: input.settings.host.clone(), ..Plan::default() };
         let mut unit = Self {
             input,
@@ -140,13 +141,13 @@ impl<'a> Unit<'a> {
             enums: Vec::new(),
             maps: Vec::new(),
             events,
-            lost,
+            lost: None,
             host: None,
             stacks: None,
             zeros: None,
             unknown_zero: None,
             powers: None,
-            report: [None; 3],
+            report: [None; 2],
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -212,11 +213,16 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// The map with what the host says.
-    fn host(&mut self) -> MapRef {
-        *self.host.get_or_insert_with(|| {
-            self.module.add_map(MapDecl::new(system_maps::HOST, KernelMap::Array, 4, HostInfo::SIZE, 1))
-        })
+    /// What the host says.
+    fn host(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        *self.host.get_or_insert_with(|| system_variable(module, "host", system_maps::HOST, HostInfo::SIZE))
+    }
+
+    /// The counter of records for which there was no room.
+    fn lost(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        *self.lost.get_or_insert_with(|| system_variable(module, "lost", system_maps::LOST, 8))
     }
 
     /// The map with stack traces.
@@ -287,6 +293,7 @@ impl<'a> Unit<'a> {
         let context = IrType::ptr(Memory::Context);
         let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
+        body.is_typed = matches!(instance.provider.kind, ProviderKind::Fentry | ProviderKind::Fexit);
         body.run(&[]);
         self.module.add_function(function);
         let line = self.input.env.place(instance.span).0;
@@ -295,6 +302,12 @@ impl<'a> Unit<'a> {
             self.plan.probes.push(Probe { name, program, attach: attach.clone(), line });
         }
     }
+}
+
+/// A variable in a section of its own, through which programs and host talk.
+fn system_variable(module: &mut Module, name: &str, section: &str, size: u32) -> GlobalRef {
+    let (name, section) = (name.to_owned(), section.to_owned());
+    module.add_global(Global { name, section, bytes: vec![0; size as usize], align: 8, ty: 0 })
 }
 
 /// Bytes of what a map holds.

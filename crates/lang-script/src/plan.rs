@@ -31,10 +31,11 @@ pub struct Plan {
 pub mod system_maps {
     /// Ring buffer that records go through.
     pub const EVENTS: &str = "skep_events";
-    /// Per-CPU array with one 64-bit counter: records for which the ring buffer had no room.
-    pub const LOST: &str = "skep_lost";
-    /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
-    pub const HOST: &str = "skep_host";
+    /// Variable, a 64-bit counter: records for which the ring buffer had no room. Programs reach variables without a
+    /// look-up, so little code is enough.
+    pub const LOST: &str = ".bss.lost";
+    /// Variable that the host fills before programs run: [`HostInfo`](super::HostInfo).
+    pub const HOST: &str = ".data.host";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
 }

@@ -11,8 +11,9 @@ pub mod btf;
 pub mod definitions;
 pub mod format;
 mod source;
+mod walk;
 
-pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Tag, TypeSource};
+pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Step, Tag, TypeSource};
 
 /// The address space that a pointer points into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

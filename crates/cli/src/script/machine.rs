@@ -14,7 +14,7 @@ use skep_lang_script::compile::Facts;
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::types::btf::BtfTypes;
-use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
+use skep_lang_script::types::{Composite, Prototype, Step, Tag, Type, TypeSource};
 use skep_sym::{Binary, Kallsyms, Pattern, mappings, resolve, traceable_functions};
 
 /// The running machine. Everything is read when it is first asked for.
@@ -103,6 +103,9 @@ impl TypeSource for MachineTypes<'_> {
     }
     fn composite(&self, id: u32) -> Option<Arc<Composite>> {
         self.types()?.composite(id)
+    }
+    fn walk(&self, id: u32, offset: u32, size: u32) -> Option<Step> {
+        self.types()?.walk(id, offset, size)
     }
     fn enumerator(&self, name: &str) -> Option<(i64, Type)> {
         self.types()?.enumerator(name)

@@ -12,6 +12,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use skep_isa::ebpf::{Cpu, Endian};
 use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel};
 use skep_lang_script::compile::{Compiled, Environment};
 use skep_lang_script::registers::Arch;
@@ -104,7 +105,7 @@ pub struct Built {
     pub lowered: Option<String>,
     /// Programs and maps.
     pub object: Object,
-    /// How long each stage took.
+    /// How long each stage took, and then each pass of the optimiser.
     pub times: Vec<(&'static str, Duration)>,
 }
 
@@ -151,12 +152,26 @@ fn build(input: &Input, args: &ScriptArgs, process: Option<u32>) -> Result<Built
     }
     done("compile");
     let lowered = args.dump.contains(&crate::args::StageArg::Ir).then(|| compiled.module.to_string());
-    skep_opt::optimise(&mut compiled.module, &skep_opt::Options::default());
+    let (passes, code) = target();
+    let report = skep_opt::optimise(&mut compiled.module, &passes);
     done("optimise");
-    let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default())
+    let object = skep_codegen::compile(&compiled.module, &code)
         .map_err(|error| Failure::Run(format!("{}: {error}", input.name)))?;
     done("generate");
+    for pass in report.passes {
+        match times.iter_mut().find(|time| time.0 == pass.name) {
+            Some(known) => known.1 += pass.time,
+            None => times.push((pass.name, pass.time)),
+        }
+    }
     Ok(Built { desugared, compiled, lowered, object, times })
+}
+
+/// What code is made for: the running kernel and its processor.
+fn target() -> (skep_opt::Options, skep_codegen::Options) {
+    let cpu = Cpu::from_number(skep_kernel::probe::instruction_set()).unwrap_or(Cpu::V3);
+    let passes = skep_opt::Options { cpu: cpu.number(), ..skep_opt::Options::compact() };
+    (passes, skep_codegen::Options { cpu, endian: Endian::NATIVE })
 }
 
 /// Whether this process lives in a process id namespace of its own.

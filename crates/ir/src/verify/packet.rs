@@ -1,7 +1,5 @@
 //! Packet pointers end with calls that may move the packet.
 
-use skep_isa::helpers;
-
 use super::Violation;
 use super::arithmetic::is_packet;
 use super::check::Check;
@@ -10,39 +8,6 @@ use crate::entity::{Block, Entity, FuncRef, Value};
 use crate::function::Function;
 use crate::inst::{Callee, InstData};
 use crate::module::Module;
-
-// TABLE
-/// Helpers after which the verifier forgets packet pointers (`bpf_helper_changes_pkt_data` in `net/core/filter.c`).
-const MOVING: &[&str] = &[
-    "skb_store_bytes",
-    "l3_csum_replace",
-    "l4_csum_replace",
-    "tail_call",
-    "clone_redirect",
-    "skb_vlan_push",
-    "skb_vlan_pop",
-    "skb_change_proto",
-    "skb_change_tail",
-    "skb_pull_data",
-    "skb_change_head",
-    "xdp_adjust_head",
-    "skb_adjust_room",
-    "xdp_adjust_meta",
-    "msg_pull_data",
-    "xdp_adjust_tail",
-    "lwt_push_encap",
-    "lwt_seg6_store_bytes",
-    "lwt_seg6_adjust_srh",
-    "lwt_seg6_action",
-    "msg_push_data",
-    "msg_pop_data",
-    "store_hdr_opt",
-];
-
-/// Whether packet pointers that were loaded before a call of the helper are worth nothing behind it.
-pub fn moves_packet(helper: u32) -> bool {
-    helpers::by_id(helper).is_some_and(|helper| MOVING.contains(&helper.name))
-}
 
 /// Checks all functions.
 pub fn check(module: &Module, violations: &mut Vec<Violation>) {
@@ -56,8 +21,8 @@ pub fn check(module: &Module, violations: &mut Vec<Violation>) {
 /// Whether an instruction may move the packet, given which functions do.
 fn moves(data: &InstData, functions: &[bool]) -> bool {
     match data {
-        InstData::Call(Callee::Helper(id), _) => moves_packet(*id),
         InstData::Call(Callee::Func(callee), _) => functions[callee.index()],
+        InstData::Call(callee, _) => callee.moves_packet(),
         // Passed to a helper that calls it.
         InstData::FuncAddr(callee) => functions[callee.index()],
         _ => false,
@@ -152,18 +117,4 @@ fn walk(
 fn calls_back(function: &Function, data: &InstData, moving: &[bool]) -> bool {
     let InstData::Call(_, args) = data else { return false };
     args.iter().any(|&arg| matches!(function.def_inst(arg), Some(InstData::FuncAddr(callee)) if moving[callee.index()]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_row_is_a_helper() {
-        for name in MOVING {
-            let helper = helpers::by_name(name).unwrap_or_else(|| panic!("{name}"));
-            assert!(moves_packet(helper.id));
-        }
-        assert!(!moves_packet(1) && !moves_packet(0) && !moves_packet(u32::MAX));
-    }
 }

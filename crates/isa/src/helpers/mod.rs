@@ -9,6 +9,19 @@ mod table;
 
 pub use signature::{Access, Arg, Ret, Signature};
 
+/// What a call does to the memory that its program sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing, and during one run of a program it gives the same for the same arguments.
+    Same,
+    /// Nothing: what is read in front of the call is what is read behind it.
+    Nothing,
+    /// It may write memory that it is given, values of maps, objects of the kernel.
+    Memory,
+    /// The same, and the packet may be somewhere else: pointers into it that were loaded before are worth nothing.
+    Packet,
+}
+
 /// One helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Helper {
@@ -22,6 +35,8 @@ pub struct Helper {
     pub gpl_only: bool,
     /// Whether only programs that may sleep can call it.
     pub may_sleep: bool,
+    /// What a call does to the program's memory.
+    pub effect: Effect,
     /// The program types that may call it at one of their attach types, with all capabilities, in Linux 6.18.
     pub programs: ProgSet,
     /// Its prototype in C (`linux/bpf.h`).
@@ -36,6 +51,11 @@ impl Helper {
     /// How programs of this type call it, `None` if they cannot.
     pub fn signature(&self, prog_type: ProgType) -> Option<&'static Signature> {
         self.signatures.iter().find(|signature| signature.programs.contains(prog_type))
+    }
+
+    /// Whether it may write memory whose address it is given, or hands it to a function of the program that may.
+    pub fn writes_arguments(&self) -> bool {
+        self.signatures.iter().flat_map(|signature| signature.args).any(Arg::is_written)
     }
 }
 
@@ -70,6 +90,26 @@ mod tests {
         assert_eq!(by_name("unspec"), None);
         assert!(HELPERS.is_sorted_by_key(|helper| helper.since));
     }
+
+    #[test]
+    fn what_a_helper_writes_it_changes() {
+        for helper in HELPERS {
+            let writes = |arg: &Arg| match arg {
+                Arg::Value(access) | Arg::Memory(access) | Arg::MemoryOrNull(access) => *access != Access::Read,
+                Arg::FixedMemory(_, access) => *access != Access::Read,
+                _ => false,
+            };
+            let changes = helper.signatures.iter().flat_map(|signature| signature.args).any(writes);
+            let quiet = matches!(helper.effect, Effect::Same | Effect::Nothing);
+            assert!(!changes || !quiet && helper.writes_arguments(), "{}", helper.name);
+        }
+        assert_eq!(by_name("xdp_adjust_head").unwrap().effect, Effect::Packet);
+        assert_eq!(by_name("ktime_get_ns").unwrap().effect, Effect::Nothing);
+        let writes = |name| by_name(name).unwrap().writes_arguments();
+        assert!(writes("probe_read") && writes("for_each_map_elem") && writes("dynptr_write"));
+        assert!(!writes("map_update_elem") && !writes("ringbuf_reserve") && !writes("ringbuf_output"));
+    }
+
     #[test]
     fn rows_agree_with_themselves() {
         for helper in HELPERS {

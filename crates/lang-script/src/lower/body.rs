@@ -86,6 +86,8 @@ pub struct Body<'u, 'a, 'f> {
     pub scratch_used: bool,
     /// The frame that callbacks share.
     frame: Option<Slot>,
+    /// Whether the arguments of the probe are pointers whose types the verifier knows.
+    pub is_typed: bool,
     /// The loops around.
     pub loops: Vec<Loop>,
     /// Whether the script's function or probe has a `while`.
@@ -124,6 +126,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             scratch,
             scratch_used: false,
             frame: None,
+            is_typed: false,
             loops: Vec::new(),
             has_while: super::control::has_while(&checked.body),
             start,

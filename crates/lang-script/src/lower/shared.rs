@@ -9,9 +9,8 @@ use crate::check::tree::Map;
 use crate::plan::Action;
 
 /// Places in [`Unit::report`].
-const LOST: usize = 0;
-const WARNING: usize = 1;
-const FAILURE: usize = 2;
+const WARNING: usize = 0;
+const FAILURE: usize = 1;
 
 /// Bytes of the record of a helper's failure: the action, the error.
 const FAILURE_BYTES: u32 = 16;
@@ -32,33 +31,11 @@ impl Unit<'_> {
         }
     }
 
-    /// Counts a record for which there was no room.
-    pub fn lost_function(&mut self) -> FuncRef {
-        if let Some(known) = self.report[LOST] {
-            return known;
-        }
-        let memory = Memory::MapValue(self.lost);
-        let mut function = Function::new("skep_lost", FuncKind::Static, &[], None);
-        let slot = function.add_slot("key", 4, 4);
-        let mut b = Builder::new(&mut function);
-        let key = b.slot_addr(slot);
-        let zero = b.i32(0);
-        b.store(Width::W32, key, 0, zero);
-        let map = b.map_addr(self.lost);
-        let found = helper(&mut b, helpers::MAP_LOOKUP, &[map, key], IrType::nullable(memory));
-        let null = b.null(memory);
-        let (some, none) = (b.block(&[]), b.block(&[]));
-        let found = b.branch_refining(Cond::Ne, found, null, some, none);
-        b.switch_to(some);
+    /// Counts a record for which there was no room. A program on another processor counts as well.
+    pub fn count_lost(&mut self, b: &mut Builder<'_>) {
+        let counter = b.global_addr(self.lost());
         let one = b.i64(1);
-        // A program that interrupts this one counts as well.
-        b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, 0, one);
-        b.ret(None);
-        b.switch_to(none);
-        b.ret(None);
-        let reference = self.module.add_function(function);
-        self.report[LOST] = Some(reference);
-        reference
+        b.atomic(skep_ir::AtomicOp::Add, Width::W64, counter, 0, one);
     }
 
     /// Sends a record with nothing but its action.
@@ -83,7 +60,6 @@ impl Unit<'_> {
 
     /// A function that sends its parameters, the first as the action.
     fn sender(&mut self, name: &str, bytes: u32) -> FuncRef {
-        let lost = self.lost_function();
         let params = vec![IrType::I64; bytes as usize / 8];
         let mut function = Function::new(name, FuncKind::Static, &params, None);
         let mut b = Builder::new(&mut function);
@@ -103,7 +79,7 @@ impl Unit<'_> {
         b.call_void(Callee::Helper(helpers::RINGBUF_SUBMIT), &[record, flags]);
         b.ret(None);
         b.switch_to(none);
-        b.call_void(Callee::Func(lost), &[]);
+        self.count_lost(&mut b);
         b.ret(None);
         self.module.add_function(function)
     }
