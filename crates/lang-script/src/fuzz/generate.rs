@@ -38,6 +38,9 @@ pub fn computing_script(bytes: &mut Bytes<'_>) -> String {
     }
     generator
         .line("$t0 = \"abc\"; $t1 = \"a needle in a haystack\"; $p = ($v0, (uint8)$v1, \"abc\"); $sum = (int64)0;");
+    // Maps have the types of what is assigned to them.
+    generator.line("@m[100] = (int64)1; @n[(uint8)100, \"abc\"] = (int64)2; @pairs[100] = ((int64)3, (uint16)4);");
+    generator.line("@a1[100] = count(); @a2[100] = sum((int64)5);");
     while generator.left > 0 {
         generator.statement(DEPTH);
     }

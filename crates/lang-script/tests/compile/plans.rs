@@ -86,11 +86,11 @@ fn typed_programs_have_code() {
 #[test]
 fn programs_are_small() {
     let most = [
-        ("begin { exit(); }", 17),
-        ("kprobe:vfs_read { @[comm] = count(); }", 50),
-        ("kprobe:vfs_read { @ = hist(arg2); }", 83),
-        ("kprobe:vfs_read { @[kstack] = count(); }", 95),
-        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 32),
+        ("begin { exit(); }", 23),
+        ("kprobe:vfs_read { @[comm] = count(); }", 60),
+        ("kprobe:vfs_read { @ = hist(arg2); }", 85),
+        ("kprobe:vfs_read { @[kstack] = count(); }", 112),
+        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 40),
     ];
     for (text, most) in most {
         let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
