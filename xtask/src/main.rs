@@ -2,7 +2,8 @@
 //!
 //! - `cargo xtask tidy` reads the tree: dependency directions, file headers and sizes, places of unsafe code, paths in
 //!   the documents, dependencies without a reason. It also runs as a test of this package.
-//! - `cargo xtask docs` writes `docs/reference` anew from the tables of `crates/isa`.
+//! - `cargo xtask docs` writes `docs/reference` and `docs/script-reference.md` anew from the tables of `crates/isa` and
+//!   `crates/lang-script`, and `docs/tools` from the heads of the scripts in `tools`.
 //! - `cargo xtask prepush` runs everything that has to be green before a push: formatting, lints, documentation,
 //!   tests, tidy.
 //! - `cargo xtask vm` runs tests on other kernels, in an emulator.
@@ -16,6 +17,14 @@ mod tidy;
 mod vm;
 
 use std::process::ExitCode;
+
+// TABLE
+/// Tests that compare documents with tables: package and which test of it.
+const DOCUMENTS: &[&[&str]] = &[
+    &["skep-isa", "--test", "reference"],
+    &["skep-lang-script", "--lib", "reference"],
+    &["skep-tools", "--test", "pages"],
+];
 
 const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | vm [--help]";
 
@@ -41,21 +50,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the test that compares the documents with the tables, told to write them first: the tables belong to a crate that
+/// Runs the tests that compare the documents with the tables, told to write them first: the tables belong to crates that
 /// this one may not use.
 fn write_reference() -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .args(["test", "-q", "-p", "skep-isa", "--test", "reference"])
-        .env("SKEP_WRITE_DOCS", "1")
-        .current_dir(tidy::root())
-        .status();
-    match status {
-        Ok(status) if status.success() => ExitCode::SUCCESS,
-        Ok(_) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("cannot run cargo: {error}");
-            ExitCode::FAILURE
+    for test in DOCUMENTS {
+        let mut command = std::process::Command::new(&cargo);
+        command.args(["test", "-q", "-p"]).args(*test).env("SKEP_WRITE_DOCS", "1");
+        match command.current_dir(tidy::root()).status() {
+            Ok(status) if status.success() => {}
+            Ok(_) => return ExitCode::FAILURE,
+            Err(error) => {
+                eprintln!("cannot run cargo: {error}");
+                return ExitCode::FAILURE;
+            }
         }
     }
+    ExitCode::SUCCESS
 }

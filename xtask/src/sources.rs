@@ -35,6 +35,7 @@ const HOSTS: &[&str] = &[
     "doc.rust-lang.org",
     "rust-fuzz.github.io",
     "no-color.org",
+    "www.w3.org",
     "example.com",
 ];
 

@@ -38,6 +38,9 @@ const PASSED_ON: &[&str] = &["RUST_BACKTRACE", "RUST_TEST_THREADS", "SKEP_FUZZ_S
 /// The directory with the sources of the crates, which tests read data from.
 const SOURCES: &str = "crates";
 
+/// The directory below cargo's with what clang made for tests that ran on the host: there is no clang in the machine.
+const OBJECTS: &str = "objects";
+
 /// The sub-command. Its status is that of the first command in a machine that failed.
 pub fn run(words: &[&str]) -> ExitCode {
     if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
@@ -125,6 +128,10 @@ fn fill(root: &Path, path: &Path, kernel: &Kernel, binaries: &[Binary], options:
     }
     if !binaries.is_empty() {
         contents.tree(&root.join(SOURCES))?;
+        let objects = target(root).join(OBJECTS);
+        if objects.is_dir() {
+            contents.tree(&objects)?;
+        }
     }
     for name in &options.with {
         contents.with(name)?;

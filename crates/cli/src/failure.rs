@@ -34,6 +34,8 @@ pub enum Failure {
     Expression(String),
     /// Input, capture or output failed. Status 1.
     Run(String),
+    /// Programs of a script could not be loaded or attached. Status 255.
+    Attach(String),
     /// Whoever read our output has gone away: nothing to complain about. Status 0.
     ClosedPipe,
 }
@@ -64,6 +66,10 @@ impl Failure {
             Self::Run(text) => {
                 note(&text);
                 ExitCode::from(1)
+            }
+            Self::Attach(text) => {
+                note(&text);
+                ExitCode::from(255)
             }
             Self::ClosedPipe => ExitCode::SUCCESS,
         }

@@ -1,7 +1,9 @@
 //! `skep help`: the help of sub-commands, and the reference of the kernel's side of BPF.
 
 use clap::CommandFactory;
-use skep_isa::reference::Topic;
+use skep_isa::reference::{Page, Topic};
+use skep_lang_script::reference;
+use skep_tools::catalogue::Catalogue;
 
 use crate::args::{Cli, HelpArgs};
 use crate::failure::Failure;
@@ -14,10 +16,20 @@ const COLUMNS: usize = 100;
 pub fn run(args: &HelpArgs) -> Result<(), Failure> {
     let words: Vec<&str> = args.words.iter().map(String::as_str).collect();
     let topic = words.first().and_then(|word| Topic::from_name(word));
+    if let [name] = words.as_slice()
+        && let Some(tool) = Catalogue::embedded().find(name)
+    {
+        return print(&skep_tools::command::command(tool).render_help().to_string());
+    }
     if let (Some(topic), [_, name]) = (topic, words.as_slice())
         && let Some(page) = topic.page(name)
     {
         return print(&page.text(columns()));
+    }
+    match words.as_slice() {
+        ["script"] => return print(&format!("{}\n{}", command_help(&words).unwrap_or_default(), script_names())),
+        ["script", name] => return script_page(name),
+        _ => {}
     }
     match (command_help(&words), topic, words.as_slice()) {
         (Some(help), None, []) => print(&format!("{help}\n{}", topics())),
@@ -29,6 +41,24 @@ pub fn run(args: &HelpArgs) -> Result<(), Failure> {
         (None, Some(topic), [_, name, ..]) => Err(unknown_name(topic, name)),
         (None, ..) => Err(unknown_word(&words)),
     }
+}
+
+/// What there is in the language of scripts under a name.
+fn script_page(name: &str) -> Result<(), Failure> {
+    let pages: Vec<String> = reference::pages(name).iter().map(|page: &Page| page.text(columns())).collect();
+    if pages.is_empty() {
+        let hint = match reference::nearest(name) {
+            Some(near) => format!("did you mean {near}?"),
+            None => "`skep help script` lists what there is".to_owned(),
+        };
+        return Err(Failure::Usage(format!("scripts have no `{name}`; {hint}")));
+    }
+    print(&pages.join("\n"))
+}
+
+fn script_names() -> String {
+    let about = "types of probes, builtins and settings of the language";
+    format!("skep help script NAME: {about}\n\n{}", in_lines(reference::names()))
 }
 
 /// The width that the shell passes on, within reason.
@@ -53,15 +83,19 @@ fn topics() -> String {
     for topic in Topic::ALL {
         text.push_str(&format!("  {:8}{}\n", topic.name(), topic.about()));
     }
+    text.push_str("  script  the language of scripts: types of probes, builtins, settings\n");
     text.push_str("\n`skep help TOPIC` lists the names of a topic, `skep help TOPIC NAME` explains one.\n");
     text
 }
 
 /// The names of a topic, a few on a line.
 fn names(topic: Topic) -> String {
-    let mut text = format!("skep help {} NAME: {}\n\n", topic.name(), topic.about());
-    let mut line = String::new();
-    for name in topic.names() {
+    format!("skep help {} NAME: {}\n\n{}", topic.name(), topic.about(), in_lines(topic.names().into_iter()))
+}
+
+fn in_lines(names: impl Iterator<Item = &'static str>) -> String {
+    let (mut text, mut line) = (String::new(), String::new());
+    for name in names {
         if !line.is_empty() && line.len() + name.len() + 3 > columns() {
             text.push_str(&format!("  {line}\n"));
             line.clear();
@@ -90,7 +124,9 @@ fn unknown_word(words: &[&str]) -> Failure {
     let owners: Vec<String> = Topic::ALL
         .iter()
         .filter(|topic| topic.page(last).is_some())
-        .map(|topic| format!("`skep help {} {last}`", topic.name()))
+        .map(|topic| topic.name())
+        .chain((!reference::pages(last).is_empty()).then_some("script"))
+        .map(|topic| format!("`skep help {topic} {last}`"))
         .collect();
     let hint = if owners.is_empty() {
         "`skep help` lists sub-commands and topics".to_owned()

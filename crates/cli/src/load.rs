@@ -38,7 +38,10 @@ pub fn run(args: &LoadArgs) -> Result<(), Failure> {
         let _ = writeln!(text, "pinned {}", path.display());
     }
     if pin.is_none() {
-        text.push_str("nothing refers to the programs, so they are freed again; --pin keeps them\n");
+        // Tables of operations and arrays of programs keep theirs.
+        let kept = loaded.pinned.len() + pinned.len() > 0;
+        let which = if kept { "programs that no pinned map refers to" } else { "the programs" };
+        let _ = writeln!(text, "{which} are freed again, as they were not pinned; --pin keeps them");
     }
     print(&text)
 }
@@ -56,7 +59,8 @@ fn report(loaded: &Loaded) -> String {
         }
         text.push_str(program.log().text());
     }
-    for map in &loaded.maps {
+    let is_left_out = |index: usize| loaded.left_out.iter().any(|map| map.index() == index);
+    for (_, map) in loaded.maps.iter().enumerate().filter(|(index, _)| !is_left_out(*index)) {
         let kind = map.map_type().map_or_else(|| "unknown".to_owned(), |kind| kind.to_string());
         let _ = writeln!(text, "map {} ({kind}): {} entries", map.name(), map.max_entries());
     }

@@ -17,13 +17,17 @@ mod map;
 mod maps;
 mod object;
 mod observe;
+mod probe;
 mod progress;
 mod ps;
 mod run;
 mod script;
 mod seccomp;
 mod shell;
+mod strace;
 mod text;
+mod tools;
+mod verify;
 mod vm;
 
 use std::process::ExitCode;
@@ -51,7 +55,19 @@ fn main() -> ExitCode {
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
-        Command::Script(args) => return script::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Script(args) => return script::run(&args),
+        Command::Trace(args) => return probe::trace(&args).unwrap_or_else(failure::Failure::report),
+        Command::Argdist(args) => return probe::argdist(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funccount(args) => return probe::funccount(&args).unwrap_or_else(failure::Failure::report),
+        Command::Stackcount(args) => return probe::stackcount(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funclatency(args) => return probe::funclatency(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
+        Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
+        Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Tools(args) => tools::list(&args),
+        Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
+        // The status is that of the command that is traced.
+        Command::Strace(args) => return strace::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Features(args) => features::run(&args),
         Command::Help(args) => help::run(&args),
         Command::Completions { shell } => shell::completions(shell),

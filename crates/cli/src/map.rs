@@ -64,6 +64,14 @@ impl Opened {
         self.types.key_from(text).map_err(|error| Failure::Usage(error.to_string()))
     }
 
+    /// A value out of the bytes of an entry.
+    fn of_bytes(&self, bytes: Vec<u8>) -> Result<Stored, Failure> {
+        Ok(match self.is_per_cpu() {
+            true => Stored::PerCpu(self.map.per_cpu(bytes).map_err(failure)?),
+            false => Stored::One(bytes),
+        })
+    }
+
     /// The value for a key.
     fn stored(&self, key: &[u8]) -> Result<Option<Stored>, Failure> {
         Ok(if self.is_per_cpu() {
@@ -186,27 +194,38 @@ fn dump(opened: &Opened, json: bool) -> Result<(), Failure> {
     let mut out = TextOut::stdout(false)?;
     let mut first = true;
     out.buffer.extend_from_slice(if json { b"[" } else { b"" });
-    for key in opened.map.keys().map_err(failure)? {
-        let text = match opened.stored(&key) {
-            Ok(Some(value)) if json => opened.entry_json(&key, &value),
-            Ok(Some(value)) => opened.entry_text(&key, &value),
-            // It has gone meanwhile, or the slot is empty.
-            Ok(None) => continue,
-            Err(error) => {
-                let Failure::Run(reason) = error else { return Err(error) };
-                let object = || Json::object().text("error", &reason).end();
-                match json {
-                    true => Json::object().raw("key", octets(&key)).raw("value", object()).end(),
-                    false => format!("{}: {reason}\n", plain(&key)),
-                }
-            }
-        };
-        if json && !first {
+    let mut put = |text: &str| {
+        if json && !std::mem::take(&mut first) {
             out.buffer.push(b',');
         }
-        first = false;
         out.buffer.extend_from_slice(text.as_bytes());
-        out.line_done()?;
+        out.line_done()
+    };
+    let shown = |key: &[u8], value: &Stored| match json {
+        true => opened.entry_json(key, value),
+        false => opened.entry_text(key, value),
+    };
+    let mut entries = opened.map.entries().peekable();
+    // Where values cannot be read, the reason stands behind each key.
+    if let Some(Err(_)) = entries.peek() {
+        for key in opened.map.keys().map_err(failure)? {
+            put(&match opened.stored(&key) {
+                Ok(Some(value)) => shown(&key, &value),
+                // It has gone meanwhile, or the slot is empty.
+                Ok(None) => continue,
+                Err(Failure::Run(reason)) if json => {
+                    let error = Json::object().text("error", &reason).end();
+                    Json::object().raw("key", octets(&key)).raw("value", error).end()
+                }
+                Err(Failure::Run(reason)) => format!("{}: {reason}\n", plain(&key)),
+                Err(error) => return Err(error),
+            })?;
+        }
+    } else {
+        for entry in entries {
+            let (key, value) = entry.map_err(failure)?;
+            put(&shown(&key, &opened.of_bytes(value)?))?;
+        }
     }
     out.buffer.extend_from_slice(if json { b"]\n" } else { b"" });
     out.flush()

@@ -294,7 +294,7 @@ kernel_enum! {
         /// A security hook in a control group.
         LsmCgroup = 43, "lsm_cgroup", 6, 0;
         /// A function of an operations table.
-        StructOps = 44, "struct_ops", 6, 1;
+        StructOps = 44, "struct_ops", 6, 4;
         /// A netfilter hook.
         Netfilter = 45, "netfilter", 6, 4;
         /// Incoming packets of a device in traffic control.

@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::fs;
+use std::sync::OnceLock;
 
 use skep_isa::Release;
 
@@ -85,9 +86,14 @@ pub(crate) fn status_field<'a>(status: &'a str, name: &str) -> Option<&'a str> {
     status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim)
 }
 
-/// The release of the running kernel, `None` when `/proc/sys/kernel/osrelease` cannot be read.
+/// The release of the running kernel, `None` when `/proc/sys/kernel/osrelease` cannot be read. It is read once.
 pub fn running_release() -> Option<Release> {
-    Release::parse(&fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)
+    static FOUND: OnceLock<Release> = OnceLock::new();
+    if let Some(release) = FOUND.get() {
+        return Some(*release);
+    }
+    let release = Release::parse(&fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)?;
+    Some(*FOUND.get_or_init(|| release))
 }
 
 /// The value of an integer sysctl by its dotted name (`net.core.optmem_max`), `None` if it is absent or no integer.

@@ -60,6 +60,7 @@ mod test_run;
 mod token;
 mod user_ringbuf;
 mod verdict;
+mod waiting;
 mod watch;
 
 pub use attach::{attach_classic, attach_program, bpf_extensions, detach, lock_filter};
@@ -91,6 +92,7 @@ pub use test_run::{TestInput, TestOutput, TestRun};
 pub use token::Token;
 pub use user_ringbuf::{Reservation, UserRingBuffer};
 pub use verdict::{Verdicts, test_verdict, verdict_classic};
+pub use waiting::Waiting;
 pub use watch::Watch;
 
 /// Reports a test that cannot run here; fails it when `SKEP_REQUIRE_KERNEL` is 1.

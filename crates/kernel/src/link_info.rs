@@ -46,7 +46,7 @@ pub enum LinkTarget {
     RawTracepoint {
         /// Its name.
         name: String,
-        /// What `bpf_get_attach_cookie` gives (Linux 6.10).
+        /// What `bpf_get_attach_cookie` gives (Linux 6.10); 0 also on kernels that do not tell.
         cookie: u64,
     },
     /// A function of the kernel or of another program, or a hook of the security modules.

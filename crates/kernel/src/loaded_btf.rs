@@ -50,6 +50,11 @@ impl LoadedBtf {
         Self::load_with(btf, None)
     }
 
+    /// The same for those who have another blob: without reasons.
+    pub(crate) fn try_load(btf: &[u8]) -> Option<Self> {
+        with_memory(|| object::btf_load(btf, None, &mut [])).ok().map(Self::from_fd)
+    }
+
     /// As [`load`](Self::load) with the rights of a token (Linux 6.9).
     ///
     /// # Errors

@@ -20,6 +20,14 @@ impl VerifierLog {
         Self { text: String::from_utf8_lossy(&buffer[..end]).into(), truncated, note: Box::default() }
     }
 
+    /// Adds the last lines of a log of which the kernel gave the beginning.
+    pub(crate) fn add_end(&mut self, buffer: &[u8]) {
+        let end = Self::new(buffer, false);
+        if !end.is_empty() {
+            self.text = format!("{}\n{}", self.text, end.text).into();
+        }
+    }
+
     /// The whole text.
     pub fn text(&self) -> &str {
         &self.text

@@ -65,6 +65,14 @@ impl LoadedMap {
         Ok(self.get(key)?.map(|bytes| CpuValues { bytes, each }))
     }
 
+    /// Takes the bytes of an entry of a per-CPU map apart, as [`entries`](Self::entries) gives them.
+    ///
+    /// # Errors
+    /// [`KernelError::Invalid`] if the map has one value for all processors.
+    pub fn per_cpu(&self, bytes: Vec<u8>) -> Result<CpuValues, KernelError> {
+        Ok(CpuValues { bytes, each: self.cpu_value_size()? })
+    }
+
     /// Stores a value for each processor, which are all that the machine can have.
     ///
     /// # Errors

@@ -171,7 +171,9 @@ impl LoadedProgram {
             if let Some(error) = early_error(errno, definition) {
                 return Err(error);
             }
-            attr.log_level = LogLevel::Paths.number();
+            // Of a log without end its end tells.
+            let level = if errno == libc::E2BIG && !keeps_end() { LogLevel::Statistics } else { LogLevel::Paths };
+            attr.log_level = level.number();
         }
         let mut log = vec![0; FIRST_LOG];
         loop {
@@ -179,9 +181,10 @@ impl LoadedProgram {
             match with_memory(|| program::prog_load(&mut attr, parts, &mut log)) {
                 // It may pass now if the first attempt met a lack of memory.
                 Ok(fd) => return Ok(loaded(fd, VerifierLog::new(&log, false))),
-                Err(libc::ENOSPC) if log.len() < LARGEST_LOG => {
+                Err(libc::ENOSPC) if log.len() < LARGEST_LOG && errno != libc::E2BIG => {
                     // A kernel that tells the length saves attempts.
-                    let wanted = usize::try_from(attr.log_true_size).unwrap_or(LARGEST_LOG).max(log.len() * 4);
+                    let told = usize::try_from(attr.log_true_size).unwrap_or(LARGEST_LOG);
+                    let wanted = if told > log.len() { told } else { log.len() * 16 };
                     log = vec![0; wanted.min(LARGEST_LOG)];
                 }
                 Err(again) => {
@@ -189,7 +192,16 @@ impl LoadedProgram {
                     if let Some(error) = early_error(first, definition) {
                         return Err(error);
                     }
-                    return Err(refusal(definition, first, VerifierLog::new(&log, again == libc::ENOSPC)));
+                    let mut text = VerifierLog::new(&log, again == libc::ENOSPC);
+                    if again == libc::ENOSPC && !keeps_end() {
+                        // The reason, which stands at the end, fits without the paths.
+                        attr.log_level = LogLevel::Statistics.number();
+                        log.truncate(FIRST_LOG);
+                        log.fill(0);
+                        let _ = with_memory(|| program::prog_load(&mut attr, parts, &mut log));
+                        text.add_end(&log);
+                    }
+                    return Err(refusal(definition, first, text));
                 }
             }
         }
@@ -246,6 +258,11 @@ impl AsFd for LoadedProgram {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }
+}
+
+/// Whether the kernel keeps the end of a log that is too long; before 6.4 it kept the beginning.
+fn keeps_end() -> bool {
+    running_release().is_none_or(|running| running >= Release::new(6, 4))
 }
 
 const LOAD: &str = "load a program";

@@ -194,7 +194,7 @@ impl Draft {
     }
 
     /// Replaces what `support` lacks, fills in what compilers leave to the loader, and makes definitions of what is only
-    /// declared.
+    /// declared. What was fitted to a kernel that knows more can be fitted again.
     ///
     /// # Errors
     /// A type that cannot be read.
@@ -341,6 +341,10 @@ mod tests {
         let suited = draft.finish();
         let old = [1, 13, 12, 12, 1, 4, 4, 1, 10, 2, 5, 6, 1, 4, 4];
         assert_eq!(kinds(&suited), old);
+        let mut again = Draft::new(&blob).unwrap();
+        again.suit(BtfSupport::ALL).unwrap();
+        again.suit(BtfSupport::NONE).unwrap();
+        assert_eq!(again.finish(), suited);
         let mut draft = Draft::new(&blob).unwrap();
         draft.suit(BtfSupport::ALL).unwrap();
         assert_eq!(kinds(&draft.finish()), [1, 13, 12, 12, 14, 15, 16, 17, 18, 2, 19, 6, 14, 15, 4]);

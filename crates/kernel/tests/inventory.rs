@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::process::Command;
 
-use common::can_load;
+use common::{can_load, kernel_has};
 use skep_isa::ebpf::assemble;
-use skep_isa::{AttachType, MapType, ProgType};
+use skep_isa::{AttachType, MapType, ProgType, Release};
 use skep_kernel::{
     BPFFS, Held, KernelError, LinkTarget, LoadedMap, LoadedProgram, MapDefinition, OpenLink, ProbePlace,
     ProgramDefinition, ProgramOptions, Rights, TestInput, Token, Update, bpf_mounts, descriptor_use, enable_stats,
@@ -183,6 +183,9 @@ fn on_bpffs(directory: &Path, map: &LoadedMap, program: &LoadedProgram) {
     assert!(unpin(place("map")).unwrap() && !unpin(place("map")).unwrap());
     assert!(unpin(place("program")).unwrap());
     assert_eq!(map.get(&[0; 4]).unwrap(), Some(vec![4; 8]), "the map lives on");
+    if !kernel_has("tokens", Release::new(6, 9)) {
+        return;
+    }
     let error = message(Token::create(directory).unwrap_err());
     assert!(error.contains("other user namespaces") || error.contains("delegates nothing"), "{error}");
     assert!(message(Token::create("/proc").unwrap_err()).contains("is not where a BPF file system is mounted"));
@@ -236,10 +239,15 @@ fn links() {
     let raw = program("raw", ProgType::RawTracepoint, None, "r0 = 0\nexit\n");
     static NAME: &std::ffi::CStr = c"sched_process_fork";
     let fd = raw.as_fd().as_raw_fd() as u64;
-    let mut attr = [NAME.as_ptr().expose_provenance() as u64, fd, 0xabcd, 0, 0, 0, 0, 0];
+    let cookie = if kernel_has("cookies of raw tracepoints", Release::new(6, 10)) { 0xabcd } else { 0 };
+    let mut attr = [NAME.as_ptr().expose_provenance() as u64, fd, cookie, 0, 0, 0, 0, 0];
     let link = OpenLink::from_fd(bpf(17, &mut attr).unwrap());
-    let expected = LinkTarget::RawTracepoint { name: "sched_process_fork".to_owned(), cookie: 0xabcd };
-    assert_eq!(check(&link, &raw), expected);
+    let target = check(&link, &raw);
+    let LinkTarget::RawTracepoint { name, cookie: told } = &target else { panic!("{target:?}") };
+    assert_eq!(name, "sched_process_fork");
+    // Kernels had cookies some releases before they told them.
+    let old = skep_kernel::running_release().unwrap() < Release::new(6, 18);
+    assert!(*told == cookie || old && *told == 0, "{told:#x}");
     let used = descriptor_use(std::process::id(), link.as_fd().as_raw_fd().cast_unsigned()).unwrap().unwrap();
     assert_eq!(used.place, ProbePlace::RawTracepoint("sched_process_fork".to_owned()));
     assert_eq!(used.program, raw.info().unwrap().id);
@@ -257,14 +265,23 @@ fn links() {
         "{target:?}"
     );
 
-    let tcx = program("tcx", ProgType::SchedCls, None, "r0 = -1\nexit\n");
-    let link = create(&tcx, 1, AttachType::TcxIngress, [0; 3]).unwrap();
-    let target = check(&link, &tcx);
-    assert!(matches!(target, LinkTarget::Tcx { ifindex: 1, .. }), "{target:?}");
+    if kernel_has("links of traffic control", AttachType::TcxIngress.since()) {
+        let tcx = program("tcx", ProgType::SchedCls, None, "r0 = -1\nexit\n");
+        let link = create(&tcx, 1, AttachType::TcxIngress, [0; 3]).unwrap();
+        let target = check(&link, &tcx);
+        assert!(matches!(target, LinkTarget::Tcx { ifindex: 1, .. }), "{target:?}");
+    }
     let xdp = program("xdp", ProgType::Xdp, Some(AttachType::Xdp), "r0 = 2\nexit\n");
     let link = create(&xdp, 1, AttachType::Xdp, [0; 3]).unwrap();
     assert_eq!(check(&link, &xdp), LinkTarget::Xdp { ifindex: 1 });
 
+    if kernel_has("programs for netfilter", ProgType::Netfilter.since()) {
+        netfilter(&check);
+    }
+    cgroup(&check);
+}
+
+fn netfilter(check: &dyn Fn(&OpenLink, &LoadedProgram) -> LinkTarget) {
     let filter = program("filter", ProgType::Netfilter, Some(AttachType::Netfilter), "r0 = 1\nexit\n");
     // Protocol and hook, priority and flags.
     let made = create(&filter, 0, AttachType::Netfilter, [2 | 1 << 32, (-5i32).cast_unsigned().into(), 0]);
@@ -275,7 +292,6 @@ fn links() {
         }
         Err(error) => common::skip(&format!("the kernel makes no netfilter link: {error}")),
     }
-    cgroup(&check);
 }
 
 fn cgroup(check: &dyn Fn(&OpenLink, &LoadedProgram) -> LinkTarget) {

@@ -120,14 +120,19 @@ fn programs_that_are_too_long_or_of_no_type() {
     long.push(exit()[1]);
     let error = load(ProgType::SocketFilter, &long).unwrap_err().to_string();
     assert!(error.contains("it has 1000002 instructions, and a kernel takes at most 1000000"), "{error}");
+    // A type without a place of attachment where one is needed.
+    let error = load(ProgType::CgroupSockAddr, &exit()).unwrap_err().to_string();
+    assert!(error.starts_with("the kernel's verifier refused program `refused`: "), "{error}");
+    assert!(error.contains("place of attachment"), "{error}");
+    // Kernels that keep the end of logs write all of it before, a million lines here.
+    let slow = std::env::var("SKEP_VM_KERNEL").is_ok();
+    if slow && skep_kernel::running_release() >= Some(skep_isa::Release::new(6, 4)) {
+        return println!("SKIPPED: the log of a program without end takes minutes in an emulator");
+    }
     // An endless loop of states: the verifier gives up.
     let text = "r0 = 0\nr1 = 0\nr0 += 1\nif r0 < 10000000 goto -2\nexit\n";
     let error = load(ProgType::SocketFilter, &assemble(text).unwrap()).unwrap_err();
     let KernelError::Rejected { log, .. } = &error else { panic!("{error}") };
     assert!(error.to_string().contains("too large") || error.to_string().contains("infinite loop"), "{error}");
     assert!(!log.is_empty());
-    // A type without a place of attachment where one is needed.
-    let error = load(ProgType::CgroupSockAddr, &exit()).unwrap_err().to_string();
-    assert!(error.starts_with("the kernel's verifier refused program `refused`: "), "{error}");
-    assert!(error.contains("place of attachment"), "{error}");
 }

@@ -67,6 +67,26 @@ pub struct Row {
 }
 
 impl Builtin {
+    /// Whether it belongs to the place where the program is attached: a function of the script that uses it is made a
+    /// part of each probe that calls it.
+    pub fn of_probe(self) -> bool {
+        use Builtin as B;
+        self.row().needs.is_some()
+            || matches!(
+                self,
+                B::Kstack
+                    | B::Ustack
+                    | B::Probe
+                    | B::Probetype
+                    | B::Exit
+                    | B::Assert
+                    | B::Path
+                    | B::Skboutput
+                    | B::SocketCookie
+                    | B::KfuncAllowed
+            )
+    }
+
     /// Its row.
     pub fn row(self) -> &'static Row {
         // The variants are in the order of the rows.
@@ -87,7 +107,8 @@ const ANY: usize = 127;
 builtins! {
     Args = "args", "args.NAME", Value, (0, 0), needs Args; "Arguments of the probe by their names.";
     Cgroup = "cgroup", "cgroup -> uint64", Value, (0, 0); "Id of the control group of the thread.";
-    Comm = "comm", "comm -> string[16]", Value, (0, 0); "Name of the thread.";
+    Comm = "comm", "comm[(tid)] -> string[16]", Value, (0, 1); "Name of the thread, or of the one with this id.";
+    Config = "config", "config.NAME", Value, (0, 0); "Settings of the script by their names.";
     Cpid = "cpid", "cpid -> uint32", Value, (0, 0); "Process id of the command that was started with `-c`, 0 without one.";
     Cpu = "cpu", "cpu -> uint32", Value, (0, 0); "Number of the processor.";
     Ctx = "ctx", "ctx -> pointer", Value, (0, 0), needs Ctx; "The context of the program.";
@@ -97,9 +118,12 @@ builtins! {
     Gid = "gid", "gid -> uint32", Value, (0, 0); "Group id of the process.";
     HasCpid = "has_cpid", "has_cpid -> bool", Value, (0, 0); "Whether a command was started with `-c`.";
     Jiffies = "jiffies", "jiffies -> uint64", Value, (0, 0); "The kernel's clock ticks.";
+    LeaderComm = "leader_comm", "leader_comm -> string[16]", Value, (0, 0); "Name of the first thread of the process.";
+    LeaderTid = "leader_tid", "leader_tid -> uint32", Value, (0, 0); "Id of the first thread of the process.";
     Ncpus = "ncpus", "ncpus -> uint64", Value, (0, 0); "Number of processors that there may be.";
     Numaid = "numaid", "numaid -> uint32", Value, (0, 0); "Number of the memory node of the processor.";
     Nsecs = "nsecs", "nsecs[(boot|monotonic|tai|sw_tai)] -> uint64", Value, (0, 1); "Nanoseconds since boot, or of another clock.";
+    Pcomm = "pcomm", "pcomm -> string[16]", Value, (0, 0); "Name of the parent process.";
     Pid = "pid", "pid -> uint32", Value, (0, 1); "Process id.";
     Ppid = "ppid", "ppid -> uint32", Value, (0, 0); "Process id of the parent.";
     Probe = "probe", "probe -> string", Value, (0, 0); "Name of the probe.";
@@ -116,30 +140,43 @@ builtins! {
     Bswap = "bswap", "bswap(integer) -> integer", Function, (1, 1); "The number with its bytes in opposite order.";
     Buf = "buf", "buf(pointer or array[, length]) -> buffer", Function, (1, 2); "Bytes of memory.";
     CgroupPath = "cgroup_path", "cgroup_path(id[, pattern]) -> cgroup_path_t", Function, (1, 2); "Path of a control group.";
+    ContainerOf = "container_of", "container_of(pointer, type, member) -> type *", Function, (3, 3); "The structure that the member at this address is a part of.";
     Delete = "delete", "delete(@map[, key]) -> bool", Function, (1, 2); "Removes an entry; tells whether there was one.";
+    Find = "find", "find(@map, key, $value) -> bool", Function, (3, 3); "Whether the map has an entry, whose value the variable gets.";
     HasKey = "has_key", "has_key(@map, key) -> bool", Function, (2, 2); "Whether the map has an entry.";
+    IsErr = "is_err", "is_err(pointer) -> bool", Function, (1, 1); "Whether the pointer is an error number of the kernel.";
     Kptr = "kptr", "kptr(pointer) -> pointer", Function, (1, 1); "The pointer as one into the kernel.";
     Ksym = "ksym", "ksym(address) -> ksym_t", Function, (1, 1); "Symbol of an address of the kernel.";
     Len = "len", "len(@map or stack) -> uint64", Function, (1, 1); "Number of entries of a map or frames of a stack trace.";
     Macaddr = "macaddr", "macaddr(array of 6 bytes) -> mac_address", Function, (1, 1); "A hardware address.";
+    Memcmp = "memcmp", "memcmp(left, right, length) -> int32", Function, (3, 3); "0 if so many bytes agree, else below or above 0 as the first that differ do.";
     Ntop = "ntop", "ntop([family, ]address) -> inet", Function, (1, 2); "An IPv4 or IPv6 address.";
+    Path = "path", "path(struct path[, length]) -> string", Function, (1, 2); "Path of a file that the kernel has open.";
+    PercpuKaddr = "percpu_kaddr", "percpu_kaddr(\"name\"[, cpu]) -> uint64", Function, (1, 2); "Address of a variable that the kernel has for each processor, 0 for a processor that does not exist.";
     Reg = "reg", "reg(\"name\") -> uint64", Function, (1, 1), needs Reg; "A register of the processor.";
     Signal = "signal", "signal(name or number)", Function, (1, 1), flag dangerous; "Sends a signal to the process.";
     SignalThread = "signal_thread", "signal_thread(name or number)", Function, (1, 1), flag dangerous; "Sends a signal to the thread.";
     Override = "override", "override(value)", Function, (1, 1), needs Ctx, flag dangerous; "Returns from the traced function with this value instead of running it.";
     SignalName = "signal_name", "signal_name(number) -> string", Function, (1, 1); "Name of a signal.";
+    Skboutput = "skboutput", "skboutput(\"file\", struct sk_buff *, length, offset) -> int64", Function, (4, 4); "Writes bytes of a packet to a capture file.";
+    SocketCookie = "socket_cookie", "socket_cookie(struct sock *) -> uint64", Function, (1, 1); "The number that the kernel knows the socket by.";
     Str = "str", "str(pointer[, length]) -> string", Function, (1, 2); "Text in memory.";
-    Strcontains = "strcontains", "strcontains(text, \"part\") -> bool", Function, (2, 2); "Whether the part occurs in the text.";
+    StrConcat = "str_concat", "str_concat(text, text) -> string", Function, (2, 2); "One text behind the other.";
+    Strcontains = "strcontains", "strcontains(text, part) -> bool", Function, (2, 2); "Whether the part occurs in the text.";
     Strerror = "strerror", "strerror(number) -> string", Function, (1, 1); "Text of an error number.";
     Strftime = "strftime", "strftime(\"format\", nanoseconds) -> timestamp", Function, (2, 2); "Wall-clock time of a value of `nsecs`.";
     Strlen = "strlen", "strlen(text) -> uint64", Function, (1, 1); "Bytes of a text.";
     Strncmp = "strncmp", "strncmp(text, text, length) -> uint64", Function, (3, 3); "0 if the texts agree in so many bytes.";
+    Strstr = "strstr", "strstr(text, part) -> int64", Function, (2, 2); "Where the part begins in the text, -1 if it does not occur.";
     SyscallName = "syscall_name", "syscall_name(number) -> string", Function, (1, 1); "Name of a system call.";
+    Uaddr = "uaddr", "uaddr(\"name\") -> pointer", Function, (1, 1); "Address of a symbol of the program that is traced.";
     Uptr = "uptr", "uptr(pointer) -> pointer", Function, (1, 1); "The pointer as one into the process.";
     Usym = "usym", "usym(address) -> usym_t", Function, (1, 1); "Symbol of an address of the process.";
+    WriteUser = "write_user", "write_user(pointer, value, length) -> int64", Function, (3, 3), flag dangerous; "Overwrites memory of the process.";
 
     Cat = "cat", "cat(\"format\", ...)", Action, (1, ANY); "Prints the contents of a file.";
     Clear = "clear", "clear(@map)", Action, (1, 1); "Removes all entries of a map.";
+    Debugf = "debugf", "debugf(\"format\", ...)", Action, (1, 4); "Prints to the kernel's trace pipe, up to three values.";
     Errorf = "errorf", "errorf(\"format\", ...)", Action, (1, ANY); "Prints to standard error, as an error with its place.";
     Exit = "exit", "exit([status])", Action, (0, 1); "Ends the script.";
     Join = "join", "join(texts[, \"separator\"])", Action, (1, 2); "Prints an array of texts.";
@@ -171,6 +208,8 @@ builtins! {
     IsStr = "is_str", "is_str(expression) -> bool", Constant, (1, 1); "Whether it is a text.";
     IsUnsigned = "is_unsigned_integer", "is_unsigned_integer(expression) -> bool", Constant, (1, 1); "Whether it is an integer without sign.";
     Kaddr = "kaddr", "kaddr(\"name\") -> uint64", Constant, (1, 1); "Address of a symbol of the kernel.";
+    KfuncAllowed = "kfunc_allowed", "kfunc_allowed(\"name\") -> bool", Constant, (1, 1); "Whether programs at this probe may call a kernel function.";
+    KfuncExist = "kfunc_exist", "kfunc_exist(\"name\") -> bool", Constant, (1, 1); "Whether the kernel has a function with this name.";
     Pton = "pton", "pton(\"address\") -> bytes", Constant, (1, 1); "Bytes of an IPv4 or IPv6 address.";
     StaticAssert = "static_assert", "static_assert(condition, \"message\")", Constant, (1, 2); "Stops the compilation if the condition does not hold.";
     Strcap = "strcap", "strcap(text) -> uint64", Constant, (1, 1); "Bytes that a text has room for.";

@@ -14,6 +14,7 @@ use crate::infer::{Growing, Known, Misfit};
 use crate::providers::{Data, Kind as ProviderKind, Provider};
 use crate::settings::Settings;
 use crate::types::definitions::Types;
+use crate::types::user::UsdtArgument;
 use crate::types::{CompositeId, Prototype, Space, Type};
 use crate::words;
 use tree::{Expr, Kind, Map, Stmt, StmtKind, Unit, Var};
@@ -24,11 +25,19 @@ mod aggregates;
 mod calls;
 mod constants;
 mod expr;
-mod formats;
+pub mod formats;
+mod functions;
+mod kernel;
 mod ops;
+mod route;
 mod stmts;
+mod texts;
 pub mod tree;
+mod typeinfo;
+mod user;
 mod values;
+
+pub use route::{Access, CallSide, Mapped};
 
 /// Where a program is attached, as far as it matters for what it can read.
 #[derive(Debug, Clone)]
@@ -39,6 +48,8 @@ pub struct Site {
     pub name: Arc<str>,
     /// What `args` is.
     pub arguments: Arguments,
+    /// Where values come from.
+    pub access: Access,
 }
 
 /// What `args` is.
@@ -50,9 +61,23 @@ pub enum Arguments {
     Record(CompositeId),
     /// Words of an array in the context.
     Words(Prototype),
+    /// Those of a USDT probe.
+    Usdt(Arc<[Result<UsdtArgument, String>]>),
+    /// Those of a function of a program, by its debug information: read when a statement needs them.
+    Function {
+        /// The binary; `None` for that of the process of `-p`.
+        binary: Option<String>,
+        /// Its symbol.
+        function: String,
+    },
 }
 
 impl Site {
+    /// Inside of a function of the script.
+    fn function(name: Arc<str>) -> Self {
+        Self { provider: None, name, arguments: Arguments::None(String::new()), access: Access::Usual }
+    }
+
     /// The space that addresses point into when nothing else says it.
     pub fn space(&self) -> Space {
         use ProviderKind as P;
@@ -78,6 +103,22 @@ pub struct Signature {
     pub params: Vec<Type>,
     /// Type of its result.
     pub result: Type,
+    /// The functions that it calls.
+    pub calls: Vec<usize>,
+    /// Whether it stands in place of its calls: because it takes or gives what registers do not hold, or because it
+    /// needs the place where the program is attached.
+    pub inline: bool,
+}
+
+/// Where `return` leads.
+#[derive(Debug, Clone)]
+enum Returns {
+    /// Out of the program.
+    Probe,
+    /// Out of a function with a result of this type.
+    Function(Type),
+    /// Behind a function that stands in place of its call, whose result is in a variable; `None` for none.
+    Inline(Option<Var>),
 }
 
 /// What is known inside of one program or function.
@@ -89,9 +130,9 @@ struct State {
     made: u32,
     scopes: Vec<HashMap<Arc<str>, Var>>,
     loops: u32,
-    /// Whether inside of `for ($kv : @map)`.
-    in_map_loop: u32,
-    result: Option<Type>,
+    returns: Returns,
+    /// The functions that stand in place of their calls here, the innermost one last.
+    inlining: Vec<usize>,
     depends: bool,
 }
 
@@ -107,6 +148,8 @@ pub struct Checker<'a> {
     pub known: Known,
     /// Functions of the script.
     pub functions: Vec<Signature>,
+    /// Their bodies.
+    pub bodies: &'a [ast::Function],
     /// What is wrong or strange, of this time.
     pub problems: Vec<Diagnostic>,
     state: State,
@@ -115,8 +158,17 @@ pub struct Checker<'a> {
 impl<'a> Checker<'a> {
     /// Begins with the declarations of a script.
     pub fn new(env: &'a Environment<'a>, settings: &'a Settings, types: Types<'a>, known: Known) -> Self {
-        let site = Site { provider: None, name: "".into(), arguments: Arguments::None(String::new()) };
-        Self { env, settings, types, known, functions: Vec::new(), problems: Vec::new(), state: State::new(site, 0) }
+        let site = Site::function("".into());
+        Self {
+            env,
+            settings,
+            types,
+            known,
+            functions: Vec::new(),
+            bodies: &[],
+            problems: Vec::new(),
+            state: State::new(site, 0),
+        }
     }
 
     /// Checks a probe at one place.
@@ -127,6 +179,12 @@ impl<'a> Checker<'a> {
             self.condition(predicate)
         });
         let predicate = self.with_process(predicate, probe.span);
+        let predicate = match (self.routed_condition(probe.span), predicate) {
+            (Some(first), Some(second)) => {
+                Some(Expr::new(Kind::And(Box::new(first), Box::new(second)), Type::Bool, probe.span))
+            }
+            (first, second) => first.or(second),
+        };
         let body = self.block(&probe.body);
         self.unit(predicate, body)
     }
@@ -151,28 +209,32 @@ impl<'a> Checker<'a> {
     /// Checks a function.
     pub fn function(&mut self, number: usize, index: usize, function: &ast::Function) -> Unit {
         let signature = self.functions[index].clone();
-        let site = Site { provider: None, name: signature.name.clone(), arguments: Arguments::None(String::new()) };
+        let site = Site::function(signature.name.clone());
         self.begin(number, site);
         for ((name, _), ty) in function.params.iter().zip(&signature.params) {
             let var = self.declare(&name.node);
             self.growing(var, Growing::declared(ty.clone()));
         }
-        self.state.result = Some(signature.result);
+        self.state.returns = Returns::Function(signature.result);
         let body = self.block(&function.body);
         self.unit(None, body)
     }
 
     fn begin(&mut self, number: usize, site: Site) {
+        self.types.programs_first(site.space() == Space::User);
         self.state = State::new(site, number);
         if self.known.vars.len() <= number {
             self.known.vars.resize(number + 1, Vec::new());
+            self.known.var_names.resize(number + 1, Vec::new());
         }
     }
 
     fn unit(&self, predicate: Option<Expr>, body: Vec<Stmt>) -> Unit {
-        let vars = &self.known.vars[self.state.number];
-        let vars = vars.iter().take(self.state.made as usize).map(|var| var.ty.clone()).collect();
-        Unit { vars, predicate, body, depends: self.state.depends }
+        let (number, made) = (self.state.number, self.state.made as usize);
+        let vars: Vec<Type> = self.known.vars[number].iter().take(made).map(|var| var.ty.clone()).collect();
+        let untyped = vars.iter().position(|ty| *ty == Type::Unknown);
+        let untyped = untyped.map(|at| self.known.var_names[number][at].clone());
+        Unit { vars, predicate, body, untyped, depends: self.state.depends }
     }
 
     fn error(&mut self, span: Span, message: impl Into<String>) -> Expr {
@@ -194,14 +256,16 @@ impl<'a> Checker<'a> {
     fn declare(&mut self, name: &Arc<str>) -> Var {
         let var = Var(self.state.made);
         self.state.made += 1;
-        let vars = &mut self.known.vars[self.state.number];
-        if vars.len() <= var.0 as usize {
-            vars.push(Growing::unknown());
-        }
+        self.known.declare(self.state.number, var.0 as usize, name);
         if let Some(scope) = self.state.scopes.last_mut() {
             scope.insert(name.clone(), var);
         }
         var
+    }
+
+    /// A new variable that the script has no name for.
+    fn declare_unnamed(&mut self, span: Span) -> Var {
+        self.in_scope(|check| check.declare(&format!("{}..{}", span.start, span.end).into()))
     }
 
     fn growing(&mut self, var: Var, growing: Growing) {
@@ -263,17 +327,9 @@ impl State {
             made: 0,
             scopes: vec![HashMap::new()],
             loops: 0,
-            in_map_loop: 0,
-            result: None,
+            returns: Returns::Probe,
+            inlining: Vec::new(),
             depends: false,
         }
     }
-}
-
-/// Whether statements end in one that leads somewhere else, so that nothing behind them runs.
-pub fn ends(body: &[Stmt]) -> bool {
-    matches!(
-        body.last().map(|stmt| &stmt.kind),
-        Some(StmtKind::Break | StmtKind::Continue | StmtKind::Return(_) | StmtKind::Exit(_))
-    )
 }

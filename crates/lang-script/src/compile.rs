@@ -11,20 +11,23 @@ use skep_diag::{Diagnostic, Severity, Span};
 use skep_ir::Module;
 
 use crate::ast::Script;
+use crate::check::Checker;
 use crate::check::tree::{Held, MapType, Unit};
-use crate::check::{Checker, Signature};
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
 use crate::providers::{Kind as ProviderKind, ProbeSource};
 use crate::registers::Arch;
 use crate::settings::{self, Settings};
+use crate::types::TypeSource;
 use crate::types::definitions::Types;
-use crate::types::{Type, TypeSource};
 
+mod functions;
+mod needs;
+mod routes;
 mod sites;
 
-pub use sites::{Group, Instance, program as program_info};
+pub use sites::{Group, Instance, kernel_program, program as program_info};
 
 /// What only the machine knows.
 pub trait Facts {
@@ -38,6 +41,74 @@ pub trait Facts {
     /// # Errors
     /// Why it is not known and what would help.
     fn kernel_symbol(&self, name: &str) -> Result<u64, String>;
+    /// A symbol of a program or library; `None` is the binary of the process of `-p`.
+    ///
+    /// # Errors
+    /// Why it is not known and what would help.
+    fn user_symbol(&self, _binary: Option<&str>, _name: &str) -> Result<ProgramSymbol, String> {
+        Err("the script is compiled without a machine to ask".to_owned())
+    }
+    /// Whether the kernel that programs are made for can do something. Asked only when a script needs it. Without a
+    /// machine to ask the newest kernel with everything is meant, and probes are what is written.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    fn can(&self, ability: Ability<'_>) -> Result<(), String> {
+        match ability {
+            Ability::CheaperWays => Err("probes are attached as they are written".to_owned()),
+            _ => Ok(()),
+        }
+    }
+    /// Functions whose names begin with this one and a dot: versions that the compiler made of it.
+    fn versions(&self, function: &str) -> Vec<String> {
+        let _ = function;
+        Vec::new()
+    }
+    /// How many processors there may be at most; `None` if that is not known.
+    fn processors(&self) -> Option<u32> {
+        None
+    }
+}
+
+/// A symbol of a program or library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ProgramSymbol {
+    /// The address that the file has for it.
+    pub address: u64,
+    /// Bytes; 0 if not known.
+    pub bytes: u64,
+    /// What has to be added to addresses of the file in the process: 0 for programs that are always at the same place;
+    /// `None` if it is not known.
+    pub base: Option<u64>,
+}
+
+/// What not every kernel can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ability<'a> {
+    /// Kprobes.
+    Kprobe,
+    /// A kprobe at the start of this function.
+    KprobeAt(&'a str),
+    /// One program at many functions of the kernel with one link (Linux 5.18).
+    KprobeMulti,
+    /// One program at many places of a file with one link (Linux 6.6).
+    UprobeMulti,
+    /// A program at a function with its types: fentry, fexit.
+    Typed {
+        /// The module, empty for the kernel itself.
+        module: &'a str,
+        /// The function.
+        function: &'a str,
+        /// Whether at its return.
+        ret: bool,
+    },
+    /// A function of the kernel with this name.
+    Function(&'a str),
+    /// Loops that the kernel bounds itself (`may_goto`, Linux 6.9).
+    MayGoto,
+    /// Ways of the same meaning that cost less than the one that is written: fentry for a kprobe, raw tracepoints for
+    /// tracepoints.
+    CheaperWays,
 }
 
 /// Nothing is known: the same script gives the same program everywhere.
@@ -79,7 +150,31 @@ pub struct Environment<'a> {
     /// Whether process ids are those of the host's own namespace instead of the outermost one: in a container. The host
     /// says which namespace in [`HostInfo`](crate::plan::HostInfo).
     pub inner_ids: bool,
+    /// What whoever runs the script wants otherwise than usual.
+    pub switches: Switches,
 }
+
+/// What can be wanted otherwise than usual.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Switches {
+    /// The process that probes at places of the kernel run for; the others are limited to it when they are attached.
+    pub only_process: Option<u32>,
+    /// Whether failures of helpers that read memory are reported.
+    pub report_reads: bool,
+    /// Whether probes of several functions of the kernel are attached all at once.
+    pub kprobe_multi: bool,
+    /// Whether probes of several functions of a binary are.
+    pub uprobe_multi: bool,
+}
+
+impl Default for Switches {
+    fn default() -> Self {
+        Self { only_process: None, report_reads: false, kprobe_multi: true, uprobe_multi: true }
+    }
+}
+
+/// Which probes there are to be programs for, by type and name.
+pub type Wanted<'a> = dyn Fn(ProviderKind, &str) -> bool + 'a;
 
 impl Environment<'_> {
     /// Line and column, from 1, of the start of a span.
@@ -110,17 +205,26 @@ const MOST_ROUNDS: u32 = 64;
 /// # Errors
 /// All that is wrong with it, in the order of the text.
 pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<Diagnostic>> {
+    compile_some(script, env, &|_, _| true)
+}
+
+/// As [`compile`], with programs only for the probes that are wanted. The others say what maps hold and are checked, but
+/// they need not exist on this machine.
+///
+/// # Errors
+/// As for [`compile`].
+pub fn compile_some(script: &Script, env: &Environment<'_>, wanted: &Wanted<'_>) -> Result<Compiled, Vec<Diagnostic>> {
     let mut first = Vec::new();
     let settings = settings::read(&script.config, &mut first);
     let mut types = Types::new(env.types, &script.definitions, &mut first);
     let known = Known::new(&script.maps, &mut first);
-    let functions = signatures(script, &types, &mut first);
-    let groups = sites::groups(script, env, &settings, &mut types, &mut first);
+    let groups = sites::groups(script, env, &settings, &mut types, wanted, &mut first);
     let mut checker = Checker::new(env, &settings, types, known);
-    checker.functions = functions;
+    checker.functions = functions::signatures(script, &mut checker, &mut first);
+    checker.bodies = &script.functions;
 
     let mut rounds = 0;
-    let units = loop {
+    let mut units = loop {
         checker.problems.clear();
         checker.known.changed = false;
         let units = round(&mut checker, script, &groups);
@@ -138,11 +242,14 @@ pub fn compile(script: &Script, env: &Environment<'_>) -> Result<Compiled, Vec<D
     };
     let maps = checker.known.finish();
     check_maps(&maps, &mut checker.problems);
+    let aside = only_checked(script, &groups);
+    units.programs.retain(|(instance, _)| instance.wanted);
     check_units(&units, script, &mut checker.problems);
     if script.probes.is_empty() {
         first.push(Diagnostic::error(Span::new(0, 0), "the script has no probes").with_help("`begin { ... }` is one"));
     }
     first.append(&mut checker.problems);
+    first.retain(|problem| !aside.iter().any(|span| span.start <= problem.span.start && problem.span.end <= span.end));
     let sorted = sorted(first);
     if sorted.iter().any(|problem| problem.severity == Severity::Error) {
         return Err(sorted);
@@ -169,10 +276,20 @@ pub struct Units {
     pub programs: Vec<(Instance, Unit)>,
 }
 
+/// The places of probes of which nothing is wanted: what is wrong with them does not matter.
+fn only_checked(script: &Script, groups: &[Group]) -> Vec<Span> {
+    let unwanted = |index: usize| {
+        let mut of_probe = groups.iter().filter(|group| group.probe == index).peekable();
+        of_probe.peek().is_some() && of_probe.all(|group| !group.wanted)
+    };
+    script.probes.iter().enumerate().filter(|(index, _)| unwanted(*index)).map(|(_, probe)| probe.span).collect()
+}
+
 fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units {
     let mut units = Units::default();
     for (index, function) in script.functions.iter().enumerate() {
-        let unit = checker.function(index, index, function);
+        let unit =
+            if checker.functions[index].inline { Unit::default() } else { checker.function(index, index, function) };
         units.functions.push(unit);
     }
     let mut number = script.functions.len();
@@ -180,12 +297,7 @@ fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units 
         let probe = &script.probes[group.probe];
         let Some(site) = group.sites.first() else { continue };
         let unit = checker.probe(number, site.clone(), probe);
-        // The kernel ties programs of these types to one place when they are loaded.
-        let bound = matches!(
-            site.provider.map(|provider| provider.kind),
-            Some(ProviderKind::Fentry | ProviderKind::Fexit | ProviderKind::Iter)
-        );
-        if (unit.depends || bound) && group.sites.len() > 1 {
+        if (unit.depends || group.is_bound()) && group.sites.len() > 1 {
             units.programs.push((group.instance(0..1), unit));
             for (at, site) in group.sites.iter().enumerate().skip(1) {
                 let unit = checker.probe(number + at, site.clone(), probe);
@@ -197,38 +309,6 @@ fn round(checker: &mut Checker<'_>, script: &Script, groups: &[Group]) -> Units 
         number += group.sites.len();
     }
     units
-}
-
-fn signatures(script: &Script, types: &Types<'_>, problems: &mut Vec<Diagnostic>) -> Vec<Signature> {
-    const MOST_PARAMETERS: usize = 5;
-    let mut signatures: Vec<Signature> = Vec::new();
-    for function in &script.functions {
-        let mut resolve = |ty: &crate::ast::TypeExpr, void: bool| match types.resolve(ty) {
-            Ok(ty) if ty.scalar().is_some() || (void && ty == Type::Void) => ty,
-            Ok(other) => {
-                problems.push(Diagnostic::error(
-                    ty.span,
-                    format!("functions take and return numbers and pointers, not values of type {other}"),
-                ));
-                Type::I64
-            }
-            Err(problem) => {
-                problems.push(problem);
-                Type::I64
-            }
-        };
-        let params: Vec<Type> = function.params.iter().map(|param| resolve(&param.1, false)).collect();
-        let result = resolve(&function.result, true);
-        if params.len() > MOST_PARAMETERS {
-            problems.push(Diagnostic::error(function.name.span, "a function has at most five parameters"));
-        }
-        if signatures.iter().any(|known| known.name == function.name.node) {
-            let message = format!("there are two functions `{}`", function.name.node);
-            problems.push(Diagnostic::error(function.name.span, message));
-        }
-        signatures.push(Signature { name: function.name.node.clone(), params, result });
-    }
-    signatures
 }
 
 fn check_maps(maps: &[MapType], problems: &mut Vec<Diagnostic>) {
@@ -257,16 +337,17 @@ fn check_units(units: &Units, script: &Script, problems: &mut Vec<Diagnostic>) {
         return;
     }
     // What is never assigned has no type; every other reason was reported.
-    for (unit, function) in units.functions.iter().zip(&script.functions) {
-        if unit.vars.contains(&Type::Unknown) {
-            problems.push(Diagnostic::error(function.name.span, "a variable of this function never gets a value"));
-        }
-    }
-    for (instance, unit) in &units.programs {
-        if unit.vars.contains(&Type::Unknown) {
-            let span = script.probes[instance.probe].span;
-            problems.push(Diagnostic::error(span, "a variable of this probe never gets a value"));
-        }
+    let functions = units.functions.iter().zip(script.functions.iter().map(|function| function.name.span));
+    let programs = units.programs.iter().map(|(instance, unit)| (unit, script.probes[instance.probe].span));
+    for (unit, span) in functions.chain(programs) {
+        let Some(name) = &unit.untyped else { continue };
+        let problem = if name.starts_with('$') {
+            Diagnostic::error(span, format!("`{name}` never gets a value that says of which type it is"))
+                .with_help(format!("`let {name} : int64;` says it"))
+        } else {
+            Diagnostic::error(span, "a value here has no type, because nothing says of which type it is made")
+        };
+        problems.push(problem);
     }
 }
 

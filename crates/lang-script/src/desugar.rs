@@ -31,6 +31,8 @@ pub struct Options<'a> {
     pub params: &'a [String],
     /// Where imports come from.
     pub loader: &'a dyn Loader,
+    /// Files that are read as if the script included them.
+    pub includes: &'a [String],
     /// Names that the preprocessor knows, with their values. `BPFTRACE_HAVE_BTF` tells scripts that types come from BTF.
     pub defined: &'a [(&'a str, &'a str)],
     /// Whether there is a builtin function or value of that name, which is used where no macro fits.
@@ -44,6 +46,7 @@ impl Default for Options<'_> {
             name: "script",
             params: &[],
             loader: &NoFiles,
+            includes: &[],
             defined: &[("BPFTRACE_HAVE_BTF", "1")],
             builtin: &|_| false,
         }

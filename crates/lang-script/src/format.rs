@@ -6,7 +6,7 @@
 
 use skep_diag::{Diagnostic, Severity};
 
-use crate::ast::{Probe, Script, Spanned};
+use crate::ast::{Expr, Probe, Script, Spanned};
 use crate::lex::Comment;
 use crate::parse::parse_with_comments;
 
@@ -19,6 +19,13 @@ pub fn format(script: &Script) -> String {
     let mut printer = Printer::new("", Vec::new());
     printer.script(script);
     printer.out
+}
+
+pub use exprs::quoted;
+
+/// The text of an expression.
+pub fn format_expr(expr: &Expr) -> String {
+    Printer::new("", Vec::new()).expr(expr)
 }
 
 /// The canonical text of a script, comments kept.

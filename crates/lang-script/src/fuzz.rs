@@ -1,10 +1,11 @@
 //! Bodies of the fuzz targets, also run for a moment by the tests: arbitrary bytes in, a panic if a promise is broken.
 
-mod generate;
+mod compute;
+pub mod generate;
 
 use skep_diag::{Diagnostic, Severity, Span};
 
-pub use generate::computing_script;
+pub use compute::computing_script;
 
 use crate::ast::Script;
 use crate::visit::{Visitor, clear_spans, walk_script};
@@ -132,6 +133,16 @@ const WORDS: &[&str] = &[
     "offsetof(",
     "typeof(",
     "typeinfo(",
+    "find(",
+    "container_of(",
+    "strstr(",
+    "str_concat(",
+    "memcmp(",
+    "comm(",
+    "debugf(",
+    "&$a",
+    "&@m",
+    "fn f($a : string[8], $b : (int8, string)) : string[16] {",
     "struct",
     "union",
     "enum",

@@ -67,18 +67,30 @@ impl Growing {
             Merged::Never => return Err(Misfit::Never),
         };
         if self.fixed {
-            let narrower = ty != self.ty && !matches!((&ty, &self.ty), (Type::Int { .. }, Type::Int { .. }));
-            return if narrower && !matches!(self.ty, Type::Text(_) | Type::Pointer(..)) {
-                Err(Misfit::Never)
-            } else {
-                Ok(())
-            };
+            return if holds(&self.ty, &ty) { Ok(()) } else { Err(Misfit::Never) };
         }
         if ty != self.ty {
             self.ty = ty;
             *changed = true;
         }
         if lossy { Err(Misfit::Sign) } else { Ok(()) }
+    }
+}
+
+/// Whether values of a type, of which `both` is the one that they have in common with the declared type `own`, can be cut
+/// to it.
+fn holds(own: &Type, both: &Type) -> bool {
+    match (own, both) {
+        (Type::Int { .. }, Type::Int { .. })
+        | (Type::Text(_), Type::Text(_))
+        | (Type::Pointer(..), Type::Pointer(..)) => true,
+        (Type::Tuple(own), Type::Tuple(both)) if own.len() == both.len() => {
+            own.iter().zip(both).all(|(own, both)| holds(own, both))
+        }
+        (Type::Record(own), Type::Record(both)) if own.len() == both.len() => {
+            own.iter().zip(both).all(|(own, both)| holds(&own.1, &both.1))
+        }
+        _ => own == both,
     }
 }
 
@@ -134,6 +146,8 @@ pub struct Known {
     names: HashMap<Arc<str>, u32>,
     /// For each unit its variables in the order in which they come into being.
     pub vars: Vec<Vec<Growing>>,
+    /// Their names.
+    pub var_names: Vec<Vec<Arc<str>>>,
     /// Whether anything was learnt.
     pub changed: bool,
 }
@@ -152,6 +166,21 @@ impl Known {
             entry.declared = Some((map.kind.node.clone(), map.entries.node));
         }
         known
+    }
+
+    /// Takes in that a variable comes into being in a unit as the one with this number. What was learnt about another
+    /// variable with this number, and those behind it, was learnt when less was known, and is forgotten.
+    pub fn declare(&mut self, unit: usize, number: usize, name: &Arc<str>) {
+        let (vars, names) = (&mut self.vars[unit], &mut self.var_names[unit]);
+        if names.get(number).is_some_and(|known| known != name) {
+            names.truncate(number);
+            vars.truncate(number);
+            self.changed = true;
+        }
+        if names.len() <= number {
+            names.push(name.clone());
+            vars.push(Growing::unknown());
+        }
     }
 
     /// The map with a name.
@@ -239,12 +268,9 @@ impl Known {
                     return Ok(());
                 }
                 let Some(merged) = merged else {
-                    return Err(format!(
-                        "`{}` holds {} elsewhere, not {}",
-                        known.name,
-                        describe(old),
-                        describe(&value)
-                    ));
+                    let (before, now) = (describe(old), describe(&value));
+                    let now = if before == now { "the same with other numbers" } else { now };
+                    return Err(format!("`{}` holds {before} elsewhere, not {now}", known.name));
                 };
                 *old = merged;
                 self.changed = true;

@@ -19,13 +19,14 @@ pub mod lower;
 pub mod parse;
 pub mod plan;
 pub mod providers;
+pub mod reference;
 pub mod registers;
 pub mod settings;
 pub mod types;
 pub mod visit;
 pub mod words;
 
-pub use compile::{Compiled, Environment, Facts, NoFacts, compile};
+pub use compile::{Compiled, Environment, Facts, NoFacts, Switches, compile, compile_some};
 pub use desugar::{Desugared, Options, desugar};
-pub use format::{format, format_text};
+pub use format::{format, format_expr, format_text};
 pub use parse::{parse, parse_expr, parse_type};

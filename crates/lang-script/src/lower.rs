@@ -15,13 +15,14 @@ use skep_isa::MapType as KernelMap;
 
 use crate::ast::Script;
 use crate::check::Signature;
+use crate::check::formats::conversions;
 use crate::check::tree::{self, Held, MapType};
 use crate::compile::{Environment, Instance, Units, program_info};
 use crate::plan::{
-    Action, Enumeration, Field, HostInfo, MapValue, Plan, Probe, ScriptMap, Shape, StackKey, lay_out, system_maps,
+    Action, Attach, Enumeration, Field, HostInfo, LostInfo, MapValue, Plan, Probe, ScriptMap, Settings, Shape,
+    StackKey, allocation_flags, lay_out, system_maps,
 };
 use crate::providers::Kind as ProviderKind;
-use crate::settings::Settings;
 use crate::types::definitions::Types;
 use crate::types::{CompositeId, ShapeContext, Type};
 
@@ -29,16 +30,19 @@ mod aggregate;
 mod body;
 mod builtin;
 mod bytes;
+mod calls;
 mod cond;
 mod control;
 mod describe;
 mod direct;
 mod helpers;
 mod histogram;
+mod kernel;
 mod maps;
 mod memory;
 mod place;
 mod scalar;
+mod search;
 mod send;
 mod shared;
 mod stacks;
@@ -46,13 +50,17 @@ mod stmt;
 mod strings;
 
 use body::Body;
+pub use describe::FIND_TASK;
+
+/// Bytes of the buffer for records without a setting.
+pub(crate) const RING_BYTES: u32 = 256 << 10;
 
 /// What is lowered.
 pub struct Input<'a> {
     /// The environment.
     pub env: &'a Environment<'a>,
     /// The settings.
-    pub settings: &'a Settings,
+    pub settings: &'a crate::settings::Settings,
     /// The types.
     pub types: &'a Types<'a>,
     /// The maps.
@@ -64,6 +72,9 @@ pub struct Input<'a> {
     /// The tree that all this came from.
     pub script: &'a Script,
 }
+
+/// `BPF_F_NO_PREALLOC`
+const NO_PREALLOC: u32 = 1;
 
 /// A map of the script as it is stored.
 #[derive(Debug, Clone)]
@@ -88,9 +99,10 @@ struct Unit<'a> {
     stacks: Option<MapRef>,
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
+    unknown_next: u32,
     powers: Option<GlobalRef>,
-    report: [Option<FuncRef>; 2],
-    functions: Vec<FuncRef>,
+    report: [Option<FuncRef>; shared::REPORTS],
+    functions: Vec<Option<FuncRef>>,
     problems: Vec<Diagnostic>,
     serial: u32,
 }
@@ -101,9 +113,9 @@ struct Unit<'a> {
 /// What cannot be expressed in programs for the kernel: objects that are too large.
 pub fn lower(input: &Input<'_>) -> Result<(Module, Plan), Vec<Diagnostic>> {
     let mut unit = Unit::new(input);
-    for (index, signature) in input.signatures.iter().enumerate() {
-        let reference = unit.function(index, signature);
-        unit.functions.push(reference);
+    unit.functions = vec![None; input.signatures.len()];
+    for index in 0..input.signatures.len() {
+        unit.function(index);
     }
     for (instance, checked) in &input.units.programs {
         unit.program(instance, checked);
@@ -128,12 +140,16 @@ impl ShapeContext for Unit<'_> {
 
 impl<'a> Unit<'a> {
     fn new(input: &'a Input<'a>) -> Self {
-        const RING_BYTES: u32 = 256 << 10;
+        /// Iterators run to their ends before anybody reads what they have sent.
+        const ITERATOR_BYTES: u32 = 16 << 20;
+        let iterates = input.units.programs.iter().any(|(instance, _)| instance.provider.kind == ProviderKind::Iter);
+        let usual = if iterates { ITERATOR_BYTES } else { RING_BYTES };
         let mut module = Module::new(&input.settings.license);
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
-        let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(RING_BYTES);
+        let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usual);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
-        let plan = Plan { settings: input.settings.host.clone(), ..Plan::default() };
+        let settings = Settings { max_strlen: input.settings.max_strlen, ..input.settings.host.clone() };
+        let plan = Plan { settings, ..Plan::default() };
         let mut unit = Self {
             input,
             module,
@@ -146,8 +162,9 @@ impl<'a> Unit<'a> {
             stacks: None,
             zeros: None,
             unknown_zero: None,
+            unknown_next: 0,
             powers: None,
-            report: [None; 2],
+            report: [None; shared::REPORTS],
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -181,6 +198,7 @@ impl<'a> Unit<'a> {
             (_, false) => KernelMap::Hash,
         };
         let entries = match &map.declared {
+            _ if held.is_spread() => spread_entries(&held, key.is_empty(), self.input.settings.max_map_keys),
             _ if key.is_empty() => 1,
             Some((_, entries)) => u32::try_from(*entries).unwrap_or(u32::MAX).max(1),
             None => self.input.settings.max_map_keys,
@@ -189,7 +207,11 @@ impl<'a> Unit<'a> {
         let value_size = held_size(&held).next_multiple_of(8).max(8);
         self.check_size(map.span, key_size, value_size, per_cpu);
         let name = object_name(index, &map.name);
-        let reference = self.module.add_map(MapDecl::new(&name, map_type, key_size, value_size, entries));
+        let mut declared = MapDecl::new(&name, map_type, held.key_size(key_size), value_size, entries);
+        if held.is_spread() {
+            declared.flags = NO_PREALLOC;
+        }
+        let reference = self.module.add_map(declared);
         self.plan.maps.push(ScriptMap {
             name: map.name.clone(),
             object_map: name,
@@ -219,16 +241,15 @@ impl<'a> Unit<'a> {
         *self.host.get_or_insert_with(|| system_variable(module, "host", system_maps::HOST, HostInfo::SIZE))
     }
 
-    /// The counter of records for which there was no room.
+    /// What could not be sent because there was no room.
     fn lost(&mut self) -> GlobalRef {
         let module = &mut self.module;
-        *self.lost.get_or_insert_with(|| system_variable(module, "lost", system_maps::LOST, 8))
+        *self.lost.get_or_insert_with(|| system_variable(module, "lost", system_maps::LOST, LostInfo::SIZE))
     }
 
     /// The map with stack traces.
     fn stacks(&mut self) -> MapRef {
         const MOST_STACKS: u32 = 16_384;
-        const NO_PREALLOC: u32 = 1;
         *self.stacks.get_or_insert_with(|| {
             let bytes = StackKey::MAX_FRAMES * 8;
             let mut map = MapDecl::new(system_maps::STACKS, KernelMap::Hash, StackKey::SIZE, bytes, MOST_STACKS);
@@ -236,6 +257,12 @@ impl<'a> Unit<'a> {
             map.flags = NO_PREALLOC;
             self.module.add_map(map)
         })
+    }
+
+    /// The map with processes that the host knows: the oldest make room for new ones.
+    fn processes(&mut self) -> MapRef {
+        const MOST_PROCESSES: u32 = 4096;
+        self.module.add_map(MapDecl::new(system_maps::PROCESSES, KernelMap::LruHash, 4, 4, MOST_PROCESSES))
     }
 
     /// Zeros, as many as the largest value has bytes.
@@ -254,13 +281,32 @@ impl<'a> Unit<'a> {
         })
     }
 
-    /// A zero that nobody else changes, but that the kernel's verifier does not know.
-    fn unknown_zero(&mut self) -> GlobalRef {
+    /// A zero that nobody else changes, but that the kernel's verifier does not know: the variable and its place in it.
+    /// Each time it is another one: of two numbers that are read from one place the verifier knows that they are equal, and
+    /// takes them for something else as soon as one of them changes.
+    fn unknown_zero(&mut self) -> (GlobalRef, u32) {
+        const WORDS: u32 = 8;
+        let place = self.unknown_next % WORDS * 8;
+        self.unknown_next += 1;
         let module = &mut self.module;
-        *self.unknown_zero.get_or_insert_with(|| {
+        let global = *self.unknown_zero.get_or_insert_with(|| {
             let (name, section) = ("unknown_zero".to_owned(), ".bss".to_owned());
-            module.add_global(Global { name, section, bytes: vec![0; 8], align: 8, ty: 0 })
-        })
+            module.add_global(Global { name, section, bytes: vec![0; WORDS as usize * 8], align: 8, ty: 0 })
+        });
+        (global, place)
+    }
+
+    /// Makes the names of allocation flags a part of the plan if the format of a request prints them.
+    fn needs_flags(&mut self, request: &tree::Request) {
+        let (tree::Request::Print(_, format) | tree::Request::Cat(format) | tree::Request::System(format)) = request
+        else {
+            return;
+        };
+        let prints = conversions(format).is_ok_and(|found| found.iter().any(|one| one.letters == "gr"));
+        if prints && self.plan.allocation_flags.is_empty() {
+            let types = self.input.types;
+            self.plan.allocation_flags = allocation_flags(|name| types.enumerator(name).map(|enumerator| enumerator.0));
+        }
     }
 
     fn action(&mut self, action: Action) -> i64 {
@@ -273,15 +319,27 @@ impl<'a> Unit<'a> {
         Loc { source: 0, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
     }
 
-    /// A function of the script.
-    fn function(&mut self, index: usize, signature: &Signature) -> FuncRef {
+    /// A function of the script, behind those that it calls. Those that stand in place of their calls are no functions
+    /// here, but what they call are.
+    fn function(&mut self, index: usize) {
+        if self.functions[index].is_some() {
+            return;
+        }
+        let input = self.input;
+        let signature = &input.signatures[index];
+        for &callee in &signature.calls {
+            self.function(callee);
+        }
+        if signature.inline {
+            return;
+        }
         let params = vec![IrType::I64; signature.params.len()];
         let result = (signature.result != Type::Void).then_some(IrType::I64);
         let mut function = Function::new(&signature.name, FuncKind::Static, &params, result);
         let checked = &self.input.units.functions[index];
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Function(result.is_some()));
         body.run(&signature.params);
-        self.module.add_function(function)
+        self.functions[index] = Some(self.module.add_function(function));
     }
 
     /// A program, and its rows in the plan.
@@ -292,14 +350,18 @@ impl<'a> Unit<'a> {
         let info = ProgramInfo { prog_type, attach_type, flags: 0, section };
         let context = IrType::ptr(Memory::Context);
         let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
+        let only = self.input.env.switches.only_process.filter(|_| instance.provider.kind.is_everywhere());
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
-        body.is_typed = matches!(instance.provider.kind, ProviderKind::Fentry | ProviderKind::Fexit);
+        let of_kernel = instance.attach.iter().all(|(_, attach, _)| matches!(attach, Attach::Typed { .. }));
+        body.is_typed = matches!(instance.provider.kind, ProviderKind::Fentry | ProviderKind::Fexit) && of_kernel;
+        body.only_process = only;
         body.run(&[]);
         self.module.add_function(function);
         let line = self.input.env.place(instance.span).0;
-        for (probe, attach) in &instance.attach {
+        for (probe, attach, route) in &instance.attach {
             let (name, program) = (probe.clone(), name.clone());
-            self.plan.probes.push(Probe { name, program, attach: attach.clone(), line });
+            let attach = self.in_table(attach.clone());
+            self.plan.probes.push(Probe { name, program, attach, line, route: route.clone(), many: instance.many });
         }
     }
 }
@@ -309,6 +371,8 @@ fn system_variable(module: &mut Module, name: &str, section: &str, size: u32) ->
     let (name, section) = (name.to_owned(), section.to_owned());
     module.add_global(Global { name, section, bytes: vec![0; size as usize], align: 8, ty: 0 })
 }
+/// Bytes of an interval of a series.
+const SERIES_BYTES: u32 = 24;
 
 /// Bytes of what a map holds.
 fn held_size(held: &MapValue) -> u32 {
@@ -318,8 +382,17 @@ fn held_size(held: &MapValue) -> u32 {
         MapValue::Min { .. } | MapValue::Max { .. } | MapValue::Avg { .. } | MapValue::Stats { .. } => 16,
         MapValue::Hist { bits } => 8 * crate::plan::Buckets::count(*bits),
         MapValue::LinearHist { min, max, step } => 8 * linear_buckets(*min, *max, *step),
-        MapValue::Series { count, .. } => 24 * count,
+        MapValue::Series { .. } if held.is_spread() => SERIES_BYTES,
+        MapValue::Series { count, .. } => SERIES_BYTES * count,
     }
+}
+
+/// Entries of a series with an entry for each interval.
+fn spread_entries(held: &MapValue, one: bool, keys: u32) -> u32 {
+    /// The kernel makes a table of as many buckets at once, whatever is in it.
+    const MOST: u32 = 1 << 20;
+    let MapValue::Series { count, .. } = held else { return 1 };
+    if one { *count } else { count.saturating_mul(keys).min(MOST.max(*count)) }
 }
 
 /// Buckets of a linear histogram: below, inside, above.

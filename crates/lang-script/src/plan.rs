@@ -7,9 +7,11 @@
 use std::sync::Arc;
 
 mod buckets;
+mod flags;
 mod shape;
 
 pub use buckets::Buckets;
+pub use flags::allocation_flags;
 pub use shape::{Field, Shape, StackKey, StackMode, lay_out};
 
 /// Everything that the host has to know about a script.
@@ -23,24 +25,43 @@ pub struct Plan {
     pub actions: Vec<Action>,
     /// Enumerations whose values are printed by name.
     pub enums: Vec<Enumeration>,
+    /// Programs that hand every system call on to the program of a table that its number says.
+    pub call_tables: Vec<CallTable>,
+    /// Flags of memory allocations (`%gr`): bits and names, those that stand for several others first; empty if nothing
+    /// prints them.
+    pub allocation_flags: Vec<(u64, Arc<str>)>,
     /// Settings that matter to the host.
     pub settings: Settings,
+}
+
+/// A table with a program for each system call that is traced, and the program that calls them: at `sys_enter` or
+/// `sys_exit` it costs each system call the same, however many are traced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallTable {
+    /// Whether at the end of system calls.
+    pub ret: bool,
+    /// The program that is attached to the raw tracepoint.
+    pub program: String,
+    /// The map of programs by the number of the system call.
+    pub object_map: String,
 }
 
 /// Names of the maps that every script has besides its own.
 pub mod system_maps {
     /// Ring buffer that records go through.
     pub const EVENTS: &str = "skep_events";
-    /// Variable, a 64-bit counter: records for which the ring buffer had no room. Programs reach variables without a
-    /// look-up, so little code is enough.
+    /// Variable: what programs could not send because the ring buffer had no room ([`LostInfo`](super::LostInfo)). Programs
+    /// reach variables without a look-up, so little code is enough.
     pub const LOST: &str = ".bss.lost";
     /// Variable that the host fills before programs run: [`HostInfo`](super::HostInfo).
     pub const HOST: &str = ".data.host";
+    /// Processes that the host was told about, hash from their numbers to nothing that matters.
+    pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
 }
 
-/// Layout of the value in [`system_maps::HOST`]: offsets in bytes of 64-bit words.
+/// Layout of [`system_maps::HOST`]: offsets in bytes of 64-bit words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostInfo;
 
@@ -58,8 +79,28 @@ impl HostInfo {
     /// Wall-clock nanoseconds since 1970 minus boot-clock nanoseconds: the intervals of a series begin at whole seconds of
     /// the wall clock.
     pub const WALL_OFFSET: u32 = 40;
+    /// International atomic time in nanoseconds minus boot-clock nanoseconds, at the start of the script
+    /// (`nsecs(sw_tai)`).
+    pub const TAI_OFFSET: u32 = 48;
     /// Bytes in all.
-    pub const SIZE: u32 = 48;
+    pub const SIZE: u32 = 56;
+}
+
+/// Layout of [`system_maps::LOST`]: offsets in bytes of 64-bit words.
+/// A script ends also if the record of its `exit()` found no room, and its status is that of a failure also if those of its
+/// errors did not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostInfo;
+
+impl LostInfo {
+    /// Records for which there was no room.
+    pub const RECORDS: u32 = 0;
+    /// Status of an `exit()` among them, as 32 bits, plus one; 0 if there was none.
+    pub const EXIT: u32 = 8;
+    /// Errors (`errorf()`) among them.
+    pub const ERRORS: u32 = 16;
+    /// Bytes in all.
+    pub const SIZE: u32 = 24;
 }
 
 /// One attached program.
@@ -73,6 +114,10 @@ pub struct Probe {
     pub attach: Attach,
     /// Line of the script.
     pub line: u32,
+    /// Which way was taken instead of the one that is written, and why; empty if none.
+    pub route: Arc<str>,
+    /// Whether the program is one for links of many places, be it one place only.
+    pub many: bool,
 }
 
 /// A place to attach to, after wildcards are resolved.
@@ -106,6 +151,22 @@ pub enum Attach {
         /// Whether at the return.
         ret: bool,
     },
+    /// An instruction at an address of the kernel.
+    KernelAddress {
+        /// The address.
+        address: u64,
+        /// Whether at the return of the function that begins there.
+        ret: bool,
+    },
+    /// Entry or return of another BPF program (fentry, fexit).
+    Program {
+        /// Its id; without one the program with that name.
+        id: Option<u32>,
+        /// Its name, in full as its types have it.
+        name: String,
+        /// Whether at the return.
+        ret: bool,
+    },
     /// Entry or return of a kernel function with typed arguments (fentry, fexit).
     Typed {
         /// Module, empty for the kernel itself.
@@ -119,6 +180,15 @@ pub enum Attach {
     RawTracepoint {
         /// Its name.
         event: String,
+    },
+    /// Start or end of one system call: a place in a [`CallTable`].
+    SystemCall {
+        /// Whether at the end.
+        ret: bool,
+        /// Its number.
+        number: u32,
+        /// Index into [`Plan::call_tables`].
+        table: u32,
     },
     /// Tracepoint with a record.
     Tracepoint {
@@ -164,6 +234,9 @@ pub enum Attach {
         provider: String,
         /// Its name.
         name: String,
+        /// Offsets in the file of the places that are meant; empty for all that have the name. The program reads the
+        /// arguments as the notes of these places say.
+        places: Vec<u64>,
     },
     /// An access to an address.
     Watchpoint {
@@ -194,8 +267,10 @@ pub enum UserTarget {
     Functions(Vec<String>),
     /// Bytes behind a symbol.
     SymbolOffset(String, u64),
-    /// An offset in the file or address in the binary.
+    /// An address in the binary.
     Address(u64),
+    /// Several of them, each with the same program: the code of a line of the source.
+    Addresses(Vec<u64>),
 }
 
 /// How often.
@@ -270,7 +345,8 @@ pub enum MapValue {
     },
     /// `tseries()`: for each interval 8 bytes value (of `Avg` the total), 8 bytes count (of `Last` the boot-clock nanoseconds
     /// of the value; 0 if there is no value), 8 bytes number of the interval since 1970
-    /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`.
+    /// ([`HostInfo::WALL_OFFSET`]). The interval with number n is in place n modulo `count`. A series that
+    /// [`is_spread`](Self::is_spread) has an entry for each interval: its place, 8 bytes, is the end of the key.
     Series {
         /// Nanoseconds in an interval.
         interval: u64,
@@ -281,6 +357,21 @@ pub enum MapValue {
         /// Whether values have a sign.
         signed: bool,
     },
+}
+
+impl MapValue {
+    /// Most intervals of a series in one value.
+    pub const INTERVALS_AT_ONCE: u32 = 1000;
+
+    /// Whether it is a series with an entry for each interval.
+    pub const fn is_spread(&self) -> bool {
+        matches!(self, Self::Series { count, .. } if *count > Self::INTERVALS_AT_ONCE)
+    }
+
+    /// Bytes of the keys in the kernel of a map whose keys in the script have so many.
+    pub const fn key_size(&self, own: u32) -> u32 {
+        if self.is_spread() { own.next_multiple_of(8) + 8 } else { own }
+    }
 }
 
 /// How the values in an interval of a series come together.
@@ -370,10 +461,22 @@ pub enum Action {
         /// The arguments.
         args: Vec<Field>,
     },
+    /// `skboutput`: bytes of a packet for a capture file ([`PacketRecord`]).
+    Packet {
+        /// The file.
+        file: Arc<str>,
+        /// Most bytes that the record holds.
+        room: u32,
+    },
     /// `exit`: nothing that comes later is looked at.
     Exit {
         /// Offset of the exit status, 4 bytes.
         status: u32,
+    },
+    /// Takes note of a process whose addresses will have to be named: it may have ended when they are printed.
+    Learn {
+        /// Offset of its number, 4 bytes.
+        pid: u32,
     },
     /// A warning at run time: division by zero, an index outside of an array.
     Warning {
@@ -391,6 +494,26 @@ pub enum Action {
         /// Where in the script.
         at: (u32, u32),
     },
+}
+
+/// Layout of the record of [`Action::Packet`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketRecord;
+
+impl PacketRecord {
+    /// Boot-clock nanoseconds, 8 bytes.
+    pub const TIME: u32 = 8;
+    /// Bytes of the packet, 4 bytes.
+    pub const WHOLE: u32 = 16;
+    /// Bytes that follow, 4 bytes.
+    pub const LEN: u32 = 20;
+    /// The bytes.
+    pub const BYTES: u32 = 24;
+
+    /// Bytes of a record with room for so many.
+    pub const fn size(room: u32) -> u32 {
+        Self::BYTES + room.next_multiple_of(8)
+    }
 }
 
 /// Where printed text goes.
@@ -422,14 +545,38 @@ pub struct Settings {
     pub print_maps_on_exit: bool,
     /// What is put behind texts that were cut.
     pub truncation: Arc<str>,
+    /// Bytes of the texts that `str` reads, with the zero: a text that fills them was cut, as far as anybody knows.
+    pub max_strlen: u32,
     /// Whether C++ names are made readable.
     pub demangle: bool,
     /// Bytes of the ring buffer; 0 lets the host choose.
     pub ring_bytes: u64,
+    /// What happens with probes that cannot be attached.
+    pub missing_probes: MissingProbes,
+}
+
+/// What happens with probes that do not exist or cannot be attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum MissingProbes {
+    /// The script does not run.
+    #[default]
+    Error,
+    /// There is a warning.
+    Warn,
+    /// Nothing.
+    Ignore,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { max_cat_bytes: 10_240, print_maps_on_exit: true, truncation: "..".into(), demangle: true, ring_bytes: 0 }
+        Self {
+            max_cat_bytes: 10_240,
+            print_maps_on_exit: true,
+            truncation: "..".into(),
+            max_strlen: 1024,
+            demangle: true,
+            ring_bytes: 0,
+            missing_probes: MissingProbes::Error,
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The types of probes as a table: how they are written, what programs attached there can read, what they are for.
 
+pub mod equivalents;
 mod events;
 mod expand;
 mod point;
+pub mod renamed;
 
 pub use events::{Event, HARDWARE_EVENTS, SOFTWARE_EVENTS};
 pub use expand::{ProbeSource, expand, matches, suggest};
@@ -51,6 +53,17 @@ pub enum Kind {
     Watchpoint,
     /// `iter`
     Iter,
+}
+
+impl Kind {
+    /// Whether its places belong to the kernel, so that its programs run for every process and have to look themselves
+    /// which one it is.
+    pub const fn is_everywhere(self) -> bool {
+        matches!(
+            self,
+            Self::Kprobe | Self::Kretprobe | Self::Fentry | Self::Fexit | Self::RawTracepoint | Self::Tracepoint
+        )
+    }
 }
 
 /// A type of probe.

@@ -5,12 +5,13 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plan::{Enumeration, Field, Shape, lay_out};
+use crate::plan::{Enumeration, Field, Shape, StackKey, StackMode, lay_out};
 
 pub mod btf;
 pub mod definitions;
 pub mod format;
 mod source;
+pub mod user;
 mod walk;
 
 pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Step, Tag, TypeSource};
@@ -154,6 +155,23 @@ pub trait ShapeContext {
     fn composite_size(&self, id: CompositeId) -> u32;
 }
 
+/// The name of a type of values that the host prints.
+pub const fn host_name(shape: &Shape) -> &'static str {
+    match shape {
+        Shape::Buffer(_) => "buffer",
+        Shape::Inet => "inet",
+        Shape::Mac => "mac_address",
+        Shape::KernelSymbol => "ksym_t",
+        Shape::UserSymbol => "usym_t",
+        Shape::Stack { kernel: true, .. } => "kstack_t",
+        Shape::Stack { kernel: false, .. } => "ustack_t",
+        Shape::User => "username_t",
+        Shape::Time(_) => "timestamp",
+        Shape::CgroupPath(_) => "cgroup_path_t",
+        _ => "value",
+    }
+}
+
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -180,19 +198,7 @@ impl fmt::Display for Type {
                 }
                 f.write_str(" }")
             }
-            Self::Host(shape) => f.write_str(match shape {
-                Shape::Buffer(_) => "buffer",
-                Shape::Inet => "inet",
-                Shape::Mac => "mac_address",
-                Shape::KernelSymbol => "ksym_t",
-                Shape::UserSymbol => "usym_t",
-                Shape::Stack { kernel: true, .. } => "kstack_t",
-                Shape::Stack { kernel: false, .. } => "ustack_t",
-                Shape::User => "username_t",
-                Shape::Time(_) => "timestamp",
-                Shape::CgroupPath(_) => "cgroup_path_t",
-                _ => "value",
-            }),
+            Self::Host(shape) => f.write_str(host_name(shape)),
         }
     }
 }
@@ -245,6 +251,16 @@ pub fn merge(left: &Type, right: &Type) -> Merged {
         (Type::Host(Shape::Buffer(a)), Type::Host(Shape::Buffer(b))) => {
             Merged::Into(Type::Host(Shape::Buffer(*a.max(b))))
         }
+        // How it is printed is what was said first.
+        (
+            Type::Host(Shape::Stack { kernel, mode, limit }),
+            Type::Host(Shape::Stack { kernel: other, limit: most, .. }),
+        ) if kernel == other => {
+            let limit = *limit.max(most);
+            Merged::Into(Type::Host(Shape::Stack { kernel: *kernel, mode: *mode, limit }))
+        }
+        (Type::Host(Shape::Time(_)), Type::Host(Shape::Time(_)))
+        | (Type::Host(Shape::CgroupPath(_)), Type::Host(Shape::CgroupPath(_))) => Merged::Into(left.clone()),
         (Array(a, n), Array(b, m)) if n == m => wrap(merge(a, b), |ty| Array(Arc::new(ty), *n)),
         (Tuple(a), Tuple(b)) if a.len() == b.len() => merge_all(a.iter().zip(b)).map_or(Merged::Never, |all| {
             let (parts, lossy) = all;
@@ -316,6 +332,13 @@ pub fn named(name: &str) -> Option<Type> {
         "usym_t" => Type::Host(Shape::UserSymbol),
         "username_t" => Type::Host(Shape::User),
         "mac_address" => Type::Host(Shape::Mac),
+        "timestamp" => Type::Host(Shape::Time("%H:%M:%S".into())),
+        "cgroup_path_t" => Type::Host(Shape::CgroupPath("".into())),
+        "kstack_t" | "ustack_t" => Type::Host(Shape::Stack {
+            kernel: name == "kstack_t",
+            mode: StackMode::Bpftrace,
+            limit: StackKey::MAX_FRAMES,
+        }),
         _ => return None,
     })
 }

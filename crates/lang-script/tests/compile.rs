@@ -7,6 +7,7 @@ mod compile {
     mod generated;
     mod mutations;
     mod plans;
+    mod routes;
     mod run;
     pub mod world;
 }

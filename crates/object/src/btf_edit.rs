@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use skep_btf::TypeId;
+
 /// Where the variables of a section lie.
 pub(crate) struct SectionLayout {
     /// The number of the section's type.
@@ -20,6 +22,7 @@ pub(crate) mod kind {
     pub(crate) const STRUCT: u32 = 4;
     pub(crate) const UNION: u32 = 5;
     pub(crate) const ENUM: u32 = 6;
+    pub(crate) const FUNC: u32 = 12;
     pub(crate) const FUNC_PROTO: u32 = 13;
     pub(crate) const VAR: u32 = 14;
     pub(crate) const DATASEC: u32 = 15;
@@ -66,6 +69,17 @@ pub(crate) fn records(bytes: &[u8]) -> Vec<Record> {
             };
     }
     records
+}
+
+/// Makes functions static, which are given by their numbers.
+pub(crate) fn make_static(bytes: &mut [u8], functions: &[TypeId]) {
+    let records = records(bytes);
+    for function in functions {
+        let record = (function.0 as usize).checked_sub(1).and_then(|index| records.get(index));
+        if let Some(record) = record.filter(|record| record.kind == kind::FUNC) {
+            set_word(bytes, record.at + 4, kind::FUNC << 24);
+        }
+    }
 }
 
 /// Fills in the sizes of sections and the places of their variables, and puts the variables into the order of their

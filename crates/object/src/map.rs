@@ -94,6 +94,8 @@ pub struct MapSpec {
     pub frozen: bool,
     /// Whether the map is meant to be pinned under its name and shared with other objects that say the same.
     pub pinned: bool,
+    /// For tables of operations: whether it is left out unless somebody asks for one of its programs.
+    pub optional: bool,
     /// Type of the keys, a number in [`Object::btf`](crate::Object::btf).
     pub key_type: Option<u32>,
     /// Type of the values, a number in [`Object::btf`](crate::Object::btf): for global variables their section, for an
@@ -147,6 +149,7 @@ impl MapSpec {
             references: Vec::new(),
             extra: 0,
             numa_node: 0,
+            optional: false,
             frozen: false,
             pinned: false,
             key_type: None,

@@ -200,11 +200,27 @@ fn tables_that_do_not_fit() {
 }
 
 #[test]
+fn optional_tables_stay_optional() {
+    let table = "struct ops table = { .first = (void *)one };";
+    for (section, flags, optional) in [
+        (".struct_ops", MapFlags(0), false),
+        ("?.struct_ops", MapFlags(0), true),
+        ("?.struct_ops.link", MapFlags::LINK, true),
+    ] {
+        let Some(read) = object(&format!("SEC(\"{section}\") {table}")) else { return };
+        assert_eq!((read.maps[0].flags, read.maps[0].optional), (flags, optional), "{section}");
+        let again = Object::from_elf(&read.to_elf().unwrap()).unwrap();
+        assert_eq!((again.maps[0].flags, again.maps[0].optional), (flags, optional), "{section}");
+        assert_eq!(again.maps[0].references, read.maps[0].references);
+    }
+}
+
+#[test]
 fn tables_that_cannot_be_read() {
     let cases = [
         (
-            "SEC(\"?.struct_ops\") struct ops t = { .flags = 1 };",
-            "section `?.struct_ops`: tables of operations belong into",
+            "SEC(\"?.struct_ops.x\") struct ops t = { .flags = 1 };",
+            "section `?.struct_ops.x`: tables of operations belong into",
         ),
         (
             "SEC(\".struct_ops.x\") struct ops t = { .flags = 1 };",

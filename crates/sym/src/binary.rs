@@ -7,10 +7,13 @@ use object::elf;
 use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
 
+use crate::contents;
+use crate::debug_files::DebugDirs;
 use crate::error::SymError;
 use crate::notes::{Order, notes};
 use crate::pattern::Pattern;
 use crate::plt;
+use crate::resolve::Mapping;
 use crate::usdt::{self, UsdtProbe};
 
 /// The kind of machine that a file is for.
@@ -71,6 +74,9 @@ pub struct Binary {
     symbols: Vec<Symbol>,
     probes: Vec<UsdtProbe>,
     build_id: Option<Vec<u8>>,
+    debug_link: Option<(String, u32)>,
+    fixed: bool,
+    stripped: bool,
 }
 
 impl Binary {
@@ -86,7 +92,35 @@ impl Binary {
             let reason = "it is no ordinary file".to_owned();
             return Err(SymError::Format { path: path.display().to_string(), reason });
         }
-        Self::read(path, &ReadCache::new(file))
+        Self::read(path, &ReadCache::new(file), true)
+    }
+
+    /// Reads an open file as if it were at `path`: one that was deleted, or that this process sees elsewhere.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn read_file(path: impl AsRef<Path>, file: File) -> Result<Self, SymError> {
+        Self::read(path.as_ref(), &ReadCache::new(file), true)
+    }
+
+    /// [`open`](Self::open), and if the file has lost its symbols those of its debug file, if there is one.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_with_debug(path: impl AsRef<Path>, directories: &DebugDirs) -> Result<Self, SymError> {
+        let mut binary = Self::open(path)?;
+        binary.add_symbols(directories);
+        Ok(binary)
+    }
+
+    /// Adds the symbols of the debug file, if this one was stripped and there is one.
+    pub fn add_symbols(&mut self, directories: &DebugDirs) {
+        if !self.stripped {
+            return;
+        }
+        if let Some(other) = directories.find(self).and_then(|path| Self::open(path).ok()) {
+            self.merge(other);
+        }
     }
 
     /// Reads bytes as if they were the file at `path`, which serves only for texts.
@@ -94,14 +128,15 @@ impl Binary {
     /// # Errors
     /// As for [`open`](Self::open).
     pub fn parse(path: impl AsRef<Path>, bytes: &[u8]) -> Result<Self, SymError> {
-        Self::read(path.as_ref(), bytes)
+        Self::read(path.as_ref(), bytes, true)
     }
 
-    fn read<'data, R: ReadRef<'data>>(path: &Path, data: R) -> Result<Self, SymError> {
+    /// `outer`: whether the symbols that distributions pack into stripped files are read as well.
+    fn read<'data, R: ReadRef<'data>>(path: &Path, data: R, outer: bool) -> Result<Self, SymError> {
         let format = |reason: String| SymError::Format { path: path.display().to_string(), reason };
         let result = match FileKind::parse(data) {
-            Ok(FileKind::Elf64) => Self::read_class::<elf::FileHeader64<Endianness>, R>(path, data),
-            Ok(FileKind::Elf32) => Self::read_class::<elf::FileHeader32<Endianness>, R>(path, data),
+            Ok(FileKind::Elf64) => Self::read_class::<elf::FileHeader64<Endianness>, R>(path, data, outer),
+            Ok(FileKind::Elf32) => Self::read_class::<elf::FileHeader32<Endianness>, R>(path, data, outer),
             Ok(_) => return Err(format("it has another format".to_owned())),
             Err(_) => return Err(format("it does not begin like one".to_owned())),
         };
@@ -111,6 +146,7 @@ impl Binary {
     fn read_class<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         path: &Path,
         data: R,
+        outer: bool,
     ) -> object::Result<Self> {
         let header = Elf::parse(data)?;
         let endian = header.endian()?;
@@ -148,15 +184,51 @@ impl Binary {
             notes(bytes, order).find(|note| note.name == b"GNU" && note.kind == 3).map(|note| note.content.to_vec())
         });
         let probes = probes.unwrap_or_default();
-        Ok(Self { path: path.to_owned(), machine, segments, symbols, probes, build_id })
+        let stripped = sections.iter().all(|section| section.sh_type(endian) != elf::SHT_SYMTAB);
+        let link = content(b".gnu_debuglink").and_then(|(_, bytes)| debug_link(bytes, order));
+        let fixed = header.e_type(endian) == elf::ET_EXEC;
+        let path = path.to_owned();
+        let mut binary = Self { path, machine, segments, symbols, probes, build_id, debug_link: link, fixed, stripped };
+        if stripped
+            && outer
+            && let Some((_, packed)) = content(b".gnu_debugdata")
+            && let Some(plain) = contents::mini_debug_info(packed)
+            && let Ok(mini) = Self::read(&binary.path, plain.as_slice(), false)
+        {
+            binary.merge(mini);
+        }
+        Ok(binary)
+    }
+
+    /// Takes over the symbols of a file with the same addresses; offsets count bytes of this one.
+    fn merge(&mut self, other: Self) {
+        let segments = &self.segments;
+        let with_place = |symbol: Symbol| Symbol { offset: offset_of(segments, symbol.address), ..symbol };
+        self.symbols.extend(other.symbols.into_iter().map(with_place));
+        sort(&mut self.symbols);
     }
 
     /// Where distributions put the debug symbols of this build: `/usr/lib/debug/.build-id/ab/cdef.debug`. `None` without
     /// a build id; the file need not exist.
     pub fn debug_path(&self) -> Option<PathBuf> {
+        Some(Path::new("/usr/lib/debug").join(self.debug_name()?))
+    }
+
+    /// The path of the debug file below such a directory.
+    pub(crate) fn debug_name(&self) -> Option<PathBuf> {
         let (first, rest) = self.build_id.as_deref()?.split_first()?;
         let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(PathBuf::from(format!("/usr/lib/debug/.build-id/{first:02x}/{rest}.debug")))
+        Some(PathBuf::from(format!(".build-id/{first:02x}/{rest}.debug")))
+    }
+
+    /// The name of the debug file and its checksum (CRC-32), as `.gnu_debuglink` says.
+    pub fn debug_link(&self) -> Option<(&str, u32)> {
+        self.debug_link.as_ref().map(|(name, sum)| (name.as_str(), *sum))
+    }
+
+    /// Whether it is always loaded at the addresses that it has (`ET_EXEC`), and not at any place.
+    pub fn is_fixed(&self) -> bool {
+        self.fixed
     }
 
     /// Adds the symbols of a file that was split off from this one; offsets still count bytes of this one.
@@ -169,10 +241,7 @@ impl Binary {
             let reason = format!("its build id is not that of `{}`", self.path.display());
             return Err(SymError::Format { path: other.path.display().to_string(), reason });
         }
-        let segments = &self.segments;
-        let with_place = |symbol: Symbol| Symbol { offset: offset_of(segments, symbol.address), ..symbol };
-        self.symbols.extend(other.symbols.into_iter().map(with_place));
-        sort(&mut self.symbols);
+        self.merge(other);
         Ok(())
     }
 
@@ -268,6 +337,15 @@ impl Binary {
         segment.address.checked_add(offset - segment.offset)
     }
 
+    /// What has to be added to addresses of the file where a process has mapped it so; `None` if the mapping holds no start
+    /// of a part of it.
+    pub fn load_base(&self, mapping: &Mapping) -> Option<u64> {
+        let length = mapping.end.checked_sub(mapping.start)?;
+        let distance = |segment: &Segment| segment.offset.checked_sub(mapping.offset).filter(|far| *far < length);
+        let (segment, far) = self.segments.iter().find_map(|segment| Some((segment, distance(segment)?)))?;
+        Some(mapping.start.wrapping_add(far).wrapping_sub(segment.address))
+    }
+
     /// All places of USDT probes.
     pub fn probes(&self) -> &[UsdtProbe] {
         &self.probes
@@ -293,6 +371,13 @@ impl Binary {
         let place = format!("`{}`", self.path.display());
         Err(SymError::Missing { what: "USDT probe", name: shown, place, remedy })
     }
+}
+
+/// A name that ends with a zero, filled up to four bytes, and a checksum.
+fn debug_link(bytes: &[u8], order: Order) -> Option<(String, u32)> {
+    let end = bytes.iter().position(|&byte| byte == 0)?;
+    let sum = order.u32_at(bytes, (end + 1).checked_next_multiple_of(4)?)?;
+    Some((String::from_utf8_lossy(&bytes[..end]).into_owned(), sum))
 }
 
 fn offset_of(segments: &[Segment], address: u64) -> Option<u64> {

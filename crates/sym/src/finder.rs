@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use skep_kernel::KernelError;
-use skep_kernel::attach::{Symbols, UserPlace};
+use skep_kernel::attach::{Symbols, UsdtArgument, UsdtLocation, UsdtPlace, UserPlace};
 
-use crate::{Binary, Pattern, resolve, traceable_functions};
+use crate::{Argument, Binary, Location, Pattern, Register, resolve, traceable_functions};
 
 /// Looks names up in the files of this machine, and in the kernel's list of functions that can be traced.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,13 +40,15 @@ impl Symbols for SystemSymbols {
         provider: &str,
         name: &str,
         process: Option<u32>,
-    ) -> Result<(PathBuf, Vec<UserPlace>), String> {
+    ) -> Result<(PathBuf, Vec<UsdtPlace>), String> {
         let path = resolve(file, process).map_err(|error| error.to_string())?;
         let binary = Binary::open(&path).map_err(|error| error.to_string())?;
         let probes = binary.probe(Some(provider), name).map_err(|error| error.to_string())?;
         let place = |probe: &&crate::UsdtProbe| {
             let counter = probe.semaphore.unwrap_or(0);
-            Some(UserPlace { offset: probe.offset?, counter, cookie: 0 })
+            let arguments = probe.arguments().map_err(|error| error.to_string());
+            let arguments = arguments.map(|all| all.iter().map(argument).collect());
+            Some(UsdtPlace { place: UserPlace { offset: probe.offset?, counter, cookie: 0 }, arguments })
         };
         let places = probes.iter().filter_map(place).collect();
         Ok((path, places))
@@ -56,6 +58,29 @@ impl Symbols for SystemSymbols {
         let functions = traceable_functions(&Pattern::new(pattern))?;
         Ok(functions.into_iter().map(|function| function.name).collect())
     }
+}
+
+/// An argument as programs of objects find it.
+fn argument(argument: &Argument) -> UsdtArgument {
+    // Parts of registers begin at their first byte, but for `ah` and the like.
+    let place = |register: &Register| register.pt_regs.filter(|_| register.first == 0);
+    let location = match &argument.location {
+        Location::Constant(value) => Some(UsdtLocation::Constant(*value)),
+        Location::Register(register) => place(register).map(UsdtLocation::Register),
+        Location::Memory { base, index: None, displacement } => {
+            place(base).map(|base| UsdtLocation::Memory { base, index: None, displacement: *displacement })
+        }
+        Location::Memory { base, index: Some((index, factor)), displacement } => {
+            place(base).zip(place(index)).map(|(base, index)| UsdtLocation::Memory {
+                base,
+                index: Some((index, *factor)),
+                displacement: *displacement,
+            })
+        }
+        Location::Symbol { .. } => None,
+    };
+    let location = location.unwrap_or(UsdtLocation::Unknown);
+    UsdtArgument { size: argument.size, signed: argument.signed, location }
 }
 
 #[cfg(test)]

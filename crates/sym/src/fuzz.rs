@@ -1,7 +1,11 @@
 //! Bodies of property tests, shared by `cargo test` and the fuzz targets. Each takes arbitrary bytes.
 
+use std::sync::Arc;
+
 use crate::arguments::parse_arguments;
 use crate::binary::{Binary, Machine};
+use crate::demangle::demangle;
+use crate::dwarf::{DebugInfo, DebugType};
 use crate::notes::{Order, notes};
 use crate::pattern::Pattern;
 use crate::{cache, resolve, usdt};
@@ -71,6 +75,52 @@ pub fn files(data: &[u8]) {
     }
 }
 
+/// Any bytes as the sections of debug information of a small program.
+pub fn debug_information(data: &[u8]) {
+    /// An ELF file with nothing but a header.
+    const EMPTY: &[u8; 64] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x40\0\x38\0\0\0\x40\0\0\0\0\0";
+    let Ok(binary) = Binary::parse("any", EMPTY) else { return };
+    let names = [".debug_abbrev", ".debug_info", ".debug_line", ".debug_str", ".debug_ranges", ".debug_rnglists"];
+    let piece = data.len().div_ceil(names.len()).max(1);
+    let sections = names.into_iter().zip(data.chunks(piece)).map(|(name, bytes)| (name, Arc::from(bytes)));
+    if let Ok(debug) = DebugInfo::of_sections(&binary, sections.collect()) {
+        look_around(&debug);
+    }
+    let text = String::from_utf8_lossy(data);
+    for symbol in [text.clone().into_owned(), format!("_Z{text}"), format!("_R{text}")] {
+        if let Some(name) = demangle(&symbol) {
+            assert!(name.len() <= 16 << 10, "{symbol}");
+        }
+    }
+}
+
+/// Asks debug information for everything that it can be asked for.
+pub fn look_around(debug: &DebugInfo) {
+    let mut types = Vec::new();
+    for address in [0, 1, 0x1000, 0x1139, 0x401_000] {
+        if let Ok(function) = debug.function(address) {
+            assert!(function.params.len() < 1 << 20);
+            types.extend(function.params.iter().map(|param| param.ty).chain([function.result]));
+        }
+    }
+    for tag in [None, Some("struct"), Some("union"), Some("enum")] {
+        types.extend(["point", "node", "int", "a", ""].map(|name| debug.find(tag, name)));
+    }
+    for ty in types {
+        let _ = debug.bytes(ty);
+        if let DebugType::Composite(id) = debug.kind(ty) {
+            let _ = debug.composite(id);
+        }
+    }
+    let _ = debug.enumerator("a");
+    for line in [1, 5] {
+        match debug.line("program.c", line, None) {
+            Ok(found) => assert!(!found.is_empty()),
+            Err(error) => assert!(!error.to_string().is_empty()),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use arbtest::arbtest;
@@ -93,6 +143,11 @@ mod tests {
     #[test]
     fn note_reader() {
         smoke(super::note_reader);
+    }
+
+    #[test]
+    fn debug_information() {
+        smoke(super::debug_information);
     }
 
     #[test]

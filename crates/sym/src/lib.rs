@@ -4,6 +4,8 @@
 //!  "bash", "libc", a path --Binaries--> path --Binary--> functions, PLT entries, USDT probes, build id
 //!                                                            |
 //!                                            offset in the file: what uprobes take
+//!  a process, an address --Processes--> function+distance in a file, in the vdso, in compiled code (perf-PID.map)
+//!  Binary --DebugInfo--> parameters of functions, types, addresses of lines
 //!  /proc/kallsyms --Kallsyms--> address <-> name+offset [module]
 //!  available_filter_functions --> names that can be traced, by pattern
 //! ```
@@ -16,6 +18,10 @@
 mod arguments;
 mod binary;
 mod cache;
+mod contents;
+mod debug_files;
+mod demangle;
+mod dwarf;
 mod error;
 mod finder;
 #[doc(hidden)]
@@ -24,16 +30,21 @@ mod kallsyms;
 mod notes;
 mod pattern;
 mod plt;
+mod process;
 mod registers;
 mod resolve;
 mod usdt;
 
 pub use arguments::{Argument, ArgumentError, Location, parse_arguments};
 pub use binary::{Binary, Machine, Symbol, SymbolKind};
+pub use debug_files::DebugDirs;
+pub use demangle::demangle;
+pub use dwarf::{DebugComposite, DebugFunction, DebugInfo, DebugMember, DebugParameter, DebugType, EntryId, Home};
 pub use error::SymError;
 pub use finder::SystemSymbols;
 pub use kallsyms::{Kallsyms, KernelSymbol, TraceableFunction, traceable_functions};
 pub use pattern::Pattern;
-pub use registers::Register;
+pub use process::{Processes, UserSymbol};
+pub use registers::{Register, program_counter};
 pub use resolve::{Mapping, find_library, find_program, mappings, resolve};
 pub use usdt::UsdtProbe;

@@ -1,5 +1,7 @@
 //! Registers of x86-64 and AArch64 as operands of probes name them, and where `struct pt_regs` keeps them.
 
+use crate::binary::Machine;
+
 /// A register, or a part of one, that a program at a probe can read from its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Register {
@@ -94,6 +96,15 @@ pub(crate) fn aarch64(name: &str) -> Option<Register> {
         b'd' => vector(8),
         b'q' | b'v' => vector(16),
         _ => None,
+    }
+}
+
+/// The register with the address of the instruction that is about to run; `None` for machines that are not known.
+pub fn program_counter(machine: Machine) -> Option<Register> {
+    match machine {
+        Machine::X86_64 => x86("rip"),
+        Machine::Aarch64 => aarch64("pc"),
+        Machine::Other(_) => None,
     }
 }
 

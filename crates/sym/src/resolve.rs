@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cache;
 use crate::error::SymError;
+use crate::process::Region;
 
 /// Where the loader looks for libraries that are not in its cache.
 const DIRECTORIES: [&str; 4] = ["/lib64", "/usr/lib64", "/lib", "/usr/lib"];
@@ -124,19 +125,9 @@ pub fn mappings(process: u32) -> Result<Vec<Mapping>, SymError> {
 
 /// A line of `/proc/PID/maps`; `None` if it is not about a file.
 pub(crate) fn mapping(line: &str) -> Option<Mapping> {
-    let (range, rest) = line.split_once(' ')?;
-    let (start, end) = range.split_once('-')?;
-    let (flags, rest) = rest.split_once(' ')?;
-    let (offset, rest) = rest.split_once(' ')?;
-    let path = rest.get(rest.find('/')?..)?;
-    let number = |text| u64::from_str_radix(text, 16).ok();
-    Some(Mapping {
-        start: number(start)?,
-        end: number(end)?,
-        offset: number(offset)?,
-        executable: flags.contains('x'),
-        path: PathBuf::from(path.strip_suffix(" (deleted)").unwrap_or(path)),
-    })
+    let region = Region::parse(line)?;
+    let path = PathBuf::from(region.path()?);
+    Some(Mapping { start: region.start, end: region.end, offset: region.offset, executable: region.executable, path })
 }
 
 #[cfg(test)]

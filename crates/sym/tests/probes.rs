@@ -8,9 +8,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use skep_isa::ebpf::assemble;
 use skep_isa::{MapType, ProgType};
-use skep_kernel::attach::{UserPlace, attach_uprobe};
+use skep_kernel::attach::{Symbols as _, UsdtArgument, UsdtLocation, UserPlace, attach_uprobe};
 use skep_kernel::{Capability, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, has_capability};
-use skep_sym::{Binary, Kallsyms, Location, Pattern, SymError, SymbolKind, resolve};
+use skep_sym::{Binary, Kallsyms, Location, Pattern, SymError, SymbolKind, SystemSymbols, resolve};
 
 /// Calls `work` five times for every line that it reads; each call passes a probe with a semaphore. Answers with the
 /// value of the semaphore.
@@ -177,6 +177,17 @@ fn facts_about_a_program() {
     assert!(matches!(arguments[0].location, Location::Register(register) if register.pt_regs.is_some()));
     assert_eq!((arguments[0].size, arguments[0].signed, arguments[1].size), (4, true, 8));
     assert!(!matches!(arguments[1].location, Location::Constant(_) | Location::Register(_)));
+    // The same for programs of objects; they cannot know where a symbol is.
+    let (path, places) = SystemSymbols.probe(program.file.to_str().unwrap(), "skep", "hit", None).unwrap();
+    assert_eq!((path, places.len()), (program.file.clone(), 1));
+    let place = places[0].place;
+    assert_eq!((Some(place.offset), Some(place.counter)), (probes[0].offset, probes[0].semaphore));
+    let told = places[0].arguments.clone().unwrap();
+    let Location::Register(register) = &arguments[0].location else { unreachable!("asserted above") };
+    let location = UsdtLocation::Register(register.pt_regs.unwrap());
+    assert_eq!(told[0], UsdtArgument { size: 4, signed: true, location });
+    let symbol = matches!(arguments[1].location, Location::Symbol { .. });
+    assert_eq!(told[1].location == UsdtLocation::Unknown, symbol);
     let error = binary.probe(None, "miss").unwrap_err().to_string();
     assert!(error.contains("`skep:hit`"), "{error}");
     assert!(matches!(Binary::open("/no/such/file"), Err(SymError::File { .. })));

@@ -8,6 +8,7 @@ use skep_lang_script::plan::{Enumeration, Field, MapValue, ScriptMap, SeriesKind
 use crate::format::Format;
 use crate::maps::{MapEntry, MapRequest, Snapshot};
 use crate::names::{Clock, Names, NoSymbols};
+use crate::table::Style;
 use crate::value::{Renderer, Value};
 
 /// Reads a shape from bytes, not deeper than `depth`.
@@ -79,7 +80,7 @@ pub fn value(mut bytes: &[u8]) {
     assert_eq!(value.order(&value), std::cmp::Ordering::Equal);
     let enums = [Enumeration { name: "E".into(), values: vec![(1, Arc::from("A"))] }];
     let mut names = Names::new(Box::new(NoSymbols), Clock::fixed(0));
-    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: "..", full: 0, flags: &[] };
     let mut out = Vec::new();
     renderer.text(&value, &mut out);
     out.clear();
@@ -101,7 +102,7 @@ pub fn format(bytes: &[u8]) {
         .map(|index| Field { offset: u32::try_from(index).unwrap_or(0), shape: shape(&mut rest, 1) })
         .collect();
     let mut names = Names::new(Box::new(NoSymbols), Clock::fixed(0));
-    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
     let mut out = Vec::new();
     format.render(&fields, rest, &mut renderer, &mut out);
     if !text.contains('%') {
@@ -129,12 +130,20 @@ pub fn map(mut bytes: &[u8]) {
         MapRequest { top: (request & 3).into(), div: (request >> 2 & 7).into(), zero_if_empty: request & 0x80 != 0 };
     let snapshot = Snapshot::new(&map, &entries, request);
     let mut names = Names::new(Box::new(NoSymbols), Clock::fixed(0));
-    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
     let mut out = Vec::new();
     snapshot.text(&mut renderer, &mut out);
     out.clear();
     snapshot.json(&mut renderer, &mut out);
     assert!(std::str::from_utf8(&out).is_ok(), "JSON is UTF-8");
+    for style in [Style::Table, Style::Csv] {
+        out.clear();
+        snapshot.rows(style, &mut renderer, &mut out);
+        let rows = out.len();
+        out.clear();
+        snapshot.named_rows(style, &mut renderer, &mut out);
+        assert!(rows > 0 && out.len() > rows, "there is a head, and the name is one column more");
+    }
 }
 
 fn map_value(choice: u8, bytes: &mut &[u8]) -> MapValue {

@@ -14,7 +14,7 @@ use crate::vm::{host, plan};
 // TABLE: names that are looked up as the shell does.
 const PROGRAMS: &[&str] = &[
     // Called by tests.
-    "bpftool", "ip", "kill", "nft", "ping", "setpriv", "sh", "tc", "tcpdump", //
+    "bpftool", "ip", "kill", "nft", "ping", "setpriv", "sh", "tc", "tcpdump", "umount", //
     // For people.
     "cat", "cut", "dmesg", "env", "find", "grep", "head", "id", "ls", "mount", "mkdir", "rm", "touch", "sed", "sleep",
     "sort", "stat", "tail", "timeout", "true", "uname", "wc",
@@ -25,6 +25,7 @@ const TABLES: &[&str] = &[
     "/etc/ethertypes",
     "/etc/group",
     "/etc/hosts",
+    "/etc/ld.so.cache",
     "/etc/nsswitch.conf",
     "/etc/passwd",
     "/etc/protocols",

@@ -14,6 +14,15 @@ use crate::vm::host;
 /// Some get parameters, so that they make no devices by themselves.
 // TABLE: module names, with `_` as the kernel prints them, and parameters.
 const WANTED: &[(&str, &str)] = &[
+    // Disks and file systems.
+    ("brd", "rd_nr=2"),
+    ("loop", "max_loop=2"),
+    ("null_blk", "nr_devices=1 gb=1"),
+    ("raid1", ""),
+    ("xfs", ""),
+    // What the next one compresses with on older kernels.
+    ("lzo_rle", ""),
+    ("zram", "num_devices=1"),
     // Network devices.
     ("bonding", "max_bonds=0"),
     ("bridge", ""),

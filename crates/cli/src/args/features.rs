@@ -24,6 +24,6 @@ pub struct FeaturesArgs {
 /// What `skep help` is asked for.
 #[derive(Debug, Clone, Args)]
 pub struct HelpArgs {
-    /// A sub-command, or a topic (prog, map, helper, kfunc, attach, link, insn, limit) and a name
+    /// A sub-command, or a topic (prog, map, helper, kfunc, attach, link, insn, limit, script) and a name
     pub words: Vec<String>,
 }

@@ -7,25 +7,36 @@ mod features;
 mod filter;
 mod object;
 mod observe;
+mod probe;
 mod script;
 mod seccomp;
+mod strace;
+mod tools;
 mod values;
+mod verify;
 mod vm;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
-pub use script::{BufferArg, FormArg, ScriptArgs, StageArg};
+pub use probe::{
+    ArgdistArgs, FunccountArgs, FuncintervalArgs, FunclatencyArgs, FuncslowerArgs, PatternArgs, StackcountArgs,
+    TraceArgs, WhoArgs,
+};
+pub use script::{ALL_PLACES, BufferArg, FeatureArg, FormArg, ModeArg, ScriptArgs, StageArg};
 pub use seccomp::SeccompArgs;
+pub use strace::StraceArgs;
+pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
+pub use verify::{KernelArg, VerifyArgs};
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -58,6 +69,17 @@ pub enum Command {
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
+    Trace(TraceArgs),
+    Argdist(ArgdistArgs),
+    Funccount(FunccountArgs),
+    Stackcount(StackcountArgs),
+    Funclatency(FunclatencyArgs),
+    Funcinterval(FuncintervalArgs),
+    Funcslower(FuncslowerArgs),
+    Verify(VerifyArgs),
+    Tools(ToolsArgs),
+    Tool(ToolArgs),
+    Strace(StraceArgs),
     /// Run, trace and time 64-bit programs in user space
     #[command(subcommand)]
     Vm(VmCommand),
@@ -98,38 +120,65 @@ pub enum Command {
 }
 
 /// The words of the command line as [`Cli`] reads them: `skep run` with a script is `skep script`, and so is everything
-/// if the binary has the name `bpftrace`.
+/// if the binary has the name `bpftrace`; `skep NAME` with a tool is `skep tool NAME`.
 pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
-    let name = words.first().map(Path::new).and_then(Path::file_name);
-    if name.is_some_and(|name| name == "bpftrace") {
+    if is_bpftrace(&words) {
         words.insert(1, "script".into());
-    } else if words.get(1).is_some_and(|word| word == "run") && words[2..].iter().find_map(is_script) == Some(true) {
+    } else if words.get(1).is_some_and(|word| word == "run") && is_script(&words[2..]) {
         words[1] = "script".into();
+    } else if let Some(word) = words.get(1).and_then(|word| word.to_str())
+        && (skep_tools::catalogue::is_embedded(word) || is_own_tool(word))
+    {
+        words.insert(1, "tool".into());
+    }
+    if words.get(1).is_some_and(|word| word == "script") {
+        // The pattern of `-l` stands behind it, so `-v` must not.
+        let both = |word: &OsString| word == "-lv";
+        while let Some(at) = words.iter().take_while(|word| *word != "--").position(both) {
+            words.splice(at..=at, ["-v".into(), "-l".into()]);
+        }
     }
     words
 }
 
-/// Whether a word tells that a script is run, or an object; `None` if it does not tell.
-fn is_script(word: &OsString) -> Option<bool> {
-    match word.to_str()? {
-        "-e" | "--expr" | "-l" | "--list" | "--fmt" => Some(true),
-        text if text.ends_with(".bt") || text.starts_with("-e") => Some(true),
-        text if text.ends_with(".o") => Some(false),
-        _ => None,
-    }
+/// Whether the user has a tool of this name. Commands of skep come first.
+fn is_own_tool(word: &str) -> bool {
+    let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    plain
+        && !word.starts_with('-')
+        && Cli::command().find_subcommand(word).is_none()
+        && skep_tools::catalogue::directories(None).iter().any(|path| path.join(format!("{word}.bt")).is_file())
+}
+
+/// Whether the binary was started under the name of bpftrace, whose exit status counts then.
+pub fn is_bpftrace(words: &[OsString]) -> bool {
+    words.first().map(Path::new).and_then(Path::file_name).is_some_and(|name| name == "bpftrace")
+}
+
+// TABLE
+/// Options of scripts that objects do not have.
+const OF_SCRIPTS: &[&str] =
+    &["-e", "--expr", "-l", "-lv", "--list", "--fmt", "--vm", "--test", "--bench", "--mode", "--info", "--emit-elf"];
+
+/// Whether the words behind `skep run` tell that a script is run, and no object.
+fn is_script(words: &[OsString]) -> bool {
+    let texts = || words.iter().filter_map(|word| word.to_str()).take_while(|text| *text != "--");
+    let is_option = |text: &str| OF_SCRIPTS.contains(&text) || (text.starts_with("-e") && !text.starts_with("--"));
+    texts().any(is_option)
+        || texts().find(|text| text.ends_with(".bt") || text.ends_with(".o")).is_some_and(|file| file.ends_with(".bt"))
 }
 
 /// Prints the parser's answer: help, version, or what is wrong.
 pub fn answer(answer: &clap::Error) -> ExitCode {
     // Nobody is left to tell if this cannot be printed.
     let _ = answer.print();
-    ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))
+    let code = u8::try_from(answer.exit_code()).unwrap_or(2);
+    let words: Vec<OsString> = std::env::args_os().take(1).collect();
+    ExitCode::from(if is_bpftrace(&words) { code.min(1) } else { code })
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -173,8 +222,29 @@ mod tests {
         assert!(matches!(read("skep ps"), Ok(Command::Ps(_))));
         let Ok(Command::Script(args)) = read("/usr/bin/bpftrace -l kprobe:vfs_* -B none -f json") else { panic!() };
         assert_eq!((args.list.as_deref(), args.buffering), (Some("kprobe:vfs_*"), BufferArg::None));
+        assert!(matches!(read("skep run --emit-elf x.o -e begin{}"), Ok(Command::Script(_))));
+        assert!(matches!(read("skep run tool.o x.bt"), Ok(Command::Run(_))));
+        let Ok(Command::Script(args)) = read("bpftrace -lv struct*") else { panic!() };
+        assert_eq!((args.list.as_deref(), args.verbose), (Some("struct*"), 1));
         let Ok(Command::Script(args)) = read("skep run x.bt 5 -- --pid=3 -v") else { panic!() };
         assert_eq!(args.words, ["x.bt", "5", "--pid=3", "-v"]);
+    }
+
+    #[test]
+    fn tools_are_commands() {
+        let read = |line: &str| Cli::try_parse_from(words(line.split(' ').map(OsString::from).collect()));
+        let Ok(Command::Tool(args)) = read("skep tcplife -p 5 --help").map(|cli| cli.command) else { panic!() };
+        assert_eq!((args.name.as_str(), args.words.len()), ("tcplife", 3));
+        let Ok(Command::Tool(args)) = read("skep tool --tools-path /x mine -o json").map(|cli| cli.command) else {
+            panic!()
+        };
+        assert_eq!((args.tools_path, args.words.len()), (Some(PathBuf::from("/x")), 2));
+        assert!(matches!(read("skep ps").map(|cli| cli.command), Ok(Command::Ps(_))));
+        // No tool hides behind a command.
+        let commands = Cli::command();
+        for tool in &skep_tools::catalogue::Catalogue::embedded().tools {
+            assert!(commands.find_subcommand(&tool.header.name).is_none(), "{}", tool.header.name);
+        }
     }
 
     #[test]

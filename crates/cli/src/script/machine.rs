@@ -1,41 +1,106 @@
 //! What the compiler asks about the machine: types, places to attach to, facts; files that scripts import.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
+use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skep_btf::{Btf, Kind};
+use skep_btf::{Btf, Kind, TypeId};
 use skep_kernel::attach::Tracefs;
-use skep_kernel::inventory::KernelTypes;
+use skep_kernel::inventory::{KernelTypes, program_names};
+use skep_kernel::probe::Prober;
 use skep_lang_script::Options;
-use skep_lang_script::compile::Facts;
+use skep_lang_script::ast::Script;
+use skep_lang_script::compile::{Ability, Facts, NoFacts, ProgramSymbol};
 use skep_lang_script::desugar::{FileKind, Loaded, Loader};
-use skep_lang_script::providers::ProbeSource;
+use skep_lang_script::providers::{Kind as ProbeKind, ProbeSource, find};
 use skep_lang_script::types::btf::BtfTypes;
+use skep_lang_script::types::user::{UsdtSite, UserFunction};
 use skep_lang_script::types::{Composite, Prototype, Step, Tag, Type, TypeSource};
-use skep_sym::{Binary, Kallsyms, Pattern, mappings, resolve, traceable_functions};
+use skep_sym::{DebugDirs, Kallsyms, Pattern, mappings, traceable_functions};
+use skep_trace::programs::{FIRST_COMPOSITE, Programs, usdt_sites};
+
+use super::environment;
 
 /// The running machine. Everything is read when it is first asked for.
-#[derive(Default)]
 pub struct Machine {
     types: OnceCell<Option<Arc<Btf>>>,
     tracefs: OnceCell<Option<Tracefs>>,
     kallsyms: Kallsyms,
+    programs: Programs,
+    prober: Prober,
+    answers: RefCell<HashMap<String, Result<(), String>>>,
+    /// The module whose types the script needs besides those of the kernel.
+    module: Option<String>,
+    with_module: OnceCell<Option<Arc<Btf>>>,
+    /// The file with the functions that can be traced, in place of the kernel's list.
+    functions: Option<PathBuf>,
+    /// Whether programs do not run in its kernel: what it can does not matter then.
+    elsewhere: bool,
     /// The process of `-p` or `-c`.
     pub process: Option<u32>,
 }
 
 impl Machine {
     /// Nothing is read yet.
-    pub fn new(process: Option<u32>) -> Self {
-        Self { process, ..Self::default() }
+    pub fn new(process: Option<u32>, directories: DebugDirs) -> Self {
+        Self {
+            types: OnceCell::new(),
+            tracefs: OnceCell::new(),
+            kallsyms: Kallsyms::new(),
+            programs: Programs::new(process, directories),
+            prober: Prober::default(),
+            answers: RefCell::default(),
+            module: None,
+            with_module: OnceCell::new(),
+            functions: None,
+            elsewhere: false,
+            process,
+        }
+    }
+
+    /// With the functions that can be traced from a file.
+    #[must_use]
+    pub fn with_functions(self, functions: Option<PathBuf>) -> Self {
+        Self { functions, ..self }
+    }
+
+    /// For programs that do not run in its kernel, if so.
+    #[must_use]
+    pub fn elsewhere(self, elsewhere: bool) -> Self {
+        Self { elsewhere, ..self }
+    }
+
+    /// With the types of the first module that the script names functions of.
+    #[must_use]
+    pub fn for_script(mut self, script: &Script) -> Self {
+        let points = script.probes.iter().flat_map(|probe| &probe.points);
+        self.module = points
+            .filter_map(|point| match (find(&point.node.provider)?.kind, point.node.parts.as_slice()) {
+                (ProbeKind::Fentry | ProbeKind::Fexit, [module, _]) => Some(module.to_string()),
+                _ => None,
+            })
+            .find(|module| !matches!(module.as_str(), "vmlinux" | "bpf") && !module.contains('*'));
+        self
+    }
+
+    /// The types that scripts see.
+    fn script_types(&self) -> Option<&Btf> {
+        let Some(module) = &self.module else { return self.btf() };
+        let read = || KernelTypes::new().module(module).ok();
+        self.with_module.get_or_init(read).as_deref().or_else(|| self.btf())
     }
 
     /// The kernel's types, `None` if it has none.
-    fn btf(&self) -> Option<&Btf> {
-        self.types.get_or_init(|| KernelTypes::new().vmlinux().ok()).as_deref()
+    pub fn btf(&self) -> Option<&Btf> {
+        let from_file = |path: PathBuf| Btf::parse(fs::read(path).ok()?).ok().map(Arc::new);
+        let read = || match environment::btf() {
+            Some(path) => from_file(path),
+            None => KernelTypes::new().vmlinux().ok(),
+        };
+        self.types.get_or_init(read).as_deref()
     }
 
     fn needed_btf(&self) -> Result<&Btf, String> {
@@ -63,13 +128,38 @@ impl Machine {
         Ok(found)
     }
 
-    fn binary(&self, name: Option<&str>) -> Result<Binary, String> {
-        let path = match (name, self.process) {
-            (Some(name), process) => resolve(name, process).map_err(|error| error.to_string())?,
-            (None, Some(process)) => PathBuf::from(format!("/proc/{process}/exe")),
-            (None, None) => return Err("there is no process (`-p`) whose binary is meant".to_owned()),
-        };
-        Binary::open(path).map_err(|error| error.to_string())
+    /// The number of a function among the kernel's types.
+    fn function_type(&self, name: &str) -> Option<TypeId> {
+        self.btf()?.find_where(name, |kind| matches!(kind, Kind::Func { .. }))
+    }
+
+    /// Asks the kernel; the answer is kept by [`Facts::can`].
+    fn ask(&self, ability: Ability<'_>) -> Result<(), String> {
+        match ability {
+            Ability::Kprobe => self.prober.kprobes(),
+            Ability::KprobeAt(name) => self.prober.kprobe_at(name),
+            Ability::KprobeMulti => self.prober.kprobe_links(),
+            Ability::UprobeMulti => self.prober.uprobe_links(),
+            Ability::MayGoto => self.prober.bounded_loops(),
+            Ability::CheaperWays => Ok(()),
+            // Reading types is faster than reading all symbols.
+            Ability::Function(name) if self.function_type(name).is_some() => Ok(()),
+            Ability::Function(name) => match self.kallsyms.named(name) {
+                Ok(found) if found.iter().any(|symbol| matches!(symbol.kind, 't' | 'T' | 'w' | 'W')) => Ok(()),
+                Ok(_) => Err(format!("the kernel has no function `{name}`")),
+                // Without symbols the attempt to attach tells.
+                Err(_) => Ok(()),
+            },
+            Ability::Typed { module, function, ret } => {
+                let of_kernel = module.is_empty() || module == "vmlinux";
+                let stand_in = if of_kernel { function } else { "bpf_fentry_test1" };
+                self.needed_btf()?;
+                match self.function_type(stand_in) {
+                    Some(number) => self.prober.function(number.0, ret),
+                    None => Err(format!("the kernel's types do not describe `{function}`")),
+                }
+            }
+        }
     }
 }
 
@@ -87,7 +177,7 @@ impl<'m> MachineTypes<'m> {
     }
 
     fn types(&self) -> Option<&BtfTypes<'m>> {
-        let open = || Some(BtfTypes::new(self.machine.btf()?).with_formats(self.formats));
+        let open = || Some(BtfTypes::new(self.machine.script_types()?).with_formats(self.formats));
         self.types.get_or_init(open).as_ref()
     }
 }
@@ -99,16 +189,31 @@ pub fn formats(machine: &Machine) -> impl Fn(&str, &str) -> Option<String> {
 
 impl TypeSource for MachineTypes<'_> {
     fn find(&self, tag: Tag, name: &str) -> Option<Type> {
-        self.types()?.find(tag, name)
+        let kernel = self.types().and_then(|types| types.find(tag, name));
+        kernel.or_else(|| self.machine.programs.find(tag, name))
     }
     fn composite(&self, id: u32) -> Option<Arc<Composite>> {
+        if id >= FIRST_COMPOSITE {
+            return self.machine.programs.composite(id);
+        }
         self.types()?.composite(id)
     }
     fn walk(&self, id: u32, offset: u32, size: u32) -> Option<Step> {
         self.types()?.walk(id, offset, size)
     }
     fn enumerator(&self, name: &str) -> Option<(i64, Type)> {
-        self.types()?.enumerator(name)
+        let kernel = self.types().and_then(|types| types.enumerator(name));
+        kernel.or_else(|| self.machine.programs.enumerator(name))
+    }
+    fn user_function(&self, binary: Option<&str>, function: &str) -> Result<Arc<UserFunction>, String> {
+        self.machine.programs.function(binary, function)
+    }
+    fn find_traced(&self, tag: Tag, name: &str) -> Option<Type> {
+        self.machine.programs.find(tag, name)
+    }
+    fn traced(&self, binary: Option<&str>) {
+        // What is wrong with it is said when it is attached.
+        let _ = self.machine.programs.open(binary);
     }
     fn function(&self, module: &str, name: &str) -> Option<Prototype> {
         self.types()?.function(module, name)
@@ -123,6 +228,11 @@ impl TypeSource for MachineTypes<'_> {
 
 impl ProbeSource for Machine {
     fn functions(&self) -> Result<Vec<(String, String)>, String> {
+        if let Some(path) = &self.functions {
+            let text = fs::read_to_string(path);
+            let text = text.map_err(|error| format!("`{}` cannot be read: {}", path.display(), error.kind()))?;
+            return Ok(text.lines().filter_map(listed_function).collect());
+        }
         if let Ok(found) = traceable_functions(&Pattern::new("*")) {
             return Ok(found.into_iter().map(|each| (each.module.unwrap_or_default(), each.name)).collect());
         }
@@ -138,7 +248,7 @@ impl ProbeSource for Machine {
     }
 
     fn programs(&self) -> Result<Vec<(u32, String)>, String> {
-        Err("probes of BPF programs are not available".to_owned())
+        program_names().map_err(|error| error.to_string())
     }
 
     fn tracepoints(&self) -> Result<Vec<(String, String)>, String> {
@@ -174,20 +284,32 @@ impl ProbeSource for Machine {
     }
 
     fn symbols(&self, binary: Option<&str>) -> Result<Vec<String>, String> {
-        let binary = self.binary(binary)?;
-        let mut found: Vec<String> = binary.functions().map(|symbol| symbol.name.clone()).collect();
+        let program = self.programs.open(binary)?;
+        let mut found: Vec<String> = program.binary.functions().map(|symbol| symbol.name.clone()).collect();
         found.sort();
         found.dedup();
         Ok(found)
     }
 
     fn usdt(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
-        let binary = self.binary(binary)?;
+        let program = self.programs.open(binary)?;
         let mut found: Vec<(String, String)> =
-            binary.probes().iter().map(|probe| (probe.provider.clone(), probe.name.clone())).collect();
+            program.binary.probes().iter().map(|probe| (probe.provider.clone(), probe.name.clone())).collect();
         found.sort();
         found.dedup();
         Ok(found)
+    }
+
+    fn usdt_sites(&self, binary: Option<&str>, provider: Option<&str>, name: &str) -> Result<Vec<UsdtSite>, String> {
+        usdt_sites(&self.programs.open(binary)?.binary, provider, name)
+    }
+
+    fn readable_functions(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        self.programs.readable_functions(binary)
+    }
+
+    fn line(&self, binary: Option<&str>, file: &str, line: u32, column: Option<u32>) -> Result<Vec<u64>, String> {
+        self.programs.line(binary, file, line, column)
     }
 }
 
@@ -232,18 +354,60 @@ impl Facts for Machine {
         Ok(facts.ino())
     }
 
+    fn user_symbol(&self, binary: Option<&str>, name: &str) -> Result<ProgramSymbol, String> {
+        self.programs.symbol(binary, name)
+    }
+
     fn kernel_symbol(&self, name: &str) -> Result<u64, String> {
         self.kallsyms.address(name).map_err(|error| error.to_string())
     }
+
+    fn can(&self, ability: Ability<'_>) -> Result<(), String> {
+        if self.elsewhere {
+            return NoFacts.can(ability);
+        }
+        let key = format!("{ability:?}");
+        if let Some(known) = self.answers.borrow().get(&key) {
+            return known.clone();
+        }
+        let answer = self.ask(ability);
+        self.answers.borrow_mut().insert(key, answer.clone());
+        answer
+    }
+
+    fn versions(&self, function: &str) -> Vec<String> {
+        let start = format!("{function}.");
+        let symbols = self.kallsyms.symbols().unwrap_or_default();
+        let names = symbols.iter().filter(|symbol| matches!(symbol.kind, 't' | 'T') && symbol.name.starts_with(&start));
+        names.map(|symbol| symbol.name.clone()).collect()
+    }
+
+    fn processors(&self) -> Option<u32> {
+        skep_kernel::possible_cpus()
+    }
 }
 
-/// Imports from the directory of the importing script.
-pub struct Files;
+/// A line of `available_filter_functions`: the name, then the module in brackets if it is in one.
+fn listed_function(line: &str) -> Option<(String, String)> {
+    let mut words = line.split_whitespace();
+    let name = words.next()?.to_owned();
+    let module = words.next().unwrap_or_default();
+    Some((module.trim_matches(['[', ']']).to_owned(), name))
+}
 
-impl Loader for Files {
+/// Imports from the directory of the importing script, and headers from those of `-I`.
+pub struct Files<'a> {
+    /// The directories of `-I`.
+    pub directories: &'a [PathBuf],
+}
+
+impl Loader for Files<'_> {
     fn load(&self, importer: &str, path: &str) -> Result<Vec<Loaded>, String> {
         let base = Path::new(importer).parent().unwrap_or(Path::new(""));
-        let whole = base.join(path);
+        let mut whole = base.join(path);
+        if !whole.exists() {
+            whole = self.elsewhere(path).unwrap_or(whole);
+        }
         let why = |error: std::io::Error| format!("`{}` cannot be read: {}", whole.display(), error.kind());
         let facts = fs::metadata(&whole).map_err(why)?;
         if !facts.is_dir() {
@@ -257,6 +421,17 @@ impl Loader for Files {
         paths.retain(|path| kind(path).is_some());
         paths.sort();
         paths.iter().map(|path| file(path)).collect()
+    }
+
+    fn system_header(&self, path: &str) -> Result<Option<Loaded>, String> {
+        self.elsewhere(path).map(|path| file(&path)).transpose()
+    }
+}
+
+impl Files<'_> {
+    /// The file with this name in the directories of `-I`.
+    fn elsewhere(&self, name: &str) -> Option<PathBuf> {
+        self.directories.iter().map(|directory| directory.join(name)).find(|path| path.is_file())
     }
 }
 
@@ -277,7 +452,7 @@ fn kind(path: &Path) -> Option<FileKind> {
 }
 
 /// What the passes before the compiler need.
-pub fn options<'a>(name: &'a str, params: &'a [String]) -> Options<'a> {
+pub fn options<'a>(name: &'a str, params: &'a [String], loader: &'a dyn Loader) -> Options<'a> {
     let builtin = &|name: &str| skep_lang_script::builtins::find(name).is_some();
-    Options { name, params, loader: &Files, builtin, ..Options::default() }
+    Options { name, params, loader, builtin, ..Options::default() }
 }

@@ -124,7 +124,7 @@ fn what_is_pinned_stays_until_it_is_removed() {
     assert!(again.status == Some(1) && again.err.contains("something is there already"), "{again:?}");
     assert_eq!(after, found.0);
     let check = skep(["load", file]).ok();
-    assert!(check.out.contains("program f: ") && check.out.contains("they are freed again"), "{}", check.out);
+    assert!(check.out.contains("program f: ") && check.out.contains("the programs are freed again"), "{}", check.out);
 }
 
 #[test]

@@ -8,12 +8,13 @@ use skep_isa::sections::{self, AttachWay};
 use skep_isa::{AttachType, ProgType};
 use skep_object::{AttachPoint, Object, Program, Side};
 
+use super::usdt::Descriptions;
 use super::{
     Attachment, CgroupOptions, Direction, Iter, IterTarget, KernelPlace, KernelPlaces, MultiMode, NetfilterPlace,
-    NetkitSide, Order, PerfEvent, PerfRate, PerfTarget, UserPlace, XdpMode, attach_cgroup, attach_flow_dissector,
-    attach_freplace, attach_iter, attach_kprobe, attach_kprobe_multi, attach_netfilter, attach_netkit,
-    attach_perf_event, attach_raw_tracepoint, attach_sk_lookup, attach_tc, attach_tracepoint, attach_tracing,
-    attach_uprobe, attach_uprobe_multi, attach_xdp,
+    NetkitSide, Order, PerfEvent, PerfRate, PerfTarget, TcOptions, UsdtPlace, UserPlace, XdpMode, attach_cgroup,
+    attach_flow_dissector, attach_freplace, attach_iter, attach_kprobe, attach_kprobe_multi, attach_netfilter,
+    attach_netkit, attach_perf_event, attach_raw_tracepoint, attach_sk_lookup, attach_tc, attach_tc_action,
+    attach_tracepoint, attach_tracing, attach_uprobe, attach_uprobe_multi, attach_xdp,
 };
 use crate::errors::KernelError;
 use crate::features::running_release;
@@ -37,7 +38,7 @@ pub trait Symbols {
     /// A sentence that names what is missing.
     fn functions(&self, file: &str, pattern: &str, process: Option<u32>) -> Result<(PathBuf, Vec<u64>), String>;
 
-    /// The file and the places of a USDT probe.
+    /// The file and the places of a USDT probe, with their arguments.
     ///
     /// # Errors
     /// A sentence that names what is missing.
@@ -47,7 +48,7 @@ pub trait Symbols {
         provider: &str,
         name: &str,
         process: Option<u32>,
-    ) -> Result<(PathBuf, Vec<UserPlace>), String>;
+    ) -> Result<(PathBuf, Vec<UsdtPlace>), String>;
 
     /// The functions of the kernel that can be traced and match a pattern.
     ///
@@ -123,12 +124,13 @@ pub fn attach_all(
     options: &AttachOptions<'_>,
 ) -> Result<Attachments, (String, KernelError)> {
     let mut all = Attachments::default();
+    let mut usdt = Descriptions::of(loaded, object);
     for spec in &object.programs {
         let Some(program) = loaded.program(&spec.name) else { continue };
         if loaded.tables.iter().any(|table| table.has(&spec.name)) {
             continue;
         }
-        let outcome = attach_one(program, spec, options).map_err(|error| (spec.name.clone(), error))?;
+        let outcome = attach_one(program, spec, options, &mut usdt).map_err(|error| (spec.name.clone(), error))?;
         let name = || spec.name.clone();
         match outcome {
             Outcome::Attached(several) => all.attached.extend(several.into_iter().map(|one| (name(), one))),
@@ -143,7 +145,12 @@ pub fn attach_all(
     Ok(all)
 }
 
-fn attach_one(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'_>) -> Result<Outcome, KernelError> {
+fn attach_one(
+    program: &LoadedProgram,
+    spec: &Program,
+    options: &AttachOptions<'_>,
+    usdt: &mut Descriptions<'_>,
+) -> Result<Outcome, KernelError> {
     let cookie = options.cookie;
     let given = options.places.iter().find(|(name, _)| *name == spec.name).map(|(_, place)| place);
     let point = given.unwrap_or(&spec.attach);
@@ -173,8 +180,10 @@ fn attach_one(program: &LoadedProgram, spec: &Program, options: &AttachOptions<'
         }
         AttachPoint::Usdt { path, provider, name } => {
             let (file, places) = symbols(options)?.probe(path, provider, name, options.process).map_err(invalid)?;
-            let attach =
-                |place: UserPlace| attach_uprobe(program, &file, UserPlace { cookie, ..place }, false, options.process);
+            let attach = |found: UsdtPlace| {
+                let place = UserPlace { cookie: usdt.cookie(&found, cookie)?, ..found.place };
+                attach_uprobe(program, &file, place, false, options.process)
+            };
             Outcome::Attached(places.into_iter().map(attach).collect::<Result<_, _>>()?)
         }
         AttachPoint::Tracepoint { category, name } => attach_tracepoint(program, category, name, cookie)?.into(),
@@ -271,12 +280,15 @@ fn interface_program(
         (ProgType::SchedCls, Some(AttachType::NetkitPeer)) => {
             attach_netkit(program, interface, NetkitSide::Peer, Order::Any)?.into()
         }
-        (ProgType::SchedCls, attach_type) => {
+        (ProgType::SchedAct, _) => {
+            let slot = attach_tc_action(program, interface, Direction::Ingress, &TcOptions::default())?;
+            Attachment::Tc(slot).into()
+        }
+        (_, attach_type) => {
             let out = attach_type == Some(AttachType::TcxEgress);
             let direction = if out { Direction::Egress } else { Direction::Ingress };
             attach_tc(program, interface, direction)?.into()
         }
-        _ => Outcome::Left("actions of traffic control run from a filter that names them".to_owned()),
     })
 }
 

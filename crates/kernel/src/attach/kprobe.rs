@@ -49,6 +49,12 @@ impl KernelPlace<'_> {
     }
 }
 
+/// Whether the kernel has kprobes; nothing is tried.
+pub fn has_kprobes() -> bool {
+    let by_text = || Tracefs::find().is_ok_and(|tracefs| tracefs.root().join("kprobe_events").exists());
+    Pmu::find("kprobe").is_some() || PMU.too_old() && by_text()
+}
+
 /// Attaches a program to a place in the kernel, or to the return of the function there. Takes the performance event
 /// `kprobe` (Linux 4.17) or a definition by text on older kernels.
 ///

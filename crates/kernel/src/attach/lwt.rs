@@ -1,6 +1,7 @@
-//! Programs on routes: lightweight tunnels (Linux 4.10).
+//! Programs on routes: lightweight tunnels (Linux 4.10), and segment routing, where a program is what happens to packets
+//! that reach a segment of this machine (`End.BPF`, Linux 4.18).
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use skep_isa::Release;
@@ -17,6 +18,13 @@ const WAY: Way = Way {
     needs: NETWORK,
 };
 
+const SEGMENT: Way = Way {
+    action: "add a route to a segment with a program",
+    what: "programs at segments (CONFIG_IPV6_SEG6_BPF)",
+    since: Release::new(4, 18),
+    needs: NETWORK,
+};
+
 /// Attributes of a route, `linux/rtnetlink.h`.
 mod attr {
     pub(super) const DST: u16 = 1;
@@ -28,6 +36,18 @@ mod attr {
 }
 /// `LWTUNNEL_ENCAP_BPF`
 const ENCAP_BPF: u16 = 6;
+/// `LWTUNNEL_ENCAP_SEG6_LOCAL`
+const ENCAP_SEG6_LOCAL: u16 = 7;
+/// `SEG6_LOCAL_ACTION`
+const SEG6_ACTION: u16 = 1;
+/// `SEG6_LOCAL_ACTION_END_BPF`
+const END_BPF: u32 = 15;
+/// `SEG6_LOCAL_BPF`
+const SEG6_BPF: u16 = 8;
+/// `SEG6_LOCAL_BPF_PROG`
+const SEG6_PROG: u16 = 1;
+/// `SEG6_LOCAL_BPF_PROG_NAME`
+const SEG6_PROG_NAME: u16 = 2;
 /// `LWT_BPF_PROG_FD`
 const PROG_FD: u16 = 1;
 /// `LWT_BPF_PROG_NAME`
@@ -66,6 +86,21 @@ pub struct LwtRoute<'a> {
     pub programs: &'a [(LwtHook, BorrowedFd<'a>)],
     /// Bytes that [`LwtHook::Xmit`] may add in front of packets, 0 to 256.
     pub headroom: u32,
+}
+
+/// A segment of this machine whose packets a program sees.
+#[derive(Debug, Clone, Copy)]
+pub struct Seg6Route<'a> {
+    /// The segment: packets to it must carry a segment routing header with segments left.
+    pub segment: Ipv6Addr,
+    /// Bits of the segment that count, 0 to 128; bits behind them must be 0.
+    pub prefix: u8,
+    /// Any interface but `lo`: the kernel demands one for the route.
+    pub interface: u32,
+    /// The routing table; 254 is the main one.
+    pub table: u32,
+    /// The program (type lwt_seg6local).
+    pub program: BorrowedFd<'a>,
 }
 
 /// A route with programs. Dropping it deletes the route.
@@ -108,9 +143,61 @@ fn octets(address: IpAddr) -> Vec<u8> {
 /// [`KernelError::Unsupported`] without CONFIG_LWTUNNEL_BPF; [`KernelError::NotPermitted`].
 pub fn attach_lwt(route: &LwtRoute<'_>) -> Result<RouteSlot, KernelError> {
     check(route)?;
-    let family = if route.destination.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+    add_route(&WAY, Destination::of(route), ENCAP_BPF, |encap| {
+        for (hook, program) in route.programs {
+            encap.nest(*hook as u16, |entry| {
+                entry.attribute(PROG_FD, &program.as_raw_fd().to_ne_bytes()).text(PROG_NAME, "skep");
+            });
+        }
+        if route.headroom > 0 {
+            encap.number(HEADROOM, route.headroom);
+        }
+    })
+}
+
+/// Adds a route by which packets to a segment of this machine come to a program: the behaviour `End.BPF` of segment
+/// routing. The kernel takes the next segment as the new destination before the program runs. The route must not exist yet.
+///
+/// # Errors
+/// [`KernelError::Invalid`] if the route exists, the interface does not or is down, or the program is of another type;
+/// [`KernelError::Unsupported`] without CONFIG_IPV6_SEG6_BPF; [`KernelError::NotPermitted`].
+pub fn attach_seg6_local(route: &Seg6Route<'_>) -> Result<RouteSlot, KernelError> {
+    let Seg6Route { segment, prefix, interface, table, program } = *route;
+    check_prefix(&SEGMENT, segment.into(), prefix)?;
+    let destination = Destination { address: segment.into(), prefix, interface, gateway: None, table };
+    add_route(&SEGMENT, destination, ENCAP_SEG6_LOCAL, |encap| {
+        encap.number(SEG6_ACTION, END_BPF).nest(SEG6_BPF, |bpf| {
+            bpf.attribute(SEG6_PROG, &program.as_raw_fd().to_ne_bytes()).text(SEG6_PROG_NAME, "skep");
+        });
+    })
+}
+
+/// A route without its programs.
+#[derive(Debug, Clone, Copy)]
+struct Destination {
+    address: IpAddr,
+    prefix: u8,
+    interface: u32,
+    gateway: Option<IpAddr>,
+    table: u32,
+}
+
+impl Destination {
+    fn of(route: &LwtRoute<'_>) -> Self {
+        let LwtRoute { destination: address, prefix, interface, gateway, table, .. } = *route;
+        Self { address, prefix, interface, gateway, table }
+    }
+}
+
+fn add_route(
+    way: &Way,
+    route: Destination,
+    encapsulation: u16,
+    fill: impl FnOnce(&mut Message),
+) -> Result<RouteSlot, KernelError> {
+    let family = if route.address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
     // struct rtmsg: table 0 refers to the attribute; protocol "static", scope "link" or "universe", type "unicast".
-    let scope = if route.gateway.is_none() && route.destination.is_ipv4() { libc::RT_SCOPE_LINK } else { 0 };
+    let scope = if route.gateway.is_none() && route.address.is_ipv4() { libc::RT_SCOPE_LINK } else { 0 };
     let mut fixed = [0; 12];
     fixed[0] = u8::try_from(family).unwrap_or(0);
     fixed[1] = route.prefix;
@@ -120,35 +207,29 @@ pub fn attach_lwt(route: &LwtRoute<'_>) -> Result<RouteSlot, KernelError> {
     let mut attributes =
         vec![(attr::OIF, route.interface.to_ne_bytes().to_vec()), (attr::TABLE, route.table.to_ne_bytes().to_vec())];
     if route.prefix > 0 {
-        attributes.push((attr::DST, octets(route.destination)));
+        attributes.push((attr::DST, octets(route.address)));
     }
     attributes.extend(route.gateway.map(|gateway| (attr::GATEWAY, octets(gateway))));
     let mut message = Message::new(kind::NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &fixed);
     for (number, value) in &attributes {
         message.attribute(*number, value);
     }
-    message.attribute(attr::ENCAP_TYPE, &ENCAP_BPF.to_ne_bytes()).nest(attr::ENCAP, |encap| {
-        for (hook, program) in route.programs {
-            encap.nest(*hook as u16, |entry| {
-                entry.attribute(PROG_FD, &program.as_raw_fd().to_ne_bytes()).text(PROG_NAME, "skep");
-            });
-        }
-        if route.headroom > 0 {
-            encap.number(HEADROOM, route.headroom);
-        }
-    });
-    let mut socket = Socket::open().map_err(|refusal| KernelError::system(WAY.action, refusal.errno))?;
-    socket.request(message).map_err(|refusal| refused(&refusal, route))?;
+    message.attribute(attr::ENCAP_TYPE, &encapsulation.to_ne_bytes()).nest(attr::ENCAP, fill);
+    let mut socket = Socket::open().map_err(|refusal| KernelError::system(way.action, refusal.errno))?;
+    socket.request(message).map_err(|refusal| refused(way, &refusal, route))?;
     Ok(RouteSlot { route: attributes, fixed, socket, armed: true })
 }
 
-fn check(route: &LwtRoute<'_>) -> Result<(), KernelError> {
-    let longest = if route.destination.is_ipv4() { 32 } else { 128 };
-    if route.prefix > longest {
-        return Err(
-            WAY.invalid(format!("a prefix of {} bits is longer than the {longest} of an address", route.prefix))
-        );
+fn check_prefix(way: &Way, address: IpAddr, prefix: u8) -> Result<(), KernelError> {
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    if prefix > longest {
+        return Err(way.invalid(format!("a prefix of {prefix} bits is longer than the {longest} of an address")));
     }
+    Ok(())
+}
+
+fn check(route: &LwtRoute<'_>) -> Result<(), KernelError> {
+    check_prefix(&WAY, route.destination, route.prefix)?;
     if route.headroom > MAX_HEADROOM {
         return Err(WAY.invalid(format!("a headroom of {} bytes is more than {MAX_HEADROOM}", route.headroom)));
     }
@@ -161,22 +242,21 @@ fn check(route: &LwtRoute<'_>) -> Result<(), KernelError> {
     Ok(())
 }
 
-fn refused(refusal: &Refusal, route: &LwtRoute<'_>) -> KernelError {
+fn refused(way: &Way, refusal: &Refusal, route: Destination) -> KernelError {
     if matches!(refusal.errno, libc::ENODEV | libc::EINVAL)
         && let Some(missing) = missing_index(route.interface)
     {
-        return WAY.invalid(missing);
+        return way.invalid(missing);
     }
-    let shown = format!("{}/{}", route.destination, route.prefix);
+    let shown = format!("{}/{}", route.address, route.prefix);
     match refusal.errno {
-        libc::EEXIST => WAY.invalid(format!("a route to {shown} exists already; delete it first")),
-        libc::ENETDOWN => WAY.invalid("the interface is down: `ip link set dev NAME up`"),
-        libc::ENETUNREACH | libc::EHOSTUNREACH => WAY.invalid(format!("the gateway to {shown} cannot be reached")),
-        libc::EOPNOTSUPP => WAY.unsupported(),
-        errno => WAY.error(errno, || {
+        libc::EEXIST => way.invalid(format!("a route to {shown} exists already; delete it first")),
+        libc::ENETDOWN => way.invalid("the interface is down: `ip link set dev NAME up`"),
+        libc::ENETUNREACH | libc::EHOSTUNREACH => way.invalid(format!("the gateway to {shown} cannot be reached")),
+        libc::EOPNOTSUPP => way.unsupported(),
+        errno => way.error(errno, || {
             format!(
-                "{shown}: {}; the programs must be of the types lwt_in, lwt_out and lwt_xmit, and bits behind the \
-                 prefix 0",
+                "{shown}: {}; the programs must be of the types lwt_in, lwt_out and lwt_xmit, at a segment                  lwt_seg6local, and bits behind the prefix 0",
                 refusal.words()
             )
         }),

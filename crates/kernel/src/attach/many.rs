@@ -121,32 +121,37 @@ impl Attachment {
     }
 }
 
-/// Most threads of [`detach_all`]. Behind them the kernel waits for the same grace periods, and one lock lets them pass.
-const DETACHERS: usize = 16;
-/// Attachments that one thread is worth.
-const EACH: usize = 4;
+/// Most threads of [`detach_all`]. They do nothing but wait.
+const DETACHERS: usize = 512;
+/// Bytes of their stacks.
+const STACK: usize = 64 << 10;
 
-/// Detaches many at once, in the reverse order of the list as far as they are few.
+/// Detaches many at once.
 ///
-/// The kernel waits for a grace period behind every probe of a file, about a tenth of a second on a busy machine. Threads
-/// wait for it together, which halves the time. Links of many places ([`attach_uprobe_multi`](super::attach_uprobe_multi))
-/// wait once.
+/// Behind probes of files and of tracepoints with records the kernel waits until no processor can run the program any more,
+/// about a tenth of a second on a busy machine. Threads wait for that together: three hundred links of places in files
+/// ([`attach_uprobe_multi`](super::attach_uprobe_multi)) take as long as one. What is attached through performance events
+/// (tracepoints, uprobes before Linux 6.6) waits under a lock, one after the other. Raw tracepoints do not wait.
 ///
 /// # Errors
 /// The first failure; the others are detached all the same.
 pub fn detach_all(mut attachments: Vec<Attachment>) -> Result<(), KernelError> {
-    let threads = (attachments.len() / EACH).clamp(1, DETACHERS);
-    if threads == 1 {
-        return attachments.into_iter().rev().map(Attachment::detach).fold(Ok(()), Result::and);
-    }
+    let threads = attachments.len().clamp(1, DETACHERS);
     let each = attachments.len().div_ceil(threads);
+    let one_by_one = |part: Vec<Attachment>| part.into_iter().rev().map(Attachment::detach).fold(Ok(()), Result::and);
     std::thread::scope(|scope| {
         let mut running = Vec::with_capacity(threads);
-        while !attachments.is_empty() {
+        // The last part is for this thread.
+        while attachments.len() > each {
             let part = attachments.split_off(attachments.len().saturating_sub(each));
-            running.push(scope.spawn(move || part.into_iter().rev().map(Attachment::detach).fold(Ok(()), Result::and)));
+            // A thread that cannot be made drops its part, which detaches as well.
+            let builder = std::thread::Builder::new().stack_size(STACK);
+            if let Ok(thread) = builder.spawn_scoped(scope, move || one_by_one(part)) {
+                running.push(thread);
+            }
         }
-        running.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).fold(Ok(()), Result::and)
+        let own = one_by_one(attachments);
+        running.into_iter().map(|thread| thread.join().unwrap_or(Ok(()))).fold(own, Result::and)
     })
 }
 

@@ -8,7 +8,7 @@ use skep_isa::{AttachType, Release};
 
 use super::link::Link;
 use super::uprobe::{UserPlace, wrong_place};
-use super::words::{TRACING, Way, c_path, c_string};
+use super::words::{ENOTSUPP, TRACING, Way, c_path, c_string};
 use crate::errors::KernelError;
 use crate::sys::link::{Extra, Target, link_create};
 
@@ -24,6 +24,11 @@ const UPROBES: Way = Way {
     since: Release::new(6, 6),
     needs: TRACING,
 };
+
+const KPROBE_SESSIONS: Way =
+    Way { what: "sessions of kprobes: programs at entry and return", since: Release::new(6, 10), ..KPROBES };
+const UPROBE_SESSIONS: Way =
+    Way { what: "sessions of uprobes: programs at entry and return", since: Release::new(6, 13), ..UPROBES };
 
 /// `BPF_F_KPROBE_MULTI_RETURN` and `BPF_F_UPROBE_MULTI_RETURN`
 const RETURN: u32 = 1;
@@ -81,6 +86,7 @@ pub fn attach_kprobe_multi(
                  `available_filter_functions` in the tracing file system"
             )),
             libc::EADDRNOTAVAIL => KPROBES.invalid("one of the names belongs to several functions; give addresses"),
+            libc::EINVAL if mode == MultiMode::Session && KPROBE_SESSIONS.too_old() => KPROBE_SESSIONS.unsupported(),
             errno => KPROBES.error(errno, || {
                 "the program was not loaded for many kprobes (type kprobe, attach type trace_kprobe_multi or \
                  trace_kprobe_session), or a function cannot be traced"
@@ -140,6 +146,13 @@ pub fn attach_uprobe_multi(
                 UPROBES.invalid(format!("the file `{}` does not exist", file.display()))
             }
             libc::ESRCH => UPROBES.invalid(format!("there is no process {}", process.unwrap_or(0))),
+            libc::EINVAL if mode == MultiMode::Session && UPROBE_SESSIONS.too_old() => UPROBE_SESSIONS.unsupported(),
+            libc::EOPNOTSUPP | ENOTSUPP if !UPROBES.too_old() => UPROBES.invalid(format!(
+                "the kernel cannot put a probe on the instruction there, or at one of {} places in `{}`: it has a prefix \
+                 such as `lock`",
+                places.len(),
+                file.display()
+            )),
             errno => UPROBES.error(errno, || {
                 let length = std::fs::metadata(file).map_or(0, |facts| facts.len());
                 match places.iter().find(|place| place.offset >= length) {

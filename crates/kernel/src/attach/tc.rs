@@ -1,4 +1,5 @@
-//! Traffic control: the classifier `bpf` below the queueing discipline `clsact`, for kernels without tcx.
+//! Traffic control below the queueing discipline `clsact`: the classifier `bpf`, for kernels without tcx, and the action
+//! `bpf` behind a filter that matches every packet.
 
 use std::os::fd::{AsFd, AsRawFd};
 
@@ -18,6 +19,15 @@ const FILTER: Way = Way {
     needs: NETWORK,
 };
 
+const ACTION: Way = Way {
+    what: "the action `bpf` behind the classifier `matchall` (CONFIG_NET_ACT_BPF, CONFIG_NET_CLS_MATCHALL)",
+    since: Release::new(4, 8),
+    ..FILTER
+};
+
+/// What the kernel's words for ENOENT speak of when it was built without something (`net/sched`).
+const LACKING: [&str; 3] = ["qdisc", "TC classifier", "TC action module"];
+
 /// Bytes in `struct tcmsg`.
 const TCMSG: usize = 20;
 /// `TC_H_CLSACT`: the parent of the discipline `clsact`.
@@ -34,6 +44,20 @@ const BPF_NAME: u16 = 7;
 const BPF_FLAGS: u16 = 8;
 /// `TCA_BPF_FLAG_ACT_DIRECT`: the result of the program is the action.
 const DIRECT: u32 = 1;
+/// `TCA_MATCHALL_ACT`: the list of actions, numbered from 1.
+const MATCHALL_ACT: u16 = 2;
+/// `TCA_ACT_KIND`
+const ACT_KIND: u16 = 1;
+/// `TCA_ACT_OPTIONS`
+const ACT_OPTIONS: u16 = 2;
+/// `TCA_ACT_BPF_PARMS`: `struct tc_act_bpf`.
+const ACT_BPF_PARMS: u16 = 2;
+/// `TCA_ACT_BPF_FD`
+const ACT_BPF_FD: u16 = 5;
+/// `TCA_ACT_BPF_NAME`
+const ACT_BPF_NAME: u16 = 6;
+/// `TC_ACT_PIPE`: go on with the next action. What happens when the program returns `TC_ACT_UNSPEC`.
+const PIPE: u32 = 3;
 /// `ETH_P_ALL`
 const ALL_PROTOCOLS: u16 = 3;
 
@@ -58,10 +82,18 @@ pub struct TcOptions {
     pub name: String,
 }
 
-/// A filter of the classifier `bpf`. Dropping it removes the filter; the discipline `clsact` stays, since others may
-/// have begun to use it.
+impl TcOptions {
+    fn shown_name(&self) -> &str {
+        if self.name.is_empty() { "skep" } else { &self.name }
+    }
+}
+
+/// A filter with a program. Dropping it removes the filter; the discipline `clsact` stays, since others may have begun to
+/// use it.
 #[derive(Debug)]
 pub struct TcSlot {
+    /// The kind of the filter: `bpf` or `matchall`.
+    classifier: &'static str,
     interface: u32,
     parent: u32,
     /// Priority in the upper half, protocol in network byte order in the lower one.
@@ -88,7 +120,7 @@ impl TcSlot {
     fn undo(&mut self) -> Result<(), KernelError> {
         let fixed = tcmsg(self.interface, self.handle, self.parent, self.info);
         let mut message = Message::new(kind::DELTFILTER, 0, &fixed);
-        message.text(KIND, "bpf");
+        message.text(KIND, self.classifier);
         let way = Way { action: "detach a program from traffic control", ..FILTER };
         self.socket.request(message).map_err(|refusal| refused(&way, &refusal, self.interface))
     }
@@ -96,7 +128,8 @@ impl TcSlot {
 
 /// Attaches a classifier (`sched_cls`) to an interface: with a tcx link, or as a filter below `clsact` before Linux 6.6.
 ///
-/// Programs that return `TC_ACT_UNSPEC` (-1) let the next one decide in both ways.
+/// Programs that return `TC_ACT_UNSPEC` (-1) let the next one decide in both ways. A filter stays where it is if the process
+/// is killed, a link does not.
 ///
 /// # Errors
 /// As for [`attach_tcx`](tcx::attach_tcx) and [`attach_tc_filter`].
@@ -122,17 +155,55 @@ pub fn attach_tc_filter(
     direction: Direction,
     options: &TcOptions,
 ) -> Result<TcSlot, KernelError> {
-    let mut socket = Socket::open().map_err(|refusal| KernelError::system(FILTER.action, refusal.errno))?;
-    add_clsact(&mut socket, interface).map_err(|refusal| refused(&FILTER, &refusal, interface))?;
+    let fd = program.as_fd().as_raw_fd();
+    add_filter(&FILTER, "bpf", interface, direction, options, |bpf| {
+        bpf.attribute(BPF_FD, &fd.to_ne_bytes());
+        bpf.text(BPF_NAME, options.shown_name());
+        bpf.number(BPF_FLAGS, DIRECT);
+    })
+}
+
+/// Attaches a program (type sched_act) as the action of a filter that matches every packet: kind `matchall`, below the
+/// discipline `clsact`, which is added to the interface if it is not there (Linux 4.8).
+///
+/// # Errors
+/// As for [`attach_tc_filter`]; [`KernelError::Unsupported`] if the kernel was built without the action `bpf`.
+pub fn attach_tc_action(
+    program: impl AsFd,
+    interface: u32,
+    direction: Direction,
+    options: &TcOptions,
+) -> Result<TcSlot, KernelError> {
+    let fd = program.as_fd().as_raw_fd();
+    // struct tc_act_bpf: index (0: a new one), capabilities, verdict, counts of references and filters.
+    let parameters = [0, 0, PIPE, 0, 0].map(u32::to_ne_bytes).concat();
+    add_filter(&ACTION, "matchall", interface, direction, options, |matchall| {
+        matchall.nest(MATCHALL_ACT, |actions| {
+            actions.nest(1, |action| {
+                action.text(ACT_KIND, "bpf").nest(ACT_OPTIONS, |bpf| {
+                    bpf.attribute(ACT_BPF_PARMS, &parameters).attribute(ACT_BPF_FD, &fd.to_ne_bytes());
+                    bpf.text(ACT_BPF_NAME, options.shown_name());
+                });
+            });
+        });
+    })
+}
+
+/// Adds a filter of a kind with its options.
+fn add_filter(
+    way: &Way,
+    classifier: &'static str,
+    interface: u32,
+    direction: Direction,
+    options: &TcOptions,
+    fill: impl FnOnce(&mut Message),
+) -> Result<TcSlot, KernelError> {
+    let mut socket = Socket::open().map_err(|refusal| KernelError::system(way.action, refusal.errno))?;
+    add_clsact(&mut socket, interface).map_err(|refusal| refused(way, &refusal, interface))?;
     let info = u32::from(options.priority) << 16 | u32::from(ALL_PROTOCOLS.to_be());
     let fixed = tcmsg(interface, options.handle, direction.parent(), info);
     let mut message = Message::new(kind::NEWTFILTER, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &fixed);
-    let name = if options.name.is_empty() { "skep" } else { &options.name };
-    message.text(KIND, "bpf").nest(OPTIONS, |bpf| {
-        bpf.attribute(BPF_FD, &program.as_fd().as_raw_fd().to_ne_bytes());
-        bpf.text(BPF_NAME, name);
-        bpf.number(BPF_FLAGS, DIRECT);
-    });
+    message.text(KIND, classifier).nest(OPTIONS, fill);
     // The kernel tells in its echo which priority and handle it chose.
     let mut chosen = None;
     socket
@@ -141,9 +212,9 @@ pub fn attach_tc_filter(
                 chosen = word(body, 8).zip(word(body, 16));
             }
         })
-        .map_err(|refusal| refused(&FILTER, &refusal, interface))?;
+        .map_err(|refusal| refused(way, &refusal, interface))?;
     let (handle, info) = chosen.unwrap_or((options.handle, info));
-    Ok(TcSlot { interface, parent: direction.parent(), info, handle, socket, armed: true })
+    Ok(TcSlot { classifier, interface, parent: direction.parent(), info, handle, socket, armed: true })
 }
 
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
@@ -178,14 +249,14 @@ fn refused(way: &Way, refusal: &Refusal, interface: u32) -> KernelError {
     let name = shown(interface);
     match refusal.errno {
         libc::EEXIST => way.invalid(format!("{name} has a filter with this priority and handle; choose others")),
-        libc::ENOENT if refusal.text.contains("qdisc") || refusal.text.is_empty() => {
+        libc::ENOENT if refusal.text.is_empty() || LACKING.iter().any(|word| refusal.text.contains(word)) => {
             way.lacks(format!("{} ({})", way.what, refusal.words()))
         }
         libc::ENOENT => way.invalid(format!("{name}: {}", refusal.words())),
         errno => way.error(errno, || {
             format!(
-                "{name}: {}; the program must be a classifier (type sched_cls), and the discipline `ingress` without \
-                 egress side must not be in the place of `clsact`",
+                "{name}: {}; the program must be of type sched_cls for a filter or sched_act for an action, and the \
+                 discipline `ingress` without egress side must not be in the place of `clsact`",
                 refusal.words()
             )
         }),

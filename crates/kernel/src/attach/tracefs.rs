@@ -2,11 +2,14 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::words::{TRACING, suggestion};
 use crate::errors::KernelError;
 use crate::features::running_release;
+use crate::sys::mount;
 
 const ACTION: &str = "use the tracing file system";
 
@@ -26,7 +29,8 @@ pub struct TracepointName {
 }
 
 impl Tracefs {
-    /// Looks for it in the mounts of this process.
+    /// Looks for it in the mounts of this process. If it is mounted nowhere, this process gets one for itself that no other
+    /// process sees (Linux 5.2).
     ///
     /// # Errors
     /// [`KernelError::Invalid`] with the command that mounts it if it is not mounted,
@@ -35,6 +39,9 @@ impl Tracefs {
         let mounts = fs::read_to_string("/proc/thread-self/mounts")
             .map_err(|error| KernelError::system(ACTION, error.raw_os_error().unwrap_or(libc::EIO)))?;
         if let Some(root) = mounted(&mounts) {
+            return Ok(Self { root });
+        }
+        if let Some(root) = own() {
             return Ok(Self { root });
         }
         let known = fs::read_to_string("/proc/filesystems")
@@ -52,7 +59,7 @@ impl Tracefs {
         })
     }
 
-    /// The directory on which it is mounted.
+    /// The directory on which it is mounted, or a path that only this process can use.
     pub fn root(&self) -> &Path {
         &self.root
     }
@@ -133,6 +140,13 @@ impl Tracefs {
         let mut file = OpenOptions::new().append(true).open(self.root.join(file))?;
         file.write_all(line.as_bytes())
     }
+}
+
+/// The tracing file system of this process alone, made when it is first needed and kept until the process ends.
+fn own() -> Option<PathBuf> {
+    static OWN: OnceLock<Option<OwnedFd>> = OnceLock::new();
+    let fd = OWN.get_or_init(|| mount::detached(c"tracefs").ok()).as_ref()?;
+    Some(PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd())))
 }
 
 /// Names of the directories in a directory.

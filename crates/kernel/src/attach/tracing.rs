@@ -43,6 +43,12 @@ pub fn attach_raw_tracepoint(program: impl AsFd, name: &str, cookie: u64) -> Res
     raw_tracepoint_open(program.as_fd(), Some(&text), cookie).map(Link::new).map_err(|errno| match errno {
         libc::ENOENT => RAW.invalid(unknown_tracepoint(name)),
         libc::EINVAL if cookie != 0 && RAW_COOKIE.too_old() => RAW_COOKIE.unsupported(),
+        // Since there are cookies, each attachment counts for itself.
+        libc::EEXIST => RAW.invalid(format!(
+            "the program is attached to `{name}` already, where kernels before {} have each program once; detach it first, \
+             or load it twice",
+            RAW_COOKIE.since
+        )),
         errno => RAW.error(errno, || {
             format!(
                 "the program is not of type raw_tracepoint, or it reads more arguments than `{name}` has, or writes \

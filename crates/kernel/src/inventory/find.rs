@@ -37,6 +37,22 @@ pub fn find_program(text: &str) -> Result<LoadedProgram, KernelError> {
     only(found, "program", text, "skep ps")
 }
 
+/// The programs that are loaded: numbers and names, in whole where their types tell them.
+///
+/// # Errors
+/// [`KernelError::NotPermitted`] if they cannot be listed.
+pub fn program_names() -> Result<Vec<(u32, String)>, KernelError> {
+    let types = KernelTypes::new();
+    let mut found = Vec::new();
+    for id in program_ids() {
+        let Ok(program) = LoadedProgram::by_id(id?) else { continue };
+        let Ok(info) = program.info() else { continue };
+        let name = full_name(&program, &info, &types).unwrap_or_else(|| info.name.clone());
+        found.push((info.id, name));
+    }
+    Ok(found)
+}
+
 /// The map with this number, the only one with this name, or what is pinned at this path (anything with a `/`).
 ///
 /// # Errors

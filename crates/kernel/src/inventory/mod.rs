@@ -21,7 +21,7 @@ mod types;
 
 pub use attachments::Attachment;
 pub use code::{KernelCode, MachineFunction, kernel_code};
-pub use find::{find_link, find_map, find_program};
+pub use find::{find_link, find_map, find_program, program_names};
 pub use pins::{Pin, Pinned, pins};
 pub use places::Symbols;
 pub use rates::{Rate, Sample, average};

@@ -45,6 +45,9 @@ pub struct Loaded {
     pub programs: Vec<LoadedProgram>,
     /// The tables of operations of which all programs were loaded, in the order of the object's maps.
     pub tables: Vec<LoadedTable>,
+    /// Tables of operations that nobody asked for ([`MapSpec::optional`](skep_object::MapSpec::optional)): an empty array
+    /// stands in their places among the maps.
+    pub left_out: Vec<MapIdx>,
     /// The types of the object; `None` if it has none or the kernel did not take them.
     pub btf: Option<LoadedBtf>,
     /// Why the kernel did not take the types of the object, if it did not and nothing needed them.
@@ -162,7 +165,7 @@ pub fn load(object: &Object) -> Result<Loaded, LoadError> {
 pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, LoadError> {
     let kernel = RunningKernel::for_object(object);
     let mut fitted = object.clone();
-    choose(&mut fitted, options)?;
+    let left_out = choose(&mut fitted, options)?;
     let (resolved, damaged) = match fitted.resolve(&kernel) {
         Ok(resolved) => (resolved, None),
         // Damaged types are like none for an object that nothing has to be fitted in.
@@ -212,6 +215,7 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
         maps,
         programs: programs.into_iter().flatten().collect(),
         tables,
+        left_out,
         btf: types.map(|types| types.loaded),
         btf_problem,
         missing: resolved.missing,
@@ -219,8 +223,9 @@ pub fn load_with(object: &Object, options: &LoadOptions<'_>) -> Result<Loaded, L
     })
 }
 
-/// Marks the programs that are loaded, and puts places that were given in place of their own.
-fn choose(object: &mut Object, options: &LoadOptions<'_>) -> Result<(), LoadError> {
+/// Marks the programs that are loaded, and puts places that were given in place of their own. Returns the tables of
+/// operations that are left out.
+fn choose(object: &mut Object, options: &LoadOptions<'_>) -> Result<Vec<MapIdx>, LoadError> {
     let known = |object: &Object| object.programs.iter().map(|program| program.name.clone()).collect();
     let named = options.programs.into_iter().flatten().copied();
     let named =
@@ -236,10 +241,11 @@ fn choose(object: &mut Object, options: &LoadOptions<'_>) -> Result<(), LoadErro
             program.attach = place.clone();
         }
     }
+    let left_out = tables::leave_out(object, options.programs);
     if options.programs.is_none() {
         tables::want_programs(object);
     }
-    Ok(())
+    Ok(left_out)
 }
 
 /// Opens the BTF of the modules that instructions refer to.

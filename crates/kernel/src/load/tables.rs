@@ -72,6 +72,37 @@ impl LoadedTable {
     }
 }
 
+/// Puts an empty map in the place of each optional table of which no program was asked for, so that the positions of other
+/// maps stay, and leaves out programs that are in no other table.
+pub(super) fn leave_out(object: &mut Object, asked: Option<&[&str]>) -> Vec<MapIdx> {
+    let programs = |spec: &MapSpec| -> Vec<usize> {
+        let program = |(_, reference): &(u32, Reference)| match reference {
+            Reference::Program(program) => Some(program.index()),
+            Reference::Map(_) => None,
+        };
+        spec.references.iter().filter_map(program).collect()
+    };
+    let is_asked = |spec: &MapSpec| {
+        let name = |index: usize| object.programs.get(index).map(|program| program.name.as_str());
+        programs(spec).into_iter().filter_map(name).any(|name| asked.is_some_and(|asked| asked.contains(&name)))
+    };
+    let is_table = |spec: &MapSpec| spec.map_type == MapType::StructOps;
+    let maps = (0..).map(MapIdx).zip(&object.maps);
+    let left: Vec<MapIdx> =
+        maps.filter(|(_, spec)| is_table(spec) && spec.optional && !is_asked(spec)).map(|(index, _)| index).collect();
+    for index in &left {
+        let Some(spec) = object.maps.get_mut(index.index()) else { continue };
+        let unused = programs(spec);
+        *spec = MapSpec::new(&spec.name, MapType::Array, 4, 4, 1);
+        for program in unused {
+            if !object.maps.iter().any(|other| is_table(other) && programs(other).contains(&program)) {
+                object.programs[program].autoload = false;
+            }
+        }
+    }
+    left
+}
+
 /// Tables need all their programs, also those that are not loaded on their own.
 pub(super) fn want_programs(object: &mut Object) {
     let tables = object.maps.iter().filter(|spec| spec.map_type == MapType::StructOps);

@@ -34,18 +34,21 @@ impl ObjectTypes {
         if btf.is_empty() {
             return Ok(None);
         }
-        let Some(support) = BtfSupport::of_kernel().filter(|support| support.functions) else { return Ok(None) };
         let broken = |error: skep_btf::BtfError| KernelError::Invalid {
             action: "load type information (BTF)",
             problem: error.to_string(),
         };
         let mut draft = Draft::new(btf).map_err(broken)?;
-        draft.suit(support).map_err(broken)?;
+        draft.suit(BtfSupport::ALL).map_err(broken)?;
         let of = |program: &Program| if program.autoload { records(&mut draft, program) } else { Default::default() };
         let programs = object.programs.iter().map(of).collect();
-        let bytes = draft.finish();
-        let loaded = LoadedBtf::load(&bytes)?;
-        Ok(Some(Self { loaded, programs }))
+        if let Some(loaded) = LoadedBtf::try_load(&draft.finish()) {
+            return Ok(Some(Self { loaded, programs }));
+        }
+        // What an older kernel lacks is found out only now: asking costs more than loading.
+        let Some(support) = BtfSupport::of_kernel().filter(|support| support.functions) else { return Ok(None) };
+        draft.suit(support).map_err(broken)?;
+        Ok(Some(Self { loaded: LoadedBtf::load(&draft.finish())?, programs }))
     }
 
     /// The functions and lines of a program, both empty if they are not known completely.

@@ -24,8 +24,9 @@ const PROGRAMS: &[(&str, &str)] = &[
     ("movsx", "r1 = 255\nr0 = (s8)r1\nexit"),
     ("ldsx", "r1 = 255\n*(u64 *)(r10 -8) = r1\nr0 = *(s8 *)(r10 -8)\nexit"),
     ("bswap", "r0 = 1\nr0 = bswap32 r0\nexit"),
-    ("gotol", "r0 = 0\ngotol +0\nexit"),
-    ("may-goto", "r0 = 0\nmay_goto +0\nexit"),
+    // Before, the same code with a distance of 0 was a jump as well.
+    ("gotol", "r0 = 0\nif r0 == 1 goto +1\ngotol +1\nr0 = 1\nexit"),
+    ("may-goto", "r0 = 0\nmay_goto +1\ngoto -2\nexit"),
     ("load-acquire", "r1 = 0\n*(u64 *)(r10 -8) = r1\nr0 = load_acquire((u64 *)(r10 -8))\nexit"),
 ];
 
@@ -38,6 +39,11 @@ pub(super) fn probe(prober: &Prober) -> Vec<Finding> {
         status: try_feature(prober, feature),
     };
     FEATURES.iter().map(finding).collect()
+}
+
+/// One feature by its name in the table.
+pub(super) fn by_name(prober: &Prober, name: &str) -> Option<Status> {
+    FEATURES.iter().find(|feature| feature.name == name).map(|feature| try_feature(prober, feature))
 }
 
 fn try_feature(prober: &Prober, feature: &InsnFeature) -> Status {

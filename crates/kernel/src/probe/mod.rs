@@ -12,6 +12,7 @@ mod maps;
 mod programs;
 mod reason;
 mod system;
+mod tracing;
 mod types;
 
 use skep_isa::Release;

@@ -1,5 +1,7 @@
 //! Program types and attach types: loads the least program of each.
 
+use std::os::fd::OwnedFd;
+
 use skep_isa::programs::{Privileges, facts};
 use skep_isa::{AttachType, ProgType};
 
@@ -29,8 +31,21 @@ pub(super) fn attempt(prog_type: ProgType, attach_type: Option<AttachType>, insn
     attempt_at(prog_type, attach_type, insns, 0)
 }
 
-/// Loads a program for the function (or table) with a number in the kernel's types, 0 for none.
+/// Loads a program for the function (or table) with a number in the kernel's types, 0 for none, and forgets it again.
 fn attempt_at(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8; 8]], target: u32) -> Attempt {
+    match attempt_kept(prog_type, attach_type, insns, target) {
+        Ok(_) => Attempt { errno: None, log: String::new() },
+        Err(attempt) => attempt,
+    }
+}
+
+/// Loads a program and keeps it.
+pub(super) fn attempt_kept(
+    prog_type: ProgType,
+    attach_type: Option<AttachType>,
+    insns: &[[u8; 8]],
+    target: u32,
+) -> Result<OwnedFd, Attempt> {
     let mut attr = ProgLoad {
         prog_type: prog_type.number(),
         prog_name: object_name("skep_probe"),
@@ -42,9 +57,10 @@ fn attempt_at(prog_type: ProgType, attach_type: Option<AttachType>, insns: &[[u8
     };
     let mut log = [0; LOG];
     let parts = Parts { insns, license: c"GPL", functions: &[], lines: &[], fd_array: &[] };
-    let errno = prog_load(&mut attr, parts, &mut log).err();
-    let end = log.iter().position(|byte| *byte == 0).unwrap_or(LOG);
-    Attempt { errno, log: String::from_utf8_lossy(&log[..end]).into_owned() }
+    prog_load(&mut attr, parts, &mut log).map_err(|errno| {
+        let end = log.iter().position(|byte| *byte == 0).unwrap_or(LOG);
+        Attempt { errno: Some(errno), log: String::from_utf8_lossy(&log[..end]).into_owned() }
+    })
 }
 
 /// Types whose programs name a function of the kernel when they are loaded.

@@ -118,7 +118,12 @@ pub(super) fn missing_link(prober: &Prober, link_type: LinkType) -> Option<Reaso
     let types = prober.types();
     let needs = Needs { since: link_type.since(), config: config_of(link_type), capabilities: &[] };
     let constant = format!("BPF_LINK_TYPE_{}", link_type.name().to_ascii_uppercase());
-    let known = if types.known { types.link_types.contains(&constant) } else { is_new_enough(link_type.since()) };
+    let known = match link_type {
+        _ if !types.known => is_new_enough(link_type.since()),
+        // The kernel had the number for itself before it let anybody make such links.
+        LinkType::StructOps => types.attach_type(AttachType::StructOps) == Some(true),
+        _ => types.link_types.contains(&constant),
+    };
     let off = needs.config.iter().any(|option| prober.config().is_on(option) == Some(false));
     (!known || off).then(|| of_failure(prober, libc::EINVAL, needs))
 }

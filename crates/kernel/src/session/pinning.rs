@@ -4,7 +4,7 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use skep_object::Object;
+use skep_object::{MapIdx, Object};
 
 use crate::attach::Attachments;
 use crate::errors::KernelError;
@@ -70,9 +70,9 @@ pub fn pin_all(
     let mut pinned = Pinned::default();
     if let Some(directory) = maps {
         pinned.directory(directory)?;
-        for (spec, map) in object.maps.iter().zip(&loaded.maps) {
+        for ((index, spec), map) in (0..).map(MapIdx).zip(&object.maps).zip(&loaded.maps) {
             // Those that are shared by name have one.
-            if !spec.pinned {
+            if !spec.pinned && !loaded.left_out.contains(&index) {
                 pinned.add(map, directory.join(file_name(&spec.name)))?;
             }
         }

@@ -7,6 +7,7 @@ pub(crate) mod layout;
 pub(crate) mod link;
 pub(crate) mod map;
 pub(crate) mod memory;
+pub(crate) mod mount;
 pub(crate) mod namespace;
 pub(crate) mod netlink;
 pub(crate) mod object;

@@ -1,6 +1,9 @@
 //! Every kind of attachment in the running kernel: a program counts into a map, the test makes the event happen and
 //! looks at the count; then it detaches and looks again. Needs root; reports what it skips.
 
+#[path = "../common/mod.rs"]
+mod common;
+
 mod cgroup;
 mod killed;
 mod many;

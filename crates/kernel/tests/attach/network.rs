@@ -11,6 +11,7 @@ use skep_kernel::attach::{
 };
 
 use super::support::{Counting, detach_now, in_namespace, pair_of_interfaces, run, send};
+use crate::common::kernel_has;
 
 /// `XDP_PASS`
 const PASS: i32 = 2;
@@ -92,7 +93,8 @@ fn traffic_control_both_ways() {
             attach_tc(&ingress.program, b, Direction::Ingress).unwrap(),
             attach_tc(&egress.program, a, Direction::Egress).unwrap(),
         ];
-        assert!(matches!(links[0], Attachment::Link(_)) || skep_kernel::running_release().unwrap().major < 6);
+        let tcx = skep_kernel::running_release().unwrap() >= AttachType::TcxIngress.since();
+        assert_eq!(matches!(links[0], Attachment::Link(_)), tcx);
         ingress.expect_soon(2, || egress.expect(2, || send(2, "10.9.0.2:9")));
         drop(links);
         ingress.expect_end(|| egress.expect_end(|| send(1, "10.9.0.2:9")));
@@ -113,13 +115,16 @@ fn traffic_control_both_ways() {
         assert!(error.contains("no interface with number 9999"), "{error}");
         let wrong = Counting::new(ProgType::Xdp, PASS);
         let error = attach_tc_filter(&wrong.program, a, Direction::Egress, &options(1)).unwrap_err().to_string();
-        assert!(error.contains("must be a classifier"), "{error}");
+        assert!(error.contains("must be of type sched_cls"), "{error}");
     });
 }
 
 #[test]
 fn netfilter_hooks() {
     in_namespace(|| {
+        if !kernel_has("links for netfilter", AttachType::Netfilter.since()) {
+            return;
+        }
         let accept = 1;
         let place = |priority| NetfilterPlace {
             family: NetfilterFamily::Ipv4,

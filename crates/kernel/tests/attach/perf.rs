@@ -38,6 +38,23 @@ fn clocks_on_all_processors_and_of_a_task() {
     }
 }
 
+/// Makes the thread need 200 new pages, one by one: not a few large ones.
+fn touch_pages() {
+    const PAGE: usize = 4096;
+    const LENGTH: usize = 200 * PAGE;
+    // SAFETY: the memory is new and belongs to nobody else until it is given back; each write is inside of it.
+    unsafe {
+        let (rights, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        let start = libc::mmap(std::ptr::null_mut(), LENGTH, rights, kind, -1, 0);
+        assert_ne!(start, libc::MAP_FAILED);
+        libc::madvise(start, LENGTH, libc::MADV_NOHUGEPAGE);
+        for offset in (0..LENGTH).step_by(PAGE) {
+            start.cast::<u8>().add(offset).write_volatile(1);
+        }
+        libc::munmap(start, LENGTH);
+    }
+}
+
 #[test]
 fn counters_of_the_kernel() {
     if !is_root() {
@@ -47,7 +64,7 @@ fn counters_of_the_kernel() {
     let faults = PerfEvent::Software(2);
     let target = PerfTarget::Process(this_thread());
     let probe = attach_perf_event(&counting.program, faults, PerfRate::Period(1), target).unwrap();
-    counting.expect_soon(100, || drop(black_box(vec![1u8; 8 << 20])));
+    counting.expect_soon(100, touch_pages);
     drop(probe);
 }
 

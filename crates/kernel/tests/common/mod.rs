@@ -7,6 +7,16 @@ pub fn skip(why: &str) {
     assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
 
+/// Whether the kernel is of this release or newer; reports a skip, which is no failure, if it is older.
+#[allow(dead_code)]
+pub fn kernel_has(what: &str, since: skep_isa::Release) -> bool {
+    let has = skep_kernel::running_release().is_none_or(|running| running >= since);
+    if !has {
+        println!("SKIPPED: {what}: needs Linux {since}");
+    }
+    has
+}
+
 /// Whether programs can be loaded here; reports a skip if not.
 #[track_caller]
 #[allow(dead_code)] // Each test file is a program of its own and not all of them load programs.

@@ -8,12 +8,13 @@ use std::os::fd::AsFd as _;
 use std::path::PathBuf;
 
 use skep_kernel::attach::{
-    AttachOptions, NetfilterFamily, NetfilterHook, NetfilterPlace, PerfEvent, PerfRate, Symbols, UserPlace, attach_all,
-    interface, open_cgroup,
+    AttachOptions, NetfilterFamily, NetfilterHook, NetfilterPlace, PerfEvent, PerfRate, Symbols, UsdtArgument,
+    UsdtLocation, UsdtPlace, UserPlace, attach_all, interface, open_cgroup,
 };
 use skep_kernel::{KernelError, LoadError, LoadOptions, Loaded, load_with};
 use skep_object::Object;
 
+use super::coverage::excuse;
 use super::objects::{object, read_variable, set_variable};
 use crate::common::{can_load, skip};
 
@@ -23,12 +24,22 @@ pub extern "C" fn probed(value: u64) -> u64 {
     black_box(value.wrapping_mul(3) + 1)
 }
 
+/// The same for the test of arguments.
+#[inline(never)]
+pub extern "C" fn marked(value: u64) -> u64 {
+    black_box(value.wrapping_mul(5) + 1)
+}
+
+/// Where `struct pt_regs` has the first argument of a function, and the stack.
+const FIRST_ARGUMENT: u16 = if cfg!(target_arch = "x86_64") { 112 } else { 0 };
+const STACK: u16 = if cfg!(target_arch = "x86_64") { 152 } else { 248 };
+
 /// Symbols of this test program, out of its own memory map.
 struct Own;
 
 impl Own {
-    fn offset() -> u64 {
-        let address = probed as *const () as u64;
+    fn offset(function: extern "C" fn(u64) -> u64) -> u64 {
+        let address = function as *const () as u64;
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let number = |text| u64::from_str_radix(text, 16).unwrap();
         let found = maps.lines().find_map(|line| {
@@ -48,12 +59,12 @@ impl Own {
 impl Symbols for Own {
     fn function(&self, file: &str, function: &str, _: Option<u32>) -> Result<(PathBuf, u64), String> {
         assert_eq!(function, "probed");
-        Ok((Self::file(file), Self::offset()))
+        Ok((Self::file(file), Self::offset(probed)))
     }
 
     fn functions(&self, file: &str, pattern: &str, _: Option<u32>) -> Result<(PathBuf, Vec<u64>), String> {
         assert_eq!(pattern, "prob*");
-        Ok((Self::file(file), vec![Self::offset()]))
+        Ok((Self::file(file), vec![Self::offset(probed)]))
     }
 
     fn probe(
@@ -62,9 +73,21 @@ impl Symbols for Own {
         provider: &str,
         name: &str,
         _: Option<u32>,
-    ) -> Result<(PathBuf, Vec<UserPlace>), String> {
-        assert_eq!((provider, name), ("skep", "probed"));
-        Ok((Self::file(file), vec![UserPlace::at(Self::offset())]))
+    ) -> Result<(PathBuf, Vec<UsdtPlace>), String> {
+        assert_eq!(provider, "skep");
+        let function = if name == "marked" { marked } else { probed };
+        let argument = |size, signed, location| UsdtArgument { size, signed, location };
+        // The first argument of the function, half of it, a constant, something in a vector register, and what is on the
+        // stack: where the function returns to.
+        let arguments = vec![
+            argument(8, false, UsdtLocation::Register(FIRST_ARGUMENT)),
+            argument(1, true, UsdtLocation::Register(FIRST_ARGUMENT)),
+            argument(4, true, UsdtLocation::Constant(-3)),
+            argument(8, false, UsdtLocation::Unknown),
+            argument(8, false, UsdtLocation::Memory { base: STACK, index: None, displacement: 0 }),
+        ];
+        let place = UserPlace::at(Self::offset(function));
+        Ok((Self::file(file), vec![UsdtPlace { place, arguments: Ok(arguments) }]))
     }
 
     fn kernel_functions(&self, pattern: &str) -> Result<Vec<String>, KernelError> {
@@ -95,25 +118,6 @@ fn happen() {
     }
 }
 
-/// Why a kernel cannot have a program, if that is a fact about it and not our mistake.
-fn excuse(name: &str, error: &KernelError) -> Option<String> {
-    let vm = std::env::var("SKEP_VM_KERNEL").ok();
-    let may = match (vm.as_deref(), name) {
-        (None, "call" | "call_return" | "function" | "function_return" | "pattern" | "entry" | "leave" | "hook") => {
-            true
-        }
-        // Debian's 6.1 has no CONFIG_FPROBE, and links of many user probes came with 6.6.
-        (Some("6.1"), "pattern" | "file_pattern" | "leaving" | "firewall") => true,
-        _ => false,
-    };
-    let text = error.to_string();
-    let plain = matches!(
-        error,
-        KernelError::NotPermitted { .. } | KernelError::Unsupported { .. } | KernelError::Rejected { .. }
-    );
-    (may && plain && !text.contains("(os error")).then_some(text)
-}
-
 // TABLE
 /// Programs that run when something happens, and where each counts.
 const PROGRAMS: &[(&str, usize)] = &[
@@ -136,7 +140,7 @@ const PROGRAMS: &[(&str, usize)] = &[
 ];
 
 #[test]
-fn programs_of_events_deliver() {
+pub fn programs_of_events_deliver() {
     if !can_load() {
         return;
     }
@@ -184,7 +188,7 @@ fn events(object: &Object) {
 }
 
 #[test]
-fn iterators_and_events() {
+pub fn iterators_and_events() {
     if !can_load() {
         return;
     }
@@ -200,6 +204,38 @@ fn iterators_and_events() {
     attached.iterators[0].1.open().unwrap().read_to_string(&mut text).unwrap();
     // One run for each task, all in this process, and one more at the end.
     assert!(count(&object, &loaded, 15) > 1);
+}
+
+#[test]
+fn arguments_of_markers_are_read() {
+    if !can_load() {
+        return;
+    }
+    let Some(object) = object("usdt") else { return };
+    let loaded = load_with(&object, &LoadOptions::default()).unwrap_or_else(|error| panic!("{error}"));
+    let attach = |cookie| {
+        let options = AttachOptions { symbols: Some(&Own), cookie, ..AttachOptions::default() };
+        attach_all(&loaded, &object, &options).unwrap_or_else(|(name, error)| panic!("{name}: {error}"))
+    };
+    // The second and third description must not take the place of the first; the third is the same as the second.
+    let attached = [attach(7), attach(8), attach(8)];
+    black_box(marked(0x1234_5678_9abc_def0));
+    drop(attached);
+    let numbers = |name: &str| -> Vec<i64> {
+        let bytes = read_variable(&object, &loaded, name);
+        bytes.chunks_exact(8).map(|word| i64::from_ne_bytes(word.try_into().unwrap())).collect()
+    };
+    assert_eq!((numbers("runs"), numbers("counts"), numbers("cookies")), (vec![3], vec![5], vec![1 << 7 | 1 << 8]));
+    assert_eq!(numbers("results"), [0, 0, 0, -22, 0, -2]);
+    let values = numbers("values");
+    assert_eq!(values[..4], [0x1234_5678_9abc_def0, -16, -3, 0]);
+    assert!(values[4] != 0, "what lies on the stack");
+    let descriptions = object.maps.iter().position(|map| map.name == "__bpf_usdt_specs").unwrap();
+    let used = loaded.maps[descriptions]
+        .entries()
+        .filter(|entry| entry.as_ref().unwrap().1.iter().any(|byte| *byte != 0))
+        .count();
+    assert_eq!(used, 2);
 }
 
 /// In a thread with a network and mounts of its own, `lo` being up and the tracing file system mounted.
@@ -223,7 +259,7 @@ pub fn in_namespace(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn programs_of_the_network_deliver() {
+pub fn programs_of_the_network_deliver() {
     if !can_load() {
         return;
     }

@@ -1,6 +1,7 @@
-//! Objects of clang at the hooks of control groups, sockets, routes and packets: each program is loaded and attached, what
-//! it waits for happens, and its count moves.
+//! Objects of clang at the hooks of control groups, sockets, routes, packets and results: each program is loaded and
+//! attached, what it waits for happens, and its count moves.
 
+use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd as _, AsRawFd as _, FromRawFd as _};
@@ -9,13 +10,14 @@ use std::time::{Duration, Instant};
 
 use skep_isa::{AttachType, MapType};
 use skep_kernel::attach::{
-    AttachOptions, LwtHook, LwtRoute, attach_all, attach_flow_dissector, attach_lwt, attach_reuseport, attach_sockmap,
-    open_cgroup,
+    AttachOptions, Attachments, LwtHook, LwtRoute, Seg6Route, attach_all, attach_flow_dissector, attach_lwt,
+    attach_reuseport, attach_seg6_local, attach_sockmap, open_cgroup,
 };
-use skep_kernel::{LoadOptions, Loaded, LoadedProgram, TestInput, Update, attach_program, load_with};
+use skep_kernel::{LoadError, LoadOptions, Loaded, LoadedProgram, TestInput, Update, attach_program, load_with};
 use skep_object::Object;
 
-use super::objects::{object, read_variable};
+use super::coverage::excuse;
+use super::objects::{object, read_variable, set_variable};
 use super::support::{Cgroup, in_namespace, map, pair_of_interfaces, run, send};
 
 /// The programs of `hooks.c`, some of them loaded.
@@ -31,6 +33,40 @@ impl Hooks {
         let loaded = load_with(&object, &options).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(loaded.programs.len(), programs.len());
         Some(Self { object, loaded })
+    }
+
+    /// One program, unless this kernel is known not to have its type; `thread` is this thread.
+    #[track_caller]
+    fn one(name: &str) -> Option<Self> {
+        let mut object = object("hooks")?;
+        // SAFETY: takes no arguments.
+        let thread = unsafe { libc::syscall(libc::SYS_gettid) };
+        set_variable(&mut object, "thread", &(thread as u32).to_ne_bytes());
+        let options = LoadOptions { programs: Some(&[name]), ..LoadOptions::default() };
+        match load_with(&object, &options) {
+            Ok(loaded) => Some(Self { object, loaded }),
+            Err(LoadError::Program { error, .. }) if excuse(name, &error).is_some() => {
+                println!("{name}: not on this kernel: {error}");
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Attaches the only program by its section, unless this kernel is known not to have its place.
+    #[track_caller]
+    fn attach(&self, options: &AttachOptions<'_>) -> Option<Attachments> {
+        match attach_all(&self.loaded, &self.object, options) {
+            Ok(attached) => {
+                assert_eq!((attached.attached.len(), attached.left.len()), (1, 0), "{:?}", attached.left);
+                Some(attached)
+            }
+            Err((name, error)) if excuse(&name, &error).is_some() => {
+                println!("{name}: not on this kernel: {error}");
+                None
+            }
+            Err((name, error)) => panic!("{name}: {error}"),
+        }
     }
 
     fn program(&self, name: &str) -> &LoadedProgram {
@@ -55,7 +91,7 @@ impl Hooks {
 }
 
 #[test]
-fn control_groups() {
+pub fn control_groups() {
     in_namespace(|| {
         let names = ["created", "released", "operated", "opened", "asked", "configured", "connecting", "received"];
         let (Some(hooks), Some(group)) = (Hooks::new(&names), Cgroup::new()) else { return };
@@ -81,7 +117,7 @@ fn connected() -> (TcpStream, TcpStream) {
 }
 
 #[test]
-fn messages_and_streams() {
+pub fn messages_and_streams() {
     in_namespace(|| {
         let cases = [(8, "message", AttachType::SkMsgVerdict), (9, "stream", AttachType::SkSkbStreamVerdict)];
         for (index, name, attach_type) in cases {
@@ -119,7 +155,7 @@ fn sharing() -> UdpSocket {
 }
 
 #[test]
-fn sockets_and_calls() {
+pub fn sockets_and_calls() {
     in_namespace(|| {
         let Some(hooks) = Hooks::new(&["chosen", "filtered", "called"]) else { return };
         let receiver = sharing();
@@ -141,7 +177,7 @@ fn sockets_and_calls() {
 }
 
 #[test]
-fn packets_and_routes() {
+pub fn packets_and_routes() {
     in_namespace(|| {
         let Some(hooks) = Hooks::new(&["dissected", "arriving", "leaving", "transmitted"]) else { return };
         let (a, _) = pair_of_interfaces();
@@ -173,6 +209,108 @@ fn packets_and_routes() {
     });
 }
 
+#[test]
+pub fn actions_of_traffic_control() {
+    in_namespace(|| {
+        let Some(hooks) = Hooks::one("acted") else { return };
+        let (a, b) = pair_of_interfaces();
+        let options = AttachOptions { interface: Some(b), ..AttachOptions::default() };
+        let Some(attached) = hooks.attach(&options) else { return };
+        hooks.expect(17, || send_frame(a, &forwarded()));
+        let shown = std::process::Command::new("tc").args(["filter", "show", "dev", "b", "ingress"]).output().unwrap();
+        let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+        assert!(shown.contains("matchall") && shown.contains("skep"), "{shown}");
+        for (name, attachment) in attached.attached {
+            attachment.detach().unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        let shown = std::process::Command::new("tc").args(["filter", "show", "dev", "b", "ingress"]).output().unwrap();
+        assert!(shown.stdout.is_empty(), "{}", String::from_utf8_lossy(&shown.stdout));
+    });
+}
+
+#[test]
+pub fn segments() {
+    in_namespace(|| {
+        let Some(hooks) = Hooks::one("segment") else { return };
+        let (a, b) = pair_of_interfaces();
+        for name in ["all", "b"] {
+            std::fs::write(format!("/proc/sys/net/ipv6/conf/{name}/disable_ipv6"), "0").unwrap();
+        }
+        let segment = "fd77::1".parse().unwrap();
+        let program = hooks.program("segment").as_fd();
+        let route = Seg6Route { segment, prefix: 128, interface: b, table: 254, program };
+        let attached = match attach_seg6_local(&route) {
+            Ok(attached) => attached,
+            Err(error) if excuse("segment", &error).is_some() => {
+                return println!("segment: not on this kernel: {error}");
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let again = attach_seg6_local(&route).unwrap_err().to_string();
+        assert!(again.contains("a route to fd77::1/128 exists already"), "{again}");
+        hooks.expect(18, || send_packet(a, 0x86dd, &segment_packet()));
+        attached.detach().unwrap();
+        let wrong = attach_seg6_local(&Seg6Route { prefix: 129, ..route }).unwrap_err().to_string();
+        assert!(wrong.contains("129"), "{wrong}");
+    });
+}
+
+#[test]
+pub fn hooks_of_security_in_groups() {
+    in_namespace(|| {
+        let (Some(hooks), Some(group)) = (Hooks::one("refused"), Cgroup::new()) else { return };
+        let fd = open_cgroup(&group.path).unwrap();
+        let options = AttachOptions { cgroup: Some(fd.as_fd()), ..AttachOptions::default() };
+        let connect = || {
+            let output = group.run("bash -c 'exec 3<>/dev/tcp/127.0.0.1/9'");
+            String::from_utf8_lossy(&output.stderr).into_owned()
+        };
+        assert!(connect().contains("refused"));
+        let Some(attached) = hooks.attach(&options) else { return };
+        hooks.expect(19, || {
+            let text = connect();
+            assert!(text.contains("not permitted"), "{text}");
+        });
+        drop(attached);
+    });
+}
+
+#[test]
+pub fn results_of_functions() {
+    in_namespace(|| {
+        let Some(hooks) = Hooks::one("modified") else { return };
+        let Some(attached) = hooks.attach(&AttachOptions::default()) else { return };
+        let mut kinds = Vec::new();
+        hooks.expect(21, || kinds.push(File::open("/dev/null").map_err(|error| error.kind()).err()));
+        drop(attached);
+        assert_eq!(kinds, [Some(std::io::ErrorKind::PermissionDenied)]);
+    });
+}
+
+#[test]
+pub fn arguments_of_tracepoints() {
+    in_namespace(|| {
+        let (Some(hooks), Some(other)) = (Hooks::one("finished"), Hooks::new(&["filtered"])) else { return };
+        let Some(attached) = hooks.attach(&AttachOptions::default()) else { return };
+        let filtered = other.program("filtered");
+        hooks.expect(22, || {
+            let error = filtered.test_run(&[0; 64], 1).unwrap_err().to_string();
+            assert!(error.contains("out of domain"), "{error}");
+        });
+        drop(attached);
+        assert!(filtered.test_run(&[0; 64], 1).is_ok());
+    });
+}
+
+/// No kernel that Debian packages for x86-64 has them: CONFIG_BPF_LIRC_MODE2 demands that remote controls are built in
+/// (CONFIG_RC_CORE=y), and there they are a module or left out.
+#[test]
+pub fn remote_controls() {
+    if let Some(_loaded) = Hooks::one("remote") {
+        println!("remote: this kernel takes it; there is no device to attach it to");
+    }
+}
+
 /// A UDP packet from 10.9.0.7 to 10.77.0.5.
 fn forwarded() -> [u8; 28] {
     let mut packet =
@@ -183,9 +321,25 @@ fn forwarded() -> [u8; 28] {
     packet
 }
 
+/// A packet from fd00::7 to the segment fd77::1, with fd88::2 as the segment that is left.
+fn segment_packet() -> Vec<u8> {
+    let address = |text: &str| text.parse::<std::net::Ipv6Addr>().unwrap().octets();
+    let mut packet = vec![0x60, 0, 0, 0, 0, 40, 43, 64];
+    packet.extend([address("fd00::7"), address("fd77::1")].concat());
+    // Segment routing header: nothing follows, 4 units of 8 bytes, type 4, one segment left, the last has number 1.
+    packet.extend([59, 4, 4, 1, 1, 0, 0, 0]);
+    packet.extend([address("fd88::2"), address("fd77::1")].concat());
+    packet
+}
+
 /// Sends an IPv4 packet as a frame from `a` to `b` without telling the kernel what is in it, which makes it look.
 fn send_frame(interface: u32, packet: &[u8]) {
-    let frame = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0], packet].concat();
+    send_packet(interface, 0x0800, packet);
+}
+
+/// The same with another protocol.
+fn send_packet(interface: u32, protocol: u16, packet: &[u8]) {
+    let frame = [&[2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1], &protocol.to_be_bytes()[..], packet].concat();
     // SAFETY: the address and its length describe a structure on the stack, the frame a vector; both live through the
     // calls, and the socket is closed once.
     unsafe {
@@ -194,7 +348,7 @@ fn send_frame(interface: u32, packet: &[u8]) {
         let mut to: libc::sockaddr_ll = std::mem::zeroed();
         to.sll_family = libc::AF_PACKET as u16;
         to.sll_ifindex = interface.cast_signed();
-        to.sll_protocol = 0x0800u16.to_be();
+        to.sll_protocol = protocol.to_be();
         let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
         let sent = libc::sendto(socket, frame.as_ptr().cast(), frame.len(), 0, (&raw const to).cast(), length);
         assert_eq!(sent, frame.len() as isize);

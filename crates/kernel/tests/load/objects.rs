@@ -8,8 +8,10 @@ use skep_object::{MapIdx, Object, Purpose};
 
 use crate::common::skip;
 
+/// `objects` in the directory that cargo builds in, of which this program is `debug/deps/NAME`.
 fn kept(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/objects").join(format!("{name}.o"))
+    let program = std::env::current_exe().unwrap();
+    program.ancestors().nth(3).unwrap().join("objects").join(format!("{name}.o"))
 }
 
 /// The file that clang makes of a source of this crate (`tests/c`) or of the corpus; `None` with a note if there is neither

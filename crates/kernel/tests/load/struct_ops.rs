@@ -98,7 +98,7 @@ fn programs_of_tables_are_those_of_libbpf() {
 }
 
 #[test]
-fn tables_of_operations_are_used() {
+pub fn tables_of_operations_are_used() {
     let _names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((object, loaded)) = loaded() else { return };
     let number = |name: &str| u64::from_ne_bytes(read_variable(&object, &loaded, name).try_into().unwrap());
@@ -165,6 +165,35 @@ fn parts_of_tables_are_not_registered() {
     object.maps.retain(|map| map.map_type != MapType::StructOps);
     let error = load(&object).unwrap_err().to_string();
     assert!(error.contains("no table of operations refers to it"), "{error}");
+}
+
+#[test]
+fn optional_tables_are_loaded_when_somebody_asks() {
+    let Some(mut object) = object("struct_ops") else { return };
+    for map in object.maps.iter_mut().filter(|map| map.map_type == MapType::StructOps) {
+        map.optional = true;
+    }
+    if !can_load() {
+        return;
+    }
+    // No kernel and no policy is asked about them.
+    let none = load(&object).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((none.programs.len(), none.tables.len(), none.left_out.len()), (0, 0, 2));
+    assert!(none.left_out.iter().all(|map| none.map(*map).unwrap().map_type() == Some(MapType::Array)));
+    let Some((_, whole)) = loaded() else { return };
+    let names: Vec<&str> = object.programs.iter().map(|program| program.name.as_str()).collect();
+    if whole.tables.len() < 2 {
+        object.maps.retain(|map| map.name != "linked");
+    }
+    let asked = load_with(&object, &LoadOptions { programs: Some(&names), ..LoadOptions::default() });
+    let asked = asked.unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((asked.tables.len(), asked.left_out.len()), (whole.tables.len(), 0));
+    // A program that another table has is loaded for that one.
+    for map in object.maps.iter_mut().filter(|map| map.name == "plain") {
+        map.optional = false;
+    }
+    let some = load(&object).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!((some.tables.len(), some.programs.len()), (1, whole.programs.len()));
 }
 
 /// What the kernel says before its policy is asked: programs are fitted to its structure here.

@@ -3,7 +3,7 @@
 use skep_kernel::attach::{AttachOptions, attach_all};
 use skep_kernel::{KernelError, LoadError, LoadOptions, load, load_with};
 
-use super::objects::{object, read_variable};
+use super::objects::{object, of_source, read_variable};
 use crate::common::can_load;
 
 #[test]
@@ -29,8 +29,28 @@ fn functions_of_modules_are_called() {
     assert_eq!(error, -libc::ENOENT);
 }
 
+/// A function that others see is checked for any argument, null among them; one that is hidden for those that it gets.
 #[test]
-fn functions_of_programs_are_replaced() {
+fn hidden_functions_are_checked_where_they_are_called() {
+    if !can_load() {
+        return;
+    }
+    let source = |attributes: &str| {
+        format!(
+            "{attributes} __noinline int put(u64 *place) {{ *place = 5; return 0; }}\n\
+             SEC(\"tc\") int f(void *ctx) {{ u64 value = 0; put(&value); return value; }}\n"
+        )
+    };
+    let Some(hidden) = of_source(&source("__weak __hidden")) else { return };
+    let loaded = load(&hidden).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(loaded.programs[0].test_run(&[0; 64], 1).unwrap().result, 5);
+    let Some(seen) = of_source(&source("__weak")) else { return };
+    let error = load(&seen).unwrap_err().to_string();
+    assert!(error.contains("invalid mem access 'mem_or_null'"), "{error}");
+}
+
+#[test]
+pub fn functions_of_programs_are_replaced() {
     if !can_load() {
         return;
     }

@@ -26,6 +26,12 @@ impl Drop for Pins {
     }
 }
 
+/// Whether an address of the kernel is loaded into register 3 in front of a call.
+fn is_own_record(insns: &[Insn], at: usize) -> bool {
+    let [load, high, call] = insns.get(at..at + 3).unwrap_or_default() else { return false };
+    load.code == 0x18 && load.src == 0 && load.dst == 3 && call.code == 0x85 && high.imm.cast_unsigned() >= 0xff00_0000
+}
+
 /// The instructions with what differs between any two loads made equal.
 fn normal(program: &LoadedProgram) -> Vec<(Insn, Option<String>)> {
     let insns = program.dump().unwrap().translated;
@@ -33,15 +39,9 @@ fn normal(program: &LoadedProgram) -> Vec<(Insn, Option<String>)> {
     for (at, insn) in insns.iter().copied().enumerate() {
         let bytes = insn.to_bytes(skep_isa::ebpf::Endian::NATIVE);
         let source = bytes[1] >> 4;
-        // In front of `bpf_timer_set_callback` the kernel loads the address of the program's own record.
-        if bytes[0] == 0x18
-            && source == 0
-            && bytes[1] & 15 == 3
-            && insns.get(at + 2).is_some_and(|call| call.code == 0x85)
-        {
-            let high = insns[at + 1].imm.cast_unsigned();
-            let plain = Insn { imm: if high >= 0xff00_0000 { 0 } else { insn.imm }, ..insn };
-            all.push((plain, None));
+        // In front of `bpf_timer_set_callback` the kernel loads the address of the program's own record: both halves.
+        if is_own_record(&insns, at) || at.checked_sub(1).is_some_and(|before| is_own_record(&insns, before)) {
+            all.push((Insn { imm: 0, ..insn }, None));
             continue;
         }
         if bytes[0] != 0x18 || !matches!(source, 1 | 2) {

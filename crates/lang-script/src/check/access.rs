@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use skep_diag::Span;
 
-use super::tree::{Base, Expr, Kind, Place, Word};
+use super::tree::{Base, Call, Expr, Kind, Place, Word};
 use super::{Arguments, Checker};
 use crate::ast::{self, BinaryOp, ExprKind};
 use crate::providers::{Data, Kind as ProviderKind};
@@ -23,6 +23,10 @@ impl Checker<'_> {
             }
         }
         let base = self.expr(base);
+        self.field_of(base, field, span)
+    }
+
+    fn field_of(&mut self, base: Expr, field: &ast::Name, span: Span) -> Expr {
         match &base.ty {
             Type::Unknown => base,
             Type::Record(parts) => match parts.iter().position(|part| part.0 == field.node) {
@@ -38,6 +42,10 @@ impl Checker<'_> {
                 self.member(base, id, field, span)
             }
             Type::Pointer(to, _) => match **to {
+                Type::Record(_) => {
+                    let whole = self.deref(base, span);
+                    self.field_of(whole, field, span)
+                }
                 Type::Composite(id) => {
                     let whole = self.deref(base, span);
                     self.member(whole, id, field, span)
@@ -128,11 +136,17 @@ impl Checker<'_> {
 
     /// `&value`
     pub(super) fn address_of(&mut self, operand: &ast::Expr, span: Span) -> Expr {
+        if let ExprKind::Map(name) = &operand.node {
+            let map = self.map(name, operand.span);
+            let ty = self.types.find(Tag::Struct, "bpf_map").unwrap_or(Type::Void).pointer(Space::Kernel);
+            return Expr::new(Kind::MapAddress(map), ty, span);
+        }
         let value = self.expr(operand);
         if value.ty == Type::Unknown {
             return value;
         }
         match &value.kind {
+            Kind::Var(var) => Expr::new(Kind::VarAddress(*var), value.ty.pointer(Space::Kernel), span),
             Kind::Memory(Place { base: Base::Address(_, space), bits: None, .. }) => {
                 let ty = value.ty.clone().pointer(*space);
                 Expr::new(Kind::Address(Box::new(value), 0), ty, span)
@@ -144,7 +158,7 @@ impl Checker<'_> {
             _ => self.error_with_help(
                 span,
                 "this has no address",
-                "the address of what a pointer leads to can be taken: `&p->field`",
+                "variables, maps and what a pointer leads to have one: `&$x`, `&@m`, `&p->field`",
             ),
         }
     }
@@ -250,20 +264,26 @@ impl Checker<'_> {
                 if member.indirect {
                     return self.indirect(&member, span);
                 }
+                if let Some(routed) = self.routed_field(&member, span) {
+                    return routed;
+                }
                 self.part(Base::Context, 0, None, &member, span)
             }
+            Arguments::Function { binary, function } => self.user_argument(binary.as_deref(), &function, field),
+            Arguments::Usdt(_) => self.error(span, "arguments of USDT probes have no names: `arg0`, `arg1`, ..."),
             Arguments::Words(prototype) => {
-                if &*field.node == "ret" || &*field.node == "retval" {
-                    return self
-                        .value(&Arc::from("retval"), span)
-                        .unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
-                }
                 let Some(index) = prototype.params.iter().position(|param| param.name == field.node) else {
+                    if &*field.node == "ret" || &*field.node == "retval" {
+                        return self
+                            .value(&Arc::from("retval"), span)
+                            .unwrap_or_else(|| Expr::number(0, Type::Unknown, span));
+                    }
                     let names: Vec<&str> = prototype.params.iter().map(|param| &*param.name).collect();
                     return self.not_a_name(field, "the argument", &names);
                 };
                 let number = u32::try_from(index).unwrap_or(u32::MAX);
-                word(number, prototype.params[index].ty.clone(), span)
+                let ty = prototype.params[index].ty.clone();
+                self.routed_named(number, ty.clone(), span).unwrap_or_else(|| word(number, ty, span))
             }
         }
     }
@@ -284,13 +304,26 @@ impl Checker<'_> {
         Expr::new(Kind::Builtin(call), ty, span)
     }
 
+    /// A field of the record that is the context.
+    pub(super) fn field_of_context(&mut self, member: &Member, span: Span) -> Expr {
+        self.part(Base::Context, 0, None, member, span)
+    }
+
     /// A field of the context of an iterator.
     fn context_field(&mut self, field: &ast::Name, span: Span) -> Expr {
         self.state.depends = true;
         let kind = self.state.site.name.split(':').nth(1).unwrap_or("").to_owned();
         match self.types.find(Tag::Struct, &format!("bpf_iter__{kind}")) {
             Some(Type::Composite(id)) => match self.types.member(id, &field.node) {
-                Some(member) => self.part(Base::Context, 0, None, &member, span),
+                Some(member) => {
+                    let value = self.part(Base::Context, 0, None, &member, span);
+                    if !matches!(value.ty, Type::Pointer(..)) {
+                        return value;
+                    }
+                    // The kernel says in the context itself that there is nothing more.
+                    let ty = value.ty.clone();
+                    Expr::new(Kind::Builtin(Call::Object(Box::new(value))), ty, span)
+                }
                 None => self.no_field(id, field),
             },
             _ => self.error(span, format!("the kernel's types have no iterator `{kind}`")),

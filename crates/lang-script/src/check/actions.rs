@@ -56,11 +56,32 @@ impl Checker<'_> {
             B::Join => self.join(args),
             B::Exit => self.exit(args, span),
             B::Assert => self.assert(args, span),
+            B::Debugf => self.debugf(args),
             _ => {
-                self.error(span, format!("`{}` is not available yet", row.name));
+                self.error(span, format!("`{}` is no statement", row.name));
                 None
             }
         }
+    }
+
+    /// `debugf`: the kernel itself formats, and knows fewer conversions.
+    fn debugf(&mut self, args: &[ast::Expr]) -> Option<StmtKind> {
+        let (format, values) = self.formatted(args)?;
+        let found = conversions(&format).unwrap_or_default();
+        for (conversion, value) in found.iter().zip(&values) {
+            let text = &format[conversion.range.clone()];
+            let known = matches!(&*conversion.letters, "d" | "i" | "u" | "x" | "c" | "p" | "s");
+            let is_text = matches!(value.ty, Type::Text(_));
+            if !known || (conversion.letters == "s") != is_text {
+                self.error_with_help(
+                    args[0].span,
+                    format!("the kernel does not print a value of type {} with `{text}`", value.ty),
+                    "it prints numbers with `%d %u %x %c %p` and their lengths, and texts with `%s`",
+                );
+                return None;
+            }
+        }
+        Some(StmtKind::Debug(format, values))
     }
 
     /// An argument that must be a text which is written there.
@@ -219,22 +240,6 @@ impl Checker<'_> {
     }
 
     fn exit(&mut self, args: &[ast::Expr], span: Span) -> Option<StmtKind> {
-        if self.state.site.provider.is_none() {
-            self.error_with_help(
-                span,
-                "the script cannot end inside of a function",
-                "return a value that says so, and call `exit` in the probe",
-            );
-            return None;
-        }
-        if self.state.in_map_loop > 0 {
-            self.error_with_help(
-                span,
-                "the script cannot end inside of a loop over a map",
-                "set a variable, and call `exit` behind the loop",
-            );
-            return None;
-        }
         let status = match args.first() {
             Some(arg) => {
                 let value = self.expr(arg);
@@ -259,10 +264,6 @@ impl Checker<'_> {
         let format: Arc<str> = format!("{}\n", message.replace('%', "%%")).into();
         let print = super::Stmt { kind: StmtKind::Send(Request::Print(to, format), Vec::new()), span };
         let status = Expr::number(1, Type::int(4, true), span);
-        if self.state.site.provider.is_none() || self.state.in_map_loop > 0 {
-            self.error(span, "`assert` ends the script, which functions and loops over maps cannot do");
-            return None;
-        }
         let end = super::Stmt { kind: StmtKind::Exit(status), span };
         Some(StmtKind::If(cond, Vec::new(), vec![print, end]))
     }

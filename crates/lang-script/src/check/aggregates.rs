@@ -11,8 +11,8 @@ use crate::types::Type;
 
 /// Most buckets of `lhist`.
 const MOST_BUCKETS: i64 = 1000;
-/// Most intervals of `tseries`: what a value of a map of each processor has room for.
-const MOST_INTERVALS: i64 = 1000;
+/// Most intervals of `tseries`.
+const MOST_INTERVALS: i64 = 1_000_000;
 /// Most bits in which `hist` divides a power of two.
 const MOST_BITS: i64 = 5;
 

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use skep_diag::Span;
 
-use super::tree::{Base, Call, Expr, Kind, Place};
+use super::tree::{Base, Call, Expr, Kind, Place, Stmt, StmtKind};
 use super::values::{KTIME_GET_BOOT_NS, KTIME_GET_NS, KTIME_GET_TAI_NS, clock};
 use super::{Checker, expr::literal};
 use crate::ast::{self, ExprKind, Name};
 use crate::builtins::{self, Builtin, Role, Row};
+use crate::infer::KnownValue;
 use crate::plan::{Shape, StackKey, StackMode};
 use crate::settings::stack_mode;
 use crate::types::{Space, Type};
@@ -75,26 +76,6 @@ impl Checker<'_> {
         true
     }
 
-    fn call_function(&mut self, index: usize, args: &[ast::Expr], span: Span) -> Expr {
-        let signature = self.functions[index].clone();
-        if signature.params.len() != args.len() {
-            let message =
-                format!("`{}` takes {} arguments, not {}", signature.name, signature.params.len(), args.len());
-            return self.error(span, message);
-        }
-        let mut values = Vec::new();
-        for (arg, ty) in args.iter().zip(&signature.params) {
-            let value = self.expr(arg);
-            if value.ty != Type::Unknown && value.ty.scalar().is_none() {
-                let message = format!("the parameter is of type {ty}, the value of type {}", value.ty);
-                return self.error(arg.span, message);
-            }
-            values.push(self.coerce(value, ty));
-        }
-        let number = u32::try_from(index).unwrap_or(u32::MAX);
-        Expr::new(Kind::Function(number, values), signature.result, span)
-    }
-
     /// `nsecs(clock)`, `kstack(mode, limit)`, `pid(namespace)`
     fn value_with_arguments(&mut self, row: &Row, args: &[ast::Expr], span: Span) -> Expr {
         let word = |arg: &ast::Expr| match &arg.node {
@@ -107,9 +88,12 @@ impl Checker<'_> {
                 Some("boot") => clock(KTIME_GET_BOOT_NS, span),
                 Some("monotonic") => clock(KTIME_GET_NS, span),
                 Some("tai") => clock(KTIME_GET_TAI_NS, span),
-                _ => {
-                    self.error_with_help(args[0].span, "there is no such clock", "boot, monotonic and tai can be read")
-                }
+                Some("sw_tai") => builtin(Call::SoftTai, Type::U64, span),
+                _ => self.error_with_help(
+                    args[0].span,
+                    "there is no such clock",
+                    "boot, monotonic, tai and sw_tai can be read",
+                ),
             },
             Builtin::Kstack | Builtin::Ustack => {
                 let (mut mode, mut limit) = (None, None);
@@ -140,6 +124,7 @@ impl Checker<'_> {
                 Some("init" | "curr_ns") => Expr::new(Kind::Builtin(Call::Value(row.builtin)), Type::U32, span),
                 _ => self.error_with_help(args[0].span, "there is no such namespace", "`init` and `curr_ns` are"),
             },
+            Builtin::Comm => self.name_of(&args[0], span),
             _ => self.error(span, format!("`{}` takes no arguments", row.name)),
         }
     }
@@ -147,9 +132,19 @@ impl Checker<'_> {
     fn function_call(&mut self, row: &'static Row, args: &[ast::Expr], span: Span) -> Expr {
         use Builtin as B;
         match row.builtin {
+            B::Find => return self.find(args, span),
+            B::ContainerOf => return self.container_of(args, span),
+            B::PercpuKaddr => return self.percpu_kaddr(args, span),
+            B::Skboutput => return self.skboutput(args, span),
             B::Delete | B::HasKey | B::Len => return self.map_function(row, args, span),
             B::Strftime => return self.strftime(args, span),
             B::Reg => return self.register(args, span),
+            B::Uaddr => {
+                return match self.text_argument(&args[0]) {
+                    Some(name) => self.user_address(&name, span),
+                    None => Expr::number(0, Type::Unknown, span),
+                };
+            }
             B::CgroupPath => return self.cgroup_path(args, span),
             B::Signal | B::SignalThread => return self.signal(row, args, span),
             B::Str if self.positional_text(&args[0]).is_some() => {
@@ -214,7 +209,14 @@ impl Checker<'_> {
                 let value = self.coerce(value, &Type::U64);
                 builtin(Call::Override(Box::new(value)), Type::Void, span)
             }
-            _ => self.error(span, format!("`{}` is not available yet", row.name)),
+            B::Strstr => self.strstr(values, last, span),
+            B::StrConcat => self.str_concat(values, last, span),
+            B::Memcmp => self.memcmp(values, last, span),
+            B::IsErr => self.is_err(last, span),
+            B::Path => self.path(values, last, span),
+            B::SocketCookie => self.socket_cookie(last, span),
+            B::WriteUser => self.write_user(values, last, span),
+            _ => self.error(span, format!("`{}` is no function", row.name)),
         }
     }
 
@@ -247,12 +249,41 @@ impl Checker<'_> {
             _ => return self.error(args[0].span, format!("`{}` takes a map", row.name)),
         };
         let map = self.map(&name, at);
+        if matches!(&self.known.get(map).value, KnownValue::Aggregate(held) if held.is_spread()) {
+            let most = crate::plan::MapValue::INTERVALS_AT_ONCE;
+            return self.error_with_help(
+                at,
+                format!("a series with more than {most} intervals is kept in pieces"),
+                "it can be printed and cleared as a whole",
+            );
+        }
         if row.builtin == Builtin::Len {
             return builtin(Call::Entries(map), Type::U64, span);
         }
         let key = self.key(map, &keys, at);
         let call = if row.builtin == Builtin::Delete { Call::Delete(map, key) } else { Call::Has(map, key) };
         builtin(call, Type::Bool, span)
+    }
+
+    /// `find(@map, key, $value)`: the variable exists from here on.
+    fn find(&mut self, args: &[ast::Expr], span: Span) -> Expr {
+        let ExprKind::Map(name) = &args[0].node else { return self.error(args[0].span, "`find` takes a map") };
+        let ExprKind::Variable(out) = &args[2].node else {
+            return self.error(args[2].span, "what the entry holds goes into a variable: `find(@map, key, $value)`");
+        };
+        let map = self.map(name, args[0].span);
+        let key = self.key(map, std::slice::from_ref(&args[1]), args[0].span);
+        let entry = self.entry(map, key.clone(), args[0].span);
+        let var = match self.lookup(out) {
+            Some(var) => var,
+            None => self.declare(out),
+        };
+        let entry = Expr { span: args[2].span, ..entry };
+        let value = self.learn_var(var, out, entry);
+        if value.ty == Type::Unknown {
+            return value;
+        }
+        builtin(Call::Find(map, key, var), Type::Bool, span)
     }
 
     fn strftime(&mut self, args: &[ast::Expr], span: Span) -> Expr {
@@ -325,6 +356,20 @@ impl Checker<'_> {
         }
     }
 
+    /// The address of a value that has none, in a variable without a name.
+    fn kept(&mut self, value: &Expr) -> Option<(Expr, Space)> {
+        if value.ty.scalar().is_some() || matches!(value.ty, Type::Unknown | Type::Void | Type::Host(_)) {
+            return None;
+        }
+        let span = value.span;
+        let var = self.declare_unnamed(span);
+        let value = self.learn_var(var, "the value", value.clone());
+        let set = Stmt { kind: StmtKind::SetVar(var, value), span };
+        let ty = Type::Void.pointer(Space::Kernel);
+        let address = Expr::new(Kind::VarAddress(var), ty.clone(), span);
+        Some((Expr::new(Kind::Block(vec![set], Box::new(address)), ty, span), Space::Kernel))
+    }
+
     fn str(&mut self, mut rest: Vec<Expr>, last: Expr, span: Span) -> Expr {
         let (pointer, len) = match rest.pop() {
             Some(pointer) => (pointer, Some(last)),
@@ -333,7 +378,7 @@ impl Checker<'_> {
         if matches!(pointer.ty, Type::Text(_)) && len.is_none() {
             return pointer;
         }
-        let Some((address, space)) = self.source(&pointer) else {
+        let Some((address, space)) = self.source(&pointer).or_else(|| self.kept(&pointer)) else {
             let message = format!("there is no text at a value of type {}", pointer.ty);
             return self.error(pointer.span, message);
         };
@@ -372,7 +417,7 @@ impl Checker<'_> {
         let most = self.settings.max_strlen;
         let whole = self.types.size_and_align(&pointer.ty).0;
         let is_value = pointer.ty.scalar().is_none();
-        let Some((address, space)) = self.source(&pointer) else {
+        let Some((address, space)) = self.source(&pointer).or_else(|| self.kept(&pointer)) else {
             return self.error(pointer.span, format!("there are no bytes at a value of type {}", pointer.ty));
         };
         let known = len.as_ref().and_then(Expr::constant).map(|len| u32::try_from(len).unwrap_or(u32::MAX));
@@ -409,52 +454,9 @@ impl Checker<'_> {
         }
         builtin(Call::Inet(family, Box::new(address)), Type::Host(Shape::Inet), span)
     }
-
-    fn strncmp(&mut self, mut rest: Vec<Expr>, len: Expr, span: Span) -> Expr {
-        let (Some(right), Some(left)) = (rest.pop(), rest.pop()) else { return len };
-        if !matches!((&left.ty, &right.ty), (Type::Text(_), Type::Text(_))) {
-            return self.error(span, format!("`strncmp` compares texts, not {} and {}", left.ty, right.ty));
-        }
-        let Some(len) = len.constant().and_then(|len| u32::try_from(len).ok()) else {
-            return self.error(len.span, "the number of bytes to compare must be known, and not negative");
-        };
-        if let (Kind::Text(a), Kind::Text(b)) = (&left.kind, &right.kind) {
-            let cut = |text: &str| text.bytes().take(len as usize).collect::<Vec<u8>>();
-            return Expr::number((cut(a) != cut(b)).into(), Type::U64, span);
-        }
-        let kind = Kind::Equal { left: Box::new(left), right: Box::new(right), len: Some(len), negated: true };
-        let differs = Expr::new(kind, Type::Bool, span);
-        Expr::new(Kind::Convert(Box::new(differs)), Type::U64, span)
-    }
-
-    fn strcontains(&mut self, mut rest: Vec<Expr>, part: Expr, span: Span) -> Expr {
-        /// Bytes that the search keeps in registers.
-        const LONGEST: usize = 64;
-        let Some(text) = rest.pop() else { return part };
-        if !matches!(text.ty, Type::Text(_)) {
-            return self.error(text.span, format!("a value of type {} is no text", text.ty));
-        }
-        let Kind::Text(part_text) = &part.kind else {
-            return self.error_with_help(
-                part.span,
-                "what is looked for must be written here, as a text",
-                "other texts can be compared with `==` and `strncmp`",
-            );
-        };
-        if part_text.len() > LONGEST {
-            return self.error(part.span, format!("what is looked for has at most {LONGEST} bytes"));
-        }
-        if let Kind::Text(whole) = &text.kind {
-            return Expr::number(whole.contains(&**part_text).into(), Type::Bool, span);
-        }
-        if part_text.is_empty() {
-            return Expr::number(1, Type::Bool, span);
-        }
-        builtin(Call::Contains(Box::new(text), part_text.clone()), Type::Bool, span)
-    }
 }
 
-fn builtin(call: Call, ty: Type, span: Span) -> Expr {
+pub(super) fn builtin(call: Call, ty: Type, span: Span) -> Expr {
     Expr::new(Kind::Builtin(call), ty, span)
 }
 

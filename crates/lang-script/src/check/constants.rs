@@ -21,6 +21,11 @@ impl Checker<'_> {
                 let Some(text) = self.text_argument(first) else { return Expr::number(0, Type::Unknown, span) };
                 self.asked(row, &text, span)
             }
+            Builtin::KfuncExist | Builtin::KfuncAllowed => {
+                let Some(name) = self.text_argument(first) else { return Expr::number(0, Type::Unknown, span) };
+                let exists = self.types.source().function("", &name).is_some();
+                truth(exists && (row.builtin == Builtin::KfuncExist || self.may_call(&name)))
+            }
             Builtin::Getopt => self.named_argument(args, span),
             Builtin::Fail | Builtin::StaticAssert => self.error(span, format!("`{}` is a statement", row.name)),
             _ => {
@@ -39,7 +44,7 @@ impl Checker<'_> {
                         Type::Text(bytes) => Expr::number(bytes.into(), Type::U64, span),
                         other => self.error(span, format!("a value of type {other} is no text")),
                     },
-                    _ => self.error(span, format!("`{}` is not available yet", row.name)),
+                    _ => self.error(span, format!("`{}` is no constant", row.name)),
                 }
             }
         }

@@ -77,11 +77,7 @@ impl Checker<'_> {
                 Expr::number(self.types.size_and_align(&ty).0.into(), Type::U64, span)
             }
             ExprKind::Offsetof { of, path } => self.offset_of(of, path, span),
-            ExprKind::Typeinfo(_) => self.error_with_help(
-                span,
-                "`typeinfo` is not available",
-                "`is_str`, `is_integer` and their kin tell what a value is",
-            ),
+            ExprKind::Typeinfo(of) => self.type_info(of, span),
             ExprKind::Type(_) => self.error(span, "a type has no value"),
         }
     }
@@ -124,7 +120,7 @@ impl Checker<'_> {
     }
 
     /// The type that was written.
-    pub(super) fn written_type(&mut self, ty: &ast::TypeExpr) -> Option<Type> {
+    pub(crate) fn written_type(&mut self, ty: &ast::TypeExpr) -> Option<Type> {
         if let ast::TypeKind::Typeof(of) = &ty.node {
             return self.type_of(of);
         }
@@ -137,7 +133,7 @@ impl Checker<'_> {
         }
     }
 
-    fn type_of(&mut self, of: &TypeOrExpr) -> Option<Type> {
+    pub(super) fn type_of(&mut self, of: &TypeOrExpr) -> Option<Type> {
         match of {
             TypeOrExpr::Type(ty) => self.written_type(ty),
             TypeOrExpr::Expr(expr) => {
@@ -156,17 +152,30 @@ impl Checker<'_> {
     }
 
     fn offset_of(&mut self, of: &TypeOrExpr, path: &[ast::Name], span: Span) -> Expr {
-        let Some(mut ty) = self.type_of(of) else { return Expr::new(Kind::Int(0), Type::Unknown, span) };
+        let Some(ty) = self.type_of(of) else { return Expr::new(Kind::Int(0), Type::Unknown, span) };
+        match self.offset_in(&ty, path) {
+            Some(offset) => Expr::number(offset, Type::U64, span),
+            None => Expr::new(Kind::Int(0), Type::Unknown, span),
+        }
+    }
+
+    /// Bytes from the start of a structure to a member of a member.
+    pub(super) fn offset_in(&mut self, whole: &Type, path: &[ast::Name]) -> Option<i64> {
+        let mut ty = whole.clone();
         let mut offset = 0i64;
         for name in path {
             let Type::Composite(id) = ty else {
-                return self.error(name.span, format!("{ty} has no fields"));
+                self.error(name.span, format!("{ty} has no fields"));
+                return None;
             };
-            let Some(member) = self.types.member(id, &name.node) else { return self.no_field(id, name) };
+            let Some(member) = self.types.member(id, &name.node) else {
+                self.no_field(id, name);
+                return None;
+            };
             offset += i64::from(member.offset);
             ty = member.ty;
         }
-        Expr::number(offset, Type::U64, span)
+        Some(offset)
     }
 
     /// A name: a builtin value, a constant of the C part, an enumerator.
@@ -285,17 +294,15 @@ impl Checker<'_> {
 
     /// `first ?: no`: the first value is computed once, into a variable that has no name.
     fn first_or(&mut self, first: Expr, no: &ast::Expr, span: Span) -> Expr {
-        self.in_scope(|check| {
-            let var = check.declare(&Arc::from(""));
-            let value = check.learn_var(var, "the value", first);
-            let yes = Expr::new(Kind::Var(var), check.var_type(var), span);
-            let cond = check.condition(yes.clone());
-            let no = check.expr(no);
-            let chosen = check.choose(cond, yes, no, span);
-            let ty = chosen.ty.clone();
-            let set = super::Stmt { kind: super::StmtKind::SetVar(var, value), span };
-            Expr::new(Kind::Block(vec![set], Box::new(chosen)), ty, span)
-        })
+        let var = self.declare_unnamed(span);
+        let value = self.learn_var(var, "the value", first);
+        let yes = Expr::new(Kind::Var(var), self.var_type(var), span);
+        let cond = self.condition(yes.clone());
+        let no = self.expr(no);
+        let chosen = self.choose(cond, yes, no, span);
+        let ty = chosen.ty.clone();
+        let set = super::Stmt { kind: super::StmtKind::SetVar(var, value), span };
+        Expr::new(Kind::Block(vec![set], Box::new(chosen)), ty, span)
     }
 
     fn if_expr(&mut self, cond: &ast::Expr, comptime: bool, yes: &ast::Expr, no: &ast::Expr, span: Span) -> Expr {
@@ -372,6 +379,12 @@ impl Checker<'_> {
     /// A part of a tuple or record by its number.
     pub(super) fn tuple_part(&mut self, base: Expr, index: usize) -> Expr {
         let span = base.span;
+        if let Type::Pointer(to, _) = &base.ty
+            && matches!(**to, Type::Tuple(_) | Type::Record(_))
+        {
+            let whole = self.deref(base, span);
+            return self.tuple_part(whole, index);
+        }
         let types: Vec<Type> = match &base.ty {
             Type::Tuple(types) => types.clone(),
             Type::Record(parts) => parts.iter().map(|part| part.1.clone()).collect(),
@@ -386,7 +399,12 @@ impl Checker<'_> {
         }
         let offset = self.offsets(&types)[index];
         let ty = types[index].clone();
-        let place = Place { base: Base::Local(Box::new(base)), offset, index: None, bits: None };
+        let place = match base.kind {
+            Kind::Memory(place @ Place { bits: None, .. }) => {
+                Place { offset: place.offset.saturating_add(offset), ..place }
+            }
+            _ => Place { base: Base::Local(Box::new(base)), offset, index: None, bits: None },
+        };
         Expr::new(Kind::Memory(place), ty, span)
     }
 
@@ -425,10 +443,24 @@ impl Checker<'_> {
                 let operand = self.number(operand, "a number is made from");
                 Expr { span, ..self.coerce(operand, &ty) }
             }
+            (Type::Array(element, _), from) if element.is_number() && from.is_number() => {
+                self.number_as_bytes(&ty, operand, span)
+            }
             (Type::Text(_), Type::Text(_)) => self.coerce(operand, &ty),
             (same, other) if same == other => operand,
             (target, other) => self.error(span, format!("a value of type {other} cannot be taken as {target}")),
         }
+    }
+
+    /// A number as the array of its bytes, the lowest first.
+    fn number_as_bytes(&mut self, ty: &Type, operand: Expr, span: Span) -> Expr {
+        let bytes = self.types.size_and_align(ty).0;
+        if bytes == 0 || bytes > 8 {
+            return self.error(span, format!("a number has 8 bytes, {ty} has {bytes}"));
+        }
+        let number = self.coerce(operand, &Type::U64);
+        let place = Place { base: Base::Local(Box::new(number)), offset: 0, index: None, bits: None };
+        Expr::new(Kind::Memory(place), ty.clone(), span)
     }
 
     /// The first bytes of a value as a number.

@@ -6,7 +6,7 @@ use skep_diag::Span;
 
 use super::Checker;
 use super::expr::literal;
-use super::tree::{Expr, Kind};
+use super::tree::{Expr, Kind, Stmt, StmtKind};
 use crate::ast::BinaryOp;
 use crate::infer::fits;
 use crate::types::definitions::fold;
@@ -82,14 +82,12 @@ impl Checker<'_> {
                 Expr::new(Kind::Tuple(parts), ty.clone(), span)
             }
             (_, Type::Tuple(types), Type::Tuple(wanted)) if types.len() == wanted.len() => {
-                let parts = (0..types.len()).map(|index| self.tuple_part(value.clone(), index)).collect::<Vec<_>>();
-                let parts = parts.into_iter().zip(wanted).map(|(part, ty)| self.coerce(part, ty)).collect();
-                Expr::new(Kind::Tuple(parts), ty.clone(), span)
+                let wanted: Vec<&Type> = wanted.iter().collect();
+                self.part_by_part(value, &wanted, ty)
             }
             (_, Type::Record(types), Type::Record(wanted)) if types.len() == wanted.len() => {
-                let parts = (0..types.len()).map(|index| self.tuple_part(value.clone(), index)).collect::<Vec<_>>();
-                let parts = parts.into_iter().zip(wanted).map(|(part, ty)| self.coerce(part, &ty.1)).collect();
-                Expr::new(Kind::Tuple(parts), ty.clone(), span)
+                let wanted: Vec<&Type> = wanted.iter().map(|part| &part.1).collect();
+                self.part_by_part(value, &wanted, ty)
             }
             (_, Type::Pointer(..), Type::Pointer(..)) => Expr { ty: ty.clone(), ..value },
             (_, from, to) if from.scalar().is_some() && to.scalar().is_some() => {
@@ -98,6 +96,31 @@ impl Checker<'_> {
             (_, Type::Text(_), Type::Text(_)) => Expr::new(Kind::Convert(Box::new(value)), ty.clone(), span),
             _ => value,
         }
+    }
+
+    /// A tuple or record whose parts become those of other types.
+    fn part_by_part(&mut self, value: Expr, wanted: &[&Type], ty: &Type) -> Expr {
+        let span = value.span;
+        let (set, value) = self.once(value);
+        let parts: Vec<Expr> = (0..wanted.len()).map(|index| self.tuple_part(value.clone(), index)).collect();
+        let parts = parts.into_iter().zip(wanted).map(|(part, ty)| self.coerce(part, ty)).collect();
+        let whole = Expr::new(Kind::Tuple(parts), ty.clone(), span);
+        match set {
+            Some(set) => Expr::new(Kind::Block(vec![set], Box::new(whole)), ty.clone(), span),
+            None => whole,
+        }
+    }
+
+    /// A value that is used several times and computed once: what computes it, and what it is then.
+    pub(super) fn once(&mut self, value: Expr) -> (Option<Stmt>, Expr) {
+        if matches!(value.kind, Kind::Var(_) | Kind::Memory(_) | Kind::Int(_) | Kind::Text(_) | Kind::Bytes(_)) {
+            return (None, value);
+        }
+        let span = value.span;
+        let var = self.declare_unnamed(span);
+        let value = self.learn_var(var, "the value", value);
+        let again = Expr::new(Kind::Var(var), self.var_type(var), span);
+        (Some(Stmt { kind: StmtKind::SetVar(var, value), span }), again)
     }
 
     /// An operation.
@@ -236,6 +259,10 @@ impl Checker<'_> {
     /// Whether numbers are compared with their sign. Warns about comparisons that always come out the same.
     fn compare_signed(&mut self, op: BinaryOp, left: &Expr, right: &Expr, span: Span) -> bool {
         let (a, b) = (left.ty.is_signed(), right.ty.is_signed());
+        if let (Some(first), Some(second)) = (left.constant(), right.constant()) {
+            // A literal that is not negative has no sign where the other number has none.
+            return if a == b { a } else { (if a { first } else { second }) < 0 };
+        }
         for (literal, other, flipped) in [(right, left, false), (left, right, true)] {
             let (Some(number), None) = (literal.constant(), other.constant()) else { continue };
             if other.ty.is_signed() {

@@ -57,29 +57,6 @@ impl Checker<'_> {
         }
     }
 
-    fn return_stmt(&mut self, value: Option<&ast::Expr>, span: Span) -> StmtKind {
-        let value = value.map(|value| self.expr(value));
-        match (self.state.result.clone(), value) {
-            (None, value) => StmtKind::Return(value.map(|value| self.number(value, "a probe returns"))),
-            (Some(Type::Void), None) => StmtKind::Return(None),
-            (Some(Type::Void), Some(value)) => {
-                self.error(value.span, "the function returns nothing");
-                StmtKind::Return(None)
-            }
-            (Some(ty), None) => {
-                self.error(span, format!("the function returns a value of type {ty}"));
-                StmtKind::Return(None)
-            }
-            (Some(ty), Some(value)) => {
-                if value.ty != Type::Unknown && value.ty.scalar().is_none() {
-                    self.error(value.span, format!("the function returns {ty}, the value is of type {}", value.ty));
-                    return StmtKind::Return(None);
-                }
-                StmtKind::Return(Some(self.coerce(value, &ty)))
-            }
-        }
-    }
-
     fn expr_stmt(&mut self, expr: &ast::Expr) -> Option<StmtKind> {
         if let ExprKind::Call { name, args } = &expr.node
             && let Some(row) = self.builtin(&name.node)
@@ -99,8 +76,10 @@ impl Checker<'_> {
             }
         }
         let value = self.expr(expr);
-        let useful = matches!(value.kind, Kind::Step { .. } | Kind::Function(..) | Kind::Block(..) | Kind::Builtin(_))
-            || value.ty == Type::Unknown;
+        let useful = matches!(
+            value.kind,
+            Kind::Step { .. } | Kind::Function(..) | Kind::Inline(..) | Kind::Block(..) | Kind::Builtin(_)
+        ) || value.ty == Type::Unknown;
         if !useful {
             self.warn(expr.span, "nothing is done with this value", "write `_ = ...` if that is meant");
         }
@@ -178,7 +157,12 @@ impl Checker<'_> {
             }
         };
         if let Some(op) = op {
-            let old = Expr::new(Kind::Var(var), self.var_type(var), at);
+            // A variable that was only declared is a zero of the kind that comes first.
+            let ty = match self.var_type(var) {
+                Type::Unknown if new.ty.is_number() => new.ty.clone(),
+                known => known,
+            };
+            let old = Expr::new(Kind::Var(var), ty, at);
             new = self.binary(op, old, new, span);
         }
         let new = self.learn_var(var, name, new);
@@ -225,15 +209,26 @@ impl Checker<'_> {
         let old = self.entry(map, key.clone(), span);
         let fresh = old.ty == Type::Unknown;
         // A map that is only changed this way holds numbers.
-        let old = if fresh { Expr::new(old.kind, Type::I64, span) } else { old };
-        let new = self.binary(op, old, value.clone(), span);
+        let old_type = if fresh { Type::I64 } else { old.ty.clone() };
+        let new = self.binary(op, Expr { ty: old_type.clone(), ..old }, value.clone(), span);
         let learnt = self.learn_entry(map, new)?;
         let atomic = matches!(op, BinaryOp::Add | BinaryOp::Sub) && matches!(learnt.ty, Type::Int { bytes: 8, .. });
         if atomic && !fresh {
             let value = self.coerce(value, &Type::I64);
             return Some(StmtKind::Update(map, key, op, value));
         }
-        Some(StmtKind::SetEntry(map, key, learnt))
+        // The key is used twice here: to read and to write.
+        let (mut before, mut parts) = (Vec::new(), Vec::new());
+        for part in key {
+            let (set, part) = self.once(part);
+            before.extend(set);
+            parts.push(part);
+        }
+        let old = Expr { ty: old_type, ..self.entry(map, parts.clone(), span) };
+        let new = self.binary(op, old, value, span);
+        let new = self.learn_entry(map, new)?;
+        before.push(Stmt { kind: StmtKind::SetEntry(map, parts, new), span });
+        Some(StmtKind::Block(before))
     }
 
     /// Takes in that a value is assigned to a map, and makes it one of the map's type.
@@ -255,6 +250,10 @@ impl Checker<'_> {
     /// The key of a map, of the types that its parts have in the map.
     pub(super) fn key(&mut self, map: Map, keys: &[ast::Expr], at: Span) -> Vec<Expr> {
         let mut key: Vec<Expr> = keys.iter().map(|key| self.expr(key)).collect();
+        // It may turn out to be a tuple, which is a key of several parts.
+        if let [Expr { ty: Type::Unknown, .. }] = &key[..] {
+            return key;
+        }
         // `@m[(a, b)]` is `@m[a, b]`.
         if let [Expr { kind: Kind::Tuple(_), ty: Type::Tuple(_), .. }] = &key[..]
             && let Some(Expr { kind: Kind::Tuple(parts), .. }) = key.pop()
@@ -262,8 +261,13 @@ impl Checker<'_> {
             key = parts;
         } else if let [Expr { ty: Type::Tuple(types), .. }] = &key[..] {
             let parts = types.len();
-            let tuple = key.remove(0);
+            let (set, tuple) = self.once(key.remove(0));
             key = (0..parts).map(|index| self.tuple_part(tuple.clone(), index)).collect();
+            if let (Some(set), Some(first)) = (set, key.first_mut()) {
+                let inner = first.clone();
+                let (ty, span) = (inner.ty.clone(), inner.span);
+                *first = Expr::new(Kind::Block(vec![set], Box::new(inner)), ty, span);
+            }
         }
         for part in &key {
             if part.ty == Type::Void || matches!(part.ty, Type::Composite(_)) {
@@ -353,9 +357,7 @@ impl Checker<'_> {
             let var = check.declare(&name.node);
             let pair = if key == Type::Unknown { Type::Unknown } else { Type::Tuple(vec![key, value]) };
             check.growing(var, Growing::declared(pair));
-            check.state.in_map_loop += 1;
             let body = check.loop_body(body);
-            check.state.in_map_loop -= 1;
             Some(StmtKind::ForMap(var, number, body))
         })
     }

@@ -43,7 +43,15 @@ impl Expr {
     pub fn visit(&self, see: &mut dyn FnMut(&Self)) {
         see(self);
         match &self.kind {
-            Kind::Int(_) | Kind::Text(_) | Kind::Bytes(_) | Kind::Var(_) | Kind::Argument(_) | Kind::Indirect(_) => {}
+            Kind::Int(_)
+            | Kind::Text(_)
+            | Kind::Bytes(_)
+            | Kind::Var(_)
+            | Kind::VarAddress(_)
+            | Kind::MapAddress(_)
+            | Kind::Argument(_)
+            | Kind::Indirect(_)
+            | Kind::Inline(..) => {}
             Kind::Memory(place) => {
                 if let Base::Address(inner, _) | Base::Local(inner) = &place.base {
                     inner.visit(see);
@@ -120,6 +128,10 @@ pub enum Kind {
     Bytes(Vec<u8>),
     /// A variable.
     Var(Var),
+    /// The address of a variable.
+    VarAddress(Var),
+    /// The address of a map as the kernel keeps it.
+    MapAddress(Map),
     /// Bytes in memory.
     Memory(Place),
     /// The address of bytes in memory.
@@ -178,6 +190,8 @@ pub enum Kind {
     Builtin(Call),
     /// A function of the script.
     Function(u32, Vec<Expr>),
+    /// A function of the script in place of its call: its statements, and the variable with its result.
+    Inline(Vec<Stmt>, Option<Var>),
 }
 
 /// A word that the kernel hands to a program.
@@ -189,6 +203,15 @@ pub enum Word {
     StackWord(u32),
     /// Word with a number in an array of words.
     Number(u32),
+    /// Word at an offset in the context.
+    Context(u32),
+    /// Argument with a number of a function whose types the kernel knows, as a number: what is loaded from the context
+    /// itself is a pointer for the kernel's verifier, with which one may not calculate.
+    Typed(u32),
+    /// Result of such a function, as a number.
+    Result,
+    /// 8 bytes of the context from this offset on, as a number though the kernel's verifier would load a pointer.
+    Copied(u32),
 }
 
 /// What can be changed.
@@ -207,6 +230,8 @@ pub enum Call {
     Value(crate::builtins::Builtin),
     /// Clock with this helper.
     Clock(u32),
+    /// International atomic time, by what the host says that the clocks differ.
+    SoftTai,
     /// A stack trace; the type says which.
     Stack,
     /// `str(pointer, length)`
@@ -241,12 +266,49 @@ pub enum Call {
     Signal(u32, Box<Expr>),
     /// `override`
     Override(Box<Expr>),
+    /// `strstr`: where the second text begins in the first one, -1 if it does not occur.
+    Search(Box<Expr>, Box<Expr>),
+    /// `str_concat`
+    Concat(Box<Expr>, Box<Expr>),
+    /// `memcmp` of two values, up to so many bytes: the length, and what it can be at most.
+    CompareBytes(Box<Expr>, Box<Expr>, Box<Expr>, u32),
+    /// `find`: the variable gets the value of the entry.
+    Find(Map, Vec<Expr>, Var),
+    /// A pointer of the context whose type the kernel's verifier knows, and that may be null.
+    Object(Box<Expr>),
+    /// `path`: the typed pointer of a program's argument, and the bytes from there to the `struct path`.
+    Path(Box<Expr>, u32),
+    /// `socket_cookie` of a typed pointer.
+    SocketCookie(Box<Expr>),
+    /// `comm(tid)`: the thread, and where its name is in `struct task_struct`.
+    NameOf(Box<Expr>, u32),
+    /// `write_user`: where to, the value, the number of bytes, and the bytes that the value has.
+    WriteUser(Box<Expr>, Box<Expr>, Box<Expr>, u32),
+    /// `skboutput`
+    Packet(Box<Packet>),
+}
+
+/// A packet that is written to a capture file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Packet {
+    /// The file.
+    pub file: Arc<str>,
+    /// Address of its first byte that is written.
+    pub data: Expr,
+    /// Bytes that were asked for.
+    pub wanted: Expr,
+    /// Bytes that there are at the address.
+    pub there: Expr,
+    /// Bytes of the packet.
+    pub whole: Expr,
+    /// Most bytes that are written.
+    pub room: u32,
 }
 
 impl Call {
     fn visit(&self, see: &mut dyn FnMut(&Expr)) {
         match self {
-            Self::Value(_) | Self::Clock(_) | Self::Stack | Self::Register(_) | Self::Entries(_) => {}
+            Self::Value(_) | Self::Clock(_) | Self::SoftTai | Self::Stack | Self::Register(_) | Self::Entries(_) => {}
             Self::Str(first, second, _) | Self::Buf(first, second, _) => {
                 first.visit(see);
                 if let Some(second) = second {
@@ -267,8 +329,25 @@ impl Call {
             | Self::Contains(inner, _)
             | Self::Frames(inner)
             | Self::Signal(_, inner)
+            | Self::Object(inner)
+            | Self::Path(inner, _)
+            | Self::SocketCookie(inner)
+            | Self::NameOf(inner, _)
             | Self::Override(inner) => inner.visit(see),
-            Self::Has(_, key) | Self::Delete(_, key) => key.iter().for_each(|part| part.visit(see)),
+            Self::Search(first, second) | Self::Concat(first, second) => {
+                [first, second].into_iter().for_each(|part| part.visit(see));
+            }
+            Self::CompareBytes(first, second, third, _) | Self::WriteUser(first, second, third, _) => {
+                [first, second, third].into_iter().for_each(|part| part.visit(see));
+            }
+            Self::Packet(packet) => {
+                [&packet.data, &packet.wanted, &packet.there, &packet.whole]
+                    .into_iter()
+                    .for_each(|part| part.visit(see));
+            }
+            Self::Has(_, key) | Self::Delete(_, key) | Self::Find(_, key, _) => {
+                key.iter().for_each(|part| part.visit(see))
+            }
         }
     }
 }
@@ -280,6 +359,64 @@ pub struct Stmt {
     pub kind: StmtKind,
     /// Its place.
     pub span: Span,
+}
+
+impl Stmt {
+    /// Calls a function with this statement and all statements and expressions in it.
+    fn visit(&self, see: &mut dyn FnMut(Part<'_>)) {
+        use StmtKind as S;
+        see(Part::Stmt(self));
+        match &self.kind {
+            S::Expr(value)
+            | S::SetVar(_, value)
+            | S::Exit(value)
+            | S::Return(Some(value))
+            | S::Finish(Some((_, value))) => visit_expr(value, see),
+            S::SetEntry(_, key, value) | S::Update(_, key, _, value) => {
+                key.iter().chain([value]).for_each(|expr| visit_expr(expr, see));
+            }
+            S::Aggregate(_, key, value) => key.iter().chain(value).for_each(|expr| visit_expr(expr, see)),
+            S::If(cond, yes, no) => {
+                visit_expr(cond, see);
+                yes.iter().chain(no).for_each(|stmt| stmt.visit(see));
+            }
+            S::ForRange(_, start, end, body) => {
+                [start, end].into_iter().for_each(|expr| visit_expr(expr, see));
+                visit_all(body, see);
+            }
+            S::While(cond, body) => {
+                visit_expr(cond, see);
+                visit_all(body, see);
+            }
+            S::ForMap(_, _, body) | S::Unroll(_, body) | S::Block(body) => visit_all(body, see),
+            S::Send(_, args) | S::Debug(_, args) => args.iter().for_each(|expr| visit_expr(expr, see)),
+            S::Clear(_) | S::Break | S::Continue | S::Return(None) | S::Finish(None) => {}
+        }
+    }
+}
+
+/// What is met on the way through statements.
+#[derive(Debug, Clone, Copy)]
+pub enum Part<'t> {
+    /// A statement.
+    Stmt(&'t Stmt),
+    /// An expression.
+    Expr(&'t Expr),
+}
+
+/// Calls a function with all statements and expressions in a body, at any depth.
+pub fn visit_all(body: &[Stmt], see: &mut dyn FnMut(Part<'_>)) {
+    body.iter().for_each(|stmt| stmt.visit(see));
+}
+
+/// Calls a function with an expression and all in it, statements included.
+pub fn visit_expr(expr: &Expr, see: &mut dyn FnMut(Part<'_>)) {
+    expr.visit(&mut |inner| {
+        see(Part::Expr(inner));
+        if let Kind::Block(body, _) | Kind::Inline(body, _) = &inner.kind {
+            visit_all(body, see);
+        }
+    });
 }
 
 /// A statement.
@@ -315,6 +452,10 @@ pub enum StmtKind {
     Continue,
     /// `return`
     Return(Option<Expr>),
+    /// `return` in a function that stands in place of its call: its variable gets the result.
+    Finish(Option<(Var, Expr)>),
+    /// `debugf`
+    Debug(Arc<str>, Vec<Expr>),
     /// Sends a record.
     Send(Request, Vec<Expr>),
     /// Sends the status and ends the program.
@@ -347,7 +488,7 @@ pub enum Request {
 }
 
 /// What a program or a function is.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Unit {
     /// Types of its variables, parameters of a function first.
     pub vars: Vec<Type>,
@@ -355,6 +496,8 @@ pub struct Unit {
     pub predicate: Option<Expr>,
     /// What it does.
     pub body: Vec<Stmt>,
+    /// The first variable whose type is not known.
+    pub untyped: Option<Arc<str>>,
     /// Whether it depends on where it is attached.
     pub depends: bool,
 }

@@ -40,6 +40,12 @@ impl Checker<'_> {
         match row.builtin {
             B::Pid | B::Tid | B::Uid | B::Gid | B::Cpu | B::Rand | B::Numaid | B::Cpid => plain(Type::U32),
             B::Ppid => Some(self.parent(span)),
+            B::Pcomm => Some(self.of_task("pcomm", &["real_parent", "comm"], span)),
+            B::LeaderComm => Some(self.of_task("leader_comm", &["group_leader", "comm"], span)),
+            B::LeaderTid => {
+                let leader = self.of_task("leader_tid", &["group_leader", "pid"], span);
+                Some(self.coerce(leader, &Type::U32))
+            }
             B::Cgroup | B::Elapsed | B::Jiffies | B::Ncpus => plain(Type::U64),
             B::Nsecs => Some(clock(KTIME_GET_BOOT_NS, span)),
             B::HasCpid => plain(Type::Bool),
@@ -58,11 +64,18 @@ impl Checker<'_> {
                 plain(regs.pointer(Space::Kernel))
             }
             B::Func => {
-                self.state.depends |= !self.is_multi();
+                if let Some(routed) = self.routed_function(span) {
+                    return Some(routed);
+                }
                 let user = matches!(
                     self.state.site.provider.map(|provider| provider.kind),
                     Some(ProviderKind::Uprobe | ProviderKind::Uretprobe)
                 );
+                // A process may have ended before its symbols are looked up; the name in the probe stays.
+                if let Some(name) = user.then(|| self.named_function()).flatten() {
+                    self.state.depends = true;
+                    return Some(literal(&name, span));
+                }
                 plain(Type::Host(if user { Shape::UserSymbol } else { Shape::KernelSymbol }))
             }
             B::Retval => Some(self.retval(span)),
@@ -70,6 +83,16 @@ impl Checker<'_> {
                 self.state.depends = true;
                 let name = self.state.site.name.clone();
                 Some(literal(&name, span))
+            }
+            B::Config => {
+                let (names, values): (Vec<_>, Vec<Expr>) = self
+                    .settings
+                    .values()
+                    .into_iter()
+                    .map(|(name, value)| (Arc::from(name), setting(&value, span)))
+                    .unzip();
+                let types = names.into_iter().zip(values.iter().map(|value| value.ty.clone())).collect();
+                Some(Expr::new(Kind::Tuple(values), Type::Record(types), span))
             }
             B::Probetype => {
                 let name = self.state.site.provider.map_or("", |provider| provider.name);
@@ -88,23 +111,14 @@ impl Checker<'_> {
 
     /// `curtask->real_parent->tgid`
     fn parent(&mut self, span: Span) -> Expr {
-        let node = |kind| ast::Spanned::new(kind, span);
-        let mut way = node(ast::ExprKind::Ident("curtask".into()));
-        for field in ["real_parent", "tgid"] {
-            way = node(ast::ExprKind::Field { base: Box::new(way), field: ast::Spanned::new(field.into(), span) });
-        }
-        if self.types.find(Tag::Struct, "task_struct").is_none() {
-            return self.error(span, "`ppid` needs the kernel's type information");
-        }
-        let parent = self.expr(&way);
+        let parent = self.of_task("ppid", &["real_parent", "tgid"], span);
         self.coerce(parent, &Type::U32)
     }
 
-    fn is_multi(&self) -> bool {
-        matches!(
-            self.state.site.provider.map(|provider| provider.kind),
-            Some(ProviderKind::Kprobe | ProviderKind::Kretprobe)
-        )
+    /// The function in the name of a user probe: `uprobe:binary:function+16`.
+    fn named_function(&self) -> Option<String> {
+        let name = self.state.site.name.rsplit(':').next()?.split('+').next()?;
+        (!name.is_empty() && !name.starts_with("0x")).then(|| name.trim_matches('"').to_owned())
     }
 
     /// Reports that a value does not exist at this type of probe.
@@ -122,22 +136,24 @@ impl Checker<'_> {
         if !self.state.site.has(Data::ArgN) {
             return self.not_here(&format!("arg{number}"), Data::ArgN, span);
         }
+        if let Some(routed) = self.routed_argument(number, span) {
+            return routed;
+        }
         match self.state.site.provider.map(|provider| provider.kind) {
             Some(ProviderKind::RawTracepoint) => Expr::new(Kind::Argument(Word::Number(number)), Type::U64, span),
-            Some(ProviderKind::Usdt) => self.error_with_help(
-                span,
-                "arguments of USDT probes are not available yet",
-                "the registers are: `reg(\"di\")`",
-            ),
-            _ => {
-                let arch = self.env.arch;
-                let word = match arch.argument(number) {
-                    Some(register) => Word::Register(register.to_owned()),
-                    None => Word::StackWord(number - arch.register_arguments() + arch.first_stack_word()),
-                };
-                Expr::new(Kind::Argument(word), Type::U64, span)
-            }
+            Some(ProviderKind::Usdt) => self.usdt_argument(number, span),
+            _ => self.register_argument(number, span),
         }
+    }
+
+    /// An argument of a function, in a register or on the stack.
+    pub(super) fn register_argument(&mut self, number: u32, span: Span) -> Expr {
+        let arch = self.env.arch;
+        let word = match arch.argument(number) {
+            Some(register) => Word::Register(register.to_owned()),
+            None => Word::StackWord(number - arch.register_arguments() + arch.first_stack_word()),
+        };
+        Expr::new(Kind::Argument(word), Type::U64, span)
     }
 
     fn stack_argument(&mut self, number: u32, span: Span) -> Expr {
@@ -151,6 +167,13 @@ impl Checker<'_> {
     }
 
     fn retval(&mut self, span: Span) -> Expr {
+        if let Arguments::Function { binary, function } = self.state.site.arguments.clone() {
+            self.state.depends |= self.types.source().user_function(binary.as_deref(), &function).is_ok();
+            return self.user_result(binary.as_deref(), &function, span);
+        }
+        if let Some(routed) = self.routed_result(span) {
+            return routed;
+        }
         if self.state.site.provider.is_none_or(|provider| provider.kind != ProviderKind::Fexit) {
             let register = self.env.arch.result().to_owned();
             return Expr::new(Kind::Argument(Word::Register(register)), Type::U64, span);
@@ -165,24 +188,33 @@ impl Checker<'_> {
                 word(number, prototype.result, span)
             }
             Arguments::None(why) => self.error_with_help(span, "the type of the result is not known", why),
-            Arguments::Record(_) => self.error(span, "the type of the result is not known"),
+            _ => self.error(span, "the type of the result is not known"),
         }
     }
 
     /// A stack trace.
-    pub(super) fn stack(&mut self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
-        if self.state.site.provider.is_none() {
-            let name = if kernel { "kstack" } else { "ustack" };
-            return self.error_with_help(
-                span,
-                format!("there is no `{name}` in functions"),
-                "take it in the probe and hand it on",
-            );
-        }
+    pub(super) fn stack(&self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
         let mode = mode.unwrap_or(self.settings.stack_mode);
         let limit = limit.unwrap_or(crate::plan::StackKey::MAX_FRAMES);
         Expr::new(Kind::Builtin(Call::Stack), Type::Host(Shape::Stack { kernel, mode, limit }), span)
     }
+}
+
+/// The value of a setting.
+fn setting(value: &ast::Setting, span: Span) -> Expr {
+    match value {
+        ast::Setting::Bool(value) => Expr::number((*value).into(), Type::Bool, span),
+        ast::Setting::Int(number) => Expr::number(i64::try_from(*number).unwrap_or(i64::MAX), Type::I64, span),
+        ast::Setting::Text(text) => literal(text, span),
+    }
+}
+
+/// `name.a.b`
+pub(super) fn named(name: &str, way: &[&str], span: Span) -> ast::Expr {
+    let node = |kind| ast::Spanned::new(kind, span);
+    way.iter().fold(node(ast::ExprKind::Ident(name.into())), |base, field| {
+        node(ast::ExprKind::Field { base: Box::new(base), field: ast::Spanned::new((*field).into(), span) })
+    })
 }
 
 /// Nanoseconds of the clock that a helper reads.

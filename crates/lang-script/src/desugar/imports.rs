@@ -42,6 +42,16 @@ pub trait Loader {
     /// # Errors
     /// Why it cannot be read and what would help, one sentence: it does not exist, anybody may write to the directory.
     fn load(&self, importer: &str, path: &str) -> Result<Vec<Loaded>, String>;
+
+    /// Reads a header that is named in angle brackets, if it is among those that are to be read. The types of others are
+    /// those of the kernel.
+    ///
+    /// # Errors
+    /// As for [`load`](Self::load).
+    fn system_header(&self, path: &str) -> Result<Option<Loaded>, String> {
+        let _ = path;
+        Ok(None)
+    }
 }
 
 /// A loader for scripts that have no files around them.
@@ -86,6 +96,9 @@ pub(super) fn merge(text: &str, options: &Options<'_>) -> Desugared {
         open: Vec::new(),
     };
     merger.add(options.name, text);
+    for include in options.includes {
+        merger.open.push((String::new(), Name::new(include.as_str().into(), Span::new(0, 0))));
+    }
     let mut index = 0;
     while let Some((importer, import)) = merger.open.get(index).cloned() {
         merger.import(&importer, &import);
@@ -124,9 +137,34 @@ impl Merger<'_> {
         let headers = whole
             .definitions
             .extract_if(.., |definition| matches!(&definition.node, Definition::Include { system: false, .. }));
+        let headers: Vec<_> = headers.collect();
+        self.add_system_headers();
         for header in headers {
             if let Definition::Include { name: path, .. } = header.node {
                 self.open.push((name.to_owned(), Name::new(path, header.span)));
+            }
+        }
+    }
+
+    /// Reads those of the system's headers that the loader knows, and takes them out of the script.
+    fn add_system_headers(&mut self) {
+        let (loader, mut found) = (self.options.loader, Vec::new());
+        self.work.script.definitions.retain(|definition| {
+            let Definition::Include { system: true, name } = &definition.node else { return true };
+            match loader.system_header(name) {
+                Ok(None) => return true,
+                Ok(Some(loaded)) => found.push((Name::new(name.clone(), definition.span), Ok(loaded))),
+                Err(reason) => found.push((Name::new(name.clone(), definition.span), Err(reason))),
+            }
+            false
+        });
+        for (name, loaded) in found {
+            match loaded {
+                Ok(Loaded { path, text, .. }) if self.seen.insert(path.clone()) && self.seen.len() <= MAX_FILES => {
+                    self.add(&path, &text);
+                }
+                Ok(_) => {}
+                Err(reason) => self.error(&name, reason, "`-I DIRECTORY` says where headers are"),
             }
         }
     }

@@ -12,8 +12,8 @@ const UNARY: u8 = 11;
 const POSTFIX: u8 = 12;
 const PRIMARY: u8 = 13;
 
-/// A text in quotes.
-pub(super) fn quoted(text: &str) -> String {
+/// A text in quotes, with what cannot stand in it escaped.
+pub fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for c in text.chars() {
         match c {

@@ -1,243 +1,288 @@
-//! Random scripts that compute: numbers of all widths, texts, tuples, maps, aggregates, branches and loops. Every script
-//! ends, reads nothing but the arguments of its probe, and leaves what it has computed in maps; loops over maps only add
-//! up, because nobody says in which order they go.
+//! Scripts made at random that are right by construction: names exist, types fit, loops end. What comes out must compile,
+//! and the kernel must accept it.
 
 use std::fmt::Write as _;
 
-use skep_isa::fuzz::Bytes;
-
-/// Variables with numbers: `$v0` and so on.
-const VARIABLES: usize = 4;
-/// Statements of a script, at most.
-const STATEMENTS: u32 = 14;
-/// How deep expressions and blocks are nested.
-const DEPTH: u32 = 3;
-
-// TABLE
-const TEXTS: &[&str] = &["", "a", "abc", "abd", "needle", "01234567", "exactly16bytes!!", "a needle in a haystack"];
-const INT_TYPES: &[&str] = &["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"];
-const OPERATORS: &[&str] = &["+", "-", "*", "/", "%", "&", "|", "^"];
-const COMPARISONS: &[&str] = &["==", "!=", "<", "<=", ">", ">="];
-
-struct Generator<'w, 'b> {
-    bytes: &'w mut Bytes<'b>,
-    text: String,
-    left: u32,
-    loops: u32,
-    /// How many loops are around.
-    inside: u32,
+/// A script from arbitrary bytes: the same bytes give the same script.
+pub fn script(data: &[u8]) -> String {
+    let mut maker = Maker { data, at: 0, depth: 0, loops: 0, next: 0, scopes: Vec::new(), place: Place::Probe };
+    // Probes first: what is left of the bytes is for functions.
+    let mut probes = String::new();
+    for point in ["begin", "end"] {
+        maker.scopes = vec![Vec::new()];
+        let body = maker.body(5);
+        let _ = writeln!(probes, "{point} {{ {body} }}");
+    }
+    let mut text = String::from(MAPS);
+    for (place, head) in [
+        (Place::Numbers, "fn number($a : int64, $b : int64) : int64 {"),
+        (Place::Texts, "fn text($s : string[32], $n : int64) : string[48] {"),
+        (Place::Pairs, "fn pair($p : (int64, string[16])) : (int64, string[16]) {"),
+    ] {
+        maker.place = place;
+        maker.scopes = vec![match place {
+            Place::Numbers => vec![("$a".to_owned(), Kind::Number), ("$b".to_owned(), Kind::Number)],
+            Place::Texts => vec![("$s".to_owned(), Kind::Text), ("$n".to_owned(), Kind::Number)],
+            _ => vec![("$p".to_owned(), Kind::Pair)],
+        }];
+        let body = maker.body(3);
+        let value = maker.value(place.result());
+        let _ = writeln!(text, "{head} {body} return {value}; }}");
+    }
+    text + &probes
 }
 
-/// A script with one probe on a tracepoint with arguments.
-pub fn computing_script(bytes: &mut Bytes<'_>) -> String {
-    let mut generator = Generator { bytes, text: String::new(), left: STATEMENTS, loops: 0, inside: 0 };
-    generator.line("rawtracepoint:sched_switch {");
-    for number in 0..VARIABLES {
-        let ty = generator.bytes.pick(INT_TYPES);
-        generator.line(&format!("$v{number} = (int64)({ty})arg{number};"));
-    }
-    generator
-        .line("$t0 = \"abc\"; $t1 = \"a needle in a haystack\"; $p = ($v0, (uint8)$v1, \"abc\"); $sum = (int64)0;");
-    // Maps have the types of what is assigned to them.
-    generator.line("@m[100] = (int64)1; @n[(uint8)100, \"abc\"] = (int64)2; @pairs[100] = ((int64)3, (uint16)4);");
-    generator.line("@a1[100] = count(); @a2[100] = sum((int64)5);");
-    while generator.left > 0 {
-        generator.statement(DEPTH);
-    }
-    for number in 0..VARIABLES {
-        generator.line(&format!("@out[{number}] = $v{number};"));
-    }
-    generator.line("@out[100] = $sum; @out[101] = (int64)strlen($t0); @texts[0] = $t0; @texts[1] = $t1; @pair = $p; }");
-    generator.text
+/// Every map gets its types here, whatever the random part does with them.
+const MAPS: &str = "begin { @n[1] = nsecs; @t[1, \"k\"] = str_concat(\"a\", comm); @p[\"k\"] = (1, \"pair of a text\"); \
+                    @c[1] = count(); @h = hist(1); @last = 1; }\n";
+
+/// What a body is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Numbers,
+    Texts,
+    Pairs,
+    Probe,
 }
 
-impl Generator<'_, '_> {
-    fn line(&mut self, text: &str) {
-        let _ = writeln!(self.text, "{text}");
-    }
-
-    fn variable(&mut self) -> String {
-        format!("$v{}", self.bytes.below(VARIABLES))
-    }
-
-    fn literal(&mut self) -> String {
-        let number = self.bytes.interesting();
-        // The sign is an operator, so the smallest number has none.
-        if number < 0 && number != i64::MIN { format!("(-{})", -number) } else { format!("{}", number.max(0)) }
-    }
-
-    /// A number of 64 bits with sign.
-    fn number(&mut self, depth: u32) -> String {
-        if depth == 0 {
-            return match self.bytes.below(4) {
-                0 => self.literal(),
-                1 => format!("(int64)arg{}", self.bytes.below(6)),
-                _ => self.variable(),
-            };
+impl Place {
+    const fn result(self) -> Kind {
+        match self {
+            Self::Texts => Kind::Text,
+            Self::Pairs => Kind::Pair,
+            Self::Numbers | Self::Probe => Kind::Number,
         }
-        let depth = depth - 1;
-        match self.bytes.below(13) {
-            0 | 1 => self.number(0),
-            2 | 3 => {
-                let (left, right, op) = (self.number(depth), self.number(depth), self.bytes.pick(OPERATORS));
-                format!("({left} {op} {right})")
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Number,
+    Text,
+    Pair,
+}
+
+struct Maker<'d> {
+    data: &'d [u8],
+    at: usize,
+    depth: u32,
+    loops: u32,
+    next: u32,
+    scopes: Vec<Vec<(String, Kind)>>,
+    place: Place,
+}
+
+impl Maker<'_> {
+    /// A number below a limit; 0 when the bytes are used up, which makes everything short.
+    fn pick(&mut self, below: usize) -> usize {
+        let byte = self.data.get(self.at).copied().unwrap_or(0);
+        self.at += 1;
+        usize::from(byte) % below.max(1)
+    }
+
+    fn choose(&mut self, list: &[&str]) -> String {
+        let index = self.pick(list.len());
+        list[index].to_owned()
+    }
+
+    fn variable(&mut self, kind: Kind) -> Option<String> {
+        let names: Vec<String> =
+            self.scopes.iter().flatten().filter(|var| var.1 == kind).map(|var| var.0.clone()).collect();
+        if names.is_empty() {
+            return None;
+        }
+        let index = self.pick(names.len());
+        Some(names[index].clone())
+    }
+
+    fn declared(&mut self, kind: Kind) -> String {
+        self.next += 1;
+        let name = format!("$v{}", self.next);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.push((name.clone(), kind));
+        }
+        name
+    }
+
+    fn value(&mut self, kind: Kind) -> String {
+        self.depth += 1;
+        let value = match kind {
+            Kind::Number => self.number(),
+            Kind::Text => self.text(),
+            Kind::Pair => self.pair(),
+        };
+        self.depth -= 1;
+        value
+    }
+
+    fn number(&mut self) -> String {
+        if self.depth > 3 {
+            let known = self.variable(Kind::Number);
+            return known.unwrap_or_else(|| self.choose(&["1", "7", "pid", "-3", "nsecs"]));
+        }
+        let (n, t) = (Kind::Number, Kind::Text);
+        match self.pick(24) {
+            0 => self.choose(&["0", "1", "255", "-1", "0x7fffffff", "1e6", "tid", "cpu", "rand", "uid", "elapsed"]),
+            1 | 2 => match self.variable(n) {
+                Some(name) => name,
+                None => "3".to_owned(),
+            },
+            3 => {
+                let op = self.choose(&["+", "-", "*", "/", "%", "&", "|", "^", "<<", ">>"]);
+                format!("({} {op} {})", self.value(n), self.value(n))
             }
             4 => {
-                let (left, right) = (self.number(depth), self.number(depth));
-                let op = self.bytes.pick(&["<<", ">>"]);
-                format!("({left} {op} ({right} & 63))")
+                let op = self.choose(&["<", ">", "<=", "==", "!="]);
+                format!("({} {op} {} ? {} : {})", self.value(n), self.value(n), self.value(n), self.value(n))
             }
-            5 | 6 => {
-                let (ty, inner) = (self.bytes.pick(INT_TYPES), self.number(depth));
-                format!("(int64)({ty})({inner})")
+            5 => format!("strlen({})", self.value(t)),
+            6 => format!("strncmp({}, {}, {})", self.value(t), self.value(t), 1 + self.pick(20)),
+            7 => format!("(int64)strcontains({}, {})", self.value(t), self.value(t)),
+            8 => format!("strstr({}, {})", self.value(t), self.value(t)),
+            9 => format!("memcmp({}, {}, 2)", self.value(t), self.value(t)),
+            10 => format!("@n[{}]", self.value(n)),
+            11 => format!("(int64)has_key(@t, ({}, {}))", self.value(n), self.value(t)),
+            12 => self.choose(&["len(@n)", "len(@p)", "(int64)delete(@n, 1)", "(int64)@c[1]", "@last++", "--@n[2]"]),
+            13 => {
+                let cast = self.choose(&["uint8", "int8", "uint16", "int32", "uint32", "uint64", "bool"]);
+                format!("(int64)({cast})({})", self.value(n))
             }
-            7 => {
-                let (cond, yes, no) = (self.condition(depth), self.number(depth), self.number(depth));
-                format!("({cond} ? {yes} : {no})")
-            }
-            8 => {
-                let op = self.bytes.pick(&["-", "~"]);
-                format!("({op}({}))", self.number(depth))
-            }
-            9 => format!("@m[{}]", self.key(depth)),
-            10 => format!("@n[{}]", self.keys(depth)),
-            11 => {
-                let field = self.bytes.pick(&["$p.0", "(int64)$p.1", "@pairs[1].0", "(int64)@pairs[2].1"]);
-                field.to_owned()
-            }
-            _ => {
-                let text = self.text_value();
-                format!("(int64)strlen({text})")
-            }
+            14 => format!("({}).0", self.value(Kind::Pair)),
+            15 if self.place == Place::Probe => format!("number({}, {})", self.value(n), self.value(n)),
+            16 => match self.variable(n) {
+                Some(name) => format!("*(&{name})"),
+                None => "sizeof(uint32)".to_owned(),
+            },
+            17 => format!("(int64)({} == {})", self.value(t), self.value(t)),
+            18 => format!("(int64)({} != {})", self.value(Kind::Pair), self.value(Kind::Pair)),
+            19 => format!("(int64)({} && !{})", self.value(n), self.value(n)),
+            20 => match self.variable(t) {
+                Some(name) => format!("(int64){name}[{}]", self.value(n)),
+                None => "4".to_owned(),
+            },
+            21 => format!("({} ?: {})", self.value(n), self.value(n)),
+            22 => format!("{{ let $q{0} = {1}; $q{0} + 1 }}", self.fresh(), self.value(n)),
+            _ => self.choose(&["(int64)is_err((uint8 *)1)", "ppid", "leader_tid", "ncpus", "bswap((uint32)9)"]),
         }
     }
 
-    /// A number with few values.
-    fn key(&mut self, depth: u32) -> String {
-        format!("({}) & 7", self.number(depth))
+    fn fresh(&mut self) -> u32 {
+        self.next += 1;
+        self.next
     }
 
-    /// The key of a map with two.
-    fn keys(&mut self, depth: u32) -> String {
-        let (ty, number) = (self.bytes.pick(&["uint8", "int32"]), self.key(depth));
-        // All keys of the map are of one type.
-        format!("(uint8)({ty})({number}), {}", self.text_value())
-    }
-
-    fn text_value(&mut self) -> String {
-        match self.bytes.below(4) {
-            0 => "$t0".to_owned(),
-            1 => "$t1".to_owned(),
-            _ => format!("\"{}\"", self.bytes.pick(TEXTS)),
+    fn text(&mut self) -> String {
+        if self.depth > 3 {
+            let known = self.variable(Kind::Text);
+            return known.unwrap_or_else(|| self.choose(&["\"\"", "\"abc\"", "comm"]));
+        }
+        let t = Kind::Text;
+        match self.pick(12) {
+            0 => self.choose(&["\"\"", "\"x\"", "\"needle\"", "\"a text of more than thirty-two bytes\""]),
+            1 | 2 => self.variable(t).unwrap_or_else(|| "comm".to_owned()),
+            3 => self.choose(&["comm", "pcomm", "leader_comm", "probe"]),
+            4 => format!("str_concat({}, {})", self.value(t), self.value(t)),
+            5 => format!("@t[{}, {}]", self.value(Kind::Number), self.value(t)),
+            6 => format!("({} ? {} : {})", self.value(Kind::Number), self.value(t), self.value(t)),
+            7 if self.place == Place::Probe => format!("text({}, {})", self.value(t), self.value(Kind::Number)),
+            8 => format!("({}).1", self.value(Kind::Pair)),
+            9 => format!("str({}, 20)", self.value(Kind::Number)),
+            10 => format!("str(curtask->comm, {})", 1 + self.pick(30)),
+            _ => "str(curtask->group_leader->comm)".to_owned(),
         }
     }
 
-    fn condition(&mut self, depth: u32) -> String {
-        match self.bytes.below(7) {
-            0 => {
-                let (left, right) = (self.bytes.pick(&["$t0", "$t1"]), self.text_value());
-                format!("{left} {} {right}", self.bytes.pick(&["==", "!="]))
-            }
-            1 if depth > 0 => {
-                let (left, right) = (self.condition(depth - 1), self.condition(depth - 1));
-                format!("({left} {} {right})", self.bytes.pick(&["&&", "||"]))
-            }
-            2 if depth > 0 => format!("!({})", self.condition(depth - 1)),
-            3 => format!("has_key(@m, {})", self.key(0)),
-            _ => {
-                let depth = depth.saturating_sub(1);
-                let (left, right) = (self.number(depth), self.number(depth));
-                let sign = self.bytes.pick(&["", "(uint64)", "(int32)", "(uint16)"]);
-                format!("{sign}({left}) {} {sign}({right})", self.bytes.pick(COMPARISONS))
-            }
+    fn pair(&mut self) -> String {
+        let plain = format!("({}, {})", self.value(Kind::Number), self.value(Kind::Text));
+        if self.depth > 2 {
+            return self.variable(Kind::Pair).unwrap_or_else(|| "(1, \"p\")".to_owned());
+        }
+        match self.pick(6) {
+            0 => self.variable(Kind::Pair).unwrap_or(plain),
+            1 => format!("@p[{}]", self.value(Kind::Text)),
+            2 if self.place == Place::Probe => format!("pair({})", self.value(Kind::Pair)),
+            _ => plain,
         }
     }
 
-    fn block(&mut self, depth: u32) {
-        for _ in 0..=self.bytes.below(2) {
-            self.statement(depth);
-        }
+    fn body(&mut self, most: usize) -> String {
+        self.scopes.push(Vec::new());
+        let count = 1 + self.pick(most);
+        let statements: Vec<String> = (0..count).map(|_| self.statement()).collect();
+        self.scopes.pop();
+        statements.join(" ")
     }
 
-    fn statement(&mut self, depth: u32) {
-        self.left = self.left.saturating_sub(1);
-        if depth > 0 && self.bytes.one_in(3) {
-            return self.nested(depth - 1);
-        }
-        let value = self.number(2);
-        let text = match self.bytes.below(16) {
-            0..=3 => format!("{} = {value};", self.variable()),
-            4 => format!("@m[{}] = {value};", self.key(1)),
-            5 => format!("@n[{}] = {value};", self.keys(1)),
-            6 => format!("@m[{}] {} {value};", self.key(1), self.bytes.pick(&["+=", "-="])),
-            7 => format!("@m[{}]{};", self.key(0), self.bytes.pick(&["++", "--"])),
-            8 => format!("delete(@m, {});", self.key(1)),
-            9 => {
-                let aggregate = ["@a1[KEY] = count();", "@a2[KEY] = sum(VALUE);", "@a3[KEY] = min(VALUE);"];
-                let more = ["@a4[KEY] = max(VALUE);", "@a5[KEY] = avg(VALUE);", "@a6 = hist(VALUE);"];
-                let last = ["@a7 = lhist(VALUE, -10, 100, 7);", "@a8[KEY] = hist(VALUE, 3);"];
-                let all: Vec<&str> = aggregate.iter().chain(&more).chain(&last).copied().collect();
-                let key = self.key(1);
-                self.bytes.pick(&all).replace("KEY", &key).replace("VALUE", &value)
-            }
-            10 => format!("{} = {};", self.bytes.pick(&["$t0", "$t1"]), self.text_value()),
-            11 => format!("$p = ({value}, (uint8)({}), {});", self.number(1), self.text_value()),
-            12 => format!("@pairs[{}] = ({value}, (uint16)({}));", self.key(0), self.number(1)),
-            13 => format!("@texts[{}] = {};", self.key(0), self.text_value()),
-            14 => format!("{}{};", self.variable(), self.bytes.pick(&["++", "--"])),
-            _ => format!("@x = {value};"),
-        };
-        self.line(&text);
+    /// Statements in braces.
+    fn braces(&mut self, in_loop: bool) -> String {
+        self.loops += u32::from(in_loop);
+        self.depth += 1;
+        let body = self.body(3);
+        self.depth -= 1;
+        self.loops -= u32::from(in_loop);
+        format!("{{ {body} }}")
     }
 
-    /// A statement with statements in it.
-    fn nested(&mut self, depth: u32) {
-        match self.bytes.below(6) {
-            0 | 1 => {
-                let condition = self.condition(2);
-                self.line(&format!("if ({condition}) {{"));
-                self.block(depth);
-                if self.bytes.one_in(2) {
-                    self.line("} else {");
-                    self.block(depth);
+    fn statement(&mut self) -> String {
+        let (n, t, p) = (Kind::Number, Kind::Text, Kind::Pair);
+        match self.pick(if self.depth > 2 { 12 } else { 20 }) {
+            kind @ 0..=2 => {
+                let kind = [n, t, p][kind];
+                let value = self.value(kind);
+                let old = if self.pick(2) == 0 { self.variable(kind) } else { None };
+                match old {
+                    // What was declared with a smaller room stays as it is.
+                    Some(name) if name.starts_with("$v") => format!("{name} = {value};"),
+                    _ => format!("{} = {value};", self.declared(kind)),
                 }
-                self.line("}");
             }
-            2 if self.inside < 2 => {
-                let counter = format!("$i{}", self.loops);
-                let (rounds, stop) = (self.bytes.below(6), self.condition(1));
-                self.line(&format!("{counter} = (int64)0; while ({counter} < {rounds}) {{ {counter}++;"));
-                self.body(depth, &stop);
+            3 => format!("@n[{}] = {};", self.value(n), self.value(n)),
+            4 => format!("@t[{}, {}] = {};", self.value(n), self.value(t), self.value(t)),
+            5 => format!("@p[{}] = {};", self.value(t), self.value(p)),
+            6 => format!("@c[{}] = count();", self.value(n)),
+            7 => format!("@h = hist({});", self.value(n)),
+            8 => {
+                let op = self.choose(&["+=", "-=", "|=", "*="]);
+                format!("@n[{}] {op} {};", self.value(n), self.value(n))
             }
-            3 if self.inside < 2 => {
-                let (end, stop) = (self.number(1), self.condition(1));
-                self.line(&format!("for $i{} : 0..(({end}) & 7) {{", self.loops));
-                self.body(depth, &stop);
+            9 => format!("printf(\"%d %s %s\\n\", {}, {}, {});", self.value(n), self.value(t), self.value(p)),
+            10 => match self.pick(4) {
+                0 if self.loops > 0 => self.choose(&["break;", "continue;"]),
+                1 => match self.place {
+                    Place::Probe => "return;".to_owned(),
+                    place => format!("return {};", self.value(place.result())),
+                },
+                2 => "exit(2);".to_owned(),
+                _ => format!("print({});", self.value(n)),
+            },
+            11 => format!("debugf(\"%d %s\", {}, {});", self.value(n), self.value(t)),
+            12 => format!("if ({}) {} else {}", self.value(n), self.braces(false), self.braces(false)),
+            13 | 14 => {
+                let (map, value) = [("@n", n), ("@t", t)][self.pick(2)];
+                let name = format!("$v{}", self.fresh());
+                self.scopes.push(Vec::new());
+                let inner = self.declared(value);
+                let body = self.braces(true);
+                self.scopes.pop();
+                format!("for ({name} : {map}) {{ {inner} = {name}.1; {body} }}")
             }
-            4 if self.inside < 2 => {
-                let (rounds, stop) = (1 + self.bytes.below(3), self.condition(1));
-                self.line(&format!("unroll({rounds}) {{"));
-                self.body(depth, &stop);
+            15 => {
+                let name = format!("$v{}", self.fresh());
+                self.scopes.push(vec![(name.clone(), n)]);
+                let body = self.braces(true);
+                self.scopes.pop();
+                format!("for ({name} : 0..{}) {body}", self.value(n))
             }
-            _ => {
-                let map = self.bytes.pick(&["@m", "@a1", "@a2"]);
-                let factor = self.literal();
-                self.line(&format!("for ($kv : {map}) {{ $sum += (int64)$kv.0 * {factor} + (int64)$kv.1; }}"));
+            16 => {
+                let name = format!("$w{}", self.fresh());
+                format!("let {name} = 0; while ({name} < {}) {{ {name}++; {} }}", self.pick(9), self.braces(true))
             }
+            17 => format!("unroll({}) {}", 1 + self.pick(3), self.braces(true)),
+            18 => {
+                let name = format!("$f{}", self.fresh());
+                format!("if (find(@t, ({}, {}), {name})) {{ print({name}); }}", self.value(n), self.value(t))
+            }
+            _ => format!("if comptime (sizeof(int8) == 1) {} else {{ nothing(); }}", self.braces(false)),
         }
-    }
-
-    /// The rest of a loop, which may be left early.
-    fn body(&mut self, depth: u32, stop: &str) {
-        self.loops += 1;
-        self.inside += 1;
-        match self.bytes.below(4) {
-            0 => self.line(&format!("if ({stop}) {{ break; }}")),
-            1 => self.line(&format!("if ({stop}) {{ continue; }}")),
-            _ => {}
-        }
-        self.block(depth);
-        self.inside -= 1;
-        self.line("}");
     }
 }

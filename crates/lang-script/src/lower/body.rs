@@ -5,7 +5,7 @@ use skep_ir::{Block, Builder, Callee, Cond, InstData, Memory, Slot, Type as IrTy
 
 use super::memory::{Scratch, Temps};
 use super::{Unit, helpers};
-use crate::check::tree::{self, Expr, Kind, Stmt, StmtKind};
+use crate::check::tree::{self, Kind, Part, StmtKind};
 use crate::types::Type;
 
 /// What a function is.
@@ -50,21 +50,36 @@ pub struct Shared {
     pub frame: u32,
     /// Whether the context is kept in the frame.
     pub has_context: bool,
+    /// Callbacks around.
+    pub depth: u32,
 }
 
 /// In the frame that callbacks share: the context.
 pub const FRAME_CONTEXT: u32 = 0;
-/// In the frame: whether the program is to return.
+/// In the frame: what is to be left.
 pub const FRAME_RETURN: u32 = 8;
+/// What is to be left: the program, or the function of the script itself.
+pub const LEAVE_PROGRAM: i64 = 1;
+/// What is to be left: the function that stands in place of its call around the loop.
+pub const LEAVE_INLINE: i64 = 2;
 /// In the frame: a number that counts.
 pub const FRAME_COUNT: u32 = 16;
+/// In the frame: what the program or function returns that is left.
+pub const FRAME_RESULT: u32 = 24;
+/// In the frame: where ranges start, one for each of the loops around.
+pub const FRAME_STARTS: u32 = 32;
 /// In the frame: where variables begin.
-pub const FRAME_VARS: u32 = 24;
+pub const FRAME_VARS: u32 = FRAME_STARTS + 8 * MOST_CALLBACKS;
+
+/// Most callbacks inside of one another that are made for `while` and ranges.
+pub const MOST_CALLBACKS: u32 = 3;
 
 /// Bytes of the stack for objects of a program without callbacks.
 const LARGE_BUDGET: u32 = 320;
-/// Bytes of the stack for objects of a callback or a function: frames on a chain of calls share 512 bytes.
+/// Bytes of the stack for objects of a function: frames on a chain of calls share 512 bytes.
 const SMALL_BUDGET: u32 = 96;
+/// The same for callbacks, by the number of those around.
+const CALLBACK_BUDGETS: [u32; 3] = [96, 48, 16];
 
 /// A function while it comes into being.
 pub struct Body<'u, 'a, 'f> {
@@ -90,8 +105,15 @@ pub struct Body<'u, 'a, 'f> {
     pub is_typed: bool,
     /// The loops around.
     pub loops: Vec<Loop>,
-    /// Whether the script's function or probe has a `while`.
-    pub has_while: bool,
+    /// The ends of the functions that stand in place of their calls here, the innermost one last.
+    pub inlines: Vec<Block>,
+    /// Whether the script's function or probe has a loop whose rounds the verifier does not tell apart: what a variable
+    /// holds in front of it must not be known then.
+    pub has_loop: bool,
+    /// The process that alone the program runs for.
+    pub only_process: Option<u32>,
+    /// The statement or call whose instructions are made.
+    pub span: Span,
     start: Block,
 }
 
@@ -113,6 +135,10 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
         state: Shared,
     ) -> Self {
         // What the memory per processor is a value of is known when it is needed; the type of the pointer is mended then.
+        let budget = match state.depth.checked_sub(1) {
+            Some(around) => CALLBACK_BUDGETS[CALLBACK_BUDGETS.len().min(around as usize + 1) - 1],
+            None => SMALL_BUDGET,
+        };
         let start = b.block(&[IrType::ptr(Memory::Record)]);
         let scratch = b.param(start, 0);
         b.switch_to(start);
@@ -122,25 +148,36 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             checked,
             role,
             state,
-            temps: Temps::new(SMALL_BUDGET),
+            temps: Temps::new(budget),
             scratch,
             scratch_used: false,
             frame: None,
             is_typed: false,
             loops: Vec::new(),
-            has_while: super::control::has_while(&checked.body),
+            inlines: Vec::new(),
+            has_loop: super::control::has_loop(&checked.body),
+            only_process: None,
+            span: Span::new(0, 0),
             start,
         }
     }
 
     /// Makes the whole function. `params` are the types of the parameters of a function of the script.
     pub fn run(&mut self, params: &[Type]) {
-        let shared = has_map_loop(&self.checked.body) || self.checked.predicate.as_ref().is_some_and(expr_has_map_loop);
+        let mut shared = false;
+        let mut see = |part: Part<'_>| shared |= needs_frame(part);
+        tree::visit_all(&self.checked.body, &mut see);
+        if let Some(predicate) = &self.checked.predicate {
+            tree::visit_expr(predicate, &mut see);
+        }
         self.place_variables(shared);
         for (index, ty) in params.iter().enumerate() {
             let value = self.b.function.params()[index];
             let home = self.home(u32::try_from(index).unwrap_or(u32::MAX));
             self.store_scalar(ty, home, value);
+        }
+        if let Some(process) = self.only_process {
+            self.leave_others(process);
         }
         let checked = self.checked;
         if let Some(predicate) = &checked.predicate {
@@ -157,6 +194,19 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             self.leave(None);
         }
         self.entry();
+    }
+
+    /// Leaves the program unless it runs for this process.
+    fn leave_others(&mut self, process: u32) {
+        let (run, leave) = (self.b.block(&[]), self.b.block(&[]));
+        let mark = self.mark();
+        let found = self.id(true);
+        let wanted = self.b.i64(process.into());
+        self.b.branch(Cond::Eq, found, wanted, run, leave);
+        self.release(mark);
+        self.b.switch_to(leave);
+        self.leave(None);
+        self.b.switch_to(run);
     }
 
     /// Gives each variable its place. If there are callbacks, those that are small go into one object that they share.
@@ -197,7 +247,10 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     /// The frame that callbacks share.
     pub fn frame_ptr(&mut self) -> Value {
         match (self.role, self.frame) {
-            (Role::Callback, _) => self.b.function.params()[3],
+            (Role::Callback, _) => {
+                let params = self.b.function.params();
+                params[params.len() - 1]
+            }
             (_, Some(slot)) => self.b.slot_addr(slot),
             (_, None) => self.b.null(Memory::Stack),
         }
@@ -291,14 +344,24 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
     /// Leaves the function; from inside of a callback the program as well.
     pub fn leave(&mut self, value: Option<Value>) {
         if self.role == Role::Callback {
-            let frame = self.frame_ptr();
-            let one = self.b.i64(1);
-            self.b.store(Width::W64, frame, FRAME_RETURN as i16, one);
+            self.mark_to_leave(LEAVE_PROGRAM);
+            if let Some(value) = value {
+                let frame = self.frame_ptr();
+                self.b.store(Width::W64, frame, FRAME_RESULT as i16, value);
+            }
         }
         self.leave_now(value);
     }
 
-    fn leave_now(&mut self, value: Option<Value>) {
+    /// Says in the frame what is to be left.
+    pub fn mark_to_leave(&mut self, what: i64) {
+        let frame = self.frame_ptr();
+        let what = self.b.i64(what);
+        self.b.store(Width::W64, frame, FRAME_RETURN as i16, what);
+    }
+
+    /// Leaves this function of the kernel alone.
+    pub fn leave_now(&mut self, value: Option<Value>) {
         match self.role {
             Role::Program => {
                 let value = match value {
@@ -341,41 +404,16 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
 
     /// The coming instructions come from here.
     pub fn at(&mut self, span: Span) {
+        self.span = span;
         let loc = self.cx.loc(span);
         self.b.at(loc);
     }
 }
 
-/// Whether there is a loop over a map in statements.
-pub fn has_map_loop(body: &[Stmt]) -> bool {
-    body.iter().any(|stmt| match &stmt.kind {
-        StmtKind::ForMap(..) => true,
-        StmtKind::If(cond, yes, no) => expr_has_map_loop(cond) || has_map_loop(yes) || has_map_loop(no),
-        StmtKind::While(cond, body) => expr_has_map_loop(cond) || has_map_loop(body),
-        StmtKind::ForRange(_, start, end, body) => {
-            expr_has_map_loop(start) || expr_has_map_loop(end) || has_map_loop(body)
-        }
-        StmtKind::Unroll(_, body) | StmtKind::Block(body) => has_map_loop(body),
-        StmtKind::Expr(value) | StmtKind::SetVar(_, value) | StmtKind::Exit(value) | StmtKind::Return(Some(value)) => {
-            expr_has_map_loop(value)
-        }
-        StmtKind::SetEntry(_, key, value) | StmtKind::Update(_, key, _, value) => {
-            key.iter().any(expr_has_map_loop) || expr_has_map_loop(value)
-        }
-        StmtKind::Aggregate(_, key, value) => {
-            key.iter().any(expr_has_map_loop) || value.as_ref().is_some_and(expr_has_map_loop)
-        }
-        StmtKind::Send(_, args) => args.iter().any(expr_has_map_loop),
-        StmtKind::Clear(_) | StmtKind::Break | StmtKind::Continue | StmtKind::Return(None) => false,
-    })
-}
-
-fn expr_has_map_loop(expr: &Expr) -> bool {
-    let mut found = false;
-    expr.visit(&mut |inner| match &inner.kind {
-        Kind::Block(body, _) => found |= has_map_loop(body),
-        Kind::Builtin(tree::Call::Entries(_)) => found = true,
-        _ => {}
-    });
-    found
+/// Whether something in statements needs the frame that callbacks share: a loop, the number of entries of a map.
+fn needs_frame(part: Part<'_>) -> bool {
+    match part {
+        Part::Stmt(stmt) => matches!(stmt.kind, StmtKind::ForMap(..) | StmtKind::While(..) | StmtKind::ForRange(..)),
+        Part::Expr(expr) => matches!(expr.kind, Kind::Builtin(tree::Call::Entries(_))),
+    }
 }

@@ -16,6 +16,11 @@ impl Body<'_, '_, '_> {
         match call {
             Call::Value(builtin) => self.builtin_value(*builtin),
             Call::Clock(helper) => self.call_i64(*helper, &[]),
+            Call::SoftTai => {
+                let now = self.call_i64(helpers::BOOT_NS, &[]);
+                let offset = self.host_word(HostInfo::TAI_OFFSET);
+                self.b.binary(Binary::Add, now, offset)
+            }
             Call::As(inner) => self.scalar(inner),
             Call::Register(name) => {
                 let word = crate::check::tree::Word::Register(name.clone());
@@ -55,9 +60,28 @@ impl Body<'_, '_, '_> {
                 self.call_void(helpers::OVERRIDE_RETURN, &[context, value]);
                 self.b.i64(0)
             }
-            Call::Stack | Call::Str(..) | Call::Buf(..) | Call::Inet(..) | Call::Raw(_) | Call::UserSymbol(_) => {
-                self.b.i64(0)
+            Call::Search(text, part) => self.search(text, part, expr.span),
+            Call::CompareBytes(left, right, len, room) => self.compare_order(left, right, (len, *room), expr.span),
+            Call::Find(map, key, var) => self.find(*map, key, *var, expr.span),
+            Call::Object(pointer) => {
+                let pointer = self.scalar(pointer);
+                self.object(pointer)
             }
+            Call::SocketCookie(socket) => {
+                let socket = self.scalar(socket);
+                self.call_i64(helpers::SOCKET_COOKIE, &[socket])
+            }
+            Call::WriteUser(to, value, len, room) => self.write_user(to, value, len, *room, expr.span),
+            Call::Packet(packet) => self.packet(packet, expr.span),
+            Call::Stack
+            | Call::Str(..)
+            | Call::Buf(..)
+            | Call::Inet(..)
+            | Call::Raw(_)
+            | Call::UserSymbol(_)
+            | Call::Concat(..)
+            | Call::Path(..)
+            | Call::NameOf(..) => self.b.i64(0),
         }
     }
 
@@ -133,7 +157,7 @@ impl Body<'_, '_, '_> {
     }
 
     /// The id of the process, or that of the thread, in the namespace that the host asks for.
-    fn id(&mut self, process: bool) -> Value {
+    pub fn id(&mut self, process: bool) -> Value {
         let ids = if self.cx.input.env.inner_ids { self.inner_ids() } else { self.call_i64(helpers::PID_TGID, &[]) };
         if process { self.b.binary_const(Binary::Lshr, ids, 32) } else { self.low_half(ids) }
     }
@@ -171,6 +195,8 @@ impl Body<'_, '_, '_> {
     fn count_entries(&mut self, map: Map) -> Value {
         let frame = self.frame_ptr();
         let zero = self.b.i64(0);
+        // The verifier would count along.
+        let zero = self.unforeseen(zero);
         self.b.store(Width::W64, frame, FRAME_COUNT as i16, zero);
         let callback = self.cx.counting_callback(map);
         let address = self.b.map_addr(self.cx.maps[map.0 as usize].map);

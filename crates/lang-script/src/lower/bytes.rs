@@ -71,6 +71,11 @@ impl Body<'_, '_, '_> {
                 }
                 self.write(value, to, clean);
             }
+            Kind::Inline(body, Some(var)) => {
+                self.inline(body);
+                let from = self.home(var.0);
+                self.copy(to, from, size);
+            }
             Kind::Builtin(call) => self.write_builtin(call, expr, to, clean),
             _ => {
                 self.scalar(expr);
@@ -159,6 +164,9 @@ impl Body<'_, '_, '_> {
                 let address = self.scalar(address);
                 self.write_user_symbol(address, to);
             }
+            Call::Concat(left, right) => self.write_both(left, right, to, size),
+            Call::Path(file, offset) => self.write_path(file, *offset, to, size),
+            Call::NameOf(thread, offset) => self.write_name_of(thread, *offset, to, size),
             _ => {
                 self.scalar(expr);
                 self.fill(to, size);
@@ -170,6 +178,7 @@ impl Body<'_, '_, '_> {
         self.store(Width::W64, to, address);
         let pid = self.process_id();
         self.store(Width::W64, to.plus(8), pid);
+        self.learn(pid);
     }
 
     /// The first bytes of a value as they are in memory.
@@ -222,7 +231,7 @@ impl Body<'_, '_, '_> {
             Space::Unknown => helpers::PROBE_READ,
         };
         let data = self.addr(to.plus(4));
-        self.call_void(helper, &[data, len, address]);
+        self.call_reader(helper, &[data, len, address]);
     }
 
     /// The number, or the limit if it is larger.

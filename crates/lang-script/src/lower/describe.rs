@@ -3,6 +3,11 @@
 use skep_btf::{BtfBuilder, BuildError, Int, Linkage, NewType, TypeId};
 use skep_ir::{FuncKind, Module};
 
+/// The kernel's function that finds a thread by its id; the thread has to be given back.
+pub const FIND_TASK: &str = "bpf_task_from_pid";
+/// The kernel's function that takes a thread back.
+pub const RELEASE_TASK: &str = "bpf_task_release";
+
 /// Gives every function of a module its type.
 pub fn describe(module: &mut Module) {
     // Names are made of letters and digits, and there are few functions: nothing here can go wrong. If it does, programs
@@ -34,6 +39,25 @@ fn types(module: &mut Module) -> Result<Vec<u8>, BuildError> {
         let proto = builder.add("", NewType::FuncProto { result, params: &params })?;
         let linkage = if matches!(function.kind, FuncKind::Program(_)) { Linkage::Global } else { Linkage::Static };
         function.ty = builder.add(&function.name, NewType::Func { proto, linkage })?.0;
+    }
+    for kfunc in &module.kfuncs {
+        let task = |builder: &mut BtfBuilder| {
+            let whole = builder.add("task_struct", NewType::Struct { size: 0, members: &[] })?;
+            builder.add("", NewType::Ptr(whole))
+        };
+        // The kernel's own declaration has to agree with this.
+        let proto = match kfunc.name.as_str() {
+            FIND_TASK => {
+                let result = task(&mut builder)?;
+                builder.add("", NewType::FuncProto { result, params: &[("pid", half)] })?
+            }
+            RELEASE_TASK => {
+                let param = task(&mut builder)?;
+                builder.add("", NewType::FuncProto { result: TypeId::VOID, params: &[("p", param)] })?
+            }
+            _ => continue,
+        };
+        builder.add(&kfunc.name, NewType::Func { proto, linkage: Linkage::Extern })?;
     }
     Ok(builder.to_bytes())
 }

@@ -17,14 +17,18 @@ helpers! {
     MAP_UPDATE = 2, "map_update_elem";
     MAP_DELETE = 3, "map_delete_elem";
     PROBE_READ = 4, "probe_read";
+    TRACE_PRINTK = 6, "trace_printk";
     GET_RANDOM = 7, "get_prandom_u32";
     PROCESSOR = 8, "get_smp_processor_id";
+    TAIL_CALL = 12, "tail_call";
     PID_TGID = 14, "get_current_pid_tgid";
     UID_GID = 15, "get_current_uid_gid";
     COMM = 16, "get_current_comm";
+    PROBE_WRITE_USER = 36, "probe_write_user";
     NUMA_NODE = 42, "get_numa_node_id";
     CURRENT_TASK = 35, "get_current_task";
     PROBE_READ_STR = 45, "probe_read_str";
+    SOCKET_COOKIE = 46, "get_socket_cookie";
     OVERRIDE_RETURN = 58, "override_return";
     GET_STACK = 67, "get_stack";
     CGROUP_ID = 80, "get_current_cgroup_id";
@@ -38,8 +42,12 @@ helpers! {
     CURRENT_TASK_BTF = 158, "get_current_task_btf";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
+    D_PATH = 147, "d_path";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";
+    LOOP = 181, "loop";
+    GET_FUNC_ARG = 183, "get_func_arg";
+    GET_FUNC_RET = 184, "get_func_ret";
     LOOKUP_PERCPU = 195, "map_lookup_percpu_elem";
 }
 

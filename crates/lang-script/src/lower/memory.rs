@@ -122,6 +122,12 @@ impl Body<'_, '_, '_> {
         self.scratch_at(offset)
     }
 
+    /// A temporary object in the memory per processor, where any distance can be added to its address.
+    pub fn large_temp(&mut self, size: u32) -> At {
+        let offset = self.scratch_place(size.next_multiple_of(8).max(8));
+        self.scratch_at(offset)
+    }
+
     /// An object on the stack that stays.
     pub fn slot(&mut self, name: &str, size: u32) -> Slot {
         self.temps.stack += size.next_multiple_of(8);

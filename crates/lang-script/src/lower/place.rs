@@ -40,7 +40,17 @@ impl Body<'_, '_, '_> {
         };
         let to = self.addr(to);
         let size = self.b.i64(bytes.into());
-        self.call_void(helper, &[to, size, address]);
+        self.call_reader(helper, &[to, size, address]);
+    }
+
+    /// A call of a helper that reads memory; that it failed is reported if that is wanted.
+    pub fn call_reader(&mut self, helper: u32, args: &[Value]) {
+        if self.cx.input.env.switches.report_reads {
+            let result = self.call_i64(helper, args);
+            self.report_failure(helper, result, self.span);
+        } else {
+            self.call_void(helper, args);
+        }
     }
 
     /// The value of a number somewhere.
@@ -177,6 +187,17 @@ impl Body<'_, '_, '_> {
         let arch = self.cx.input.env.arch;
         match word {
             Word::Number(number) => self.context_load(number.saturating_mul(8), Width::W64, false),
+            Word::Context(offset) => self.context_load(*offset, Width::W64, false),
+            Word::Typed(number) => {
+                let number = self.b.i64((*number).into());
+                self.function_value(helpers::GET_FUNC_ARG, &[number])
+            }
+            Word::Result => self.function_value(helpers::GET_FUNC_RET, &[]),
+            Word::Copied(offset) => {
+                let temp = self.temp(8);
+                self.context_bytes(temp, *offset, 8);
+                self.load(Width::W64, false, temp)
+            }
             Word::Register(name) => {
                 let offset = arch.register(name).unwrap_or(0);
                 self.context_load(offset, Width::W64, false)
@@ -190,6 +211,20 @@ impl Body<'_, '_, '_> {
                 self.load(Width::W64, false, temp)
             }
         }
+    }
+
+    /// A value of the traced function that a helper writes, behind the context and other arguments.
+    fn function_value(&mut self, helper: u32, more: &[Value]) -> Value {
+        let temp = self.temp(8);
+        let zero = self.b.i64(0);
+        self.store(Width::W64, temp, zero);
+        let context = self.context();
+        let to = self.addr(temp);
+        let mut args = vec![context];
+        args.extend(more);
+        args.push(to);
+        self.call_void(helper, &args);
+        self.load(Width::W64, false, temp)
     }
 
     /// The address of a part of a tracepoint's record that differs in length from event to event.

@@ -20,6 +20,15 @@ impl Body<'_, '_, '_> {
                 let home = self.home(var.0);
                 self.load_scalar(&expr.ty, home)
             }
+            Kind::VarAddress(var) => {
+                let home = self.home(var.0);
+                let pointer = self.addr(home);
+                self.plain_address(pointer)
+            }
+            Kind::MapAddress(map) => {
+                let pointer = self.b.map_addr(self.cx.maps[map.0 as usize].map);
+                self.plain_address(pointer)
+            }
             Kind::Memory(place) => self.read_scalar(place, &expr.ty),
             Kind::Address(inner, offset) => self.address(inner, *offset),
             Kind::Argument(word) => self.argument(word),
@@ -53,11 +62,22 @@ impl Body<'_, '_, '_> {
                 }
                 self.scalar(value)
             }
+            Kind::Inline(body, result) => {
+                self.inline(body);
+                match result {
+                    Some(var) => {
+                        let home = self.home(var.0);
+                        self.load_scalar(&expr.ty, home)
+                    }
+                    None => self.b.i64(0),
+                }
+            }
             Kind::Step { target, by, postfix } => self.step(target, *by, *postfix, expr),
             Kind::Builtin(call) => self.builtin_scalar(call, expr),
             Kind::Function(number, args) => {
                 let args: Vec<Value> = args.iter().map(|arg| self.scalar(arg)).collect();
-                let callee = Callee::Func(self.cx.functions[*number as usize]);
+                let Some(function) = self.cx.functions[*number as usize] else { return self.b.i64(0) };
+                let callee = Callee::Func(function);
                 if expr.ty == Type::Void {
                     self.b.call_void(callee, &args);
                     return self.b.i64(0);

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::helpers;
 use super::memory::At;
 use crate::check::tree::{Expr, Kind, Request};
-use crate::plan::{Action, Field, Shape, lay_out};
+use crate::plan::{Action, Field, PrintTo, Shape, lay_out};
 use crate::types::{Space, Type};
 
 /// Bytes of a record's action.
@@ -17,6 +17,16 @@ const HEAD: u32 = 8;
 /// Texts that `join` reads, and bytes of each.
 const JOINED: u32 = 16;
 const JOINED_BYTES: u32 = 1024;
+
+/// What is lost if there is no room for a record.
+pub enum Lost {
+    /// The record.
+    Record,
+    /// An error, which decides about the exit status.
+    Error,
+    /// The end of the script, with this status.
+    Exit(Value),
+}
 
 /// A field whose value is known before there is a record.
 enum Ready {
@@ -41,6 +51,11 @@ impl Body<'_, '_, '_> {
         let size = end(&fields);
         let ready: Vec<Ready> = args.iter().map(|arg| self.prepare(arg)).collect();
         let offsets: Vec<u32> = fields.iter().map(|field| field.offset).collect();
+        self.cx.needs_flags(request);
+        let lost = match request {
+            Request::Print(PrintTo::Error(_), _) => Lost::Error,
+            _ => Lost::Record,
+        };
         let action = match request.clone() {
             Request::Print(to, format) => Action::Print { to, format, args: fields },
             Request::Cat(format) => Action::Cat { format, args: fields },
@@ -56,10 +71,10 @@ impl Body<'_, '_, '_> {
         };
         let action = self.cx.action(action);
         self.at(span);
-        if args.is_empty() {
+        if args.is_empty() && matches!(lost, Lost::Record) {
             return self.warn(action);
         }
-        self.record(action, size, |body, record| {
+        self.record(action, size, lost, |body, record| {
             for ((arg, ready), offset) in args.iter().zip(ready).zip(offsets) {
                 body.write_ready(arg, ready, record.plus(offset));
             }
@@ -72,7 +87,7 @@ impl Body<'_, '_, '_> {
             return Ready::Number(arg.ty.clone(), self.scalar(arg));
         }
         let mut leaves = false;
-        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..)));
+        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..)));
         if leaves {
             let size = self.size(&arg.ty);
             return Ready::Bytes(self.bytes_of(arg), size);
@@ -89,7 +104,7 @@ impl Body<'_, '_, '_> {
     }
 
     /// Makes a record, lets `fill` write its fields, and submits it. Without room it counts as lost.
-    fn record(&mut self, action: i64, size: u32, fill: impl FnOnce(&mut Self, At)) {
+    pub fn record(&mut self, action: i64, size: u32, lost: Lost, fill: impl FnOnce(&mut Self, At)) {
         let map = self.b.map_addr(self.cx.events);
         let bytes = self.b.i64(size.into());
         let flags = self.b.i64(0);
@@ -98,7 +113,7 @@ impl Body<'_, '_, '_> {
         let (some, none, done) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
         let record = self.b.branch_refining(Cond::Ne, found, null, some, none);
         self.b.switch_to(none);
-        self.cx.count_lost(&mut self.b);
+        self.cx.count_lost(&mut self.b, &lost);
         self.b.jump(done, &[]);
         self.b.switch_to(some);
         let action = self.b.i64(action);
@@ -131,7 +146,7 @@ impl Body<'_, '_, '_> {
         let (key_offset, value_offset) = (key_field.offset, value_field.as_ref().map_or(0, |field| field.offset));
         let action = self.cx.action(Action::PrintEntry { map: map.0, key: key_field, value: value_field });
         self.at(span);
-        self.record(action, size, |body, record| {
+        self.record(action, size, Lost::Record, |body, record| {
             body.copy(record.plus(key_offset), at, key_size);
             if let Some((ready, value)) = ready {
                 body.write_ready(value, ready, record.plus(value_offset));
@@ -144,7 +159,7 @@ impl Body<'_, '_, '_> {
         let status = self.scalar(status);
         let action = self.cx.action(Action::Exit { status: HEAD });
         self.at(span);
-        self.record(action, HEAD + 8, |body, record| {
+        self.record(action, HEAD + 8, Lost::Exit(status), |body, record| {
             body.store(Width::W64, record.plus(HEAD), status);
         });
     }
@@ -160,7 +175,7 @@ impl Body<'_, '_, '_> {
         // The addresses first: where the array ends, what follows is something else.
         let pointers = self.temp(JOINED * 8);
         self.read(pointers, JOINED * 8, array, space);
-        self.record(action, size, |body, record| {
+        self.record(action, size, Lost::Record, |body, record| {
             let mut before = body.b.i64(1);
             for number in 0..JOINED {
                 let pointer = body.load(Width::W64, false, pointers.plus(number * 8));

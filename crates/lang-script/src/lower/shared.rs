@@ -2,15 +2,24 @@
 
 use std::sync::Arc;
 
-use skep_ir::{Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
+use skep_ir::{
+    AtomicOp, Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width,
+};
 
+use super::send::Lost;
 use super::{Unit, helpers};
 use crate::check::tree::Map;
-use crate::plan::Action;
+use crate::plan::{Action, LostInfo};
 
 /// Places in [`Unit::report`].
 const WARNING: usize = 0;
 const FAILURE: usize = 1;
+const LEARN: usize = 2;
+/// How many there are.
+pub const REPORTS: usize = 3;
+
+/// Bytes of the record about a process: the action, its number.
+const LEARN_BYTES: u32 = 16;
 
 /// Bytes of the record of a helper's failure: the action, the error.
 const FAILURE_BYTES: u32 = 16;
@@ -31,11 +40,25 @@ impl Unit<'_> {
         }
     }
 
-    /// Counts a record for which there was no room. A program on another processor counts as well.
-    pub fn count_lost(&mut self, b: &mut Builder<'_>) {
-        let counter = b.global_addr(self.lost());
+    /// Counts a record for which there was no room. Programs on other processors, and those that interrupt this one, count
+    /// as well.
+    pub fn count_lost(&mut self, b: &mut Builder<'_>, lost: &Lost) {
+        let counters = b.global_addr(self.lost());
         let one = b.i64(1);
-        b.atomic(skep_ir::AtomicOp::Add, Width::W64, counter, 0, one);
+        let count =
+            |b: &mut Builder<'_>, offset: u32| b.atomic(AtomicOp::Add, Width::W64, counters, offset as i16, one);
+        count(b, LostInfo::RECORDS);
+        match lost {
+            Lost::Record => {}
+            Lost::Error => {
+                count(b, LostInfo::ERRORS);
+            }
+            Lost::Exit(status) => {
+                let status = b.binary_const(Binary::And, *status, 0xffff_ffff);
+                let word = b.binary_const(Binary::Add, status, 1);
+                b.store(Width::W64, counters, LostInfo::EXIT as i16, word);
+            }
+        }
     }
 
     /// Sends a record with nothing but its action.
@@ -55,6 +78,43 @@ impl Unit<'_> {
         }
         let reference = self.sender("skep_failure", FAILURE_BYTES);
         self.report[FAILURE] = Some(reference);
+        reference
+    }
+
+    /// Tells the host of a process, once.
+    pub fn learn_function(&mut self) -> FuncRef {
+        if let Some(known) = self.report[LEARN] {
+            return known;
+        }
+        let action = self.action(Action::Learn { pid: 8 });
+        let sender = self.sender("skep_process", LEARN_BYTES);
+        let map = self.processes();
+        let mut function = Function::new("skep_learn", FuncKind::Static, &[IrType::I64], None);
+        let slot = function.add_slot("key", 4, 4);
+        let mut b = Builder::new(&mut function);
+        let pid = b.function.params()[0];
+        let key = b.slot_addr(slot);
+        let low = b.unary(skep_ir::Unary::Truncate, pid);
+        b.store(Width::W32, key, 0, low);
+        let address = b.map_addr(map);
+        let memory = Memory::MapValue(map);
+        let found = helper(&mut b, helpers::MAP_LOOKUP, &[address, key], IrType::nullable(memory));
+        let null = b.null(memory);
+        let (known, new) = (b.block(&[]), b.block(&[]));
+        b.branch(Cond::Ne, found, null, known, new);
+        b.switch_to(new);
+        let address = b.map_addr(map);
+        let key = b.slot_addr(slot);
+        let value = b.slot_addr(slot);
+        let flags = b.i64(0);
+        b.call_void(Callee::Helper(helpers::MAP_UPDATE), &[address, key, value, flags]);
+        let action = b.i64(action);
+        b.call_void(Callee::Func(sender), &[action, pid]);
+        b.ret(None);
+        b.switch_to(known);
+        b.ret(None);
+        let reference = self.module.add_function(function);
+        self.report[LEARN] = Some(reference);
         reference
     }
 
@@ -79,7 +139,7 @@ impl Unit<'_> {
         b.call_void(Callee::Helper(helpers::RINGBUF_SUBMIT), &[record, flags]);
         b.ret(None);
         b.switch_to(none);
-        self.count_lost(&mut b);
+        self.count_lost(&mut b, &Lost::Record);
         b.ret(None);
         self.module.add_function(function)
     }

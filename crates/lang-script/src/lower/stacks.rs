@@ -1,6 +1,6 @@
 //! Stack traces: the frames go into a map of their own, once for each trace, and the value is their hash.
 
-use skep_ir::{Binary, Cond, Type as IrType, Value, Width};
+use skep_ir::{Binary, Cond, Memory, Type as IrType, Value, Width};
 
 use super::body::Body;
 use super::helpers;
@@ -51,17 +51,38 @@ impl Body<'_, '_, '_> {
         let words = self.b.binary_const(Binary::Udiv, got, 8);
         let hash = self.hash(buffer, bytes / 8, words);
         let pid = if kernel { self.b.i64(0) } else { self.process_id() };
-        self.store(Width::W64, to.plus(StackKey::HASH), hash);
-        self.store(Width::W32, to.plus(StackKey::FRAMES), frames);
-        self.store(Width::W32, to.plus(StackKey::PID), pid);
+        // Older kernels do not take a key out of a record.
+        let in_record = self.b.function.ty(to.ptr).pointer().is_none_or(|pointer| pointer.to == Memory::Record);
+        let own = if in_record { self.temp(StackKey::SIZE) } else { to };
+        self.store(Width::W64, own.plus(StackKey::HASH), hash);
+        self.store(Width::W32, own.plus(StackKey::FRAMES), frames);
+        self.store(Width::W32, own.plus(StackKey::PID), pid);
+        if in_record {
+            self.copy(to, own, StackKey::SIZE);
+        }
         let map = self.cx.stacks();
         let map = self.b.map_addr(map);
-        let (key, value) = (self.addr(to), self.addr(buffer));
+        let (key, value) = (self.addr(own), self.addr(buffer));
         let flags = self.b.i64(NO_EXIST);
         // A trace that is there already stays; one for which there is no room has no frames when it is printed.
-        self.call_void(helpers::MAP_UPDATE, &[map, key, value, flags]);
-        self.b.jump(done, &[]);
+        let result = self.call_i64(helpers::MAP_UPDATE, &[map, key, value, flags]);
+        if kernel {
+            self.b.jump(done, &[]);
+        } else {
+            let first = self.b.block(&[]);
+            let zero = self.b.i64(0);
+            self.b.branch(Cond::Eq, result, zero, first, done);
+            self.b.switch_to(first);
+            self.learn(pid);
+            self.b.jump(done, &[]);
+        }
         self.b.switch_to(done);
+    }
+
+    /// Tells the host of a process whose addresses it will have to name.
+    pub fn learn(&mut self, pid: Value) {
+        let callee = skep_ir::Callee::Func(self.cx.learn_function());
+        self.b.call_void(callee, &[pid]);
     }
 
     /// A hash of the first words of a buffer that has room for `room`.

@@ -24,9 +24,15 @@ impl Body<'_, '_, '_> {
             StmtKind::SetVar(var, value) => self.set_var(var.0, value),
             StmtKind::Clear(var) => {
                 let ty = self.checked.vars[var.0 as usize].clone();
-                let size = self.size(&ty).next_multiple_of(8);
                 let home = self.home(var.0);
-                self.fill(home, size);
+                if self.has_loop && ty.scalar().is_some() {
+                    let zero = self.b.i64(0);
+                    let zero = self.unforeseen(zero);
+                    self.store_scalar(&ty, home, zero);
+                } else {
+                    let size = self.size(&ty).next_multiple_of(8);
+                    self.fill(home, size);
+                }
             }
             StmtKind::SetEntry(map, key, value) => self.set_entry(*map, key, value, stmt.span),
             StmtKind::Update(map, key, op, value) => self.update_entry(*map, key, *op, value),
@@ -42,6 +48,8 @@ impl Body<'_, '_, '_> {
                 let value = value.as_ref().map(|value| self.scalar(value));
                 self.leave(value);
             }
+            StmtKind::Finish(result) => self.finish(result.as_ref()),
+            StmtKind::Debug(format, args) => self.debug(format, args),
             StmtKind::Send(request, args) => self.send(request, args, stmt.span),
             StmtKind::Exit(status) => {
                 self.send_exit(status, stmt.span);
@@ -59,12 +67,12 @@ impl Body<'_, '_, '_> {
         }
     }
 
-    fn set_var(&mut self, var: u32, value: &Expr) {
+    pub fn set_var(&mut self, var: u32, value: &Expr) {
         let ty = self.checked.vars[var as usize].clone();
         if ty.scalar().is_some() {
             let known = value.constant().is_some();
             let mut value = self.scalar(value);
-            if known && self.has_while {
+            if known && self.has_loop {
                 value = self.unforeseen(value);
             }
             let home = self.home(var);

@@ -32,7 +32,7 @@ impl Body<'_, '_, '_> {
             None => self.b.i64(size.into()),
         };
         let to = self.addr(to);
-        self.call_void(helper, &[to, size, address]);
+        self.call_reader(helper, &[to, size, address]);
     }
 
     /// On to `same` if two values are equal in so many bytes, or as whole texts, else to `other`.
@@ -188,6 +188,11 @@ impl Body<'_, '_, '_> {
     pub fn text_length(&mut self, text: &Expr) -> Value {
         let size = self.size(&text.ty);
         let at = self.bytes_of(text);
+        self.length_at(at, size)
+    }
+
+    /// Bytes that are not zero among so many.
+    pub fn length_at(&mut self, at: At, size: u32) -> Value {
         let start = self.addr(at);
         // Texts end in zeros only: the length is the number of bytes that are none.
         let none = self.b.i64(0);

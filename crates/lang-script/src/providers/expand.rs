@@ -1,6 +1,7 @@
 //! Wildcards: which places an attach point with `*` means.
 
 use super::{Event, HARDWARE_EVENTS, KernelPlace, Point, SOFTWARE_EVENTS, UserPlace};
+use crate::types::user::UsdtSite;
 use crate::words;
 
 /// What the machine has to attach to. Each list is asked for only when a wildcard needs it. An error says why the list is
@@ -51,6 +52,28 @@ pub trait ProbeSource {
     /// # Errors
     /// Why the list is not available.
     fn usdt(&self, binary: Option<&str>) -> Result<Vec<(String, String)>, String>;
+    /// The places of a probe that a binary declares, those with the same arguments together; without a provider of any.
+    ///
+    /// # Errors
+    /// Why they are not known.
+    fn usdt_sites(&self, _binary: Option<&str>, _provider: Option<&str>, _name: &str) -> Result<Vec<UsdtSite>, String> {
+        Err("the notes of the binary are not read here".to_owned())
+    }
+    /// Functions in a binary that have names of C++ or Rust: the name as people read it, and the symbol.
+    ///
+    /// # Errors
+    /// Why the list is not available.
+    fn readable_functions(&self, _binary: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        Err("the symbols of the binary are not read here".to_owned())
+    }
+    /// The addresses in a binary at which the code of a line of a source file begins, one for each function that holds
+    /// the line or a copy of it.
+    ///
+    /// # Errors
+    /// Why there is none, and what would help.
+    fn line(&self, _binary: Option<&str>, _file: &str, _line: u32, _column: Option<u32>) -> Result<Vec<u64>, String> {
+        Err("the debug information of the binary is not read here".to_owned())
+    }
 }
 
 /// Whether a text fits a pattern, in which `*` stands for any letters, also none.
@@ -168,19 +191,51 @@ fn user(point: &Point, source: &dyn ProbeSource) -> Result<Vec<Point>, String> {
                     place: place(symbol),
                 }));
             }
+            Point::User { ret, place: UserPlace::Cpp(name), .. } => {
+                let found = source.readable_functions(binary.as_deref())?;
+                let found = found.into_iter().filter(|(readable, _)| is_called(name, readable));
+                let place = |symbol| UserPlace::Function(symbol, 0);
+                points.extend(found.map(|(_, symbol)| Point::User {
+                    ret: *ret,
+                    binary: binary.clone(),
+                    place: place(symbol),
+                }));
+            }
+            Point::User { ret, place: UserPlace::Line(file, line, column, _), .. } => {
+                let addresses = source.line(binary.as_deref(), file, *line, *column)?;
+                let place = UserPlace::Line(file.clone(), *line, *column, addresses);
+                points.push(Point::User { ret: *ret, binary, place });
+            }
             Point::User { ret, place, .. } => points.push(Point::User { ret: *ret, binary, place: place.clone() }),
             Point::Usdt { provider, name, .. } if wild(name) || wild_in(provider.as_ref()) => {
                 let found = pairs(source.usdt(binary.as_deref())?, provider.as_ref(), name);
-                let make = |(provider, name)| Point::Usdt { binary: binary.clone(), provider: Some(provider), name };
+                let make = |(provider, name)| Point::Usdt {
+                    binary: binary.clone(),
+                    provider: Some(provider),
+                    name,
+                    places: Vec::new(),
+                };
                 points.extend(found.into_iter().map(make));
             }
             Point::Usdt { provider, name, .. } => {
-                points.push(Point::Usdt { binary, provider: provider.clone(), name: name.clone() });
+                let (provider, name) = (provider.clone(), name.clone());
+                points.push(Point::Usdt { binary, provider, name, places: Vec::new() });
             }
             _ => {}
         }
     }
     Ok(points)
+}
+
+/// Whether a readable name is what was written: the whole, or without its parameters if none were written. Blanks do not
+/// count.
+fn is_called(written: &str, readable: &str) -> bool {
+    let plain = |text: &str| text.chars().filter(|letter| *letter != ' ').collect::<String>();
+    let (written, readable) = (plain(written), plain(readable));
+    if written.contains('(') {
+        return matches(&written, &readable);
+    }
+    matches(&written, readable.split_once('(').map_or(readable.as_str(), |(name, _)| name))
 }
 
 /// What was probably meant by a place that does not exist: the name in the source that is most like it.
@@ -207,6 +262,13 @@ pub fn suggest(point: &Point, source: &dyn ProbeSource) -> Option<String> {
         Point::User { binary, place: UserPlace::Function(name, _), .. } => {
             let symbols = source.symbols(binary.as_deref()).ok()?;
             words::nearest(name, symbols.iter().map(String::as_str)).map(str::to_owned)
+        }
+        Point::User { binary, place: UserPlace::Cpp(name), .. } => {
+            let wanted = name.split('(').next().unwrap_or(name);
+            let all = source.readable_functions(binary.as_deref()).ok()?;
+            let bare = |readable: &'_ str| readable.split('(').next().unwrap_or_default().to_owned();
+            let names: Vec<String> = all.iter().map(|(readable, _)| bare(readable)).collect();
+            words::nearest(wanted, names.iter().map(String::as_str)).map(str::to_owned)
         }
         Point::Usdt { binary, name, .. } => near(name, source.usdt(binary.as_deref()).ok()?),
         Point::Iter { kind, .. } => {

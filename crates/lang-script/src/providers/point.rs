@@ -73,6 +73,15 @@ pub enum Point {
         /// The event.
         event: String,
     },
+    /// Start or end of one system call; a script writes it as a tracepoint or as the function behind it.
+    SystemCall {
+        /// Whether at the end.
+        ret: bool,
+        /// Its number.
+        number: u32,
+        /// Its name.
+        name: String,
+    },
     /// `profile`
     Profile(Period),
     /// `interval`
@@ -112,6 +121,8 @@ pub enum Point {
         provider: Option<String>,
         /// The name.
         name: String,
+        /// Offsets in the file of the places that are meant; empty for all that have the name.
+        places: Vec<u64>,
     },
     /// `watchpoint`
     Watchpoint {
@@ -153,8 +164,8 @@ pub enum UserPlace {
     Cpp(String),
     /// An address in the binary.
     Address(u64),
-    /// A line of the source, and a column.
-    Line(String, u32, Option<u32>),
+    /// A line of the source, and a column; the addresses in the binary that it stands for, once they have been looked up.
+    Line(String, u32, Option<u32>, Vec<u64>),
 }
 
 /// Understands the parts of an attach point. `process` says whether a process is given (`-p`): its binary need not be named.
@@ -325,6 +336,10 @@ impl Parts<'_> {
             [target] => (None, user_place(target)?),
             [binary, "cpp", name] => (Some(*binary), UserPlace::Cpp((*name).to_owned())),
             [binary, line, column] if is_line(binary, line) => source_line(binary, line, Some(column))?,
+            [binary, file, line] if is_number(line) => {
+                let line = line.parse().map_err(|_| format!("`{line}` is no line"))?;
+                (Some(*binary), UserPlace::Line((*file).to_owned(), line, None, Vec::new()))
+            }
             [_, _, _] => return Err("three parts need `cpp` in the middle, or a file and line".into()),
             [binary, line] if is_line(binary, line) => source_line(binary, line, None)?,
             [binary, target] => (Some(*binary), user_place(target)?),
@@ -348,7 +363,7 @@ impl Parts<'_> {
             _ => return Err("parts are missing".into()),
         };
         let own = |text: Option<&str>| text.map(str::to_owned);
-        Ok(Point::Usdt { binary: own(binary), provider: own(provider), name: name.to_owned() })
+        Ok(Point::Usdt { binary: own(binary), provider: own(provider), name: name.to_owned(), places: Vec::new() })
     }
 
     fn watchpoint(&self) -> Result<Point, String> {
@@ -392,7 +407,11 @@ fn user_place(target: &str) -> Result<UserPlace, String> {
 
 /// Whether these are the parts of `binary@file:line`.
 fn is_line(binary: &str, line: &str) -> bool {
-    binary.contains('@') && line.bytes().all(|b| b.is_ascii_digit())
+    binary.contains('@') && is_number(line)
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 fn source_line<'a>(binary: &'a str, line: &str, column: Option<&str>) -> Result<(Option<&'a str>, UserPlace), String> {
@@ -403,7 +422,7 @@ fn source_line<'a>(binary: &'a str, line: &str, column: Option<&str>) -> Result<
     let column = column.map(|column| number(column, "column")).transpose()?;
     Ok((
         Some(binary).filter(|binary| !binary.is_empty()),
-        UserPlace::Line(file.to_owned(), number(line, "line")?, column),
+        UserPlace::Line(file.to_owned(), number(line, "line")?, column, Vec::new()),
     ))
 }
 
@@ -434,6 +453,9 @@ impl fmt::Display for Point {
             }
             Self::RawTracepoint { module: m, event } => write!(f, "rawtracepoint:{}{event}", module(m)),
             Self::Tracepoint { category, event } => write!(f, "tracepoint:{category}:{event}"),
+            Self::SystemCall { ret, name, .. } => {
+                write!(f, "rawtracepoint:{} of {name}", if *ret { "sys_exit" } else { "sys_enter" })
+            }
             Self::Profile(period) => write!(f, "profile:{}", period_text(*period)),
             Self::Interval(period) => write!(f, "interval:{}", period_text(*period)),
             Self::Software { name, count, .. } => write!(f, "software:{name}:{count}"),
@@ -447,11 +469,11 @@ impl fmt::Display for Point {
                     UserPlace::Function(name, offset) => write!(f, "{kind}:{binary}{colon}{name}+{offset}"),
                     UserPlace::Cpp(name) => write!(f, "{kind}:{binary}:cpp:{name:?}"),
                     UserPlace::Address(address) => write!(f, "{kind}:{binary}{colon}{address:#x}"),
-                    UserPlace::Line(file, line, None) => write!(f, "{kind}:{binary}@{file}:{line}"),
-                    UserPlace::Line(file, line, Some(column)) => write!(f, "{kind}:{binary}@{file}:{line}:{column}"),
+                    UserPlace::Line(file, line, None, _) => write!(f, "{kind}:{binary}@{file}:{line}"),
+                    UserPlace::Line(file, line, Some(column), _) => write!(f, "{kind}:{binary}@{file}:{line}:{column}"),
                 }
             }
-            Self::Usdt { binary, provider, name } => {
+            Self::Usdt { binary, provider, name, .. } => {
                 f.write_str("usdt")?;
                 for part in [binary, provider].into_iter().flatten() {
                     write!(f, ":{part}")?;

@@ -72,9 +72,9 @@ impl<'a> BtfTypes<'a> {
     }
 
     fn array(&self, element: TypeId, len: u32) -> Type {
-        let is_char =
-            matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1 && (int.signed || int.char));
-        if is_char && self.plain_char(element) && len > 0 {
+        // Some compilers give `char` no sign.
+        let is_byte = matches!(self.btf.resolved(element), Ok(Kind::Int(int)) if int.size == 1 && !int.bool);
+        if is_byte && self.plain_char(element) && len > 0 {
             return Type::Text(len);
         }
         // Depth is bounded by the reader: a blob cannot nest arrays without end.

@@ -16,6 +16,8 @@ pub struct Types<'a> {
     tags: HashMap<(Tag, Arc<str>), Type>,
     enumerators: HashMap<Arc<str>, (i64, Type)>,
     constants: HashMap<Arc<str>, Constant>,
+    /// Whether the names of structures and enumerations are those of programs before they are those of the kernel.
+    programs_first: bool,
     /// Whether definitions are being read, in which pointers may lead to what is not known yet.
     defining: bool,
 }
@@ -46,6 +48,7 @@ impl<'a> Types<'a> {
             tags: HashMap::new(),
             enumerators: HashMap::new(),
             constants: HashMap::new(),
+            programs_first: false,
             defining: true,
         };
         for definition in definitions {
@@ -292,10 +295,19 @@ impl<'a> Types<'a> {
     /// The type with a name, of the script or of the kernel.
     pub fn find(&self, tag: Tag, name: &str) -> Option<Type> {
         let own = self.tags.get(&(tag, Arc::from(name))).cloned();
-        own.or_else(|| self.source.find(tag, name)).or_else(|| {
+        let traced = || {
+            let first = self.programs_first && tag != Tag::Plain;
+            if first { self.source.find_traced(tag, name) } else { None }
+        };
+        own.or_else(traced).or_else(|| self.source.find(tag, name)).or_else(|| {
             let other = FOR_PROCESSES.iter().find(|pair| tag == Tag::Struct && pair.0 == name)?;
             self.source.find(tag, other.1)
         })
+    }
+
+    /// Says whether names are looked for in traced programs before they are in the kernel's types.
+    pub const fn programs_first(&mut self, first: bool) {
+        self.programs_first = first;
     }
 
     /// A constant of the C part.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::Type;
+use super::user::UserFunction;
 
 /// Which composite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -107,6 +108,22 @@ pub trait TypeSource {
 
     /// The record of a tracepoint. Offsets count from the start of the context.
     fn tracepoint(&self, category: &str, event: &str) -> Option<Composite>;
+
+    /// A function of a program or library by its symbol; `None` is the binary of the process of `-p`.
+    ///
+    /// # Errors
+    /// Why its arguments are not known and what would help.
+    fn user_function(&self, _binary: Option<&str>, _function: &str) -> Result<Arc<UserFunction>, String> {
+        Err("types of programs are not read here".to_owned())
+    }
+
+    /// The type with a name in a program or library that is traced.
+    fn find_traced(&self, _tag: Tag, _name: &str) -> Option<Type> {
+        None
+    }
+
+    /// The script traces a program or library: its types are known by their names from now on.
+    fn traced(&self, _binary: Option<&str>) {}
 }
 
 /// No types at all.

@@ -72,6 +72,12 @@ fn typed_programs_have_code() {
         "fexit:vfs_read /retval > 0/ { @ = hist(retval); @n[str(args.file->f_path.dentry->d_name.name)] = count(); }",
         "iter:task { printf(\"%d %s\\n\", ctx.task->pid, ctx.task->comm); }",
         "iter:task { $t = ctx.task; @[$t->tgid] = count(); }",
+        "uprobe:/bin/bash:readline { $r = write_user(arg0, comm, 4); @w = sum($r); write_user(arg0, arg1, arg2); }",
+        "fentry:vfs_getattr { print(path(args.path)); printf(\"%s\", path(args.path, 20)); }",
+        "fentry:filp_close { @[path(args.filp.f_path)] = count(); }",
+        "fexit:tcp_sendmsg { @[socket_cookie(args.sk), comm(1)] = sum(retval); }",
+        "fentry:bpf:some_program { @ = count(); } ",
+        "kprobe:0xffffffff81000000 { @[func] = count(); }",
     ];
     for text in scripts {
         let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
@@ -124,4 +130,43 @@ fn the_environment_matters() {
         Box::leak(Box::new([("count".to_owned(), "5".to_owned()), ("flag".to_owned(), String::new())]));
     let compiled = world::build_with("test", text, |env| env.named = given);
     assert!(compiled.is_ok(), "{:?}", compiled.err());
+}
+
+/// A program for each way in which the arguments are kept, if the statements look at them.
+#[test]
+fn places_of_usdt_probes() {
+    let probes = |text: &str| {
+        let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
+        let probes = compiled.plan.probes.into_iter().map(|probe| match probe.attach {
+            Attach::Usdt { places, .. } => (probe.program, places),
+            other => panic!("{other:?}"),
+        });
+        probes.collect::<Vec<_>>()
+    };
+    let found = probes("usdt:/bin/x:p:marked { @[probe, arg0] = count(); }");
+    assert_eq!(found, [("usdt_0".to_owned(), vec![0x10]), ("usdt_1".to_owned(), vec![0x20])]);
+    let found = probes("usdt:/bin/x:p:marked { @ = count(); }");
+    assert_eq!(found, [("usdt_0".to_owned(), vec![0x10]), ("usdt_0".to_owned(), vec![0x20])]);
+}
+
+#[test]
+fn names_of_cpp_and_lines() {
+    let target = |text: &str| {
+        let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
+        match compiled.plan.probes.as_slice() {
+            [probe] => match &probe.attach {
+                Attach::UserFunction { target, .. } => target.clone(),
+                other => panic!("{other:?}"),
+            },
+            several => panic!("{several:?}"),
+        }
+    };
+    let both = UserTarget::Functions(vec!["_ZN2ns1fEi".to_owned(), "_ZN2ns1fEl".to_owned()]);
+    assert_eq!(target("uprobe:/bin/x:cpp:\"ns::f\" { exit(); }"), both);
+    assert_eq!(target("uprobe:/bin/x:cpp:\"*f(*)\" { exit(); }"), both);
+    let one = UserTarget::Functions(vec!["_ZN2ns1fEl".to_owned()]);
+    assert_eq!(target("uretprobe:/bin/x:cpp:\"ns::f( long )\" { exit(); }"), one);
+    let line = UserTarget::Addresses(vec![0x1000, 0x1010]);
+    assert_eq!(target("uprobe:/bin/x@a.c:7 { exit(); }"), line);
+    assert_eq!(target("uprobe:/bin/x:a.c:7 { exit(); }"), line);
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::world;
 use skep_kernel::{Loaded, RingBuffer, TestInput};
 use skep_lang_script::compile::Compiled;
-use skep_lang_script::plan::{Action, Buckets, Shape, system_maps};
+use skep_lang_script::plan::{Action, Buckets, HostInfo, Shape, system_maps};
 
 /// A script whose `begin` programs have run.
 struct Ran {
@@ -32,7 +32,7 @@ fn run(text: &str) -> Option<Ran> {
     if let Some(host) = host {
         let cpus = std::fs::read_to_string("/sys/devices/system/cpu/possible").unwrap();
         let last: u64 = cpus.trim().rsplit(['-', ',']).next().unwrap().parse().unwrap();
-        let mut value = [0u8; 48];
+        let mut value = [0u8; HostInfo::SIZE as usize];
         value[16..24].copy_from_slice(&(last + 1).to_le_bytes());
         ran.loaded.maps[host].set(&[0; 4], &value, skep_kernel::Update::Any).unwrap();
     }

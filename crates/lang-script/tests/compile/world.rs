@@ -8,10 +8,11 @@ use skep_diag::render;
 use skep_ir::Module;
 use skep_isa::ebpf::{Cpu, Endian};
 use skep_kernel::{KernelBtf, KernelError, LoadError};
-use skep_lang_script::compile::{Compiled, Environment, Facts, compile};
+use skep_lang_script::compile::{Compiled, Environment, Facts, Switches, compile};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
+use skep_lang_script::types::user::{UsdtArgument, UsdtLocation, UsdtSite};
 use skep_lang_script::{Options, builtins, desugar};
 use skep_object::Object;
 
@@ -69,6 +70,26 @@ impl ProbeSource for Places {
     }
     fn usdt(&self, _: Option<&str>) -> Result<Vec<(String, String)>, String> {
         pairs(&[("libc", "setjmp")])
+    }
+    fn usdt_sites(&self, _: Option<&str>, _: Option<&str>, name: &str) -> Result<Vec<UsdtSite>, String> {
+        let argument = |signed, location| Ok(UsdtArgument { bytes: 4, signed, location });
+        let site = |place, arguments: Vec<Result<UsdtArgument, String>>| UsdtSite {
+            places: vec![place],
+            arguments: arguments.into(),
+        };
+        match name {
+            "marked" => Ok(vec![
+                site(0x10, vec![argument(true, UsdtLocation::Register { context: 80, first: 0 })]),
+                site(0x20, vec![argument(true, UsdtLocation::Constant(-1)), Err("it is a picture".to_owned())]),
+            ]),
+            _ => Err("there are no notes".to_owned()),
+        }
+    }
+    fn readable_functions(&self, _: Option<&str>) -> Result<Vec<(String, String)>, String> {
+        pairs(&[("ns::f(int)", "_ZN2ns1fEi"), ("ns::f(long)", "_ZN2ns1fEl"), ("ns::g()", "_ZN2ns1gEv")])
+    }
+    fn line(&self, _: Option<&str>, file: &str, line: u32, _: Option<u32>) -> Result<Vec<u64>, String> {
+        if (file, line) == ("a.c", 7) { Ok(vec![0x1000, 0x1010]) } else { Err("there is no such line".to_owned()) }
     }
 }
 
@@ -153,12 +174,13 @@ pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'
         process: None,
         arch: Arch::default(),
         inner_ids: false,
+        switches: Switches::default(),
     };
     change(&mut env);
     compile(&simple.script, &env).map_err(|problems| show(&problems))
 }
 
-/// Compiles a script, holds it against the rules, generates code and loads it.
+/// Compiles a script, holds it against the rules, generates code and loads it, as it is and optimised.
 pub fn check(name: &str, text: &str) -> Result<(), String> {
     let compiled = build(name, text)?;
     skep_ir::verify(&compiled.module).map_err(|violations| {

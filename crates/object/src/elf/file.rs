@@ -93,6 +93,11 @@ impl Symbol<'_> {
         self.info >> 4 == 2
     }
 
+    /// Whether its file keeps it for itself although its binding is global: `STV_INTERNAL` and `STV_HIDDEN`.
+    pub(crate) const fn is_hidden(&self) -> bool {
+        self.is_global() && matches!(self.visibility, 1 | 2)
+    }
+
     /// Whether it stands for a whole section.
     pub(crate) const fn is_section(&self) -> bool {
         self.info & 15 == 3

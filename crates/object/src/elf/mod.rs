@@ -20,9 +20,9 @@ mod maps;
 mod sections;
 mod tables;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use skep_btf::Btf;
+use skep_btf::{Btf, Kind, Linkage, TypeId};
 
 pub use error::{ElfError, ElfProblem};
 pub use file::elf_section;
@@ -127,9 +127,28 @@ impl Object {
         let programs = link::link(&context, &functions, &debug, &mut object)?;
         maps::fill(&context, &with_entries, &functions, &programs, &mut object)?;
         tables::fill(&context, &tables, &functions, &programs, &mut object)?;
+        hide(&context, &mut object);
         object.validate_structure().map_err(|error| ElfError::new(ElfProblem::Object(Box::new(error))))?;
         Ok(object)
     }
+}
+
+/// Makes functions static that other files cannot see (`__hidden`). The kernel checks functions that are not for whatever
+/// they could be given, instead of what they are given.
+fn hide(context: &Context<'_>, object: &mut Object) {
+    let Some(btf) = &context.btf else { return };
+    let hidden = context.file.symbols.iter().filter(|symbol| symbol.is_function() && symbol.is_hidden());
+    let hidden: HashSet<&str> = hidden.map(|symbol| symbol.name).collect();
+    if hidden.is_empty() {
+        return;
+    }
+    let is_hidden = |id: &TypeId| {
+        let name = btf.name(*id).unwrap_or_default();
+        let global = matches!(btf.kind(*id), Ok(Kind::Func { linkage: Linkage::Global, .. }));
+        global && hidden.contains(name) && object.program(name).is_none()
+    };
+    let functions: Vec<TypeId> = btf.ids().filter(is_hidden).collect();
+    crate::btf_edit::make_static(&mut object.btf, &functions);
 }
 
 /// The text of section `license`, empty if there is none.

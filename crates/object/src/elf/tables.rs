@@ -28,12 +28,13 @@ pub(super) fn define(context: &Context<'_>, object: &mut Object) -> Result<Vec<T
     let mut tables = Vec::new();
     for index in 0..context.file.sections.len() {
         let section = &context.file.sections[index];
-        let flags = match section.name {
+        let optional = section.name.starts_with('?');
+        let flags = match section.name.strip_prefix('?').unwrap_or(section.name) {
             LINKED => MapFlags::LINK,
             SECTION => MapFlags::default(),
-            name if name.strip_prefix('?').unwrap_or(name).starts_with(SECTION) => {
+            name if name.starts_with(SECTION) => {
                 let text = "tables of operations belong into section `.struct_ops` or `.struct_ops.link`";
-                return Err(ElfError::in_section(name, map_problem(text)));
+                return Err(ElfError::in_section(section.name, map_problem(text)));
             }
             _ => continue,
         };
@@ -60,6 +61,7 @@ pub(super) fn define(context: &Context<'_>, object: &mut Object) -> Result<Vec<T
             };
             spec.contents = vec![(vec![0; 4], bytes)];
             spec.flags = flags;
+            spec.optional = optional;
             spec.value_type = Some(ty.0);
             tables.push(Table { section: index, start, size, map: object.add_map(spec) });
         }

@@ -119,9 +119,11 @@ fn section_of(spec: &MapSpec) -> Result<&'static str, ObjectError> {
     if spec.name.is_empty() || spec.name.contains('\0') {
         return Err(wrong(spec, "a map needs a name of its own"));
     }
-    match spec.flags {
-        MapFlags::LINK => Ok(".struct_ops.link"),
-        MapFlags(0) => Ok(".struct_ops"),
+    match (spec.flags, spec.optional) {
+        (MapFlags::LINK, false) => Ok(".struct_ops.link"),
+        (MapFlags::LINK, true) => Ok("?.struct_ops.link"),
+        (MapFlags(0), false) => Ok(".struct_ops"),
+        (MapFlags(0), true) => Ok("?.struct_ops"),
         _ => Err(wrong(spec, "a file can give a table of operations no flag but that of links")),
     }
 }

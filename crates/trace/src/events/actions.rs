@@ -6,11 +6,12 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use skep_lang_script::plan::{Action, Field, PrintTo};
+use skep_lang_script::plan::{Action, Field, PacketRecord, PrintTo};
 
-use super::{Dispatcher, EventError, Form, parts};
-use crate::maps::{Aggregate, MapRequest, MapSource};
+use super::{Dispatcher, EventError, Flow, Form, parts};
+use crate::maps::{Aggregate, MapRequest, MapSource, gathered};
 use crate::names::error_text;
+use crate::table::Style;
 use crate::value::{Value, half, json_integer, json_string, push_unsigned};
 
 /// Bytes of the index in front of every record.
@@ -26,7 +27,10 @@ pub(super) fn length(action: &Action) -> u64 {
         Action::PrintValue { value } => (std::slice::from_ref(value), 0),
         Action::Join { texts, .. } => (std::slice::from_ref(texts), 0),
         Action::PrintEntry { key, value, .. } => (std::slice::from_ref(key), value.as_ref().map_or(0, end)),
-        Action::Exit { status: offset } | Action::HelperError { error: offset, .. } => (&[], u64::from(*offset) + 4),
+        Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => {
+            (&[], u64::from(*offset) + 4)
+        }
+        Action::Packet { room, .. } => (&[], u64::from(PacketRecord::size(*room))),
         Action::PrintMap { .. }
         | Action::Clear { .. }
         | Action::Zero { .. }
@@ -75,7 +79,9 @@ impl Dispatcher<'_> {
             Action::Join { separator, texts } => self.join(separator, texts, record)?,
             Action::Cat { args, .. } => self.cat(index, args, record)?,
             Action::System { args, .. } => self.system(index, args, record)?,
+            Action::Packet { file, .. } => self.packet(file, record)?,
             Action::Exit { status } => self.exit = half(record, *status).map(u32::cast_signed),
+            Action::Learn { pid } => self.names.symbols().learn(half(record, *pid).unwrap_or(0)),
             Action::Warning { text, at } => self.runtime_error(text, *at)?,
             Action::HelperError { helper, error, at } => {
                 self.helper_error(helper, half(record, *error).unwrap_or(0).cast_signed(), *at)?;
@@ -94,7 +100,7 @@ impl Dispatcher<'_> {
     }
 
     fn print(&mut self, index: usize, args: &[Field], record: &[u8]) -> io::Result<()> {
-        if self.output.form() == Form::Json {
+        if matches!(self.output.form(), Form::Json | Form::Csv) {
             self.render(index, args, record);
             return self.output.string("printf", &self.text);
         }
@@ -118,7 +124,7 @@ impl Dispatcher<'_> {
         self.render(index, args, record);
         let text = std::mem::take(&mut self.text);
         let written = match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let mut line = format!("{}{severity}: ", self.place(at)).into_bytes();
                 line.extend_from_slice(&text);
                 if line.last() != Some(&b'\n') {
@@ -156,12 +162,20 @@ impl Dispatcher<'_> {
 
     fn print_value(&mut self, value: &Aggregate<'_>) -> io::Result<()> {
         let (mut renderer, output) = parts(self.plan, &mut self.names, &mut self.output);
+        if let (Some(sink), Aggregate::Plain(value)) = (&mut self.sink, value) {
+            if let Flow::Exit(status) = sink.value(value, &mut renderer, output.buffer()) {
+                self.exit = Some(status);
+            }
+            return output.end();
+        }
         match output.form() {
             Form::Text => {
                 value.text(&mut renderer, output.buffer());
                 output.buffer().push(b'\n');
             }
             Form::Json => output.json("value", |out| value.json(&mut renderer, out)),
+            Form::Table => self.rows.push(Style::Table, value, &mut renderer, output.buffer()),
+            Form::Csv => self.rows.push(Style::Csv, value, &mut renderer, output.buffer()),
         }
         output.end()
     }
@@ -178,7 +192,13 @@ impl Dispatcher<'_> {
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let start = key.offset as usize;
         let bytes = record.get(start..start.saturating_add(key.shape.size() as usize)).unwrap_or_default();
-        let values = maps.entry(index, bytes).map_err(|error| self.map_error(index, error))?;
+        let values = if map.value.is_spread() {
+            let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+            let padded = |key: &[u8]| key.starts_with(bytes) && key[bytes.len()..].iter().all(|&byte| byte == 0);
+            gathered(map, entries).into_iter().find(|entry| padded(&entry.key)).map(|entry| entry.values)
+        } else {
+            maps.entry(index, bytes).map_err(|error| self.map_error(index, error))?
+        };
         let value = values.as_ref().map_or_else(|| Aggregate::zero(map), |values| Aggregate::read(map, values));
         Ok(self.print_value(&value)?)
     }
@@ -190,7 +210,7 @@ impl Dispatcher<'_> {
         let used = array.values().enumerate().filter(|(_, value)| is_text(value)).map(|(index, _)| index + 1).last();
         let (mut renderer, _) = parts(self.plan, &mut self.names, &mut self.output);
         renderer.list(array.values().take(used.unwrap_or(0)), separator.as_bytes(), &mut self.text);
-        if self.output.form() == Form::Text {
+        if self.output.form() != Form::Json {
             self.text.push(b'\n');
         }
         self.output.string("join", &self.text)
@@ -223,7 +243,7 @@ impl Dispatcher<'_> {
         match shell.output() {
             Ok(result) => {
                 let mut text = result.stdout;
-                if self.output.form() == Form::Text {
+                if self.output.form() != Form::Json {
                     text.push(b'\n');
                 }
                 self.output.string("syscall", &text)
@@ -235,12 +255,21 @@ impl Dispatcher<'_> {
         }
     }
 
+    /// Appends a packet to its capture file. A file that cannot be written is reported once.
+    fn packet(&mut self, file: &std::sync::Arc<str>, record: &[u8]) -> io::Result<()> {
+        let wall = self.names.clock().wall_offset();
+        match self.packets.add(file, record, wall) {
+            Some(problem) => self.output.warn(format!("ERROR: {problem}\n").as_bytes()),
+            None => Ok(()),
+        }
+    }
+
     fn runtime_error(&mut self, text: &str, at: (u32, u32)) -> io::Result<()> {
         if !self.warnings {
             return Ok(());
         }
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let message = format!("{}WARNING: {text}\n{}", self.place(at), self.excerpt(at));
                 self.output.warn(message.as_bytes())
             }
@@ -258,7 +287,7 @@ impl Dispatcher<'_> {
             error_text(code.saturating_neg())
         };
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let message =
                     format!("{}WARNING: Failed to {helper}: {reason} ({code})\n{}", self.place(at), self.excerpt(at));
                 self.output.warn(message.as_bytes())

@@ -8,6 +8,10 @@
 
 mod actions;
 mod output;
+mod packets;
+mod results;
+mod rows;
+mod sink;
 
 use std::fmt;
 use std::io;
@@ -15,10 +19,14 @@ use std::io;
 use skep_lang_script::plan::{Action, Plan};
 
 pub use output::{Buffering, Form, Output};
+pub use results::{BenchResult, TestResult};
+pub use sink::Sink;
 
+use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
-use crate::maps::{MapRequest, MapSource, Snapshot, SourceError};
+use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered};
 use crate::names::Names;
+use crate::table::Style;
 use crate::value::{Renderer, json_string, push_unsigned, word};
 
 /// The text of a script, for the places in warnings.
@@ -100,12 +108,17 @@ pub struct Dispatcher<'p> {
     script: Script,
     names: Names,
     output: Output,
+    packets: packets::Captures,
     warnings: bool,
     exit: Option<i32>,
     /// The status of an `exit()` before [`resume`](Dispatcher::resume).
     status: Option<i32>,
     failed: bool,
     counts: Counts,
+    /// Takes values and maps in place of the output.
+    sink: Option<Box<dyn Sink + 'p>>,
+    /// Values that were printed as rows.
+    rows: rows::Printed,
     /// Kept from one record to the next.
     text: Vec<u8>,
 }
@@ -126,7 +139,24 @@ impl<'p> Dispatcher<'p> {
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
-        Ok(Self { plan, formats, script, names, output, warnings, exit, status, failed, counts, text })
+        let packets = packets::Captures::default();
+        let rows = rows::Printed::default();
+        Ok(Self {
+            plan,
+            formats,
+            script,
+            names,
+            output,
+            packets,
+            warnings,
+            exit,
+            status,
+            failed,
+            counts,
+            sink: None,
+            rows,
+            text,
+        })
     }
 
     /// Whether warnings at run time are shown (`--no-warnings`). Those of `warnf()` always are.
@@ -142,6 +172,22 @@ impl<'p> Dispatcher<'p> {
     /// Performs records again behind an `exit()`, for the probes that run at the end. The status stays.
     pub fn resume(&mut self) {
         self.status = self.exit.take().or(self.status);
+    }
+
+    /// Status of an `exit()` and whether there were errors since the last time; both are forgotten, and what comes later is
+    /// looked at again.
+    pub fn take_outcome(&mut self) -> (Option<i32>, bool) {
+        (self.exit.take(), std::mem::take(&mut self.failed))
+    }
+
+    /// Ends the script with this status as `exit()` does: for one whose record found no room.
+    pub fn lost_exit(&mut self, status: i32) {
+        self.exit.get_or_insert(status);
+    }
+
+    /// Takes note that records of `errorf()` found no room: they decide about the exit status all the same.
+    pub fn lost_errors(&mut self) {
+        self.failed = true;
     }
 
     /// What became of the records so far.
@@ -186,7 +232,7 @@ impl<'p> Dispatcher<'p> {
     /// Of writing.
     pub fn attached(&mut self, probes: u64) -> Result<(), EventError> {
         match self.output.form() {
-            Form::Text => {
+            Form::Text | Form::Table | Form::Csv => {
                 let plural = if probes == 1 { "" } else { "s" };
                 self.output.warn(format!("Attached {probes} probe{plural}\n").as_bytes())?;
             }
@@ -204,17 +250,31 @@ impl<'p> Dispatcher<'p> {
             return Ok(());
         }
         self.counts.lost += records;
+        if self.sink.is_some() {
+            self.output.warn(format!("Lost {records} events: the buffer was full\n").as_bytes())?;
+            return Ok(());
+        }
         match self.output.form() {
-            Form::Text => {
-                let out = self.output.buffer();
-                out.extend_from_slice(b"Lost ");
-                push_unsigned(records, out);
-                out.extend_from_slice(b" events\n");
-                self.output.end()?;
-            }
             Form::Json => self.count_message("lost_events", "events", records)?,
+            _ => self.output.string("lost_events", format!("Lost {records} events\n").as_bytes())?,
         }
         Ok(())
+    }
+
+    /// Says how many records were sent behind an `exit()`, and so were left out, if there were any.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn say_left_out(&mut self) -> Result<(), EventError> {
+        match (self.counts.after_exit, self.output.form()) {
+            (0, _) => {}
+            (count, Form::Json) => self.count_message("left_out_events", "events", count)?,
+            (count, _) => {
+                let text = format!("{count} events were sent behind exit() and left out\n");
+                self.output.warn(text.as_bytes())?;
+            }
+        }
+        Ok(self.output.flush()?)
     }
 
     fn count_message(&mut self, kind: &str, name: &str, count: u64) -> io::Result<()> {
@@ -235,7 +295,9 @@ impl<'p> Dispatcher<'p> {
     /// # Errors
     /// If the output cannot be written or a map not be read. The remaining maps are printed all the same.
     pub fn finish(&mut self, maps: &mut dyn MapSource) -> Result<(), EventError> {
-        if self.output.form() == Form::Text {
+        if self.sink.is_some() {
+            self.interval()?;
+        } else if self.output.form() == Form::Text {
             self.output.buffer().extend_from_slice(b"\n\n");
         }
         let mut result = Ok(());
@@ -250,17 +312,46 @@ impl<'p> Dispatcher<'p> {
         result
     }
 
+    /// The stack traces in the keys of maps, for flame graphs.
+    ///
+    /// # Errors
+    /// If a map cannot be read.
+    pub fn fold(&mut self, maps: &mut dyn MapSource) -> Result<Folded, EventError> {
+        let plan = self.plan;
+        let mut folded = Folded::default();
+        for (index, map) in plan.maps.iter().enumerate().filter(|(_, map)| has_stack(map)) {
+            let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+            let (mut renderer, _) = parts(plan, &mut self.names, &mut self.output);
+            folded.add(plan, &Snapshot::new(map, &entries, MapRequest::default()), &mut renderer);
+        }
+        Ok(folded)
+    }
+
     fn print_map(&mut self, index: usize, request: MapRequest, maps: &mut dyn MapSource) -> Result<(), EventError> {
         let plan = self.plan;
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
+        let entries = gathered(map, entries);
         let snapshot = Snapshot::new(map, &entries, request);
         if snapshot.is_empty() {
             return Ok(());
         }
         let (mut renderer, output) = parts(plan, &mut self.names, &mut self.output);
+        if let Some(sink) = &mut self.sink {
+            sink.map(&snapshot, &mut renderer, output.buffer());
+            return Ok(output.end()?);
+        }
         match output.form() {
             Form::Text => snapshot.text(&mut renderer, output.buffer()),
+            Form::Table => {
+                self.rows.begin_part(output.buffer());
+                output.buffer().extend_from_slice(format!("{}\n", map.name).as_bytes());
+                snapshot.rows(Style::Table, &mut renderer, output.buffer());
+            }
+            Form::Csv => {
+                self.rows.begin_part(output.buffer());
+                snapshot.named_rows(Style::Csv, &mut renderer, output.buffer());
+            }
             Form::Json => output.json(snapshot.json_type(), |out| snapshot.json(&mut renderer, out)),
         }
         Ok(output.end()?)
@@ -288,7 +379,8 @@ impl<'p> Dispatcher<'p> {
 
 /// What renders and what is rendered to, borrowed apart.
 fn parts<'a>(plan: &'a Plan, names: &'a mut Names, output: &'a mut Output) -> (Renderer<'a>, &'a mut Output) {
-    (Renderer { names, enums: &plan.enums, truncation: &plan.settings.truncation }, output)
+    let (enums, truncation, flags) = (&plan.enums, &plan.settings.truncation, &plan.allocation_flags);
+    (Renderer { names, enums, truncation, full: plan.settings.max_strlen, flags }, output)
 }
 
 #[cfg(test)]

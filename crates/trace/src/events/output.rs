@@ -18,12 +18,17 @@ pub enum Form {
     Text,
     /// A line with a JSON object for each message.
     Json,
+    /// Printed values and maps as aligned tables, other text between them.
+    Table,
+    /// Printed values and maps as lines with commas. Other text goes where warnings go, so that nothing else is in the
+    /// output.
+    Csv,
 }
 
 /// When output is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Buffering {
-    /// After each message that ends a line.
+    /// After each message that ends a line; messages that come together go together.
     #[default]
     Line,
     /// When 64 KiB have come together, and at the end.
@@ -37,6 +42,8 @@ pub struct Output {
     form: Form,
     buffering: Buffering,
     buffer: Vec<u8>,
+    /// Whether more messages are about to come.
+    together: bool,
     to: Box<dyn Write>,
     warnings: Box<dyn Write>,
 }
@@ -55,7 +62,7 @@ impl fmt::Debug for Output {
 impl Output {
     /// An output to these streams.
     pub fn new(form: Form, buffering: Buffering, to: Box<dyn Write>, warnings: Box<dyn Write>) -> Self {
-        Self { form, buffering, buffer: Vec::with_capacity(FULL + FULL / 4), to, warnings }
+        Self { form, buffering, buffer: Vec::with_capacity(FULL + FULL / 4), together: false, to, warnings }
     }
 
     /// Standard output and standard error.
@@ -90,11 +97,21 @@ impl Output {
     /// Of writing.
     pub(super) fn end(&mut self) -> io::Result<()> {
         let due = match self.buffering {
-            Buffering::Line => self.buffer.last() == Some(&b'\n') || self.buffer.len() >= FULL,
+            Buffering::Line => (!self.together && self.buffer.last() == Some(&b'\n')) || self.buffer.len() >= FULL,
             Buffering::Full => self.buffer.len() >= FULL,
             Buffering::None => true,
         };
         if due { self.flush() } else { Ok(()) }
+    }
+
+    /// Says whether messages come together, so that they need not be written one by one. When they have come, what the
+    /// buffering wants written is.
+    ///
+    /// # Errors
+    /// Of writing.
+    pub fn gather(&mut self, together: bool) -> io::Result<()> {
+        self.together = together;
+        if together || self.buffer.is_empty() { Ok(()) } else { self.end() }
     }
 
     /// Writes what is buffered.
@@ -119,8 +136,9 @@ impl Output {
     /// Appends a message whose data are a string: as it is, or as JSON.
     pub(super) fn string(&mut self, kind: &str, data: &[u8]) -> io::Result<()> {
         match self.form {
-            Form::Text => self.buffer.extend_from_slice(data),
+            Form::Text | Form::Table => self.buffer.extend_from_slice(data),
             Form::Json => self.json(kind, |out| json_string(data, out)),
+            Form::Csv => return self.warn(data),
         }
         self.end()
     }
@@ -140,7 +158,7 @@ impl Output {
     }
 
     /// Writes to the stream of warnings. What is buffered goes first, so that both read in order on a terminal.
-    pub(super) fn warn(&mut self, text: &[u8]) -> io::Result<()> {
+    pub(crate) fn warn(&mut self, text: &[u8]) -> io::Result<()> {
         self.flush()?;
         self.warnings.write_all(text).and_then(|()| self.warnings.flush())
     }

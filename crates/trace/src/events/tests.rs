@@ -10,6 +10,7 @@ use skep_lang_script::plan::{Field, MapValue, PrintTo, ScriptMap, Shape, lay_out
 use super::*;
 use crate::maps::MapEntry;
 use crate::testing::{Build, enums, names};
+use crate::value::Value;
 
 /// A stream that a test can look into.
 #[derive(Clone, Default)]
@@ -283,4 +284,121 @@ fn wrong_plans_and_full_disks_are_errors() {
     assert!(error.starts_with("cannot write the output: "), "{error}");
     let error = dispatcher.record(&[0; 8], &mut Memory::default()).unwrap_err().to_string();
     assert_eq!(error, "cannot read or change the map @z: no such map");
+}
+
+#[test]
+fn values_as_rows() {
+    let (fields, bytes) = record(&[Build::record(&[("pid", Build::int(5)), ("comm", Build::text("a,b", 8))])]);
+    let row = Action::PrintValue { value: fields[0].clone() };
+    let (args, line) = record(&[Build::int(5)]);
+    let print = Action::Print { to: PrintTo::Output, format: "%d\n".into(), args };
+    let plan = plan(vec![row, print, Action::PrintMap { map: 0, top: 0, div: 0 }]);
+    let mut line = line;
+    line[0] = 1;
+    let map = 2u64.to_le_bytes().to_vec();
+    let records = [bytes.clone(), bytes.clone(), line, map, bytes];
+    let csv = run(Form::Csv, &plan, &records, &mut maps());
+    let expected = "pid,comm\n5,\"a,b\"\n5,\"a,b\"\n\nmap,key,value\n@z,c,2\n@z,ab,5\n\npid,comm\n5,\"a,b\"\n";
+    assert_eq!((&*csv.text, &*csv.warnings), (expected, "5\n"));
+    let table = run(Form::Table, &plan, &records, &mut maps());
+    let row = "         5  a,b\n";
+    let head = "       pid  comm\n";
+    let expected = format!("{head}{row}{row}5\n\n@z\nkey  value\nc        2\nab       5\n\n{head}{row}");
+    assert_eq!((&*table.text, &*table.warnings), (&*expected, ""));
+}
+
+#[test]
+fn results_of_tests_and_benchmarks() {
+    let plan = plan(vec![]);
+    let duration = std::time::Duration::from_nanos(1500);
+    let results = [
+        TestResult { name: "a", problem: None, duration },
+        TestResult { name: "b", problem: Some("exit(2)"), duration },
+    ];
+    for (form, expected) in [
+        (
+            Form::Text,
+            "ok      a\nFAILED  b: exit(2)\nc                                        12.5 ns a run       100 runs\n",
+        ),
+        (
+            Form::Json,
+            "{\"type\": \"test_result\", \"data\": {\"name\": \"a\", \"passed\": true, \"nanoseconds\": 1500}}\n\
+             {\"type\": \"test_result\", \"data\": {\"name\": \"b\", \"passed\": false, \"problem\": \"exit(2)\", \
+             \"nanoseconds\": 1500}}\n\
+             {\"type\": \"benchmark_result\", \"data\": {\"name\": \"c\", \"nanoseconds\": 12.50, \"runs\": 100}}\n",
+        ),
+    ] {
+        let to = Shared::default();
+        let output = Output::new(form, Buffering::Line, Box::new(to.clone()), Box::new(Vec::new()));
+        let mut dispatcher = Dispatcher::new(&plan, Script::default(), names(), output).unwrap();
+        results.iter().for_each(|result| dispatcher.test_result(result).unwrap());
+        dispatcher.bench_result(&BenchResult { name: "c", nanoseconds: 12.5, runs: 100 }).unwrap();
+        assert_eq!(to.take(), expected);
+    }
+}
+
+/// Ends the script at the first value that is negative.
+#[derive(Debug, Default)]
+struct Taker;
+
+impl Sink for Taker {
+    fn start(&mut self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"start\n");
+    }
+    fn value(&mut self, value: &Value<'_>, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) -> Flow {
+        renderer.text(value, out);
+        out.push(b'\n');
+        if matches!(value, Value::Signed(..0)) { Flow::Exit(3) } else { Flow::Continue }
+    }
+    fn map(&mut self, snapshot: &Snapshot<'_>, _: &mut Renderer<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(format!("{} {}\n", snapshot.map.name, snapshot.rows.len()).as_bytes());
+    }
+    fn interval(&mut self, _: &mut Renderer<'_>, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"due\n");
+    }
+}
+
+#[test]
+fn a_sink_takes_values_and_maps() {
+    let (args, bytes) = record(&[Build::int(5)]);
+    let value = |number: i64| [&[0; 8][..], &number.to_le_bytes()].concat();
+    let map = Action::PrintMap { map: 0, top: 0, div: 0 };
+    let plan = plan(vec![Action::PrintValue { value: args[0].clone() }, map]);
+    let (to, warnings) = (Shared::default(), Shared::default());
+    let output = Output::new(Form::Text, Buffering::Full, Box::new(to.clone()), Box::new(warnings.clone()));
+    let mut dispatcher = Dispatcher::new(&plan, Script::default(), names(), output).unwrap();
+    dispatcher.send_to(Box::new(Taker));
+    dispatcher.started().unwrap();
+    let mut maps = maps();
+    assert_eq!(dispatcher.record(&bytes, &mut maps).unwrap(), Flow::Continue);
+    assert_eq!(dispatcher.record(&1u64.to_le_bytes(), &mut maps).unwrap(), Flow::Continue);
+    dispatcher.lost(4).unwrap();
+    dispatcher.interval().unwrap();
+    assert_eq!(dispatcher.record(&value(-1), &mut maps).unwrap(), Flow::Exit(3));
+    // Behind its end nothing is taken.
+    assert_eq!(dispatcher.record(&value(7), &mut maps).unwrap(), Flow::Exit(3));
+    dispatcher.output().flush().unwrap();
+    assert_eq!(to.take(), "start\n5\n@z 2\ndue\n-1\n");
+    assert_eq!((warnings.take().as_str(), dispatcher.status()), ("Lost 4 events: the buffer was full\n", 3));
+    assert_eq!(dispatcher.counts(), Counts { handled: 3, after_exit: 1, lost: 4, damaged: 0 });
+}
+
+#[test]
+fn what_was_lost_decides_all_the_same() {
+    let (args, bytes) = record(&[Build::int(5)]);
+    let plan = plan(vec![Action::Print { to: PrintTo::Error((1, 1)), format: "%d\n".into(), args }]);
+    let (to, warnings) = (Shared::default(), Shared::default());
+    let output = Output::new(Form::Text, Buffering::Line, Box::new(to.clone()), Box::new(warnings.clone()));
+    let mut dispatcher = Dispatcher::new(&plan, Script::default(), names(), output).unwrap();
+    dispatcher.record(&bytes, &mut maps()).unwrap();
+    assert_eq!((dispatcher.take_outcome(), dispatcher.take_outcome()), ((None, true), (None, false)));
+    dispatcher.lost_errors();
+    assert_eq!(dispatcher.status(), 1);
+    dispatcher.lost_exit(4);
+    dispatcher.lost_exit(5);
+    assert_eq!(dispatcher.record(&bytes, &mut maps()).unwrap(), Flow::Exit(4));
+    assert_eq!((dispatcher.status(), dispatcher.counts().after_exit), (4, 1));
+    warnings.take();
+    dispatcher.say_left_out().unwrap();
+    assert_eq!((&*to.take(), &*warnings.take()), ("", "1 events were sent behind exit() and left out\n"));
 }

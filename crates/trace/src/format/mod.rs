@@ -41,7 +41,7 @@ impl fmt::Display for FormatError {
             Self::Unsupported { text, at } => write!(
                 f,
                 "the conversion `{text}` at byte {at} of the format is not supported; \
-                 there are d i u o x X c s p r rx rh"
+                 there are d i u o x X c s p r rx rh gr"
             ),
             Self::Arguments { expected, given } if given < expected => {
                 write!(f, "not enough arguments for the format ({given} supplied, {expected} expected)")
@@ -103,13 +103,15 @@ enum Kind {
     BufferEscaped,
     /// `%rh`
     BufferHex,
+    /// `%gr`
+    AllocationFlags,
 }
 
 impl Format {
     /// Compiles a format for so many arguments.
     ///
     /// # Errors
-    /// [`FormatError`] for conversions of fractions, `%gr`, and a wrong number of arguments.
+    /// [`FormatError`] for conversions of fractions, and a wrong number of arguments.
     pub fn compile(text: &str, arguments: usize) -> Result<Self, FormatError> {
         let segments = parse::segments(text)?;
         let conversions = segments.iter().filter(|segment| matches!(segment, Segment::Conversion(_))).count();

@@ -10,7 +10,7 @@ const MAX_WIDTH: u32 = 4096;
 const KINDS: &[(&str, Option<Kind>)] = &[
     ("rx", Some(Kind::BufferEscaped)),
     ("rh", Some(Kind::BufferHex)),
-    ("gr", None),
+    ("gr", Some(Kind::AllocationFlags)),
     ("d", Some(Kind::Signed)),
     ("i", Some(Kind::Signed)),
     ("u", Some(Kind::Unsigned)),

@@ -63,6 +63,7 @@ impl Conversion {
             Kind::Hex => formatted(out, format_args!("{unsigned:x}")),
             Kind::UpperHex if self.alternate && unsigned != 0 => formatted(out, format_args!("0X{unsigned:X}")),
             Kind::UpperHex => formatted(out, format_args!("{unsigned:X}")),
+            Kind::AllocationFlags => flags(unsigned, renderer, out),
             Kind::Char => out.push(number.to_le_bytes()[0]),
             Kind::Pointer => formatted(out, format_args!("0x{number:x}")),
             _ => push_unsigned(unsigned, out),
@@ -80,6 +81,28 @@ impl Conversion {
             }
             _ => buffer_text(bytes, out),
         }
+    }
+}
+
+/// The names of flags, as the kernel prints them: those that stand for several first, what has no name as a number.
+fn flags(mut number: u64, renderer: &Renderer<'_>, out: &mut Vec<u8>) {
+    if number == 0 {
+        out.extend_from_slice(b"none");
+        return;
+    }
+    let start = out.len();
+    for (mask, name) in renderer.flags {
+        if *mask != 0 && number & mask == *mask {
+            if out.len() > start {
+                out.push(b'|');
+            }
+            out.extend_from_slice(name.as_bytes());
+            number &= !mask;
+        }
+    }
+    if number != 0 {
+        let bar = if out.len() > start { "|" } else { "" };
+        formatted(out, format_args!("{bar}{number:#x}"));
     }
 }
 

@@ -86,13 +86,3 @@ impl MapSource for KernelMaps<'_> {
         Ok(())
     }
 }
-
-/// The counter of records for which there was no room: the map [`LOST`](skep_lang_script::plan::system_maps::LOST).
-///
-/// # Errors
-/// If the map cannot be read.
-pub fn lost_records(map: &LoadedMap) -> Result<u64, KernelError> {
-    let value = map.get(&[0; 4])?;
-    let word = value.as_deref().and_then(|bytes| bytes.first_chunk::<8>());
-    Ok(word.map_or(0, |word| u64::from_ne_bytes(*word)))
-}

@@ -14,11 +14,12 @@ mod kernel;
 mod text;
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape};
 
 pub use aggregate::{Aggregate, Number, Point};
-pub use kernel::{KernelMaps, lost_records};
+pub use kernel::KernelMaps;
 
 use crate::value::{Renderer, Tuple, Value};
 
@@ -59,6 +60,21 @@ pub trait MapSource {
     /// # Errors
     /// What kept the map from being changed.
     fn zero(&mut self, map: usize) -> Result<(), SourceError>;
+}
+
+/// The entries as the script knows them: of a series that has an entry for each interval, the intervals of a key come
+/// together.
+pub fn gathered(map: &ScriptMap, entries: Vec<MapEntry>) -> Vec<MapEntry> {
+    if !map.value.is_spread() {
+        return entries;
+    }
+    let mut found: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+    for mut entry in entries {
+        // The place of the interval is in its value as well.
+        entry.key.truncate(entry.key.len().saturating_sub(8));
+        found.entry(entry.key).or_default().push(entry.values.concat());
+    }
+    found.into_iter().map(|(key, values)| MapEntry { key, values }).collect()
 }
 
 /// What `print(@m, top, div)` asks for.

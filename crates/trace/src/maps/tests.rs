@@ -28,7 +28,7 @@ fn words(words: &[i64]) -> Vec<u8> {
 fn print(map: &ScriptMap, entries: &[MapEntry], request: MapRequest) -> (String, String) {
     let snapshot = Snapshot::new(map, entries, request);
     let (mut names, enums) = (names(), enums());
-    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: "..", full: 0, flags: &[] };
     let (mut text, mut json) = (Vec::new(), Vec::new());
     snapshot.text(&mut renderer, &mut text);
     snapshot.json(&mut renderer, &mut json);
@@ -324,4 +324,23 @@ fn any_contents() {
         crate::fuzz::map(u.bytes(u.len())?);
         Ok(())
     });
+}
+
+#[test]
+fn long_series_have_an_entry_for_each_interval() {
+    let (map, _) = map("@m", series(100_000_000, 5000, SeriesKind::Sum), &[&[Build::int(7)]]);
+    let entry = |key: i64, number: i64, values: &[i64]| MapEntry {
+        key: words(&[key, (TENTH + number) % 5000]),
+        values: values.iter().map(|&value| words(&[value, 1, TENTH + number])).collect(),
+    };
+    // In any order; two processors have something in the first interval.
+    let entries = vec![entry(7, 2, &[30]), entry(9, 0, &[4]), entry(7, 0, &[1, 2]), entry(7, 1, &[5])];
+    let gathered = gathered(&map, entries);
+    assert_eq!(gathered.len(), 2);
+    let snapshot = Snapshot::new(&map, &gathered, ALL);
+    let points = |row: usize| match &snapshot.rows[row].1 {
+        Aggregate::Series(points) => points.iter().map(|point| point.value.get()).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!((points(0), points(1)), (vec![3, 5, 30], vec![4]));
 }

@@ -42,6 +42,14 @@ impl Clock {
         u64::try_from(i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec)).unwrap_or(0)
     }
 
+    /// Nanoseconds of international atomic time (`CLOCK_TAI`) minus those since boot.
+    pub fn tai_offset() -> i64 {
+        // Only a kernel that cannot be run on has no such clock.
+        let time = rustix::time::clock_gettime_dynamic(rustix::time::DynamicClockId::Tai).unwrap_or_default();
+        let tai = i128::from(time.tv_sec) * SECOND + i128::from(time.tv_nsec);
+        i64::try_from(tai - i128::from(Self::boot_now())).unwrap_or(0)
+    }
+
     /// A clock for tests: this many nanoseconds between 1970 and boot, and Coordinated Universal Time.
     pub fn fixed(wall_offset: i64) -> Self {
         Self { wall_offset: wall_offset.into(), zone: OnceCell::from(TimeZone::UTC) }

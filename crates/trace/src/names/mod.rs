@@ -37,6 +37,20 @@ pub struct Symbol<'a> {
     pub module: &'a str,
 }
 
+/// A frame of a stack trace that was taken with build ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BuildIdFrame {
+    /// The kernel has found the file.
+    File {
+        /// Its build id, filled up with zeros.
+        build_id: [u8; 20],
+        /// Offset in the file.
+        offset: u64,
+    },
+    /// The kernel has not found it.
+    Address(u64),
+}
+
 /// Where symbols and stack traces come from.
 pub trait Symbols: fmt::Debug {
     /// The symbol at an address of the kernel.
@@ -45,8 +59,18 @@ pub trait Symbols: fmt::Debug {
     /// The symbol at an address of a process.
     fn user(&mut self, pid: u32, address: u64) -> Option<Symbol<'_>>;
 
+    /// A process was seen for the first time: what is needed to name its addresses later is best read now.
+    fn learn(&mut self, _pid: u32) {}
+
     /// Appends the addresses of a stack trace, innermost first; nothing if it is not known.
     fn stack(&mut self, id: StackId, addresses: &mut Vec<u64>);
+
+    /// Appends the frames of a stack trace that was taken with build ids, innermost first.
+    fn build_ids(&mut self, id: StackId, frames: &mut Vec<BuildIdFrame>) {
+        let mut addresses = Vec::new();
+        self.stack(id, &mut addresses);
+        frames.extend(addresses.into_iter().map(BuildIdFrame::Address));
+    }
 
     /// Build id (hexadecimal) of the file that an address of a process belongs to, and the offset in that file.
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(&str, u64)>;

@@ -1,18 +1,22 @@
 //! From the places of a plan to the kernel's ways of attaching.
 
+use std::collections::HashMap;
+use std::fs::File;
 use std::io::Read as _;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::PathBuf;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use skep_isa::AttachType;
 use skep_kernel::attach::{
-    Attachment, Iter, IterTarget, KernelPlace, KernelPlaces, MultiMode, PerfEvent, PerfRate, PerfTarget, UserPlace,
-    attach_iter, attach_kprobe, attach_kprobe_multi, attach_perf_event, attach_raw_tracepoint, attach_tracepoint,
-    attach_tracing, attach_uprobe, attach_uprobe_multi, detach_all,
+    Attachment, Iter, IterTarget, KernelPlace, KernelPlaces, Link, MultiMode, PerfEvent, PerfRate, PerfTarget,
+    UserPlace, attach_iter, attach_kprobe, attach_kprobe_multi, attach_perf_event, attach_raw_tracepoint,
+    attach_tracepoint, attach_tracing, attach_uprobe, attach_uprobe_multi, detach_all,
 };
-use skep_kernel::{KernelError, LoadedProgram};
+use skep_kernel::{KernelError, LoadedMap, LoadedProgram, Update};
 use skep_lang_script::plan::{Attach, Period, Probe, UserTarget};
-use skep_sym::{Binary, resolve};
+use skep_sym::{Binary, DebugDirs, resolve};
 
 /// Most bytes that an iterator may write.
 const MOST_TEXT: u64 = 64 << 20;
@@ -24,13 +28,55 @@ pub struct Attached {
     pub links: Vec<Attachment>,
     /// What runs when it is read.
     pub iterators: Vec<Iter>,
+    /// Where debug files of programs are looked for.
+    directories: DebugDirs,
+    /// Programs that hand on system calls and are attached.
+    callers: Vec<String>,
+    /// Files of probes that were read, by the names in the script.
+    files: HashMap<String, Rc<(PathBuf, Binary)>>,
 }
 
 impl Attached {
+    /// Nothing yet. Debug files of programs are looked for in these directories.
+    pub fn new(directories: DebugDirs) -> Self {
+        Self { directories, ..Self::default() }
+    }
+
     /// Detaches everything.
     pub fn detach(&mut self) -> Result<(), KernelError> {
         self.iterators.clear();
+        self.callers.clear();
         detach_all(std::mem::take(&mut self.links))
+    }
+
+    /// Puts a program into a table of system calls, and attaches the one that hands on to it, if that is not done.
+    pub fn enter_call(
+        &mut self,
+        table: &LoadedMap,
+        number: u32,
+        program: &LoadedProgram,
+        caller: &LoadedProgram,
+        ret: bool,
+    ) -> Result<(), String> {
+        let text = |error: KernelError| error.to_string();
+        let fd = program.as_fd().as_raw_fd();
+        table.set(&number.to_ne_bytes(), &fd.to_ne_bytes(), Update::Any).map_err(text)?;
+        if !self.callers.iter().any(|known| known == caller.name()) {
+            let event = if ret { "sys_exit" } else { "sys_enter" };
+            self.links.push(attach_raw_tracepoint(caller, event, 0).map_err(text)?.into());
+            self.callers.push(caller.name().to_owned());
+        }
+        Ok(())
+    }
+
+    /// The file of a probe, read once.
+    fn file(&mut self, name: &str, process: Option<u32>) -> Result<Rc<(PathBuf, Binary)>, String> {
+        if let Some(known) = self.files.get(name) {
+            return Ok(Rc::clone(known));
+        }
+        let file = Rc::new(open(name, process, &self.directories)?);
+        self.files.insert(name.to_owned(), Rc::clone(&file));
+        Ok(file)
     }
 
     /// Attaches a program where its probe says. Probes that the host runs itself need nothing.
@@ -43,21 +89,33 @@ impl Attached {
             Attach::KernelFunction { functions, offset, ret } => {
                 kernel(program, functions, *offset, *ret).map_err(text)?
             }
-            Attach::Typed { ret, .. } => {
+            Attach::KernelAddress { address, ret } => {
+                attach_kprobe(program, KernelPlace::Address(*address), *ret, 0).map_err(text)?
+            }
+            Attach::Typed { ret, .. } | Attach::Program { ret, .. } => {
                 let kind = if *ret { AttachType::TraceFexit } else { AttachType::TraceFentry };
                 attach_tracing(program, kind, 0).map_err(text)?.into()
             }
             Attach::RawTracepoint { event } => attach_raw_tracepoint(program, event, 0).map_err(text)?.into(),
+            Attach::SystemCall { .. } => return Err("system calls are in a table".to_owned()),
             Attach::Tracepoint { category, event } => attach_tracepoint(program, category, event, 0).map_err(text)?,
-            Attach::UserFunction { binary, target, ret } => user(program, binary, target, *ret, process)?,
-            Attach::Usdt { binary, provider, name } => {
-                let (path, binary) = open(binary, process)?;
+            Attach::UserFunction { binary, target, ret } => {
+                let file = self.file(binary, process)?;
+                self.links.extend(user(program, probe.many, &file, (target, *ret), process)?);
+                return Ok(());
+            }
+            Attach::Usdt { binary, provider, name, places: wanted } => {
+                let file = self.file(binary, process)?;
+                let (path, binary) = &*file;
                 let provider = Some(provider.as_str()).filter(|provider| !provider.is_empty());
                 let places = binary.probe(provider, name).map_err(|error| error.to_string())?;
                 for place in places {
                     let offset = place.offset.ok_or("its place is in no part of the file that is loaded")?;
+                    if !wanted.is_empty() && !wanted.contains(&offset) {
+                        continue;
+                    }
                     let place = UserPlace { offset, counter: place.semaphore.unwrap_or(0), cookie: 0 };
-                    self.links.push(attach_uprobe(program, &path, place, false, process).map_err(text)?);
+                    self.links.push(attach_uprobe(program, path, place, false, process).map_err(text)?);
                 }
                 return Ok(());
             }
@@ -71,7 +129,18 @@ impl Attached {
             }
             perf => {
                 let (event, rate, target) = perf_event(perf, process)?;
-                Attachment::Perf(attach_perf_event(program, event, rate, target).map_err(text)?)
+                let attach = |target| attach_perf_event(program, event, rate, target).map(Attachment::Perf);
+                let PerfTarget::Process(process) = target else {
+                    self.links.push(attach(target).map_err(text)?);
+                    return Ok(());
+                };
+                // Events belong to threads. Those that end meanwhile are no loss as long as there is one.
+                let mut results: Vec<_> = threads(process).into_iter().map(PerfTarget::Process).map(attach).collect();
+                if results.iter().all(Result::is_err) {
+                    return results.pop().map_or(Ok(()), |result| result.map(drop).map_err(text));
+                }
+                self.links.extend(results.into_iter().flatten());
+                return Ok(());
             }
         };
         self.links.push(link);
@@ -99,41 +168,91 @@ fn mode(ret: bool) -> MultiMode {
 }
 
 /// The file of a probe, as this process sees it.
-fn open(name: &str, process: Option<u32>) -> Result<(PathBuf, Binary), String> {
+fn open(name: &str, process: Option<u32>, directories: &DebugDirs) -> Result<(PathBuf, Binary), String> {
     let path = match (name, process) {
         ("", Some(process)) => PathBuf::from(format!("/proc/{process}/exe")),
         ("", None) => return Err("it names no binary, and there is no process (`-p`) whose binary it means".to_owned()),
         (name, process) => resolve(name, process).map_err(|error| error.to_string())?,
     };
-    let binary = Binary::open(&path).map_err(|error| error.to_string())?;
+    let binary = Binary::open_with_debug(&path, directories).map_err(|error| error.to_string())?;
     Ok((path, binary))
 }
 
+/// A place in a file, or several. `many` says whether the program is one for links of many places.
 fn user(
     program: &LoadedProgram,
-    binary: &str,
-    target: &UserTarget,
-    ret: bool,
+    many: bool,
+    (path, binary): &(PathBuf, Binary),
+    (target, ret): (&UserTarget, bool),
     process: Option<u32>,
-) -> Result<Attachment, String> {
-    let (path, binary) = open(binary, process)?;
+) -> Result<Vec<Attachment>, String> {
     let function = |name: &str| {
         let symbol = binary.function(name).map_err(|error| error.to_string())?;
         symbol.offset.ok_or_else(|| format!("`{name}` has no place in `{}`", path.display()))
     };
-    let offset = match target {
-        UserTarget::Functions(names) if names.len() == 1 => function(&names[0])?,
-        UserTarget::Functions(names) => {
-            let places = names.iter().map(|name| function(name).map(UserPlace::at)).collect::<Result<Vec<_>, _>>()?;
-            let link = attach_uprobe_multi(program, &path, &places, mode(ret), process);
-            return Ok(link.map_err(|error| error.to_string())?.into());
-        }
-        UserTarget::SymbolOffset(name, behind) => function(name)?.saturating_add(*behind),
-        UserTarget::Address(address) => binary
-            .offset(*address)
-            .ok_or_else(|| format!("the address {address:#x} is in no part of `{}` that is loaded", path.display()))?,
+    let offset = |address: u64| {
+        let missing = || format!("the address {address:#x} is in no part of `{}` that is loaded", path.display());
+        binary.offset(address).ok_or_else(missing)
     };
-    attach_uprobe(program, &path, UserPlace::at(offset), ret, process).map_err(|error| error.to_string())
+    let offsets = match target {
+        UserTarget::Functions(names) => names.iter().map(|name| function(name)).collect::<Result<Vec<_>, _>>()?,
+        UserTarget::SymbolOffset(name, behind) => vec![function(name)?.saturating_add(*behind)],
+        UserTarget::Address(address) => vec![offset(*address)?],
+        UserTarget::Addresses(addresses) => {
+            addresses.iter().map(|address| offset(*address)).collect::<Result<Vec<_>, _>>()?
+        }
+    };
+    let mut places: Vec<UserPlace> = offsets.into_iter().map(UserPlace::at).collect();
+    if places.len() > 1 {
+        let all = places.clone();
+        places.retain(|place| can_be_probed(path, place.offset));
+        if places.is_empty() {
+            places = all;
+        }
+    }
+    let text = |error: KernelError| error.to_string();
+    match places.as_slice() {
+        [place] if !many => Ok(vec![attach_uprobe(program, path, *place, ret, process).map_err(text)?]),
+        places => {
+            let mut links = Vec::new();
+            let attach = |places: &[UserPlace]| attach_uprobe_multi(program, path, places, mode(ret), process);
+            match split(places, &attach, &mut links) {
+                Some(error) if links.is_empty() => Err(text(error)),
+                _ => Ok(links),
+            }
+        }
+    }
+}
+
+/// Whether the kernel can put a probe on the instruction at an offset of a file, as far as its first byte tells: on x86-64
+/// not behind the prefixes `lock` and those of segments (`is_prefix_bad` in arch/x86/kernel/uprobes.c). Each attempt at many
+/// places that fails costs a grace period.
+fn can_be_probed(path: &Path, offset: u64) -> bool {
+    const BAD: [u8; 5] = [0x26, 0x2e, 0x36, 0x3e, 0xf0];
+    let mut first = [0];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut first, offset));
+    !cfg!(target_arch = "x86_64") || read.is_err() || !BAD.contains(&first[0])
+}
+
+/// Attaches to all places with one link, or without those where no probe can be: the kernel refuses some instructions.
+/// Gives the last error.
+fn split(
+    places: &[UserPlace],
+    attach: &dyn Fn(&[UserPlace]) -> Result<Link, KernelError>,
+    links: &mut Vec<Attachment>,
+) -> Option<KernelError> {
+    match (attach(places), places.len()) {
+        (Ok(link), _) => {
+            links.push(link.into());
+            None
+        }
+        (Err(error @ KernelError::NotPermitted { .. }), _) | (Err(error), 0 | 1) => Some(error),
+        (Err(_), count) => {
+            let (first, second) = places.split_at(count / 2);
+            let problems = [split(first, attach, links), split(second, attach, links)];
+            problems.into_iter().flatten().last()
+        }
+    }
 }
 
 /// The event behind a probe of time or counters.
@@ -156,6 +275,13 @@ fn perf_event(attach: &Attach, process: Option<u32>) -> Result<(PerfEvent, PerfR
         }
         _ => return Err("this kind of probe has no event".to_owned()),
     })
+}
+
+/// The threads of a process: itself, if they are not known.
+fn threads(process: u32) -> Vec<u32> {
+    let entries = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let found: Vec<u32> = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    if found.is_empty() { vec![process] } else { found }
 }
 
 /// The first processor that is online.

@@ -1,5 +1,6 @@
 //! The command of `-c`: started at once so that its number is known, stopped until everything is attached.
 
+use std::path::Path;
 use std::process::{Child as Process, Command};
 use std::time::{Duration, Instant};
 
@@ -23,8 +24,13 @@ impl Child {
     /// Why it cannot be started.
     pub fn prepare(command: &str) -> Result<Self, String> {
         let first = command.split_ascii_whitespace().next().unwrap_or_default();
-        let plain = first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+@".contains(&byte));
-        if first.is_empty() || (plain && skep_sym::find_program(first).is_err()) {
+        // Words with quotes and variables are left to the shell.
+        let plain = first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+@/".contains(&byte));
+        if first.contains('/') {
+            if plain && !Path::new(first).is_file() {
+                return Err(format!("cannot start `{command}`: there is no program `{first}`"));
+            }
+        } else if first.is_empty() || (plain && skep_sym::find_program(first).is_err()) {
             return Err(format!("cannot start `{command}`: there is no program `{first}` in PATH"));
         }
         // The shell stops itself and becomes the command when it goes on.

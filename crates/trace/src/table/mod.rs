@@ -52,6 +52,20 @@ impl Rows {
         Self { style, columns, widths, numeric, waiting: Vec::new(), has_head: false }
     }
 
+    /// The names of the columns.
+    pub fn columns(&self) -> &[String] {
+        &self.columns
+    }
+
+    /// Makes a column of a table at least so wide, in characters, and says whether numbers are expected in it, so that the
+    /// head stands above them from the first row on.
+    pub fn expect(&mut self, column: usize, width: usize, numeric: bool) {
+        if let (Some(known), Some(numbers)) = (self.widths.get_mut(column), self.numeric.get_mut(column)) {
+            *known = width.max(*known);
+            *numbers |= numeric;
+        }
+    }
+
     /// Adds a row. Cells that are missing at its end are empty, those beyond the columns are left out.
     pub fn push(&mut self, cells: &[Cell<'_>], renderer: &mut Renderer<'_>, out: &mut Vec<u8>) {
         match self.style {
@@ -211,9 +225,20 @@ impl Snapshot<'_> {
     /// Appends the map as rows with [`columns`](Self::columns): a row for each entry, for histograms a row for each bucket
     /// that is not empty (bounds included), for series one for each interval (nanoseconds since 1970).
     pub fn rows(&self, style: Style, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) {
-        let mut rows = Rows::new(style, self.columns());
+        self.rows_behind(&[], Rows::new(style, self.columns()), renderer, out);
+    }
+
+    /// As [`rows`](Self::rows), with the name of the map as one more column, `map`, in front.
+    pub fn named_rows(&self, style: Style, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) {
+        let columns = std::iter::once("map".to_owned()).chain(self.columns());
+        let name = Value::Text { bytes: self.map.name.as_bytes(), cut: false };
+        self.rows_behind(&[Cell::Value(name)], Rows::new(style, columns), renderer, out);
+    }
+
+    /// The rows, each behind the same first cells.
+    fn rows_behind(&self, first: &[Cell<'_>], mut rows: Rows, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) {
         for (key, value) in &self.rows {
-            let mut cells: Vec<Cell<'_>> = key.parts().map(Cell::Value).collect();
+            let mut cells: Vec<Cell<'_>> = first.iter().copied().chain(key.parts().map(Cell::Value)).collect();
             let parts = cells.len();
             let mut row = |values: &[Cell<'static>], cells: &mut Vec<Cell<'_>>| {
                 cells.truncate(parts);

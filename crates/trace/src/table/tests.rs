@@ -8,7 +8,7 @@ use crate::testing::{Build, names};
 
 fn render(style: Style, rows: &[Vec<(Shape, Vec<u8>)>]) -> String {
     let mut names = names();
-    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
     let (mut table, mut out) = (Rows::new(style, ["pid", "comm", "stack"]), Vec::new());
     for row in rows {
         let cells: Vec<Cell<'_>> = row.iter().map(|cell| Cell::Value(Value::decode(&cell.0, &cell.1))).collect();
@@ -48,7 +48,7 @@ fn snapshot(value: MapValue, words: &[i64]) -> [String; 2] {
     let snapshot = Snapshot::new(&map, &entries, MapRequest::default());
     [Style::Csv, Style::Table].map(|style| {
         let mut names = names();
-        let mut renderer = Renderer { names: &mut names, enums: &[], truncation: ".." };
+        let mut renderer = Renderer { names: &mut names, enums: &[], truncation: "..", full: 0, flags: &[] };
         let mut out = Vec::new();
         snapshot.rows(style, &mut renderer, &mut out);
         String::from_utf8(out).unwrap()

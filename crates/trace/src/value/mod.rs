@@ -9,6 +9,7 @@ mod text;
 
 use std::cmp::Ordering;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use skep_lang_script::plan::{Enumeration, Field, Shape, StackKey, StackMode};
 
@@ -131,6 +132,11 @@ impl<'a> Tuple<'a> {
     pub fn new(fields: &'a [Field], bytes: &'a [u8]) -> Self {
         Self { fields, bytes }
     }
+    /// Its fields in order.
+    pub fn fields(self) -> impl ExactSizeIterator<Item = &'a Field> {
+        self.fields.iter()
+    }
+
     /// The values in order.
     pub fn values(self) -> impl ExactSizeIterator<Item = Value<'a>> {
         self.fields.iter().map(move |field| Value::field(field, self.bytes))
@@ -138,6 +144,11 @@ impl<'a> Tuple<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// Its fields in order, with their names.
+    pub fn fields(self) -> impl ExactSizeIterator<Item = (&'a str, &'a Field)> {
+        self.fields.iter().map(|(name, field)| (&**name, field))
+    }
+
     /// Names and values in order.
     pub fn values(self) -> impl ExactSizeIterator<Item = (&'a str, Value<'a>)> {
         self.fields.iter().map(move |(name, field)| (&**name, Value::field(field, self.bytes)))
@@ -308,6 +319,10 @@ pub struct Renderer<'a> {
     pub enums: &'a [Enumeration],
     /// Put behind texts that were cut.
     pub truncation: &'a str,
+    /// A text of so many bytes with its zero counts as cut; 0 for none.
+    pub full: u32,
+    /// Flags of memory allocations: bits and names.
+    pub flags: &'a [(u64, Arc<str>)],
 }
 
 impl Renderer<'_> {

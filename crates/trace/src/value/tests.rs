@@ -9,7 +9,7 @@ fn both(value: &(Shape, Vec<u8>)) -> (String, String) {
     let value = Value::decode(&value.0, &value.1);
     let (mut text, mut json) = (Vec::new(), Vec::new());
     let (mut names, enums) = (names(), enums());
-    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: ".." };
+    let mut renderer = Renderer { names: &mut names, enums: &enums, truncation: "..", full: 0, flags: &[] };
     renderer.text(&value, &mut text);
     renderer.json(&value, &mut json);
     let json = String::from_utf8(json).unwrap();

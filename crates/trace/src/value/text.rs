@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use skep_lang_script::plan::StackMode;
 
 use super::{Renderer, Value};
-use crate::names::StackId;
+use crate::names::{BuildIdFrame, StackId};
 
 /// Columns before the frames of a stack trace.
 const INDENT: &str = "        ";
@@ -27,7 +27,7 @@ impl Renderer<'_> {
             Value::Pointer(address) => push_format(out, format_args!("0x{address:x}")),
             Value::Text { bytes, cut } => {
                 out.extend_from_slice(bytes);
-                if cut {
+                if cut || bytes.len() + 1 == self.full as usize {
                     out.extend_from_slice(self.truncation.as_bytes());
                 }
             }
@@ -89,6 +89,9 @@ impl Renderer<'_> {
     /// Appends a line end and then a line for each frame.
     pub(crate) fn stack(&mut self, id: StackId, mode: StackMode, limit: u32, indent: &str, out: &mut Vec<u8>) {
         out.push(b'\n');
+        if mode == StackMode::BuildId {
+            return self.build_ids(id, limit, out);
+        }
         let mut addresses = self.names.take_frames();
         self.names.symbols().stack(id, &mut addresses);
         for &address in addresses.iter().take(limit as usize) {
@@ -98,14 +101,31 @@ impl Renderer<'_> {
         self.names.give_frames(addresses);
     }
 
+    /// A line for each frame with its build id and the offset in the file.
+    fn build_ids(&mut self, id: StackId, limit: u32, out: &mut Vec<u8>) {
+        let symbols = self.names.symbols();
+        let mut frames = Vec::new();
+        symbols.build_ids(id, &mut frames);
+        for frame in frames.into_iter().take(limit as usize) {
+            match frame {
+                BuildIdFrame::File { build_id, offset } => {
+                    build_id.iter().for_each(|byte| push_format(out, format_args!("{byte:02x}")));
+                    push_format(out, format_args!(" 0x{offset:x}"));
+                }
+                BuildIdFrame::Address(address) => match symbols.build_id(id.pid, address) {
+                    Some((build_id, offset)) => push_format(out, format_args!("{build_id} 0x{offset:x}")),
+                    None => push_format(out, format_args!("{address:x}")),
+                },
+            }
+            out.push(b'\n');
+        }
+    }
+
     fn frame(&mut self, id: StackId, mode: StackMode, address: u64, indent: &str, out: &mut Vec<u8>) {
         let symbols = self.names.symbols();
         match mode {
             StackMode::Raw => push_format(out, format_args!("{address:x}")),
-            StackMode::BuildId => match symbols.build_id(id.pid, address) {
-                Some((build_id, offset)) => push_format(out, format_args!("{build_id} 0x{offset:x}")),
-                None => push_format(out, format_args!("{address:x}")),
-            },
+            StackMode::BuildId => {}
             StackMode::Bpftrace | StackMode::Perf => {
                 let symbol = if id.kernel { symbols.kernel(address) } else { symbols.user(id.pid, address) };
                 if mode == StackMode::Perf {

@@ -1,0 +1,292 @@
+//! Scripts at programs in user space: arguments by their notes and debug information, lines, names, stack traces.
+//!
+//! The programs are compiled here; what they pass to their functions is known.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use tempfile::TempDir;
+
+use crate::support::{Run, skep, skip};
+
+/// A program that was compiled.
+struct Program {
+    directory: TempDir,
+    file: PathBuf,
+}
+
+impl Program {
+    /// Compiles one of the sources next to these tests; `None`, with a remark, if that or loading programs is not possible.
+    fn compile(source: &str, compiler: &str, options: &[&str]) -> Option<Self> {
+        if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
+            skip("loading programs needs CAP_SYS_ADMIN");
+            return None;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("program");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs").join(source);
+        match Command::new(compiler).args(options).arg("-o").arg(&file).arg(&source).output() {
+            Ok(output) => {
+                assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                Some(Self { directory, file })
+            }
+            Err(_) => {
+                skip(&format!("there is no compiler `{compiler}`"));
+                None
+            }
+        }
+    }
+
+    fn name(&self) -> String {
+        self.file.display().to_string()
+    }
+
+    /// Runs a script with the program as its command; `BIN` in the script is its path.
+    #[track_caller]
+    fn trace(&self, arguments: &str, script: &str) -> Run {
+        self.trace_with(&[], arguments, script)
+    }
+
+    #[track_caller]
+    fn trace_with(&self, options: &[&str], arguments: &str, script: &str) -> Run {
+        let command = format!("{} {arguments}", self.name());
+        let script = script.replace("BIN", &self.name());
+        let mut all = vec!["run", "-q"];
+        all.extend(options);
+        all.extend(["-c", &command, "-e", &script]);
+        skep(all)
+    }
+
+    /// What a script that is faulty says.
+    #[track_caller]
+    fn refused(&self, script: &str) -> String {
+        let run = skep(["run", "--dry-run", "-e", &script.replace("BIN", &self.name())]);
+        assert_eq!(run.status, Some(2), "{run:?}");
+        run.err
+    }
+}
+
+#[track_caller]
+fn has(run: &Run, lines: &[&str]) {
+    for line in lines {
+        assert!(run.out.lines().any(|each| each == *line), "{line:?} is missing in {run:?}");
+    }
+}
+
+/// Three places of one probe, each with its arguments elsewhere: registers, memory, constants, a variable of the program.
+#[test]
+fn arguments_of_usdt_probes() {
+    let Some(program) = Program::compile("usdt.c", "gcc", &["-O1"]) else { return };
+    let script = "usdt:BIN:skep:mark { @[probe, arg0, str(arg1), arg2] = count(); @negative[arg0 < 0] = count(); }
+                  usdt:BIN:parts { @parts[arg0, arg1, arg2, arg3] = count(); }
+                  usdt:BIN:skep:guarded { @guarded = sum(arg0); }";
+    let run = program.trace("3", script).ok();
+    let name = format!("usdt:{}:skep:mark", program.name());
+    for (values, count) in [("-5, register, -20", 3), ("-7, memory, -3", 3), ("77, global, 200", 3)] {
+        has(&run, &[&format!("@[{name}, {values}]: {count}")]);
+    }
+    has(&run, &["@negative[true]: 6", "@negative[false]: 3", "@parts[86, 22136, 120, 305419896]: 3", "@guarded: 27"]);
+    // One program where the arguments do not matter, at all places.
+    let run = program.trace("2", "usdt:BIN:mark { @ = count(); }").ok();
+    has(&run, &["@: 6"]);
+    let said = program.refused("usdt:BIN:skep:mark { print(arg3); }");
+    assert!(said.contains("has no `arg3`") && said.contains("it has 3 arguments"), "{said}");
+}
+
+#[test]
+fn arguments_of_usdt_probes_as_bpftrace_has_them() {
+    let Some(program) = Program::compile("usdt.c", "gcc", &["-O1"]) else { return };
+    let script = "usdt:BIN:skep:plain { @plain[arg0, str(arg1), arg2] = count();  }";
+    let script = script.replace("BIN", &program.name());
+    let command = format!("{} 4", program.name());
+    let theirs = Command::new("bpftrace").args(["-c", &command, "-e", &script]).stdin(Stdio::null()).output();
+    let Ok(theirs) = theirs else { return skip("bpftrace is not installed") };
+    let theirs = Run::of(theirs).ok();
+    let ours = program.trace("4", &script).ok();
+    let maps = |run: &Run| {
+        let mut lines: Vec<String> = run.out.lines().filter(|line| line.starts_with('@')).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(maps(&ours), maps(&theirs), "{theirs:?}");
+    assert_eq!(maps(&ours).len(), 2);
+}
+
+/// All ways in which a value can be passed, for programs of several compilers and forms of debug information.
+#[test]
+fn arguments_by_name() {
+    let kinds: [(&str, &[&str]); 5] = [
+        ("gcc", &["-O0", "-g"]),
+        ("gcc", &["-O1", "-g", "-gz"]),
+        ("gcc", &["-O2", "-g", "-gdwarf-4", "-fdebug-types-section", "-fno-ipa-sra"]),
+        ("clang", &["-O0", "-g"]),
+        ("clang", &["-O1", "-g", "-gdwarf-4"]),
+    ];
+    let script = "uprobe:BIN:work {
+            @node[args.node->value, str(args.node->name), args.node->low, args.node->high, args.node->at.y] = count();
+            @next = args.node->next->value; @name = str(args.node->next->name);
+            @colour[args.node->colour, args.colour] = count(); @union = args.node->number; @byte = args.node->bytes[0];
+            @scalars[args.number, str(args.text), args.small] = count();
+            $same = (struct node *)arg0; @cast = $same->value;
+        }
+        uretprobe:BIN:work { @work = retval; @less = retval < 0; }
+        uprobe:BIN:many { @many[args.a, args.f, args.g, args.h, args.big.b] = count(); }
+        uprobe:BIN:pair { @pair[args.p.x, args.p.y, args.after] = count(); }
+        uretprobe:BIN:make { @made = retval.c; }";
+    for (compiler, options) in kinds {
+        let Some(program) = Program::compile("types.c", compiler, options) else { continue };
+        let run = program.trace("2", script).ok();
+        has(
+            &run,
+            &[
+                "@node[40, first, 5, 17, 7]: 2",
+                "@next: 2",
+                "@name: second",
+                "@colour[GREEN, BLUE]: 2",
+                "@union: 99",
+                "@byte: 99",
+                "@scalars[-9, hello, 200]: 2",
+                "@cast: 40",
+                "@work: -234",
+                "@less: true",
+                "@many[1, 6, -7, 8, 1]: 1",
+                "@many[1, 6, -7, 8, 2]: 1",
+                "@pair[-1, 7, 3]: 2",
+                "@made: 3",
+            ],
+        );
+    }
+}
+
+#[test]
+fn arguments_that_cannot_be_read_are_explained() {
+    let Some(program) = Program::compile("types.c", "gcc", &["-O1", "-g"]) else { return };
+    let said = program.refused("uprobe:BIN:many { print(args.ratio); }");
+    assert!(said.contains("floating-point"), "{said}");
+    let said = program.refused("uprobe:BIN:work { print(args.nod); }");
+    assert!(said.contains("the argument `nod` is not known") && said.contains("did you mean `node`?"), "{said}");
+    let said = program.refused("uprobe:BIN:work { print(args.node->valu); }");
+    assert!(said.contains("in `node` the field `valu` is not known"), "{said}");
+    let said = program.refused("uprobe:BIN:work+4 { print(args.node); }");
+    assert!(said.contains("at the start of a function only"), "{said}");
+    let list = skep(["run", "-v", "-l", &format!("uprobe:{}:work", program.name())]).ok();
+    assert!(list.out.contains("    int16 number\n") && list.out.contains("    struct* node\n"), "{list:?}");
+    let Some(plain) = Program::compile("types.c", "gcc", &["-O1"]) else { return };
+    let said = plain.refused("uprobe:BIN:work { print(args.node); }");
+    assert!(said.contains("there is no debug information") && said.contains("-g"), "{said}");
+}
+
+#[test]
+fn lines_of_the_source() {
+    let Some(program) = Program::compile("types.c", "gcc", &["-O1", "-g"]) else { return };
+    let source = include_str!("../programs/types.c");
+    let line = 1 + source.lines().position(|line| line.contains("sum -= colour")).unwrap();
+    let text = format!(
+        "uprobe:BIN@programs/types.c:{line} {{ @at = count(); @name[probe] = count(); }} uprobe:BIN:types.c:{line} {{ @two = \
+         count(); }}"
+    );
+    let run = program.trace("5", &text).ok();
+    let name = format!("@name[uprobe:{}@programs/types.c:{line}]: 5", program.name());
+    has(&run, &["@at: 5", "@two: 5", &name]);
+    let said = program.refused("uprobe:BIN@types.c:2 { @ = 1; }");
+    assert!(said.contains("no code of the line `types.c:2`") && said.contains("nearest line with code"), "{said}");
+    let said = program.refused("uprobe:BIN@other.c:2 { @ = 1; }");
+    assert!(said.contains("no source file `other.c`"), "{said}");
+}
+
+#[test]
+fn names_of_cpp() {
+    let Some(program) = Program::compile("names.cpp", "g++", &["-O1", "-g"]) else { return };
+    let text = "uprobe:BIN:cpp:\"shop::pay(shop::Item const&, int)\" { @pay[args.item->price, args.item->id, args.cash] = count(); }
+                uprobe:BIN:cpp:\"shop::pay\" { @both = count(); }
+                uprobe:BIN:cpp:\"shop::Item::sell\" { @sell[args.this->price, args.count] = count(); }
+                uprobe:BIN:cpp:\"*shop::twice*\" { @twice = count(); @stack[ustack(1)] = count(); }";
+    let run = program.trace("", text).ok();
+    has(&run, &["@pay[30, 17, 100]: 1", "@both: 2", "@sell[30, 2]: 1", "@twice: 2"]);
+    assert!(run.out.contains("int shop::twice<int>(int)+0"), "{run:?}");
+    let mangled = program.trace("", &format!("config = {{ cpp_demangle = false }} {text}")).ok();
+    assert!(mangled.out.contains("_ZN4shop5twiceIiEET_S1_+0"), "{mangled:?}");
+    let said = program.refused("uprobe:BIN:cpp:\"shop::pey\" { @ = 1; }");
+    assert!(said.contains("did you mean `shop::pay`?"), "{said}");
+}
+
+/// The process has ended when the map is printed.
+#[test]
+fn stack_traces_of_processes_that_have_ended() {
+    let options = ["-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls", "-Wl,--build-id"];
+    let Some(program) = Program::compile("stacks.c", "gcc", &options) else { return };
+    let run =
+        program.trace("3 300", "uprobe:BIN:inner { @[ustack(4)] = count(); @at[usym(reg(\"ip\"))] = count(); }").ok();
+    // At the first instruction there is no frame of the function's own yet: kernels before 6.11 leave out its caller.
+    for frame in ["        inner+0\n", "        outer+", "        main+"] {
+        assert!(run.out.contains(frame), "{frame} is missing in {run:?}");
+    }
+    has(&run, &["@at[inner]: 3"]);
+    // Without symbols of its own, with those of a debug file.
+    let debug = program.directory.path().join("debug");
+    fs::create_dir(&debug).unwrap();
+    let split = debug.join("program.debug");
+    let objcopy = |arguments: &[&Path]| Command::new("objcopy").args(arguments).status();
+    let Ok(kept) = objcopy(&[Path::new("--only-keep-debug"), &program.file, &split]) else {
+        return skip("no objcopy (Debian: binutils)");
+    };
+    assert!(kept.success());
+    let mut link = std::ffi::OsString::from("--add-gnu-debuglink=");
+    link.push(&split);
+    assert!(objcopy(&[Path::new("--strip-all"), &program.file]).unwrap().success());
+    assert!(objcopy(&[Path::new(&link), &program.file]).unwrap().success());
+    let text = "uprobe:BIN:inner { @[ustack(1)] = count(); @build[ustack(build_id, 1)] = count(); }";
+    let missing = program.trace("3 300", text);
+    assert!(missing.status == Some(255) && missing.err.contains("there is no function `inner`"), "{missing:?}");
+    let debug = debug.display().to_string();
+    let run = program.trace_with(&["--debuginfo", &debug], "3 300", text).ok();
+    assert!(run.out.contains("        inner+0\n"), "{run:?}");
+    let notes = Command::new("readelf").arg("-n").arg(&program.file).output().unwrap();
+    let notes = String::from_utf8_lossy(&notes.stdout).into_owned();
+    let id = notes.lines().find_map(|line| line.trim().strip_prefix("Build ID: ")).unwrap();
+    assert!(run.out.contains(&format!("{id} 0x")), "{id} is missing in {run:?}");
+}
+
+/// The frame of a function without a file has the name that the program gave it.
+#[test]
+fn functions_that_are_made_at_run_time() {
+    if !cfg!(target_arch = "x86_64") {
+        return skip("the program holds instructions of x86-64");
+    }
+    let options = ["-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"];
+    let Some(program) = Program::compile("jit.c", "gcc", &options) else { return };
+    let run = program.trace("", "uprobe:BIN:innermost { @[ustack] = count(); @perf[ustack(perf)] = count(); }").ok();
+    assert!(run.out.contains("        made at run time+6\n"), "{run:?}");
+    assert!(run.out.contains(" made at run time+6 (/tmp/perf-"), "{run:?}");
+}
+
+#[test]
+fn variables_of_programs() {
+    let Some(program) = Program::compile("stacks.c", "gcc", &["-O1"]) else { return };
+    let text = "uprobe:BIN:inner { @value = *uaddr(\"global\"); @same = usym(uaddr(\"middle\")); }";
+    let run = program.trace("1 200", text).ok();
+    has(&run, &["@value: 4711", "@same: middle"]);
+    let Some(fixed) = Program::compile("stacks.c", "gcc", &["-O1", "-no-pie"]) else { return };
+    let run = fixed.trace("1 200", "uretprobe:BIN:inner { @value = *uaddr(\"global\"); }").ok();
+    has(&run, &["@value: 4711"]);
+    let said = program.refused("uprobe:BIN:inner { print(uaddr(\"globel\")); }");
+    assert!(said.contains("has no symbol `globel`"), "{said}");
+}
+
+#[test]
+fn flame_graphs() {
+    let options = ["-O1", "-fno-omit-frame-pointer", "-fno-optimize-sibling-calls"];
+    let Some(program) = Program::compile("stacks.c", "gcc", &options) else { return };
+    let (svg, folded) = (program.directory.path().join("flame.svg"), program.directory.path().join("folded"));
+    let (svg, folded) = (svg.display().to_string(), folded.display().to_string());
+    let text = "uprobe:BIN:inner { @[comm, ustack] = count(); } end { clear(@); }";
+    program.trace_with(&["--flame", &svg, "--folded", &folded], "7 300", text).ok();
+    let lines = fs::read_to_string(&folded).unwrap();
+    let line = lines.lines().find(|line| line.contains("main;")).unwrap_or_else(|| panic!("{lines}"));
+    assert!(line.starts_with("program;") && line.contains(";main;outer;") && line.ends_with(";inner 7"), "{line}");
+    let picture = fs::read_to_string(&svg).unwrap();
+    assert!(picture.contains("<title>inner (7, 100.00%)</title>"), "{picture}");
+    let run = program.trace_with(&["--flame", &svg], "1", "uprobe:BIN:inner { @ = count(); }");
+    assert!(run.status == Some(1) && run.err.contains("no map of the script has stack traces"), "{run:?}");
+}

@@ -1,0 +1,39 @@
+//! Random records, a second long or as long as `SKEP_FUZZ_SECONDS` says.
+
+use arbtest::arbtest;
+
+use skep_strace::fuzz::records;
+
+#[test]
+fn random_records() {
+    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
+    arbtest(|u| {
+        let mut bytes: Vec<u8> = u.arbitrary()?;
+        // Most random bytes are no record: many get a kind and a call that exist.
+        let mut at = 1;
+        while at + 120 < bytes.len() {
+            let length = usize::from(u16::from_le_bytes([bytes[at], bytes[at + 1]])) % 1024;
+            let kind = u.int_in_range(0..=6_u8)?;
+            let number = u.int_in_range(0..=470_u16)?;
+            bytes[at + 2..at + 6].copy_from_slice(&[kind, 0, 0, 0]);
+            bytes[at + 6..at + 8].copy_from_slice(&number.to_le_bytes());
+            bytes[at + 8..at + 10].copy_from_slice(&[0, 0]);
+            // Few threads, so that beginnings and ends meet.
+            bytes[at + 18..at + 22].copy_from_slice(&[kind & 1, 0, 0, 0]);
+            at += 2 + length;
+        }
+        records(&bytes);
+        Ok(())
+    })
+    .budget_ms(seconds * 1000)
+    .size_max(1 << 16);
+}
+
+#[test]
+fn short_records() {
+    for length in 0..300 {
+        let mut bytes = vec![0xff; length + 3];
+        bytes[1..3].copy_from_slice(&u16::try_from(length).unwrap().to_le_bytes());
+        records(&bytes);
+    }
+}

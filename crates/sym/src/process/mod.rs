@@ -1,0 +1,292 @@
+//! Symbols of processes: what the addresses in a stack trace of a process belong to.
+//!
+//! ```text
+//!  learn(pid): /proc/PID/maps --> regions        kept when the process has ended
+//!                  each file  --> opened through map_files: also deleted ones, and those of other mount namespaces
+//!  symbol(pid, address): region --> file, read when it is first needed, once for all processes --> function + distance
+//!                        region without a file --> /tmp/perf-PID.map, which compilers at run time write
+//! ```
+//!
+//! A process that has ended before it was learnt cannot be looked at any more. One that executes another program, or whose
+//! number belongs to another one, is noticed within a second while it lives.
+
+mod jit;
+mod regions;
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+pub(crate) use regions::Region;
+
+use crate::binary::Binary;
+use crate::debug_files::DebugDirs;
+use crate::demangle::demangle;
+use jit::JitMap;
+
+/// Processes that are remembered.
+const MOST_PROCESSES: usize = 4096;
+/// Files that are open and not read so far.
+const MOST_OPEN: usize = 256;
+/// How long what is known about a process is not checked again.
+const FRESH: Duration = Duration::from_secs(1);
+/// How long an address that is in no region does not make us read the regions again.
+const PATIENCE: Duration = Duration::from_millis(50);
+
+/// What an address of a process belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserSymbol<'a> {
+    /// Name of the function, readable if that was asked for.
+    pub name: &'a str,
+    /// Bytes behind its start.
+    pub offset: u64,
+    /// The file as the process sees it, `[vdso]`, or the path of the map that names it.
+    pub file: &'a str,
+}
+
+/// Processes and files that were looked at.
+#[derive(Debug)]
+pub struct Processes {
+    directories: DebugDirs,
+    readable: bool,
+    processes: HashMap<u32, Process>,
+    files: Vec<Mapped>,
+    /// Numbers in `files` by device, inode and path.
+    numbers: HashMap<(String, u64, String), usize>,
+    open: usize,
+}
+
+#[derive(Debug)]
+struct Process {
+    identity: Identity,
+    regions: Vec<(Region, Option<usize>)>,
+    jit: JitMap,
+    learnt: Instant,
+    checked: Instant,
+}
+
+/// Which process and which program: both may change while the number stays.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Identity {
+    start: u64,
+    program: Option<(u64, u64)>,
+}
+
+#[derive(Debug)]
+struct Mapped {
+    name: String,
+    state: State,
+    build_id: Option<String>,
+    /// Readable names, by the address of the symbol.
+    names: HashMap<u64, Option<Box<str>>>,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Open, so that it can be read when the process is gone.
+    Open(File),
+    /// To be opened by one of these paths.
+    Named(Vec<PathBuf>),
+    Read(Box<Binary>),
+    Unusable,
+}
+
+impl Processes {
+    /// Nothing is known yet. Symbols that files have lost come from debug files in these directories; with `readable`
+    /// names of C++ and Rust are shown as people write them.
+    pub fn new(directories: DebugDirs, readable: bool) -> Self {
+        Self { directories, readable, processes: HashMap::new(), files: Vec::new(), numbers: HashMap::new(), open: 0 }
+    }
+
+    /// Remembers where the files of a process are now, unless that is known already.
+    pub fn learn(&mut self, pid: u32) {
+        if self.processes.get(&pid).is_none_or(|known| known.checked.elapsed() > FRESH) {
+            self.check(pid);
+        }
+    }
+
+    /// Reads the regions if the process is new, or another one.
+    fn check(&mut self, pid: u32) {
+        let Some(identity) = identity(pid) else { return };
+        match self.processes.get_mut(&pid) {
+            Some(known) if known.identity == identity => known.checked = Instant::now(),
+            _ => self.read(pid, identity),
+        }
+    }
+
+    fn read(&mut self, pid: u32, identity: Identity) {
+        let Ok(text) = fs::read(format!("/proc/{pid}/maps")) else { return };
+        let text = String::from_utf8_lossy(&text);
+        let found: Vec<Region> = text.lines().filter_map(Region::parse).filter(|region| region.executable).collect();
+        // One that is just ending has no memory any more.
+        if found.is_empty() {
+            return;
+        }
+        if self.processes.len() >= MOST_PROCESSES {
+            let oldest = self.processes.iter().min_by_key(|known| known.1.checked).map(|known| *known.0);
+            oldest.map(|oldest| self.processes.remove(&oldest));
+        }
+        let regions = found.into_iter().map(|region| {
+            let file = self.number(pid, &region);
+            (region, file)
+        });
+        let regions = regions.collect();
+        let now = Instant::now();
+        let known = Process { identity, regions, jit: JitMap::of(pid), learnt: now, checked: now };
+        self.processes.insert(pid, known);
+    }
+
+    /// The number of the file in a region.
+    fn number(&mut self, pid: u32, region: &Region) -> Option<usize> {
+        let name = match region.path() {
+            Some(path) => path,
+            None if region.name == "[vdso]" => "[vdso]",
+            None => return None,
+        };
+        let key = (region.device.clone(), region.inode, name.to_owned());
+        if let Some(number) = self.numbers.get(&key) {
+            return Some(*number);
+        }
+        let state = match name {
+            "[vdso]" => vdso().map_or(State::Unusable, |binary| State::Read(Box::new(binary))),
+            name => self.opened(pid, region, name),
+        };
+        self.files.push(Mapped { name: name.to_owned(), state, build_id: None, names: HashMap::new() });
+        self.numbers.insert(key, self.files.len() - 1);
+        Some(self.files.len() - 1)
+    }
+
+    /// The file of a region, by the way that leads to exactly this file, else by its name.
+    fn opened(&mut self, pid: u32, region: &Region, name: &str) -> State {
+        let exact = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end));
+        let mut ways = vec![exact];
+        if !region.deleted {
+            let inner = Path::new(name).strip_prefix("/").unwrap_or(Path::new(name));
+            ways.push(Path::new("/proc").join(pid.to_string()).join("root").join(inner));
+            ways.push(PathBuf::from(name));
+        }
+        if self.open < MOST_OPEN
+            && let Some(file) = ways.iter().find_map(|way| open(way))
+        {
+            self.open += 1;
+            return State::Open(file);
+        }
+        State::Named(ways)
+    }
+
+    /// The region with an address: number of its file, offset in that.
+    fn locate(&mut self, pid: u32, address: u64) -> Option<(Option<usize>, u64)> {
+        self.learn(pid);
+        let known = self.processes.get(&pid)?;
+        let mut found = known.find(address);
+        if found.is_none() && known.learnt.elapsed() > PATIENCE {
+            // Libraries are loaded while a process runs.
+            if let Some(identity) = identity(pid) {
+                self.read(pid, identity);
+                found = self.processes.get(&pid)?.find(address);
+            }
+        }
+        found
+    }
+
+    /// The symbol at an address of a process.
+    pub fn symbol(&mut self, pid: u32, address: u64) -> Option<UserSymbol<'_>> {
+        let (number, offset) = self.locate(pid, address)?;
+        let Some(number) = number else {
+            let jit = &mut self.processes.get_mut(&pid)?.jit;
+            let (name, offset, file) = jit.find(pid, address)?;
+            return Some(UserSymbol { name, offset, file });
+        };
+        self.load(number)?;
+        let Mapped { name: file, state: State::Read(binary), names, .. } = &mut self.files[number] else { return None };
+        let (symbol, offset) = binary.symbol_at(binary.address(offset)?)?;
+        let name = if self.readable {
+            let readable = names.entry(symbol.address).or_insert_with(|| demangle(&symbol.name).map(Into::into));
+            readable.as_deref().unwrap_or(&symbol.name)
+        } else {
+            &symbol.name
+        };
+        Some(UserSymbol { name, offset, file })
+    }
+
+    /// Build id (hexadecimal) of the file at an address of a process, and the offset in that file.
+    pub fn build_id(&mut self, pid: u32, address: u64) -> Option<(&str, u64)> {
+        let (number, offset) = self.locate(pid, address)?;
+        let number = number?;
+        self.load(number)?;
+        Some((self.files[number].build_id.as_deref()?, offset))
+    }
+
+    /// Reads a file, if that has not been done; `None` if it is of no use.
+    fn load(&mut self, number: usize) -> Option<()> {
+        let mapped = &mut self.files[number];
+        let binary = match &mut mapped.state {
+            State::Read(_) if mapped.build_id.is_some() => return Some(()),
+            State::Unusable => return None,
+            State::Read(binary) => {
+                mapped.build_id = Some(hexadecimal(binary.build_id()));
+                return Some(());
+            }
+            State::Open(_) => {
+                self.open -= 1;
+                let State::Open(file) = std::mem::replace(&mut mapped.state, State::Unusable) else { return None };
+                Binary::read_file(&mapped.name, file).ok()
+            }
+            State::Named(ways) => {
+                let name = &mapped.name;
+                ways.iter().find_map(|way| Binary::read_file(name, open(way)?).ok())
+            }
+        };
+        let Some(mut binary) = binary else {
+            mapped.state = State::Unusable;
+            return None;
+        };
+        binary.add_symbols(&self.directories);
+        mapped.build_id = Some(hexadecimal(binary.build_id()));
+        mapped.state = State::Read(Box::new(binary));
+        Some(())
+    }
+}
+
+impl Process {
+    fn find(&self, address: u64) -> Option<(Option<usize>, u64)> {
+        let end = self.regions.partition_point(|region| region.0.start <= address);
+        let (region, file) = self.regions[..end].last().filter(|region| address < region.0.end)?;
+        Some((*file, address - region.start + region.offset))
+    }
+}
+
+/// Opens a file if it is an ordinary one.
+fn open(path: &Path) -> Option<File> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file)?;
+    File::open(path).ok()
+}
+
+fn hexadecimal(id: Option<&[u8]>) -> String {
+    id.unwrap_or_default().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Which process and program a number stands for now; `None` if there is no such process.
+fn identity(pid: u32) -> Option<Identity> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    let text = String::from_utf8_lossy(&text);
+    // The start is field 22; the name, field 2, is in parentheses and may hold anything (proc_pid_stat(5)).
+    let start = text.rsplit_once(") ")?.1.split(' ').nth(19)?.parse().ok()?;
+    let program = fs::metadata(format!("/proc/{pid}/exe")).ok().map(|facts| (facts.dev(), facts.ino()));
+    Some(Identity { start, program })
+}
+
+/// The kernel's code for processes: the same in each, so that this process may look at its own.
+fn vdso() -> Option<Binary> {
+    let text = fs::read_to_string("/proc/self/maps").ok()?;
+    let region = text.lines().filter_map(Region::parse).find(|region| region.name == "[vdso]")?;
+    let size = usize::try_from(region.end - region.start).ok().filter(|size| *size <= 1 << 20)?;
+    let mut bytes = vec![0; size];
+    File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, region.start).ok()?;
+    Binary::parse("[vdso]", &bytes).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! The tools that the binary has, and those of the user.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use crate::filters::FILTERS;
+use crate::header::Header;
+
+/// Declares the scripts of the binary.
+macro_rules! scripts {
+    ($($name:literal)*) => {
+        &[$(($name, include_str!(concat!("../../../tools/", $name, ".bt"))),)*]
+    };
+}
+
+/// Names and texts of the tools.
+// TABLE: a new tool is a file `tools/NAME.bt` and a word here.
+const TOOLS: &[(&str, &str)] = scripts! {
+    "biolatency" "biosnoop" "bitesize" "cachestat" "capable" "cpudist" "drsnoop" "execsnoop" "exitsnoop" "filetop"
+    "fsslower" "gethostlatency" "hardirqs" "killsnoop" "memleak" "offcputime" "oomkill" "opensnoop" "profile"
+    "runqlat" "runqlen" "sigsnoop" "softirqs" "sslsniff" "statsnoop" "syscount" "tcpaccept" "tcpconnect"
+    "tcpconnlat" "tcpdrop" "tcplife" "tcpretrans" "tcpstates" "tcptop"
+};
+
+/// What tools import, by path.
+// TABLE
+const LIBRARIES: &[(&str, &str)] = &[
+    ("lib/filters.bt", include_str!("../../../tools/lib/filters.bt")),
+    ("lib/owners.bt", include_str!("../../../tools/lib/owners.bt")),
+    ("lib/signals.bt", include_str!("../../../tools/lib/signals.bt")),
+    ("lib/tasks.bt", include_str!("../../../tools/lib/tasks.bt")),
+    ("lib/tcp.bt", include_str!("../../../tools/lib/tcp.bt")),
+];
+
+/// Commands of skep that are tools in all but form: name, topic, question.
+// TABLE
+pub const COMMANDS: &[(&str, &str, &str)] =
+    &[("dns", "network", "Which names are looked up, how long does it take, and what fails?")];
+
+/// A tool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tool {
+    /// What its head says.
+    pub header: Header,
+    /// The script.
+    pub text: String,
+    /// The file that it comes from, `None` for tools of the binary.
+    pub path: Option<PathBuf>,
+}
+
+impl Tool {
+    /// Whether the script, or what it imports, has probes at tracepoints with a record, which need the tracing file system.
+    pub fn needs_tracefs(&self) -> bool {
+        let imported = LIBRARIES.iter().filter(|(name, _)| self.text.contains(&format!("import \"{name}\"")));
+        let mut texts = imported.map(|(_, text)| *text).chain([self.text.as_str()]);
+        texts.any(|text| text.lines().any(|line| line.trim_start().starts_with("tracepoint:")))
+    }
+
+    /// Whether the script asks for the filters that all tools have.
+    pub fn is_filtered(&self) -> bool {
+        self.text.lines().any(|line| line.starts_with("import") && line.contains(FILTERS))
+    }
+}
+
+/// Tools in the order of their topics.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    /// The tools.
+    pub tools: Vec<Tool>,
+    /// Files that are none, and why.
+    pub problems: Vec<String>,
+}
+
+/// The text of what tools import.
+pub fn library(path: &str) -> Option<&'static str> {
+    LIBRARIES.iter().find(|(name, _)| *name == path).map(|(_, text)| *text)
+}
+
+/// Whether the binary has a tool of this name.
+pub fn is_embedded(name: &str) -> bool {
+    TOOLS.iter().any(|(tool, _)| *tool == name)
+}
+
+impl Catalogue {
+    /// The tools of the binary.
+    pub fn embedded() -> &'static Self {
+        static ALL: OnceLock<Catalogue> = OnceLock::new();
+        ALL.get_or_init(|| {
+            let mut all = Self::default();
+            TOOLS.iter().for_each(|(name, text)| all.add(name, (*text).to_owned(), None));
+            all
+        })
+    }
+
+    /// The tools of the binary and those in these directories, which come first if names are the same. A directory that
+    /// does not exist has none.
+    pub fn with(directories: &[PathBuf]) -> Self {
+        let mut all = Self::default();
+        for directory in directories {
+            let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+            let mut paths: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+            paths.retain(|path| path.extension().is_some_and(|ending| ending == "bt") && path.is_file());
+            paths.sort();
+            for path in paths {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                if all.find(&name).is_some() {
+                    continue;
+                }
+                match fs::read_to_string(&path) {
+                    Ok(text) => all.add(&name, text, Some(path)),
+                    Err(error) => all.problems.push(format!("{} cannot be read: {}", path.display(), error.kind())),
+                }
+            }
+        }
+        for tool in &Self::embedded().tools {
+            if all.find(&tool.header.name).is_none() {
+                all.tools.push(tool.clone());
+            }
+        }
+        all
+    }
+
+    fn add(&mut self, name: &str, text: String, path: Option<PathBuf>) {
+        let shown = path.as_deref().map_or_else(|| format!("tools/{name}.bt"), |path| path.display().to_string());
+        match Header::parse(&text) {
+            Ok(header) if header.name == name => self.tools.push(Tool { header, text, path }),
+            Ok(header) => {
+                self.problems.push(format!("{shown}: its head calls it `{}`: the names have to agree", header.name))
+            }
+            Err(error) => self.problems.push(format!("{shown}, {error}")),
+        }
+    }
+
+    /// The tool with a name.
+    pub fn find(&self, name: &str) -> Option<&Tool> {
+        self.tools.iter().find(|tool| tool.header.name == name)
+    }
+
+    /// All tools by what they belong to and which question they answer, as text.
+    pub fn list(&self) -> String {
+        let mut rows: Vec<(&str, &str, &str)> = COMMANDS.to_vec();
+        rows.extend(self.tools.iter().map(|tool| {
+            let header = &tool.header;
+            (header.name.as_str(), header.topic.as_str(), header.question.as_str())
+        }));
+        let mut topics: Vec<&str> = rows.iter().map(|row| row.1).collect();
+        topics.sort_unstable();
+        topics.dedup();
+        let mut text = String::new();
+        for topic in topics {
+            text.push_str(&format!("{topic}\n"));
+            for (name, _, question) in rows.iter().filter(|row| row.1 == topic) {
+                text.push_str(&format!("  {name:14} {question}\n"));
+            }
+            text.push('\n');
+        }
+        text.push_str(
+            "`skep NAME` runs a tool, `skep NAME --help` explains it, `skep NAME --source` prints its script.\n",
+        );
+        text
+    }
+}
+
+/// Where the user's own tools are: the directory that was named, `SKEP_TOOLS_PATH`, the directory for configuration.
+pub fn directories(named: Option<&Path>) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = named.map(Path::to_owned).into_iter().collect();
+    if let Some(paths) = std::env::var_os("SKEP_TOOLS_PATH") {
+        found.extend(std::env::split_paths(&paths).filter(|path| !path.as_os_str().is_empty()));
+    }
+    let home = std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let config = std::env::var_os("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute()).or(home);
+    found.extend(config.map(|config| config.join("skep/tools")));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_script_has_a_head() {
+        let all = Catalogue::embedded();
+        assert_eq!((all.problems.as_slice(), all.tools.len()), (&[][..], TOOLS.len()));
+        let list = all.list();
+        assert!(TOOLS.iter().all(|(name, _)| list.contains(&format!("\n  {name} "))), "{list}");
+        // What is added to rows of processes must not have the name of a column.
+        let added = |name: &str| crate::view::ADDED.iter().any(|(added, ..)| *added == name);
+        let mut columns = all.tools.iter().flat_map(|tool| &tool.header.columns);
+        assert!(!columns.any(|column| added(&column.field)));
+        let needs = |name: &str| all.find(name).unwrap().needs_tracefs();
+        assert!(needs("opensnoop") && needs("tcplife") && !needs("tcpconnect") && !needs("profile"));
+        assert!(all.tools.iter().all(|tool| is_embedded(&tool.header.name)) && !is_embedded("dns"));
+    }
+
+    #[test]
+    fn tools_of_the_user_come_first() {
+        let directory = tempfile::tempdir().unwrap();
+        let head = |name: &str| {
+            format!(
+                "/*\n * {name}: mine\n *\n * Question: Q?\n * Topic: own\n *\n * Example:\n *   $ x\n */\nbegin {{ }}\n"
+            )
+        };
+        let write = |name: &str, text: String| fs::write(directory.path().join(name), text).unwrap();
+        write("mine.bt", head("mine"));
+        write("tcplife.bt", head("tcplife"));
+        write("wrong.bt", head("other"));
+        write("plain.bt", "begin { }".to_owned());
+        write("readme.md", String::new());
+        let all = Catalogue::with(&[directory.path().to_owned(), "/no/such/directory".into()]);
+        assert_eq!(all.find("mine").unwrap().path, Some(directory.path().join("mine.bt")));
+        assert_eq!(all.find("tcplife").unwrap().header.title, "mine");
+        assert_eq!(all.tools.len(), TOOLS.len() + 1);
+        assert_eq!(all.problems.len(), 2, "{:?}", all.problems);
+    }
+}

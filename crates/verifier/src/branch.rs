@@ -1,0 +1,284 @@
+//! Branches: which way they go and what is known behind them (`check_cond_jmp_op`).
+
+use skep_domain::Cond;
+use skep_isa::ebpf::{JmpOp, Reg as Register, Src, Width};
+
+use crate::alu::width_of;
+use crate::code::Next;
+use crate::precision::Place;
+use crate::profile::Kernel;
+use crate::reg::{Kind, Reg};
+use crate::reject::{Reason, Step};
+use crate::search::{Flow, Verifier};
+use crate::state::State;
+
+/// The farthest place in a packet that is proved (`MAX_PACKET_OFF`).
+const MAX_PACKET: u64 = 0xffff;
+/// Copies that are refined together (`LINKED_REGS_MAX`).
+const MAX_LINKED: usize = 6;
+
+fn condition(op: JmpOp) -> Cond {
+    match op {
+        JmpOp::Eq => Cond::Eq,
+        JmpOp::Ne => Cond::Ne,
+        JmpOp::Lt => Cond::Lt,
+        JmpOp::Le => Cond::Le,
+        JmpOp::Gt => Cond::Gt,
+        JmpOp::Ge => Cond::Ge,
+        JmpOp::SLt => Cond::SLt,
+        JmpOp::SLe => Cond::SLe,
+        JmpOp::SGt => Cond::SGt,
+        JmpOp::SGe => Cond::SGe,
+        JmpOp::Set => Cond::Set,
+    }
+}
+
+/// The operands of a comparison.
+#[derive(Debug, Clone, Copy)]
+struct Test {
+    width: Width,
+    dst: Register,
+    src: Src,
+}
+
+impl Verifier<'_> {
+    /// `if dst OP src goto ...`
+    pub fn branch(
+        &mut self,
+        state: &mut State,
+        at: u32,
+        width: Width,
+        op: JmpOp,
+        dst: Register,
+        src: Src,
+    ) -> Step<Flow> {
+        let Next::Branch(behind, target) = self.code.next(at).map_err(|error| error.reason)? else {
+            return Err(Reason::JumpOutside.into());
+        };
+        let left = self.read(state, dst)?;
+        let right = match src {
+            Src::Reg(reg) => self.read(state, reg)?,
+            Src::Imm(imm) => Reg::constant(match width {
+                Width::W64 => i64::from(imm).cast_unsigned(),
+                Width::W32 => u64::from(imm.cast_unsigned()),
+            }),
+        };
+        let cond = condition(op);
+        if let Some(taken) = self.decided(&left, &right, cond, width) {
+            if left.is_number() {
+                self.precise(state, dst.number());
+            }
+            if let (Src::Reg(reg), true) = (src, right.is_number()) {
+                self.precise(state, reg.number());
+            }
+            return Ok(Flow::Next(if taken { target } else { behind }));
+        }
+        let linked = self.linked(state, dst, src);
+        self.note_linked(&linked);
+        let mut other = state.clone();
+        if left.is_number() && right.is_number() {
+            let test = Test { width, dst, src };
+            self.refine(&mut other, test, cond, &right, &linked);
+            self.refine(state, test, cond.negated(), &right, &linked);
+        } else if matches!(src, Src::Imm(0))
+            && left.nullable
+            && width == Width::W64
+            && matches!(cond, Cond::Eq | Cond::Ne)
+        {
+            settle(&mut other, &left, cond == Cond::Eq);
+            settle(state, &left, cond == Cond::Ne);
+        } else {
+            self.compare_pointers(state, &mut other, cond, width, &left, &right);
+        }
+        self.push(other, target)?;
+        Ok(Flow::Next(behind))
+    }
+
+    fn decided(&self, left: &Reg, right: &Reg, cond: Cond, width: Width) -> Option<bool> {
+        match (left.is_number(), right.is_number()) {
+            (true, true) => left.num.decide(cond, right.num, width_of(width)),
+            (false, true)
+                if right.is_zero()
+                    && width == Width::W64
+                    && !left.nullable
+                    && is_never_null(left.kind, self.kernel) =>
+            {
+                match cond {
+                    Cond::Eq => Some(false),
+                    Cond::Ne => Some(true),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn refine(&self, state: &mut State, test: Test, cond: Cond, right: &Reg, linked: &[Place]) {
+        let Test { width, dst, src } = test;
+        let left = *state.reg(dst.index());
+        let Some((first, second)) = left.num.refine(cond, right.num, width_of(width)) else { return };
+        state.top().regs[dst.index()].num = first;
+        if let Src::Reg(reg) = src {
+            state.top().regs[reg.index()].num = second;
+        }
+        self.spread(state, dst.index(), linked);
+        if let Src::Reg(reg) = src {
+            self.spread(state, reg.index(), linked);
+        }
+    }
+
+    /// The copies of the operands of a branch, the operands included.
+    fn linked(&self, state: &State, dst: Register, src: Src) -> Vec<Place> {
+        let mut places = Vec::new();
+        let operands = [Some(dst), if let Src::Reg(reg) = src { Some(reg) } else { None }];
+        for operand in operands.into_iter().flatten() {
+            let value = state.reg(operand.index());
+            if !value.is_number() || value.id == 0 {
+                continue;
+            }
+            for (depth, frame) in state.frames.iter().enumerate() {
+                let depth = u8::try_from(depth).unwrap_or(u8::MAX);
+                let regs = frame.regs.iter().enumerate().filter(|(_, reg)| reg.is_number() && reg.id == value.id);
+                let regs = regs.map(|(reg, _)| Place::Reg(depth, u8::try_from(reg).unwrap_or(0)));
+                let slots = frame.stack.iter().enumerate();
+                let slots =
+                    slots.filter(|(_, slot)| slot.is_spill() && slot.value.is_number() && slot.value.id == value.id);
+                let slots = slots.map(|(slot, _)| Place::Slot(depth, u8::try_from(slot).unwrap_or(0)));
+                for place in regs.chain(slots) {
+                    if places.len() < MAX_LINKED && !places.contains(&place) {
+                        places.push(place);
+                    }
+                }
+            }
+        }
+        places
+    }
+
+    /// What was found out about a number holds for its copies (`sync_linked_regs`).
+    fn spread(&self, state: &mut State, reg: usize, linked: &[Place]) {
+        let known = *state.reg(reg);
+        if known.id == 0 || linked.len() < 2 {
+            return;
+        }
+        for place in linked {
+            let value = match *place {
+                Place::Reg(depth, reg) => &mut state.frames[usize::from(depth)].regs[usize::from(reg)],
+                Place::Slot(depth, slot) => &mut state.frames[usize::from(depth)].stack[usize::from(slot)].value,
+            };
+            if !value.is_number() || value.id != known.id {
+                continue;
+            }
+            if value.delta == known.delta {
+                value.num = known.num;
+            } else {
+                let distance = i64::from(value.delta.unwrap_or(0)) - i64::from(known.delta.unwrap_or(0));
+                let by = skep_domain::Scalar::constant(distance.cast_unsigned());
+                value.num = known.num.alu(skep_domain::Op::Add, by, skep_domain::Width::W64);
+            }
+        }
+    }
+
+    fn compare_pointers(
+        &mut self,
+        state: &mut State,
+        other: &mut State,
+        cond: Cond,
+        width: Width,
+        left: &Reg,
+        right: &Reg,
+    ) {
+        if width != Width::W64 {
+            return;
+        }
+        // A pointer that equals one that is not null is not null either.
+        if left.is_pointer() && right.is_pointer() && matches!(cond, Cond::Eq | Cond::Ne) && self.kernel > Kernel::V6_1
+        {
+            let equal = if cond == Cond::Eq { &mut *other } else { &mut *state };
+            match (left.nullable, right.nullable) {
+                (true, false) if right.kind != Kind::Typed => settle(equal, left, false),
+                (false, true) if left.kind != Kind::Typed => settle(equal, right, false),
+                _ => {}
+            }
+        }
+        let is_end = |reg: &Reg, of: &Reg| {
+            reg.kind == Kind::PacketEnd && of.kind == Kind::Packet
+                || reg.kind == Kind::Packet
+                    && reg.fixed_offset() == Some(0)
+                    && reg.id == 0
+                    && of.kind == Kind::PacketMeta
+        };
+        // Whether the packet pointer is on the left, on which side the check holds, and whether the end is excluded.
+        let (pointer, cond) = if left.kind.is_packet() && is_end(right, left) {
+            (left, cond)
+        } else if right.kind.is_packet() && is_end(left, right) {
+            let mirrored = match cond {
+                Cond::Gt => Cond::Lt,
+                Cond::Lt => Cond::Gt,
+                Cond::Ge => Cond::Le,
+                Cond::Le => Cond::Ge,
+                other => other,
+            };
+            (right, mirrored)
+        } else {
+            return;
+        };
+        match cond {
+            Cond::Gt => prove(state, pointer, false),
+            Cond::Lt => prove(other, pointer, true),
+            Cond::Ge => prove(state, pointer, true),
+            Cond::Le => prove(other, pointer, false),
+            _ => {}
+        }
+    }
+}
+
+/// Kinds of pointers that are never null once they are not nullable (`reg_not_null`).
+fn is_never_null(kind: Kind, kernel: Kernel) -> bool {
+    match kind {
+        Kind::Socket | Kind::TcpSock | Kind::Value(_) | Kind::SockCommon | Kind::Memory(_) => true,
+        Kind::Map(_) => kernel >= Kernel::V6_18,
+        _ => false,
+    }
+}
+
+/// A nullable pointer and its copies turn out to be null or not.
+fn settle(state: &mut State, pointer: &Reg, is_null: bool) {
+    let id = pointer.id;
+    if id == 0 {
+        return;
+    }
+    if is_null && pointer.reference != 0 {
+        // Nothing was taken.
+        state.references.retain(|(held, _)| *held != pointer.reference);
+    }
+    for value in state.values() {
+        if value.id == id && value.nullable {
+            if is_null {
+                *value = Reg::constant(0);
+            } else {
+                value.nullable = false;
+                if value.reference == 0 {
+                    value.id = 0;
+                }
+            }
+        }
+    }
+}
+
+/// The bytes in front of a packet pointer, and with `more` the one it points to, are in the packet.
+fn prove(state: &mut State, pointer: &Reg, more: bool) {
+    let off = i64::from(pointer.off);
+    if off < 0 || (off == 0 && more) {
+        return;
+    }
+    let most = pointer.num.u64().max;
+    if most > MAX_PACKET || most + off.unsigned_abs() > MAX_PACKET {
+        return;
+    }
+    let range = u32::try_from(off).unwrap_or(0) + u32::from(more);
+    for value in state.values() {
+        if value.kind == pointer.kind && value.id == pointer.id {
+            value.range = value.range.max(range);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Whether what was found out about an old state holds for a new one as well (`states_equal`).
+
+use crate::reg::{Kind, Reg};
+use crate::state::{Byte, Frame, Slot, State};
+
+/// How alike states have to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Likeness {
+    /// Everything that the old state is safe for, the new one is.
+    Covered,
+    /// They are the same.
+    Same,
+}
+
+/// Ids of the old state and what they are called in the new one.
+#[derive(Debug, Default)]
+struct Ids(Vec<(u32, u32)>);
+
+impl Ids {
+    fn same(&mut self, old: u32, new: u32) -> bool {
+        if (old == 0) != (new == 0) {
+            return false;
+        }
+        old == 0 || self.pair(old, new)
+    }
+
+    fn pair(&mut self, old: u32, new: u32) -> bool {
+        for (left, right) in &self.0 {
+            if *left == old {
+                return *right == new;
+            }
+            if *right == new {
+                return false;
+            }
+        }
+        self.0.push((old, new));
+        true
+    }
+
+    /// Numbers without an id count as copies of nobody: an id of their own.
+    fn same_number(&mut self, old: &Reg, new: &Reg, fresh: &mut u32) -> bool {
+        let mut id = |id: u32| {
+            if id != 0 {
+                return id;
+            }
+            *fresh -= 1;
+            *fresh
+        };
+        let (left, right) = (id(old.id), id(new.id));
+        self.pair(left, right)
+    }
+}
+
+/// Whether an old state covers a new one before the instruction at a slot. `live` are the registers that are still read
+/// there; registers of callers are those that are read behind their calls.
+pub fn covers(old: &State, new: &State, at: u32, live: &[u16], likeness: Likeness, uninit: bool) -> bool {
+    if old.frames.len() != new.frames.len() {
+        return false;
+    }
+    let mut comparison = Comparison { ids: Ids::default(), fresh: u32::MAX, likeness, uninit };
+    if !comparison.references(old, new) {
+        return false;
+    }
+    let last = old.frames.len() - 1;
+    (0..=last).all(|depth| {
+        let place = if depth == last { at } else { old.frames[depth + 1].call.unwrap_or(at) };
+        let mask = live.get(place as usize).copied().unwrap_or(u16::MAX);
+        comparison.frames(&old.frames[depth], &new.frames[depth], mask)
+    })
+}
+
+struct Comparison {
+    ids: Ids,
+    fresh: u32,
+    likeness: Likeness,
+    uninit: bool,
+}
+
+impl Comparison {
+    fn references(&mut self, old: &State, new: &State) -> bool {
+        old.references.len() == new.references.len()
+            && old.references.iter().zip(&new.references).all(|((left, _), (right, _))| self.ids.same(*left, *right))
+    }
+
+    fn frames(&mut self, old: &Frame, new: &Frame, live: u16) -> bool {
+        if old.call != new.call || old.function != new.function {
+            return false;
+        }
+        let registers =
+            (0..11).all(|reg| live & (1 << reg) == 0 && reg < 10 || self.regs(&old.regs[reg], &new.regs[reg]));
+        registers && self.stacks(old, new)
+    }
+
+    fn regs(&mut self, old: &Reg, new: &Reg) -> bool {
+        if self.likeness == Likeness::Same {
+            return exactly(old, new) && self.ids.same(old.id, new.id) && self.ids.same(old.reference, new.reference);
+        }
+        if old.kind == Kind::Unset {
+            return true;
+        }
+        if old.kind != new.kind || old.nullable != new.nullable {
+            return false;
+        }
+        match old.kind {
+            Kind::Number => {
+                !old.precise
+                    || (old.delta == new.delta
+                        && old.num.includes(new.num)
+                        && self.ids.same_number(old, new, &mut self.fresh))
+            }
+            Kind::Packet | Kind::PacketMeta => {
+                old.range <= new.range
+                    && old.off == new.off
+                    && self.ids.same(old.id, new.id)
+                    && old.num.includes(new.num)
+            }
+            Kind::Value(_) | Kind::Memory(_) => {
+                old.off == new.off
+                    && old.num.includes(new.num)
+                    && self.ids.same(old.id, new.id)
+                    && self.ids.same(old.reference, new.reference)
+            }
+            _ => exactly(old, new) && self.ids.same(old.id, new.id) && self.ids.same(old.reference, new.reference),
+        }
+    }
+
+    fn stacks(&mut self, old: &Frame, new: &Frame) -> bool {
+        old.stack.iter().enumerate().all(|(index, slot)| {
+            let other = new.stack.get(index).copied().unwrap_or(Slot::EMPTY);
+            self.slots(slot, &other)
+        })
+    }
+
+    fn slots(&mut self, old: &Slot, new: &Slot) -> bool {
+        if self.likeness == Likeness::Same && old.bytes != new.bytes {
+            return false;
+        }
+        if old.bytes == [Byte::Invalid; 8] {
+            return true;
+        }
+        if let (Some(left), Some(right)) = (self.number(old), self.number(new)) {
+            return self.regs(&left, &right);
+        }
+        for (left, right) in old.bytes.iter().zip(&new.bytes) {
+            let fits = match left {
+                Byte::Invalid => true,
+                Byte::Misc if self.uninit && self.likeness == Likeness::Covered => true,
+                Byte::Misc => matches!(right, Byte::Misc | Byte::Zero),
+                other => other == right,
+            };
+            if !fits {
+                return false;
+            }
+        }
+        !old.is_spill() || self.regs(&old.value, &new.value)
+    }
+
+    /// A slot that holds some number of eight bytes.
+    fn number(&self, slot: &Slot) -> Option<Reg> {
+        if slot.is_number() {
+            return Some(slot.value);
+        }
+        let something = |byte: &Byte| *byte == Byte::Misc || (self.uninit && *byte == Byte::Invalid);
+        slot.bytes.iter().all(something).then_some(Reg::UNKNOWN)
+    }
+}
+
+/// Whether values are the same but for the names of their ids.
+fn exactly(old: &Reg, new: &Reg) -> bool {
+    let plain = |reg: &Reg| Reg { id: 0, reference: 0, precise: false, ..*reg };
+    plain(old) == plain(new)
+}

@@ -1,0 +1,134 @@
+//! The verdict that the kernel's verifier would give, without the kernel, and why.
+//!
+//! ```text
+//!  Program --Code--> shape --search--> paths: step, alu, branch, memory, stack, call --> Verdict
+//!                                |   ^
+//!                     equal, precision: states that were kept at joins
+//! ```
+//!
+//! The rules are those of `kernel/bpf/verifier.c` for a process with all capabilities; which helper and which field of the
+//! context a program may use at its hook was asked of running kernels ([`profile`]). A construct whose rules are not
+//! known here gives [`Verdict::Undecided`], never an acceptance.
+//!
+//! What lives here: shape of programs ([`code`]), what is known about values ([`reg`](mod@reg), `state`), the walk over all
+//! paths (`search`), and the reasons of refusals ([`reject`]). Nothing here asks the running machine anything.
+//!
+//! # Guarantees
+//! Any instructions are answered with a verdict; time and memory are bounded by the kernel's own limit of a million
+//! instructions on all paths together.
+
+use skep_object::{Object, Program};
+
+mod alu;
+mod branch;
+mod call;
+pub mod code;
+mod equal;
+pub mod fuzz;
+mod live;
+mod memory;
+mod precision;
+pub mod profile;
+pub mod reg;
+pub mod reject;
+mod search;
+mod stack;
+mod stacks;
+mod state;
+mod step;
+
+pub use profile::Kernel;
+pub use reject::{Reason, Rejection, Stop};
+
+use search::Verifier;
+
+/// The answer for one program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// The kernel would load it.
+    Accepted(Facts),
+    /// The kernel would refuse it.
+    Rejected(Rejection),
+    /// It needs rules that are not known here.
+    Undecided {
+        /// The slot of the instruction that needs them.
+        at: u32,
+        /// What it needs.
+        what: &'static str,
+    },
+}
+
+impl Verdict {
+    /// Whether the kernel would load it; `None` if that is not known.
+    pub fn accepted(&self) -> Option<bool> {
+        match self {
+            Self::Accepted(_) => Some(true),
+            Self::Rejected(_) => Some(false),
+            Self::Undecided { .. } => None,
+        }
+    }
+}
+
+/// What is known about a program that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Instructions that were looked at on all paths.
+    pub processed: u64,
+    /// Bytes of stack on the deepest chain of calls.
+    pub stack: u32,
+}
+
+/// Verifies one program of an object for a kernel.
+pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
+    if let Some(reference) = program.externs.first() {
+        return Verdict::Undecided {
+            at: u32::try_from(reference.at.index()).unwrap_or(0),
+            what: "references to the kernel",
+        };
+    }
+    let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
+    let Some(hook) = kernel.hook(program.prog_type, attach_type) else {
+        return Verdict::Undecided { at: 0, what: "this type of program" };
+    };
+    let special = object.maps.iter().map(|map| map.value_type.is_some() && mentions_special(&object.btf)).collect();
+    let globals = globals(object, program);
+    let mut verifier = match Verifier::new(object, program, hook, kernel, special, globals) {
+        Ok(verifier) => verifier,
+        Err(rejection) => return Verdict::Rejected(rejection),
+    };
+    match verifier.run().and_then(|()| verifier.check_stacks()) {
+        Ok(stack) => Verdict::Accepted(Facts { processed: verifier.processed, stack }),
+        Err((at, Stop::Undecided(what))) => Verdict::Undecided { at, what },
+        Err((at, Stop::Reject(reason))) => Verdict::Rejected(Rejection { at, reason, path: verifier.path() }),
+    }
+}
+
+/// Which functions of a program other objects may call, by their types: the kernel verifies each of them by itself.
+fn globals(object: &Object, program: &Program) -> Vec<bool> {
+    let Ok(btf) = skep_btf::Btf::parse(object.btf.clone()) else { return Vec::new() };
+    let is_global = |function: &skep_object::Function| {
+        let kind = function.ty.and_then(|ty| btf.kind(skep_btf::TypeId(ty)).ok());
+        matches!(kind, Some(skep_btf::Kind::Func { linkage: skep_btf::Linkage::Global, .. }))
+    };
+    program.functions.iter().enumerate().map(|(index, function)| index > 0 && is_global(function)).collect()
+}
+
+/// Whether the types of an object name something that makes map values special.
+fn mentions_special(btf: &[u8]) -> bool {
+    const NAMES: &[&str] = &[
+        "bpf_spin_lock",
+        "bpf_res_spin_lock",
+        "bpf_timer",
+        "bpf_wq",
+        "bpf_list_head",
+        "bpf_list_node",
+        "bpf_rb_root",
+        "bpf_rb_node",
+        "bpf_refcount",
+        "kptr",
+        "uptr",
+        "percpu_kptr",
+    ];
+    let names = btf.split(|byte| *byte == 0);
+    names.into_iter().any(|name| std::str::from_utf8(name).is_ok_and(|name| NAMES.contains(&name)))
+}

@@ -1,0 +1,380 @@
+//! Loads, stores and atomic operations by what the address points to (`check_mem_access`).
+
+use skep_domain::Scalar;
+use skep_isa::ebpf::{AtomicOp, Reg as Register, Size, Src, Width};
+use skep_isa::{MapType, ProgType};
+
+use crate::alu::MAX_OFFSET;
+use crate::profile::Field;
+use crate::reg::{Kind, Reg};
+use crate::reject::{Reason, Step, Stop};
+use crate::search::Verifier;
+use crate::state::State;
+
+/// Flags of maps that programs only read, or only write (`BPF_F_RDONLY_PROG`, `BPF_F_WRONLY_PROG`).
+const READ_ONLY: u32 = 1 << 7;
+const WRITE_ONLY: u32 = 1 << 8;
+
+/// An access.
+#[derive(Debug, Clone, Copy)]
+pub struct Access {
+    /// The register with the address.
+    pub reg: u8,
+    /// Distance in the instruction.
+    pub off: i64,
+    /// Bytes.
+    pub size: u32,
+    /// Whether it writes.
+    pub write: bool,
+}
+
+impl Verifier<'_> {
+    /// `dst = *(size *)(base + off)`
+    #[expect(clippy::too_many_arguments, reason = "the fields of the instruction")]
+    pub fn load(
+        &mut self,
+        state: &mut State,
+        at: u32,
+        size: Size,
+        signed: bool,
+        dst: Register,
+        base: Register,
+        off: i16,
+    ) -> Step<()> {
+        let pointer = self.read(state, base)?;
+        self.writable(dst)?;
+        let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
+        self.same_kind(at, &pointer)?;
+        let mut value = self.load_from(state, &pointer, access)?;
+        if value.is_number() && size.bytes() < 8 {
+            value.num = if signed { value.num.sign_extended(size.bytes()) } else { value.num.truncated(size.bytes()) };
+        }
+        state.set(dst.index(), value);
+        Ok(())
+    }
+
+    fn load_from(&mut self, state: &mut State, pointer: &Reg, access: Access) -> Step<Reg> {
+        match pointer.kind {
+            Kind::Stack(_) => {
+                self.aligned_stack(pointer, access)?;
+                let extent = self.stack_extent(state, pointer, access.off, access.size)?;
+                self.stack_read(state, extent, access.size)
+            }
+            Kind::Context => self.load_context(pointer, access),
+            Kind::Value(map) => {
+                self.region(pointer, access)?;
+                Ok(self.constant_in_map(map, pointer, access).unwrap_or(Reg::UNKNOWN))
+            }
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock => self.load_socket(pointer, access),
+            _ => {
+                self.region(pointer, access)?;
+                Ok(Reg::UNKNOWN)
+            }
+        }
+    }
+
+    /// `*(size *)(base + off) = src`
+    pub fn store(&mut self, state: &mut State, at: u32, size: Size, base: Register, off: i16, src: Src) -> Step<()> {
+        let value = match src {
+            Src::Reg(reg) => Some(self.read(state, reg)?),
+            Src::Imm(_) => None,
+        };
+        let pointer = self.read(state, base)?;
+        let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: true };
+        self.same_kind(at, &pointer)?;
+        match pointer.kind {
+            Kind::Stack(_) => {
+                self.aligned_stack(&pointer, access)?;
+                let extent = self.stack_extent(state, &pointer, access.off, access.size)?;
+                let (source, imm) = match src {
+                    Src::Reg(reg) => (Some(reg.number()), None),
+                    Src::Imm(imm) => (None, Some(imm)),
+                };
+                self.stack_write(state, extent, access.size, source, imm)
+            }
+            Kind::Context => {
+                // Constants are stored into some contexts since 6.3 only.
+                self.context_place(&pointer, access).and_then(|off| {
+                    if self.hook.writes(off, access.size) {
+                        Ok(())
+                    } else {
+                        Err(Reason::Context { off, size: access.size, write: true }.into())
+                    }
+                })?;
+                match value.filter(Reg::is_pointer) {
+                    Some(value) => Err(Reason::Leak(value.kind).into()),
+                    None => Ok(()),
+                }
+            }
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock => Err(Reason::NoAccess(access.reg, pointer.kind).into()),
+            _ => {
+                self.region(&pointer, access)?;
+                match value.filter(Reg::is_pointer) {
+                    Some(value) if pointer.kind.is_packet() => Err(Reason::Leak(value.kind).into()),
+                    _ => Ok(()),
+                }
+            }
+        }
+    }
+
+    /// `lock *(size *)(base + off) OP= src`
+    #[expect(clippy::too_many_arguments, reason = "the fields of the instruction")]
+    pub fn atomic(
+        &mut self,
+        state: &mut State,
+        at: u32,
+        width: Width,
+        op: AtomicOp,
+        fetch: bool,
+        base: Register,
+        off: i16,
+        src: Register,
+    ) -> Step<()> {
+        let value = self.read(state, src)?;
+        let compares = op == AtomicOp::CmpXchg;
+        if compares {
+            let expected = self.read(state, Register::R0)?;
+            if expected.is_pointer() {
+                return Err(Reason::Atomic.into());
+            }
+        }
+        let pointer = self.read(state, base)?;
+        if value.is_pointer()
+            || matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys)
+        {
+            return Err(Reason::Atomic.into());
+        }
+        if matches!(pointer.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock) {
+            return Err(Reason::Atomic.into());
+        }
+        self.same_kind(at, &pointer)?;
+        let size = width.size();
+        let read = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
+        let mut old = self.load_from(state, &pointer, read)?;
+        if old.is_pointer() && fetch {
+            return Err(Stop::Undecided("atomic operations on spilled pointers"));
+        }
+        if let Kind::Stack(_) = pointer.kind {
+            let extent = self.stack_extent(state, &pointer, read.off, read.size)?;
+            self.stack_write(state, extent, read.size, None, None)?;
+        } else {
+            self.region(&pointer, Access { write: true, ..read })?;
+        }
+        if fetch || op.alu().is_none() {
+            old.num = if old.is_number() { old.num.truncated(read.size) } else { Scalar::UNKNOWN };
+            let target = if compares { Register::R0 } else { src };
+            self.writable(target)?;
+            state.set(target.index(), Reg { precise: false, ..old });
+        }
+        Ok(())
+    }
+
+    /// One instruction accesses either the context or other memory (`save_aux_ptr_type`).
+    fn same_kind(&mut self, at: u32, pointer: &Reg) -> Step<()> {
+        if !pointer.is_pointer() {
+            return Ok(());
+        }
+        let special =
+            matches!(pointer.kind, Kind::Context | Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Typed);
+        match self.context[at as usize].replace(special) {
+            Some(before) if before != special => Err(Reason::MixedAccess.into()),
+            _ => Ok(()),
+        }
+    }
+
+    fn aligned_stack(&self, pointer: &Reg, access: Access) -> Step<()> {
+        // Accesses by a variable offset need no alignment that the processor does not need.
+        match pointer.fixed_offset() {
+            Some(off) if (off + access.off) % i64::from(access.size) != 0 => {
+                Err(Reason::Misaligned { off: off + access.off, size: access.size }.into())
+            }
+            Some(_) => Ok(()),
+            None if pointer
+                .num
+                .bits()
+                .add(skep_domain::Tnum::constant((i64::from(pointer.off) + access.off).cast_unsigned()))
+                .is_aligned(access.size.into()) =>
+            {
+                Ok(())
+            }
+            None => Err(Reason::Misaligned { off: i64::from(pointer.off) + access.off, size: access.size }.into()),
+        }
+    }
+
+    /// The place of an access to the context, which has to be a constant.
+    fn context_place(&self, pointer: &Reg, access: Access) -> Step<i64> {
+        let Some(0) = pointer.num.as_constant() else { return Err(Reason::MovedContext.into()) };
+        if pointer.off < 0 {
+            return Err(Reason::MovedContext.into());
+        }
+        Ok(i64::from(pointer.off) + access.off)
+    }
+
+    fn load_context(&mut self, pointer: &Reg, access: Access) -> Step<Reg> {
+        let off = self.context_place(pointer, access)?;
+        if self.program.prog_type == ProgType::Tracepoint {
+            let inside = (0..TRACE_RECORD).contains(&off) && off % i64::from(access.size) == 0;
+            let reason = Reason::Context { off, size: access.size, write: false };
+            return if inside { Ok(Reg::UNKNOWN) } else { Err(reason.into()) };
+        }
+        match self.hook.read(off, access.size) {
+            Some(Field::Number) => Ok(Reg::UNKNOWN),
+            Some(Field::Pointer(kind, nullable)) => {
+                if kind == Kind::SockCommon && nullable {
+                    let id = self.id();
+                    return Ok(Reg::nullable(kind, id));
+                }
+                let id = if nullable { self.id() } else { 0 };
+                Ok(Reg { nullable, id, ..Reg::pointer(kind) })
+            }
+            Some(Field::Typed) => Ok(Reg::pointer(Kind::Typed)),
+            None => Err(Reason::Context { off, size: access.size, write: false }.into()),
+        }
+    }
+
+    /// Fields of `struct bpf_sock` (`bpf_sock_is_valid_access`).
+    fn load_socket(&self, pointer: &Reg, access: Access) -> Step<Reg> {
+        if pointer.nullable {
+            return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
+        }
+        if pointer.kind != Kind::Socket && pointer.kind != Kind::SockCommon {
+            return Err(Stop::Undecided("fields of TCP sockets"));
+        }
+        let Some(off) = pointer.fixed_offset().map(|off| off + access.off) else {
+            return Err(Reason::NoAccess(access.reg, pointer.kind).into());
+        };
+        let fields = skep_isa::contexts::SOCK.fields;
+        let field =
+            fields.iter().find(|field| (i64::from(field.offset)..i64::from(field.offset + field.size)).contains(&off));
+        match field {
+            Some(field) if field.size >= access.size && off % i64::from(access.size) == 0 => {
+                // A socket of any kind has few of the fields.
+                if pointer.kind == Kind::SockCommon
+                    && !matches!(field.name, "type" | "family" | "protocol" | "bound_dev_if" | "mark" | "priority")
+                {
+                    return Err(Stop::Undecided("fields of sockets of any kind"));
+                }
+                if access.size == 4 || access.size == field.size {
+                    Ok(Reg::UNKNOWN)
+                } else {
+                    Err(Stop::Undecided("parts of fields of sockets"))
+                }
+            }
+            _ => Err(Stop::Undecided("fields of sockets")),
+        }
+    }
+
+    /// Memory with a beginning and an end: map values, packets, records.
+    pub fn region(&self, pointer: &Reg, access: Access) -> Step<()> {
+        let Access { reg, off, size, write } = access;
+        if pointer.is_number() {
+            return Err(Reason::NumberAsAddress(reg).into());
+        }
+        if pointer.nullable {
+            return Err(Reason::NullableAccess(reg, pointer.kind).into());
+        }
+        match pointer.kind {
+            Kind::Value(map) => {
+                self.map_access(map, write)?;
+                let spec = self.maps[map as usize];
+                if self.special[map as usize] {
+                    return Err(Stop::Undecided("map values with locks, timers or pointers of the kernel"));
+                }
+                bounds(pointer, reg, off, size, spec.value_size)
+            }
+            Kind::Memory(total) => bounds(pointer, reg, off, size, total),
+            Kind::FlowKeys => match pointer.fixed_offset().map(|fixed| fixed + off) {
+                Some(place) if place >= 0 && place + i64::from(size) <= FLOW_KEYS => Ok(()),
+                _ => Err(Reason::BehindEnd { reg, kind: pointer.kind, most: off, size: 56 }.into()),
+            },
+            Kind::Packet | Kind::PacketMeta => {
+                if write && !self.writes_packet() {
+                    return Err(Reason::NoAccess(reg, pointer.kind).into());
+                }
+                self.packet(pointer, reg, off, size)
+            }
+            Kind::Typed => Err(Stop::Undecided("structures of the kernel")),
+            kind => Err(Reason::NoAccess(reg, kind).into()),
+        }
+    }
+
+    /// Whether programs may use the map so.
+    pub fn map_access(&self, map: u32, write: bool) -> Step<()> {
+        let flags = self.maps[map as usize].flags.0;
+        let refused = if write { flags & READ_ONLY != 0 } else { flags & WRITE_ONLY != 0 };
+        if refused { Err(Reason::MapAccess { map, write }.into()) } else { Ok(()) }
+    }
+
+    /// Programs that write packets; helpers take packets from the same ones (`may_access_direct_pkt_data`).
+    pub fn writes_packet(&self) -> bool {
+        matches!(
+            self.program.prog_type,
+            ProgType::SchedCls
+                | ProgType::SchedAct
+                | ProgType::Xdp
+                | ProgType::LwtXmit
+                | ProgType::SkSkb
+                | ProgType::SkMsg
+        )
+    }
+
+    /// An access to the packet (`check_packet_access`).
+    pub fn packet(&self, pointer: &Reg, reg: u8, off: i64, size: u32) -> Step<()> {
+        if pointer.num.s64().min < 0 {
+            return Err(Reason::BelowStart { reg, kind: pointer.kind, least: pointer.num.s64().min }.into());
+        }
+        let place = i64::from(pointer.off) + off;
+        if place < 0 || place + i64::from(size) > i64::from(pointer.range) {
+            return Err(Reason::OutsidePacket { reg, off: place, size, range: pointer.range }.into());
+        }
+        Ok(())
+    }
+
+    /// Constants in maps that nobody changes any more (`bpf_map_direct_read`).
+    fn constant_in_map(&self, map: u32, pointer: &Reg, access: Access) -> Option<Reg> {
+        let spec = self.maps[map as usize];
+        if !spec.frozen || spec.flags.0 & READ_ONLY == 0 || spec.map_type != MapType::Array {
+            return None;
+        }
+        let start = usize::try_from(pointer.fixed_offset()?.checked_add(access.off)?).ok()?;
+        let (_, value) = spec.contents.first()?;
+        let bytes = value.get(start..start.checked_add(access.size as usize)?)?;
+        let mut number = [0; 8];
+        number[..bytes.len()].copy_from_slice(bytes);
+        Some(Reg::constant(u64::from_le_bytes(number)))
+    }
+}
+
+/// Bytes of the longest record of a tracepoint (`PERF_MAX_TRACE_SIZE`).
+const TRACE_RECORD: i64 = 8192;
+/// Size of `struct bpf_flow_keys`.
+const FLOW_KEYS: i64 = 56;
+
+/// `check_mem_region_access`
+fn bounds(pointer: &Reg, reg: u8, off: i64, size: u32, total: u32) -> Step<()> {
+    let kind = pointer.kind;
+    let fixed = i64::from(pointer.off) + off;
+    let least = pointer.num.s64().min;
+    if least < 0 && (least == i64::MIN || fixed.checked_add(least).is_none_or(|least| least < 0)) {
+        return Err(Reason::BelowStart { reg, kind, least: fixed.saturating_add(least) }.into());
+    }
+    let ends = |start: i64| start >= 0 && start + i64::from(size) <= i64::from(total);
+    if !ends(fixed + least) {
+        let least = fixed + least;
+        let reason = if least < 0 {
+            Reason::BelowStart { reg, kind, least }
+        } else {
+            Reason::BehindEnd { reg, kind, most: least + i64::from(size), size: total }
+        };
+        return Err(reason.into());
+    }
+    let most = pointer.num.u64().max;
+    if most >= MAX_OFFSET.unsigned_abs() {
+        return Err(Reason::Unbounded { kind, lower: false }.into());
+    }
+    let most = fixed + most.cast_signed();
+    if !ends(most) {
+        return Err(Reason::BehindEnd { reg, kind, most: most + i64::from(size), size: total }.into());
+    }
+    Ok(())
+}

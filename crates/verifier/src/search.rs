@@ -1,0 +1,353 @@
+//! The walk over all paths: depth first, with states kept at joins so that a path ends where another one has been
+//! (`do_check`, `is_state_visited`).
+
+use skep_isa::ebpf::Op;
+use skep_object::{MapSpec, Object, Program};
+
+use crate::code::Code;
+use crate::equal::{Likeness, covers};
+use crate::live;
+use crate::precision::{Entry, Place, Wanted};
+use crate::profile::{Hook, Kernel};
+use crate::reg::{Kind, Reg};
+use crate::reject::{Reason, Rejection, Step, Stop};
+use crate::state::{Frame, State};
+
+/// Instructions on all paths together (`BPF_COMPLEXITY_LIMIT_INSNS`).
+pub const MAX_PROCESSED: u64 = 1_000_000;
+/// Branches that are open on one path (`BPF_COMPLEXITY_LIMIT_JMP_SEQ`).
+const MAX_PENDING: usize = 8192;
+
+/// A state that was kept at a join.
+#[derive(Debug)]
+pub struct Kept {
+    /// The state.
+    pub state: State,
+    /// The one before it on its path.
+    pub parent: Option<u32>,
+    /// The instructions from there to here.
+    pub trace: Vec<Entry>,
+    /// Paths from here that have not ended.
+    branches: u32,
+    hits: u32,
+    misses: u32,
+}
+
+/// A branch that is taken later.
+#[derive(Debug)]
+struct Pending {
+    state: State,
+    at: u32,
+    parent: Option<u32>,
+    trace: Vec<Entry>,
+}
+
+/// What comes behind an instruction.
+#[derive(Debug)]
+pub enum Flow {
+    /// The instruction at a slot.
+    Next(u32),
+    /// The path ends well.
+    End,
+}
+
+/// A program that is looked at.
+pub struct Verifier<'a> {
+    /// The instructions.
+    pub code: Code,
+    /// The program.
+    pub program: &'a Program,
+    /// The maps: those of the object, then their inner ones.
+    pub maps: Vec<&'a MapSpec>,
+    /// The inner map of each map of maps.
+    pub inner: Vec<Option<u32>>,
+    /// Maps whose values hold locks, timers and the like.
+    pub special: Vec<bool>,
+    /// What the kernel allows at the hook.
+    pub hook: &'a Hook,
+    /// The kernel.
+    pub kernel: Kernel,
+    /// Whether the licence is compatible with the GPL.
+    pub gpl: bool,
+    /// Registers that are still read.
+    live: Vec<u16>,
+    /// States that were kept.
+    pub kept: Vec<Kept>,
+    at: Vec<Vec<u32>>,
+    pending: Vec<Pending>,
+    /// The last state that was kept on this path.
+    pub parent: Option<u32>,
+    /// The instructions since then.
+    pub trace: Vec<Entry>,
+    /// Instructions that were looked at.
+    pub processed: u64,
+    jumps: u64,
+    last_jumps: u64,
+    last_processed: u64,
+    next_id: u32,
+    /// Deepest stack of each function in bytes.
+    pub stack: Vec<u32>,
+    /// Whether each instruction accesses the context.
+    pub context: Vec<Option<bool>>,
+    /// Functions that make tail calls.
+    pub tail_calls: Vec<bool>,
+    /// Functions that are verified by themselves.
+    pub globals: Vec<bool>,
+}
+
+impl<'a> Verifier<'a> {
+    /// A program before its first instruction.
+    ///
+    /// # Errors
+    /// If it has no valid shape.
+    pub fn new(
+        object: &'a Object,
+        program: &'a Program,
+        hook: &'a Hook,
+        kernel: Kernel,
+        special: Vec<bool>,
+        globals: Vec<bool>,
+    ) -> Result<Self, Rejection> {
+        let code = Code::new(&program.insns)?;
+        let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
+        let mut inner = vec![None; maps.len()];
+        for (index, map) in object.maps.iter().enumerate() {
+            if let Some(template) = &map.inner {
+                inner[index] = u32::try_from(maps.len()).ok();
+                maps.push(template);
+                inner.push(None);
+            }
+        }
+        let mut special = special;
+        special.resize(maps.len(), false);
+        let slots = code.ops.len();
+        let functions = code.functions.len();
+        Ok(Self {
+            live: live::live(&code),
+            code,
+            program,
+            maps,
+            inner,
+            special,
+            hook,
+            kernel,
+            gpl: is_gpl(&object.license),
+            kept: Vec::new(),
+            at: vec![Vec::new(); slots],
+            pending: Vec::new(),
+            parent: None,
+            trace: Vec::new(),
+            processed: 0,
+            jumps: 0,
+            last_jumps: 0,
+            last_processed: 0,
+            next_id: 0,
+            stack: vec![0; functions],
+            context: vec![None; slots],
+            tail_calls: vec![false; functions],
+            globals,
+        })
+    }
+
+    /// A new id.
+    pub fn id(&mut self) -> u32 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    /// Walks all paths.
+    ///
+    /// # Errors
+    /// The first instruction that cannot be executed, and why.
+    pub fn run(&mut self) -> Result<(), (u32, Stop)> {
+        let mut frame = Frame::new(0, None, 0);
+        frame.regs[1] = Reg::pointer(Kind::Context);
+        let mut state = State { frames: vec![frame], references: Vec::new() };
+        let mut at = 0;
+        loop {
+            self.processed += 1;
+            if self.processed > MAX_PROCESSED {
+                return Err((at, Reason::TooComplex.into()));
+            }
+            let ended = self.code.prune[at as usize] && self.visited(at, &state).map_err(|stop| (at, stop))?;
+            let flow = if ended {
+                Flow::End
+            } else {
+                self.trace.push(Entry { at, depth: state.depth(), stack: None, linked: None });
+                let op = self.code.op(at).ok_or((at, Stop::Reject(Reason::JumpOutside)))?;
+                self.jumps += u64::from(is_jump(op));
+                self.step(&mut state, at, op).map_err(|stop| (at, stop))?
+            };
+            match flow {
+                Flow::Next(next) => at = next,
+                Flow::End => {
+                    self.end_path();
+                    let Some(next) = self.pending.pop() else { return Ok(()) };
+                    (state, at, self.parent, self.trace) = (next.state, next.at, next.parent, next.trace);
+                }
+            }
+        }
+    }
+
+    /// A branch for later.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn push(&mut self, state: State, at: u32) -> Step<()> {
+        if self.pending.len() >= MAX_PENDING {
+            return Err(Reason::TooManyBranches.into());
+        }
+        if let Some(parent) = self.parent {
+            self.kept[parent as usize].branches += 1;
+        }
+        self.pending.push(Pending { state, at, parent: self.parent, trace: self.trace.clone() });
+        Ok(())
+    }
+
+    /// Notes which slot of the stack the instruction accesses.
+    pub fn note_stack(&mut self, depth: u8, slot: usize) {
+        if let Some(entry) = self.trace.last_mut() {
+            entry.stack = u8::try_from(slot).ok().map(|slot| (depth, slot));
+        }
+    }
+
+    /// Notes which numbers are copies of one another at a branch.
+    pub fn note_linked(&mut self, places: &[Place]) {
+        if let Some(entry) = self.trace.last_mut() {
+            entry.linked = (places.len() > 1).then(|| places.into());
+        }
+    }
+
+    /// Marks a register of the running function and what it comes from.
+    pub fn precise(&mut self, state: &State, reg: u8) {
+        if state.reg(reg.into()).is_number() {
+            self.mark_precise(Wanted::of(&[Place::Reg(state.depth(), reg)]), 1);
+        }
+    }
+
+    fn end_path(&mut self) {
+        let mut parent = self.parent;
+        while let Some(index) = parent {
+            let kept = &mut self.kept[index as usize];
+            kept.branches -= 1;
+            if kept.branches > 0 {
+                return;
+            }
+            parent = kept.parent;
+        }
+    }
+
+    /// Whether another path has been here in a state that covers this one; else the state may be kept.
+    fn visited(&mut self, at: u32, state: &State) -> Step<bool> {
+        let uninit = self.kernel > Kernel::V6_1;
+        let forced = self.trace.len() > 4 * 40;
+        let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
+        let mut list = std::mem::take(&mut self.at[at as usize]);
+        let mut index = 0;
+        let mut found = None;
+        while index < list.len() {
+            let kept = &self.kept[list[index] as usize];
+            if kept.branches > 0 {
+                if maybe_looping(&kept.state, state)
+                    && covers(&kept.state, state, at, &self.live, Likeness::Same, uninit)
+                {
+                    self.at[at as usize] = list;
+                    return Err(Reason::InfiniteLoop.into());
+                }
+                if !forced && self.jumps - self.last_jumps < 20 && self.processed - self.last_processed < 100 {
+                    keep = false;
+                }
+            } else if covers(&kept.state, state, at, &self.live, Likeness::Covered, uninit) {
+                found = Some(list[index]);
+                break;
+            }
+            let kept = &mut self.kept[list[index] as usize];
+            kept.misses += u32::from(keep);
+            if kept.misses > kept.hits * 3 + 3 {
+                list.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        self.at[at as usize] = list;
+        if let Some(index) = found {
+            self.kept[index as usize].hits += 1;
+            self.inherit(index, state);
+            return Ok(true);
+        }
+        if keep {
+            let (trace, parent) = (std::mem::take(&mut self.trace), self.parent);
+            let number = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
+            self.kept.push(Kept { state: state.clone(), parent, trace, branches: 1, hits: 0, misses: 0 });
+            self.at[at as usize].push(number);
+            self.parent = Some(number);
+            (self.last_jumps, self.last_processed) = (self.jumps, self.processed);
+        }
+        Ok(false)
+    }
+
+    /// What was precise behind the old state is so on this path.
+    fn inherit(&mut self, index: u32, state: &State) {
+        let old = &self.kept[index as usize].state;
+        let mut places = Vec::new();
+        for (depth, frame) in old.frames.iter().enumerate() {
+            let depth = u8::try_from(depth).unwrap_or(u8::MAX);
+            let regs = frame.regs.iter().enumerate().filter(|(_, reg)| reg.is_number() && reg.precise);
+            places.extend(regs.map(|(reg, _)| Place::Reg(depth, u8::try_from(reg).unwrap_or(0))));
+            let slots = frame
+                .stack
+                .iter()
+                .enumerate()
+                .filter(|(_, slot)| slot.is_spill() && slot.value.is_number() && slot.value.precise);
+            places.extend(slots.map(|(slot, _)| Place::Slot(depth, u8::try_from(slot).unwrap_or(0))));
+        }
+        let holds = |place: &Place| match *place {
+            Place::Reg(depth, reg) => state.frames[usize::from(depth)].regs[usize::from(reg)].is_number(),
+            Place::Slot(depth, slot) => {
+                state.frames[usize::from(depth)].stack.get(usize::from(slot)).is_some_and(|slot| slot.is_spill())
+            }
+        };
+        places.retain(holds);
+        if !places.is_empty() {
+            self.mark_precise(Wanted::of(&places), 0);
+        }
+    }
+
+    /// The branches on the way to where the walk stands: slot, and whether the jump was taken.
+    pub fn path(&self) -> Vec<(u32, bool)> {
+        let mut pieces: Vec<&[Entry]> = vec![&self.trace];
+        let mut parent = self.parent;
+        while let Some(index) = parent {
+            let kept = &self.kept[index as usize];
+            pieces.push(&kept.trace);
+            parent = kept.parent;
+        }
+        let all: Vec<&Entry> = pieces.into_iter().rev().flatten().collect();
+        let mut path = Vec::new();
+        for pair in all.windows(2) {
+            if matches!(self.code.op(pair[0].at), Some(Op::JumpIf { .. })) {
+                path.push((pair[0].at, pair[1].at != pair[0].at + 1));
+            }
+        }
+        path
+    }
+}
+
+/// Whether the running functions have the same registers, so that a loop is possible.
+fn maybe_looping(old: &State, new: &State) -> bool {
+    let same = |old: &Reg, new: &Reg| Reg { precise: false, ..*old } == Reg { precise: false, ..*new };
+    old.frames.len() == new.frames.len()
+        && old.current().regs.iter().zip(&new.current().regs).all(|(old, new)| same(old, new))
+}
+
+fn is_jump(op: Op) -> bool {
+    matches!(
+        op,
+        Op::Goto { .. } | Op::GotoLong { .. } | Op::JumpIf { .. } | Op::MayGoto { .. } | Op::Call(_) | Op::Exit
+    )
+}
+
+/// Licences that the kernel takes for the GPL (`license_is_gpl_compatible`).
+fn is_gpl(licence: &str) -> bool {
+    matches!(licence, "GPL" | "GPL v2" | "GPL and additional rights" | "Dual BSD/GPL" | "Dual MIT/GPL" | "Dual MPL/GPL")
+}

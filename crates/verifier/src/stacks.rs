@@ -1,0 +1,50 @@
+//! Stacks of functions that call one another together (`check_max_stack_depth`).
+
+use skep_isa::ebpf::{Callee, Op};
+
+use crate::reject::{Reason, Stop};
+use crate::search::Verifier;
+use crate::state::{MAX_FRAMES, STACK};
+
+/// Bytes of stack on a chain of calls in which one function makes tail calls.
+const WITH_TAIL_CALLS: u32 = 256;
+
+impl Verifier<'_> {
+    /// The bytes of stack on the deepest chain of calls.
+    ///
+    /// # Errors
+    /// If there are too many, or too many functions on a chain.
+    pub fn check_stacks(&self) -> Result<u32, (u32, Stop)> {
+        let mut deepest = 0;
+        let mut chain = vec![(0u32, self.code.extent(0).0, self.bytes(0))];
+        while let Some((function, at, below)) = chain.pop() {
+            deepest = deepest.max(below);
+            if below > STACK {
+                return Err((at, Reason::StackTogether(below).into()));
+            }
+            let (_, end) = self.code.extent(function);
+            let call = (at..end).find_map(|at| match self.code.op(at) {
+                Some(Op::Call(Callee::Local(distance))) => {
+                    let target = u32::try_from(i64::from(at) + 1 + i64::from(distance)).ok()?;
+                    self.code.function_at(target).map(|callee| (at, callee))
+                }
+                _ => None,
+            });
+            let Some((at, callee)) = call else { continue };
+            if self.tail_calls[callee as usize] && below >= WITH_TAIL_CALLS {
+                return Err((at, Reason::StackTogether(below).into()));
+            }
+            chain.push((function, at + 1, below));
+            if chain.len() >= MAX_FRAMES {
+                return Err((at, Reason::TooDeep.into()));
+            }
+            chain.push((callee, self.code.extent(callee).0, below + self.bytes(callee)));
+        }
+        Ok(deepest)
+    }
+
+    /// The stack of a function as compiled code reserves it.
+    fn bytes(&self, function: u32) -> u32 {
+        self.stack[function as usize].next_multiple_of(16)
+    }
+}

@@ -1,0 +1,182 @@
+//! One instruction: which rule applies to it.
+
+use skep_isa::ebpf::{Callee, Imm64, Op, Src};
+
+use crate::precision::{Place, Wanted};
+use crate::reg::{Kind, Reg};
+use crate::reject::{Reason, Step, Stop};
+use crate::search::{Flow, Verifier};
+use crate::state::State;
+
+impl Verifier<'_> {
+    /// Executes the instruction at a slot.
+    ///
+    /// # Errors
+    /// Why it cannot be executed.
+    pub fn step(&mut self, state: &mut State, at: u32, op: Op) -> Step<Flow> {
+        if let Some(error) = self.code.malformed.get(&at) {
+            return Err(Reason::Malformed(*error).into());
+        }
+        let next = at + op.slots();
+        match op {
+            Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
+            Op::MovSx { width, from, dst, src } => self.move_signed(state, width, from, dst, src)?,
+            Op::Neg { width, dst } => self.negate(state, width, dst)?,
+            Op::Swap { size, dst, .. } => self.swap(state, size, dst)?,
+            Op::AddrSpaceCast { .. } => return Err(Stop::Undecided("arenas")),
+            Op::Load { size, signed, dst, base, off } => self.load(state, at, size, signed, dst, base, off)?,
+            Op::Store { size, base, off, src } => self.store(state, at, size, base, off, src)?,
+            Op::Atomic { width, op, fetch, base, off, src } => {
+                self.atomic(state, at, width, op, fetch, base, off, src)?
+            }
+            Op::LoadAcquire { size, dst, base, off } => self.load(state, at, size, false, dst, base, off)?,
+            Op::StoreRelease { size, base, off, src } => self.store(state, at, size, base, off, Src::Reg(src))?,
+            Op::LoadImm { dst, value } => {
+                let loaded = self.immediate(at, value)?;
+                self.writable(dst)?;
+                state.set(dst.index(), loaded);
+            }
+            Op::LdAbs { .. } => self.legacy(state, None)?,
+            Op::LdInd { src, .. } => self.legacy(state, Some(src))?,
+            Op::Goto { .. } | Op::GotoLong { .. } => {
+                return match self.code.next(at).map_err(|error| error.reason)? {
+                    crate::code::Next::To(target) => Ok(Flow::Next(target)),
+                    _ => Ok(Flow::Next(next)),
+                };
+            }
+            Op::JumpIf { width, op, dst, src, .. } => return self.branch(state, at, width, op, dst, src),
+            Op::MayGoto { .. } => return Err(Stop::Undecided("may_goto")),
+            Op::Call(Callee::Helper(id)) => self.helper(state, at, id)?,
+            Op::Call(Callee::Local(_)) => return self.local(state, at),
+            Op::Call(Callee::Kfunc { .. }) => return Err(Stop::Undecided("kernel functions")),
+            Op::Call(Callee::Reg(_)) => return Err(Stop::Undecided("calls of registers")),
+            Op::Exit => return self.exit(state),
+        }
+        Ok(Flow::Next(next))
+    }
+
+    /// The register may be written.
+    pub fn writable(&self, reg: skep_isa::ebpf::Reg) -> Step<()> {
+        if reg.index() == 10 { Err(Reason::FramePointer.into()) } else { Ok(()) }
+    }
+
+    /// A register that was written.
+    pub fn read(&self, state: &State, reg: skep_isa::ebpf::Reg) -> Step<Reg> {
+        let value = *state.reg(reg.index());
+        if value.kind == Kind::Unset {
+            return Err(Reason::Unwritten(reg.number()).into());
+        }
+        Ok(value)
+    }
+
+    fn immediate(&self, at: u32, value: Imm64) -> Step<Reg> {
+        let map = |index: i32| u32::try_from(index).ok().filter(|map| (*map as usize) < self.maps.len());
+        Ok(match value {
+            Imm64::Value(number) => Reg::constant(number),
+            Imm64::MapFd(index) => match map(index) {
+                Some(index) => Reg::pointer(Kind::Map(index)),
+                None => return Err(Stop::Undecided("maps that the object does not have")),
+            },
+            Imm64::MapFdValue { fd, offset } => match map(fd) {
+                Some(index) => Reg { off: offset.cast_signed(), ..Reg::pointer(Kind::Value(index)) },
+                None => return Err(Stop::Undecided("maps that the object does not have")),
+            },
+            Imm64::Func(distance) => {
+                let target = i64::from(at) + 1 + i64::from(distance);
+                let function = u32::try_from(target).ok().and_then(|target| self.code.function_at(target));
+                Reg::pointer(Kind::Function(function.ok_or(Reason::JumpOutside)?))
+            }
+            _ => return Err(Stop::Undecided("variables of the kernel")),
+        })
+    }
+
+    /// The loads of classic programs (`check_ld_abs`).
+    fn legacy(&mut self, state: &mut State, src: Option<skep_isa::ebpf::Reg>) -> Step<()> {
+        use skep_isa::ProgType;
+        let allowed =
+            matches!(self.program.prog_type, ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct);
+        if !allowed {
+            return Err(Stop::Undecided("absolute loads in this type of program"));
+        }
+        if state.frames.len() > 1 {
+            return Err(Stop::Undecided("absolute loads in functions"));
+        }
+        if let Some((_, at)) = state.references.first() {
+            return Err(Reason::Unreleased(*at).into());
+        }
+        let context = self.read(state, skep_isa::ebpf::Reg::R6)?;
+        if context.kind != Kind::Context {
+            return Err(Reason::NoAccess(6, context.kind).into());
+        }
+        self.unmoved(&context)?;
+        if let Some(src) = src {
+            self.read(state, src)?;
+        }
+        for reg in 0..6 {
+            state.set(reg, Reg::UNSET);
+        }
+        state.set(0, Reg::UNKNOWN);
+        Ok(())
+    }
+
+    /// The end of a function, or of the program.
+    fn exit(&mut self, state: &mut State) -> Step<Flow> {
+        if state.frames.len() > 1 {
+            let result = *state.reg(0);
+            if matches!(result.kind, Kind::Stack(_)) {
+                return Err(Reason::ReturnsStack.into());
+            }
+            let Some(frame) = state.frames.pop() else { return Ok(Flow::End) };
+            state.set(0, result);
+            return Ok(Flow::Next(frame.call.map_or(0, |call| call + 1)));
+        }
+        if let Some((_, at)) = state.references.first() {
+            return Err(Reason::Unreleased(*at).into());
+        }
+        let result = self.read(state, skep_isa::ebpf::Reg::R0)?;
+        if let Some(allowed) = &self.hook.results {
+            if !result.is_number() {
+                return Err(Reason::ResultKind(result.kind).into());
+            }
+            let (least, most) =
+                (allowed.iter().min().copied().unwrap_or(0), allowed.iter().max().copied().unwrap_or(0));
+            let range = result.num.s64();
+            if range.min < least || range.max > most {
+                return Err(Reason::Result { least: range.min, most: range.max }.into());
+            }
+            self.mark_precise(Wanted::of(&[Place::Reg(0, 0)]), 1);
+        }
+        Ok(Flow::End)
+    }
+
+    /// A call of a function of the program (`check_func_call`).
+    fn local(&mut self, state: &mut State, at: u32) -> Step<Flow> {
+        let Some(Op::Call(Callee::Local(distance))) = self.code.op(at) else { return Err(Reason::JumpOutside.into()) };
+        let target = u32::try_from(i64::from(at) + 1 + i64::from(distance)).map_err(|_| Reason::JumpOutside)?;
+        let function = self.code.function_at(target).ok_or(Reason::JumpOutside)?;
+        if self.is_global(function) {
+            return Err(Stop::Undecided("global functions"));
+        }
+        if state.frames.len() >= crate::state::MAX_FRAMES {
+            return Err(Reason::TooDeep.into());
+        }
+        if state.frames.iter().any(|frame| frame.function == function) {
+            return Err(Reason::Recursion.into());
+        }
+        let depth = u8::try_from(state.frames.len()).unwrap_or(u8::MAX);
+        let mut frame = crate::state::Frame::new(function, Some(at), depth);
+        for reg in 1..6 {
+            frame.regs[reg] = *state.reg(reg);
+        }
+        for reg in 0..6 {
+            state.set(reg, Reg::UNSET);
+        }
+        state.frames.push(frame);
+        Ok(Flow::Next(target))
+    }
+
+    /// Whether a function is verified by itself: its type in BTF says that other objects may call it.
+    fn is_global(&self, function: u32) -> bool {
+        self.globals.get(function as usize).copied().unwrap_or(false)
+    }
+}
