@@ -281,13 +281,18 @@ impl Lowering<'_> {
             Inst::PacketLoad { size, base: Some(_), k, .. } => {
                 self.push(Op::LdInd { size: *size, src: regs[2], k: *k });
             }
-            Inst::Call { target, .. } => match target {
-                Target::Helper(id) => self.push(Op::Call(Callee::Helper(id.cast_signed()))),
-                Target::Kfunc(kfunc) => {
-                    self.push_linked(Op::Call(Callee::Kfunc { id: 0, module: 0 }), Link::Kfunc(*kfunc));
+            Inst::Call { target, args, .. } => {
+                match target {
+                    Target::Helper(id) => self.push(Op::Call(Callee::Helper(id.cast_signed()))),
+                    Target::Kfunc(kfunc) => {
+                        self.push_linked(Op::Call(Callee::Kfunc { id: 0, module: 0 }), Link::Kfunc(*kfunc));
+                    }
+                    Target::Func(func) => self.push_linked(Op::Call(Callee::Local(0)), Link::Func(*func)),
                 }
-                Target::Func(func) => self.push_linked(Op::Call(Callee::Local(0)), Link::Func(*func)),
-            },
+                if let Some(call) = self.body.last_mut() {
+                    call.arguments = args.len() as u8;
+                }
+            }
             Inst::Jump(to, _) => return Some(End::Goto(*to)),
             Inst::MayGoto(next, done) => return Some(End::MayGoto { next: *next, done: *done }),
             Inst::Return(_) => return Some(End::Exit),

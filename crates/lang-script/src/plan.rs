@@ -50,18 +50,18 @@ pub struct CallTable {
 pub mod system_maps {
     /// Ring buffer that records go through.
     pub const EVENTS: &str = "skep_events";
-    /// Per-CPU array with one value: what programs could not send because the ring buffer had no room
-    /// ([`LostInfo`](super::LostInfo)).
-    pub const LOST: &str = "skep_lost";
-    /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
-    pub const HOST: &str = "skep_host";
+    /// Variable: what programs could not send because the ring buffer had no room ([`LostInfo`](super::LostInfo)). Programs
+    /// reach variables without a look-up, so little code is enough.
+    pub const LOST: &str = ".bss.lost";
+    /// Variable that the host fills before programs run: [`HostInfo`](super::HostInfo).
+    pub const HOST: &str = ".data.host";
     /// Processes that the host was told about, hash from their numbers to nothing that matters.
     pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
 }
 
-/// Layout of the value in [`system_maps::HOST`]: offsets in bytes of 64-bit words.
+/// Layout of [`system_maps::HOST`]: offsets in bytes of 64-bit words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostInfo;
 
@@ -86,7 +86,7 @@ impl HostInfo {
     pub const SIZE: u32 = 56;
 }
 
-/// Layout of the value in [`system_maps::LOST`]: offsets in bytes of 64-bit words, of which each processor has its own.
+/// Layout of [`system_maps::LOST`]: offsets in bytes of 64-bit words.
 /// A script ends also if the record of its `exit()` found no room, and its status is that of a failure also if those of its
 /// errors did not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,8 +12,9 @@ pub mod definitions;
 pub mod format;
 mod source;
 pub mod user;
+mod walk;
 
-pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Tag, TypeSource};
+pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Step, Tag, TypeSource};
 
 /// The address space that a pointer points into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

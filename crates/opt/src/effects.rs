@@ -1,35 +1,6 @@
-//! Memory: which accesses may touch the same bytes, and what calls may change.
+//! Memory: which accesses may touch the same bytes.
 
-use skep_ir::{Callee, Entity, Function, Global, Inst, InstData, Memory, Slot, Value};
-
-/// Helpers that write no memory that a program can see, by number (`enum bpf_func_id`): loads in front of a call give
-/// what loads behind it give.
-// TABLE
-const QUIET: &[u32] = &[
-    1,   // map_lookup_elem
-    5,   // ktime_get_ns
-    7,   // get_prandom_u32
-    8,   // get_smp_processor_id
-    14,  // get_current_pid_tgid
-    15,  // get_current_uid_gid
-    35,  // get_current_task
-    42,  // get_numa_node_id
-    80,  // get_current_cgroup_id
-    118, // jiffies64
-    123, // get_current_ancestor_cgroup_id
-    125, // ktime_get_boot_ns
-    158, // get_current_task_btf
-    160, // ktime_get_coarse_ns
-    173, // get_func_ip
-    174, // get_attach_cookie
-    195, // map_lookup_percpu_elem
-    208, // ktime_get_tai_ns
-];
-
-/// Whether a call leaves all memory alone.
-pub fn is_quiet(callee: Callee) -> bool {
-    matches!(callee, Callee::Helper(number) if QUIET.binary_search(&number).is_ok())
-}
+use skep_ir::{Entity, Function, Global, Inst, InstData, Memory, Slot, Value};
 
 /// A place in memory as far as it is known: a base, and bytes from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,15 +132,5 @@ pub fn is_read_only(class: Memory, globals: &[Global]) -> bool {
     match class {
         Memory::Global(global) => globals.get(global.index()).is_some_and(Global::is_read_only),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::QUIET;
-
-    #[test]
-    fn the_list_is_ordered() {
-        assert!(QUIET.is_sorted());
     }
 }

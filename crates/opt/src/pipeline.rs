@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, Module};
+use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, MapDecl, Module};
 
 use crate::{blocks, cse, dce, dse, inline, narrow, range, refine, sccp, simplify, slots, unroll};
 
@@ -15,10 +15,15 @@ pub struct Options {
     /// Static functions of at most so many instructions become part of their callers; those with one call do whatever
     /// their size.
     pub inline_size: usize,
+    /// Larger ones do where they are called once, up to so many: each program has copies of the functions that it calls.
+    pub inline_once: usize,
     /// No function grows beyond so many instructions by inlining or unrolling.
     pub max_size: usize,
     /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
+    /// Whether the second look-up of a key in a map gives what the first one gave, as long as the program itself changes
+    /// nothing in between.
+    pub merge_lookups: bool,
     /// Whether the rules of the representation are checked behind every pass. A violation is a defect of the pass, and a
     /// panic that names it.
     pub verify: bool,
@@ -26,13 +31,31 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cpu: 3, inline_size: 40, max_size: 20_000, unroll: 0, verify: cfg!(debug_assertions) }
+        Self {
+            cpu: 3,
+            inline_size: 40,
+            inline_once: 200,
+            max_size: 20_000,
+            unroll: 0,
+            merge_lookups: false,
+            verify: cfg!(debug_assertions),
+        }
+    }
+}
+
+impl Options {
+    /// For code that is generated and not written: functions stay functions unless they are called once, and what
+    /// programs look up twice is looked up once.
+    pub fn compact() -> Self {
+        Self { inline_size: 8, merge_lookups: true, ..Self::default() }
     }
 }
 
 /// What a pass knows besides the function that it changes.
 #[derive(Debug, Clone, Copy)]
 pub struct Ctx<'m> {
+    /// Maps of the module.
+    pub maps: &'m [MapDecl],
     /// Variables of the module.
     pub globals: &'m [Global],
     /// Functions of the module; in the place of the one that is changed stands an empty one.
@@ -174,7 +197,7 @@ fn run_one(
 ) -> bool {
     let empty = Function::new("", FuncKind::Static, &[], None);
     let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
-    let ctx = Ctx { globals: &module.globals, functions: &module.functions, references, options };
+    let ctx = Ctx { maps: &module.maps, globals: &module.globals, functions: &module.functions, references, options };
     let changed = (pass.run)(&mut function, &ctx);
     watch(&function, changed);
     module.functions[at.index()] = function;

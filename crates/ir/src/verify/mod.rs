@@ -17,7 +17,7 @@
 //! - **Refinement.** The results of a branch are its operands, in order, with their types; a nullable pointer that is
 //!   compared with the constant 0 for equality may become one that is not null, which is read only where the edge
 //!   dominates on which it is not.
-//! - **Packets.** Packet pointers are not used behind calls that [move the packet](moves_packet).
+//! - **Packets.** Packet pointers are not used behind calls that [move the packet](crate::Callee::moves_packet).
 //! - **Calls.** At most five arguments; functions of the module take what they declare. No recursion, at most eight
 //!   frames, at most 512 bytes of objects on a chain of calls.
 
@@ -32,8 +32,6 @@ mod packet;
 mod structure;
 
 use std::fmt;
-
-pub use packet::moves_packet;
 
 use crate::entity::{Block, Entity, FuncRef};
 use crate::function::Loc;

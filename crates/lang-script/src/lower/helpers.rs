@@ -39,6 +39,7 @@ helpers! {
     JIFFIES = 118, "jiffies64";
     NS_PID_TGID = 120, "get_ns_current_pid_tgid";
     BOOT_NS = 125, "ktime_get_boot_ns";
+    CURRENT_TASK_BTF = 158, "get_current_task_btf";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
     D_PATH = 147, "d_path";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use skep_diag::Span;
-use skep_ir::{Callee, Cond, Memory, Type as IrType, Value, Width};
+use skep_ir::{Cond, Memory, Type as IrType, Value, Width};
 
 use super::body::Body;
 use super::helpers;
@@ -71,6 +71,9 @@ impl Body<'_, '_, '_> {
         };
         let action = self.cx.action(action);
         self.at(span);
+        if args.is_empty() && matches!(lost, Lost::Record) {
+            return self.warn(action);
+        }
         self.record(action, size, lost, |body, record| {
             for ((arg, ready), offset) in args.iter().zip(ready).zip(offsets) {
                 body.write_ready(arg, ready, record.plus(offset));
@@ -102,11 +105,6 @@ impl Body<'_, '_, '_> {
 
     /// Makes a record, lets `fill` write its fields, and submits it. Without room it counts as lost.
     pub fn record(&mut self, action: i64, size: u32, lost: Lost, fill: impl FnOnce(&mut Self, At)) {
-        let (report, arguments) = match lost {
-            Lost::Record => (self.cx.lost_function(), Vec::new()),
-            Lost::Error => (self.cx.lost_error_function(), Vec::new()),
-            Lost::Exit(status) => (self.cx.lost_exit_function(), vec![status]),
-        };
         let map = self.b.map_addr(self.cx.events);
         let bytes = self.b.i64(size.into());
         let flags = self.b.i64(0);
@@ -115,7 +113,7 @@ impl Body<'_, '_, '_> {
         let (some, none, done) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
         let record = self.b.branch_refining(Cond::Ne, found, null, some, none);
         self.b.switch_to(none);
-        self.b.call_void(Callee::Func(report), &arguments);
+        self.cx.count_lost(&mut self.b, &lost);
         self.b.jump(done, &[]);
         self.b.switch_to(some);
         let action = self.b.i64(action);
