@@ -48,6 +48,8 @@ mod shared;
 mod stacks;
 mod stmt;
 mod strings;
+mod threads;
+mod unwind;
 
 use body::Body;
 pub use describe::FIND_TASK;
@@ -102,6 +104,8 @@ struct Unit<'a> {
     unknown_next: u32,
     powers: Option<GlobalRef>,
     report: [Option<FuncRef>; shared::REPORTS],
+    unwind: Option<FuncRef>,
+    thread: Option<FuncRef>,
     functions: Vec<Option<FuncRef>>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -165,6 +169,8 @@ impl<'a> Unit<'a> {
             unknown_next: 0,
             powers: None,
             report: [None; shared::REPORTS],
+            unwind: None,
+            thread: None,
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,

@@ -59,6 +59,9 @@ pub mod system_maps {
     pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
+    /// Copies of stacks that the host has, hash from their hash ([`UnwindRecord`](super::UnwindRecord)) to nothing that
+    /// matters.
+    pub const UNWOUND: &str = "skep_unwound";
 }
 
 /// Layout of [`system_maps::HOST`]: offsets in bytes of 64-bit words.
@@ -478,6 +481,11 @@ pub enum Action {
         /// Offset of its number, 4 bytes.
         pid: u32,
     },
+    /// `dw_ustack`: registers and a copy of the stack, to be unwound ([`UnwindRecord`]).
+    Unwind {
+        /// Most bytes of the stack.
+        room: u32,
+    },
     /// A warning at run time: division by zero, an index outside of an array.
     Warning {
         /// What happened.
@@ -513,6 +521,32 @@ impl PacketRecord {
     /// Bytes of a record with room for so many.
     pub const fn size(room: u32) -> u32 {
         Self::BYTES + room.next_multiple_of(8)
+    }
+}
+
+/// Layout of the record of [`Action::Unwind`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnwindRecord;
+
+impl UnwindRecord {
+    /// The process, 8 bytes.
+    pub const PID: u32 = 8;
+    /// What the copy is known by, 8 bytes: a hash of the addresses of code in it.
+    pub const HASH: u32 = 16;
+    /// The registers of the process: `struct pt_regs` of x86-64.
+    pub const REGISTERS: u32 = 24;
+    /// Bytes of the registers.
+    pub const REGISTERS_SIZE: u32 = 168;
+    /// Address of the first byte of the copy, 8 bytes.
+    pub const BASE: u32 = Self::REGISTERS + Self::REGISTERS_SIZE;
+    /// Bytes that could be copied, 8 bytes.
+    pub const LEN: u32 = Self::BASE + 8;
+    /// The copy.
+    pub const STACK: u32 = Self::LEN + 8;
+
+    /// Bytes of a record with room for so many of the stack.
+    pub const fn size(room: u32) -> u32 {
+        Self::STACK + room.next_multiple_of(8)
     }
 }
 

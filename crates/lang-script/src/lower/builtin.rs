@@ -74,6 +74,7 @@ impl Body<'_, '_, '_> {
             Call::WriteUser(to, value, len, room) => self.write_user(to, value, len, *room, expr.span),
             Call::Packet(packet) => self.packet(packet, expr.span),
             Call::Stack
+            | Call::Unwind(_)
             | Call::Str(..)
             | Call::Buf(..)
             | Call::Inet(..)
@@ -81,7 +82,8 @@ impl Body<'_, '_, '_> {
             | Call::UserSymbol(_)
             | Call::Concat(..)
             | Call::Path(..)
-            | Call::NameOf(..) => self.b.i64(0),
+            | Call::NameOf(..)
+            | Call::NameInTable(..) => self.b.i64(0),
         }
     }
 

@@ -8,7 +8,7 @@ use skep_ir::{Cond, Memory, Type as IrType, Value, Width};
 use super::body::Body;
 use super::helpers;
 use super::memory::At;
-use crate::check::tree::{Expr, Kind, Request};
+use crate::check::tree::{Call, Expr, Kind, Request};
 use crate::plan::{Action, Field, PrintTo, Shape, lay_out};
 use crate::types::{Space, Type};
 
@@ -26,6 +26,12 @@ pub enum Lost {
     Error,
     /// The end of the script, with this status.
     Exit(Value),
+}
+
+/// Whether an expression has to be evaluated before there is a record: it could leave the program, or it sends a record
+/// that has to come first.
+const fn comes_first(kind: &Kind) -> bool {
+    matches!(kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..) | Kind::Builtin(Call::Unwind(_)))
 }
 
 /// A field whose value is known before there is a record.
@@ -81,14 +87,15 @@ impl Body<'_, '_, '_> {
         });
     }
 
-    /// Evaluates what has to be known before there is a record: numbers, and everything that could leave the program.
+    /// Evaluates what has to be known before there is a record: numbers, and everything that could leave the program or
+    /// sends a record itself.
     fn prepare(&mut self, arg: &Expr) -> Ready {
         if arg.ty.scalar().is_some() {
             return Ready::Number(arg.ty.clone(), self.scalar(arg));
         }
-        let mut leaves = false;
-        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..)));
-        if leaves {
+        let mut first = false;
+        arg.visit(&mut |inner| first |= comes_first(&inner.kind));
+        if first {
             let size = self.size(&arg.ty);
             return Ready::Bytes(self.bytes_of(arg), size);
         }

@@ -26,7 +26,8 @@ const FAILURE_BYTES: u32 = 16;
 /// Where the error is in it.
 const FAILURE_ERROR: u32 = 8;
 
-fn helper(b: &mut Builder<'_>, number: u32, args: &[Value], result: IrType) -> Value {
+/// A call of a helper with a result.
+pub fn helper(b: &mut Builder<'_>, number: u32, args: &[Value], result: IrType) -> Value {
     b.call(Callee::Helper(number), args, result)
 }
 

@@ -17,12 +17,12 @@ const BUILD_ID_BYTES: u32 = 32;
 /// `BPF_NOEXIST`
 const NO_EXIST: i64 = 1;
 /// 2^64 divided by the golden ratio: an odd number whose ones are spread (Knuth, The Art of Computer Programming, 6.4).
-const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+pub const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Body<'_, '_, '_> {
     /// Writes the key of the stack trace at this moment.
     pub fn write_stack(&mut self, ty: &Type, to: At) {
-        let Type::Host(Shape::Stack { kernel, mode, limit }) = *ty else { return };
+        let Type::Host(Shape::Stack { kernel, mode, limit, .. }) = *ty else { return };
         let build_id = mode == StackMode::BuildId;
         let frame = if build_id { BUILD_ID_BYTES } else { 8 };
         let room = StackKey::MAX_FRAMES * 8;
