@@ -44,7 +44,6 @@ helpers! {
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
     RINGBUF_DISCARD = 133, "ringbuf_discard";
     D_PATH = 147, "d_path";
-    CURRENT_TASK_BTF = 158, "get_current_task_btf";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";
     TASK_REGISTERS = 175, "task_pt_regs";

@@ -13,6 +13,7 @@ use skep_isa::MapType as KernelMap;
 
 use super::body::Body;
 use super::memory::At;
+use super::send::Lost;
 use super::shared::helper;
 use super::stacks::PRIME;
 use super::{Unit, helpers};
@@ -70,7 +71,7 @@ impl Unit<'_> {
             let ring = &mut self.module.maps[events].max_entries;
             *ring = (*ring).max(RING_BYTES);
         }
-        let (learn, lost, known) = (self.learn_function(), self.lost_function(), self.unwound());
+        let (learn, known) = (self.learn_function(), self.unwound());
         let params = [IrType::I64; 4];
         let mut function = Function::new("skep_unwind", FuncKind::Static, &params, Some(IrType::I64));
         let key = function.add_slot("key", 8, 8);
@@ -90,7 +91,7 @@ impl Unit<'_> {
         let (some, full) = (b.block(&[]), b.block(&[]));
         let record = b.branch_refining(Cond::Ne, record, null, some, full);
         b.switch_to(full);
-        b.call_void(Callee::Func(lost), &[]);
+        self.count_lost(&mut b, &Lost::Record);
         b.jump(none, &[]);
         b.switch_to(none);
         let zero = b.i64(0);
