@@ -41,7 +41,6 @@ helpers! {
     BOOT_NS = 125, "ktime_get_boot_ns";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
-    RINGBUF_DISCARD = 133, "ringbuf_discard";
     D_PATH = 147, "d_path";
     CURRENT_TASK_BTF = 158, "get_current_task_btf";
     FOR_EACH = 164, "for_each_map_elem";
