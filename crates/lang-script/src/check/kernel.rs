@@ -113,7 +113,11 @@ impl Checker<'_> {
         }
         // Where programs may not ask the kernel, they look into its table themselves.
         match self.thread_table() {
-            Ok(table) => builtin(Call::NameInTable(thread, table, name.offset), Type::Text(16), span),
+            Ok(table) => {
+                let own = self.of_task("comm", &["thread_pid"], span);
+                let own = Box::new(self.coerce(own, &Type::U64));
+                builtin(Call::NameInTable(thread, own, table, name.offset), Type::Text(16), span)
+            }
             Err(problem) => {
                 let message = format!("`comm` of another thread does not exist in {}: {problem}", self.site_name());
                 self.error_with_help(
@@ -129,9 +133,9 @@ impl Checker<'_> {
     fn thread_table(&self) -> Result<ThreadTable, String> {
         let place =
             |ty: &str, way: &[&str]| self.place_in(ty, way).ok_or_else(|| format!("`struct {ty}` has another form"));
-        let namespace = self.env.facts.kernel_symbol("init_pid_ns")?;
         Ok(ThreadTable {
-            root: namespace.wrapping_add(place("pid_namespace", &["idr", "idr_rt", "xa_head"])?.into()),
+            namespace: place("pid", &["numbers"])?.saturating_add(place("upid", &["ns"])?),
+            root: place("pid_namespace", &["idr", "idr_rt", "xa_head"])?,
             shift: place("xa_node", &["shift"])?,
             slots: place("xa_node", &["slots"])?,
             threads: place("pid", &["tasks"])?,

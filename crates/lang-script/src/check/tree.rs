@@ -285,8 +285,9 @@ pub enum Call {
     SocketCookie(Box<Expr>),
     /// `comm(tid)`: the thread, and where its name is in `struct task_struct`.
     NameOf(Box<Expr>, u32),
-    /// `comm(tid)` by the kernel's table of threads.
-    NameInTable(Box<Expr>, ThreadTable, u32),
+    /// `comm(tid)` by the kernel's table of threads: the thread, the `struct pid` of the current one, the table, and where
+    /// the name is.
+    NameInTable(Box<Expr>, Box<Expr>, ThreadTable, u32),
     /// `write_user`: where to, the value, the number of bytes, and the bytes that the value has.
     WriteUser(Box<Expr>, Box<Expr>, Box<Expr>, u32),
     /// `skboutput`
@@ -297,8 +298,10 @@ pub enum Call {
 /// `struct pid`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ThreadTable {
-    /// Address of the pointer to its uppermost node.
-    pub root: u64,
+    /// Where `struct pid` has the first namespace, which holds all threads.
+    pub namespace: u32,
+    /// Where a namespace has the pointer to the uppermost node.
+    pub root: u32,
     /// Where a node has the number of bits that nodes below it take of the id.
     pub shift: u32,
     /// Where a node has its 64 children.
@@ -354,9 +357,8 @@ impl Call {
             | Self::Path(inner, _)
             | Self::SocketCookie(inner)
             | Self::NameOf(inner, _)
-            | Self::NameInTable(inner, ..)
             | Self::Override(inner) => inner.visit(see),
-            Self::Search(first, second) | Self::Concat(first, second) => {
+            Self::Search(first, second) | Self::Concat(first, second) | Self::NameInTable(first, second, ..) => {
                 [first, second].into_iter().for_each(|part| part.visit(see));
             }
             Self::CompareBytes(first, second, third, _) | Self::WriteUser(first, second, third, _) => {

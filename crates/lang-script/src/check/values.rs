@@ -210,11 +210,11 @@ impl Checker<'_> {
             );
         }
         // The kernel's types list the helpers that it has.
-        if self.types.enumerator("BPF_FUNC_task_pt_regs").is_none() {
+        if self.types.enumerator("BPF_FUNC_loop").is_none() {
             return self.error_with_help(
                 span,
-                "programs of this kernel cannot read the registers of the process",
-                "`dw_ustack` needs Linux 5.15; `ustack` follows frame pointers",
+                "programs of this kernel cannot copy the stack of the process",
+                "`dw_ustack` needs Linux 5.17; `ustack` follows frame pointers",
             );
         }
         let mode = mode.unwrap_or(match self.settings.stack_mode {

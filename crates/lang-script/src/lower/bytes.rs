@@ -167,7 +167,10 @@ impl Body<'_, '_, '_> {
             }
             Call::Concat(left, right) => self.write_both(left, right, to, size),
             Call::Path(file, offset) => self.write_path(file, *offset, to, size),
-            Call::NameInTable(thread, table, offset) => self.write_name_in_table(thread, *table, *offset, to, size),
+            Call::NameInTable(thread, own, table, offset) => {
+                let task = self.thread_in_table(thread, own, *table);
+                self.write_name_at(task, *offset, to, size);
+            }
             Call::NameOf(thread, offset) => self.write_name_of(thread, *offset, to, size),
             _ => {
                 self.scalar(expr);

@@ -42,7 +42,6 @@ helpers! {
     CURRENT_TASK_BTF = 158, "get_current_task_btf";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
-    RINGBUF_DISCARD = 133, "ringbuf_discard";
     D_PATH = 147, "d_path";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";

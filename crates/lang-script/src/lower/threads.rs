@@ -21,12 +21,17 @@ const TAG: i64 = 3;
 const NODE: i64 = 2;
 
 impl Body<'_, '_, '_> {
-    /// `comm(tid)`: the text is empty if there is no such thread.
-    pub fn write_name_in_table(&mut self, thread: &Expr, table: ThreadTable, offset: u32, to: At, size: u32) {
-        self.fill(to, size);
+    /// The address of the thread with an id, 0 if there is none; `own` is the `struct pid` of the current thread.
+    pub fn thread_in_table(&mut self, thread: &Expr, own: &Expr, table: ThreadTable) -> Value {
         let id = self.scalar(thread);
+        let own = self.scalar(own);
         let find = self.cx.thread_function(table);
-        let task = self.b.call(Callee::Func(find), &[id], IrType::I64);
+        self.b.call(Callee::Func(find), &[id, own], IrType::I64)
+    }
+
+    /// `comm` of a thread: the text is empty if its address is 0.
+    pub fn write_name_at(&mut self, task: Value, offset: u32, to: At, size: u32) {
+        self.fill(to, size);
         let (some, none) = (self.b.block(&[]), self.b.block(&[]));
         let zero = self.b.i64(0);
         self.b.branch(Cond::Ne, task, zero, some, none);
@@ -39,20 +44,23 @@ impl Body<'_, '_, '_> {
 }
 
 impl Unit<'_> {
-    /// A function that gives the address of the thread with an id, 0 if there is none.
+    /// A function that gives the address of the thread with an id, 0 if there is none. Its parameters are the id and the
+    /// `struct pid` of the current thread.
     fn thread_function(&mut self, table: ThreadTable) -> FuncRef {
         if let Some(known) = self.thread {
             return known;
         }
-        let mut function = Function::new("skep_thread", FuncKind::Static, &[IrType::I64], Some(IrType::I64));
+        let mut function = Function::new("skep_thread", FuncKind::Static, &[IrType::I64; 2], Some(IrType::I64));
         let slot = function.add_slot("word", 8, 8);
         let mut b = Builder::new(&mut function);
-        let id = b.function.params()[0];
+        let (id, own) = (b.function.params()[0], b.function.params()[1]);
         let id = b.unary(Unary::Truncate, id);
         let id = b.unary(Unary::Extend, id);
         let (leaf, none) = (b.block(&[IrType::I64]), b.block(&[]));
-        let root = b.i64(table.root.cast_signed());
-        let mut entry = word(&mut b, slot, root);
+        let at = b.binary_const(Binary::Add, own, table.namespace.into());
+        let namespace = word(&mut b, slot, at);
+        let at = b.binary_const(Binary::Add, namespace, table.root.into());
+        let mut entry = word(&mut b, slot, at);
         for level in 0..LEVELS {
             let (node, other) = (b.block(&[]), b.block(&[]));
             let tag = b.binary_const(Binary::And, entry, TAG);
