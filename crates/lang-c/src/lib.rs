@@ -5,8 +5,12 @@
 //! the headers that programs expect, and where types come from that no header declares ([`provider`]). Making an object,
 //! loading it and asking the running machine are done by others; files come through the trait [`source::FileSource`].
 
+#[doc(hidden)]
+pub mod fuzz;
+pub mod headers;
 pub mod lex;
 pub mod options;
+pub mod pp;
 pub mod provider;
 pub mod source;
 
