@@ -5,9 +5,17 @@
 //! the headers that programs expect, and where types come from that no header declares ([`provider`]). Making an object,
 //! loading it and asking the running machine are done by others; files come through the trait [`source::FileSource`].
 
+mod konst;
 pub mod lex;
+mod lower;
 pub mod options;
+mod parse;
 pub mod provider;
+mod sema;
 pub mod source;
+mod types;
+pub mod unit;
 
+pub use lower::compile;
 pub use options::Options;
+pub use unit::Unit;

@@ -136,7 +136,7 @@ impl Selector<'_> {
                 }
             }
             InstData::PtrDiff(left, right) => self.alu(AluOp::Sub, Width::W64, *left, *right, result),
-            InstData::PtrToInt(value) => self.rename(result, *value),
+            InstData::PtrToInt(value) | InstData::Cast(value) | InstData::Opaque(value) => self.rename(result, *value),
             InstData::Load { .. }
             | InstData::Store { .. }
             | InstData::Atomic { .. }

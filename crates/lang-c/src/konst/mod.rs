@@ -165,7 +165,9 @@ impl Eval<'_> {
             Builtin::Ctz(_) => i64::from(value(0)?.trailing_zeros()),
             Builtin::Popcount(4) => i64::from((value(0)? as u32).count_ones()),
             Builtin::Popcount(_) => i64::from(value(0)?.count_ones()),
-            Builtin::Ffs(_) => value(0).map(|value| if value == 0 { 0 } else { i64::from(value.trailing_zeros()) + 1 })?,
+            Builtin::Ffs(_) => {
+                value(0).map(|value| if value == 0 { 0 } else { i64::from(value.trailing_zeros()) + 1 })?
+            }
             Builtin::Preserve => return self.eval(args.first()?),
             _ => return None,
         };

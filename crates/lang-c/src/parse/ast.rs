@@ -106,7 +106,9 @@ pub enum CoreAsk {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Builtin {
     /// `memcpy` and `memmove`: to, from, length.
-    Copy { overlap: bool },
+    Copy {
+        overlap: bool,
+    },
     /// `memset`: to, byte, length.
     Fill,
     /// `memcmp`: one, other, length.
@@ -126,9 +128,14 @@ pub enum Builtin {
     /// The other CO-RE builtins, with the number of the question.
     Core(CoreAsk, u32),
     /// Atomic operation; the result is the value before (`true`) or behind it. Pointer, operand.
-    Atomic { op: AtomicKind, before: bool },
+    Atomic {
+        op: AtomicKind,
+        before: bool,
+    },
     /// Compare and exchange: pointer, expected, new. The result is the old value or whether it was written.
-    CompareExchange { bool: bool },
+    CompareExchange {
+        bool: bool,
+    },
     /// The same with a pointer to what is expected.
     CompareExchangeAt,
     /// Atomic load, atomic store.
@@ -239,7 +246,13 @@ pub enum StmtKind {
     Block(Vec<Stmt>),
     If(Expr, Box<Stmt>, Option<Box<Stmt>>),
     /// Condition, body, step; `do` checks the condition at the end.
-    Loop { init: Vec<Stmt>, cond: Option<Expr>, step: Option<Expr>, body: Box<Stmt>, post: bool },
+    Loop {
+        init: Vec<Stmt>,
+        cond: Option<Expr>,
+        step: Option<Expr>,
+        body: Box<Stmt>,
+        post: bool,
+    },
     Switch(Expr, Box<Stmt>),
     /// Values from and to, as the type of the switch has them.
     Case(i64, i64),
@@ -338,11 +351,9 @@ impl Expr {
     /// Whether it names a place.
     pub const fn is_lvalue(&self) -> bool {
         match &self.kind {
-            ExprKind::Var(_)
-            | ExprKind::Deref(_)
-            | ExprKind::Index(..)
-            | ExprKind::Str(_)
-            | ExprKind::Compound(..) => true,
+            ExprKind::Var(_) | ExprKind::Deref(_) | ExprKind::Index(..) | ExprKind::Str(_) | ExprKind::Compound(..) => {
+                true
+            }
             ExprKind::Member(base, ..) => base.is_lvalue(),
             ExprKind::Builtin(Builtin::Preserve, args) => matches!(args.as_slice(), [arg] if arg.is_lvalue()),
             _ => false,
@@ -382,9 +393,7 @@ impl ExprKind {
             | Self::Assign(one, other)
             | Self::AssignOp(_, one, other, _)
             | Self::Index(one, other, _) => one.height.max(other.height),
-            Self::Cond(one, two, three) => {
-                one.height.max(three.height).max(two.as_ref().map_or(0, |two| two.height))
-            }
+            Self::Cond(one, two, three) => one.height.max(three.height).max(two.as_ref().map_or(0, |two| two.height)),
             Self::Call(callee, args) => args.iter().map(|arg| arg.height).fold(callee.height, u16::max),
             Self::Builtin(_, args) => args.iter().map(|arg| arg.height).fold(0, u16::max),
         }

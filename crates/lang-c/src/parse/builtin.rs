@@ -350,7 +350,11 @@ impl Parser<'_> {
             return self.error(loc, format!("the third argument of `{name}` points to an integer"));
         };
         let (one, other) = (self.rvalue(one)?, self.rvalue(other)?);
-        let known = |ty: QTy| self.types.as_int(ty).is_some_and(|from| from.size() < 8 || int.size() == 8 && from.signed() == int.signed());
+        let known = |ty: QTy| {
+            self.types
+                .as_int(ty)
+                .is_some_and(|from| from.size() < 8 || int.size() == 8 && from.signed() == int.signed())
+        };
         if !known(one.ty) || !known(other.ty) {
             return self.error(loc, format!("`{name}` with operands wider than the result is not supported"));
         }

@@ -375,7 +375,8 @@ impl Parser<'_> {
                 if in_function && specs.is_static {
                     // Variables of functions have names of their own in the object.
                     self.statics += 1;
-                    let outer = self.here.as_ref().map_or_else(|| "".into(), |here| self.program.func(here.func).name.clone());
+                    let outer =
+                        self.here.as_ref().map_or_else(|| "".into(), |here| self.program.func(here.func).name.clone());
                     let own = format!("{outer}.{name}");
                     let taken = self.program.globals.contains_key(own.as_str());
                     var.name = if taken { format!("{own}.{}", self.statics).into() } else { own.into() };
@@ -411,7 +412,14 @@ impl Parser<'_> {
         Ok(())
     }
 
-    fn declare_local(&mut self, sym: Sym, specs: &Specs, declared: Declared, attrs: Attrs, out: &mut Vec<Stmt>) -> Parsed<()> {
+    fn declare_local(
+        &mut self,
+        sym: Sym,
+        specs: &Specs,
+        declared: Declared,
+        attrs: Attrs,
+        out: &mut Vec<Stmt>,
+    ) -> Parsed<()> {
         let Declared { ty, loc, asm_name, .. } = declared;
         if specs.auto {
             self.expect(Punct::Assign, "behind a variable of `__auto_type`")?;
@@ -465,7 +473,8 @@ impl Parser<'_> {
         if self.program.func(id).body.is_some() && !self.program.func(id).weak {
             let first = self.program.func(id).loc;
             let name = self.name_of(sym);
-            let diag = Diag::error(declared.loc, format!("`{name}` is defined twice")).with_note(first, "the first one is here");
+            let diag = Diag::error(declared.loc, format!("`{name}` is defined twice"))
+                .with_note(first, "the first one is here");
             return self.fail(diag);
         }
         let Some(ty) = self.types.as_func(declared.ty) else { return Ok(()) };

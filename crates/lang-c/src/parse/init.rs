@@ -71,14 +71,25 @@ impl Parser<'_> {
     fn value_of(&mut self, part: Part, init: &mut Init) -> Parsed<Option<u64>> {
         let loc = self.loc();
         let element = self.types.element(part.ty);
-        if let Some((of, len)) = element {
-            let braced = self.is(Punct::LBrace) && matches!(self.peek_at(1), TokenKind::Str { .. });
+        if let Some((of, len)) = element.filter(|(of, _)| self.types.as_int(*of).is_some()) {
+            if let Some(Expr { kind: ExprKind::Str(bytes), .. }) = &self.pending {
+                let bytes = bytes.clone();
+                self.pending = None;
+                let size = self.types.size(of).unwrap_or(1) as usize;
+                let text = bytes.get(..bytes.len().saturating_sub(size)).unwrap_or_default();
+                return self.text_value(part, of, len, text, init).map(Some);
+            }
+            let free = self.pending.is_none();
+            let braced = free && self.is(Punct::LBrace) && matches!(self.peek_at(1), TokenKind::Str { .. });
             let text_ends = |kind: &TokenKind| matches!(kind, TokenKind::Punct(Punct::RBrace | Punct::Comma));
             let braced = braced && text_ends(self.peek_at(2));
-            let is_char = self.types.as_int(of).is_some();
-            if is_char && (braced || matches!(self.peek(), TokenKind::Str { .. })) {
-                self.take(Punct::LBrace);
-                let found = self.text_value(part, of, len, init)?;
+            if free && (braced || matches!(self.peek(), TokenKind::Str { .. })) {
+                if braced {
+                    self.next();
+                }
+                let TokenKind::Str { bytes, .. } = self.peek().clone() else { return Ok(None) };
+                let found = self.text_value(part, of, len, &bytes, init)?;
+                self.next();
                 if braced {
                     self.take(Punct::Comma);
                     self.expect(Punct::RBrace, "behind the string")?;
@@ -87,7 +98,7 @@ impl Parser<'_> {
             }
         }
         let aggregate = element.is_some() || self.types.as_record(part.ty).is_some();
-        if self.is(Punct::LBrace) {
+        if self.pending.is_none() && self.is(Punct::LBrace) {
             self.next();
             if aggregate {
                 return self.list(part, init, true).map(Some);
@@ -100,7 +111,7 @@ impl Parser<'_> {
             self.expect(Punct::RBrace, "behind the value")?;
             return Ok(result);
         }
-        let expr = self.assignment()?;
+        let expr = self.pending_or_next()?;
         if aggregate {
             return self.whole_or_first(part, expr, init, loc);
         }
@@ -130,10 +141,16 @@ impl Parser<'_> {
         self.error(loc, format!("`{want}` is initialised with braces, not with a value of type `{have}`"))
     }
 
-    fn text_value(&mut self, part: Part, of: QTy, len: Option<u64>, init: &mut Init) -> Parsed<u64> {
+    /// The value that was read ahead, or the next one.
+    fn pending_or_next(&mut self) -> Parsed<Expr> {
+        match self.pending.take() {
+            Some(expr) => Ok(expr),
+            None => self.assignment(),
+        }
+    }
+
+    fn text_value(&mut self, part: Part, of: QTy, len: Option<u64>, bytes: &[u8], init: &mut Init) -> Parsed<u64> {
         let loc = self.loc();
-        let TokenKind::Str { bytes, .. } = self.peek().clone() else { return Ok(0) };
-        self.next();
         let size = self.types.size(of).unwrap_or(1).max(1);
         let chars = bytes.len() as u64 / size;
         let len = len.unwrap_or(chars + 1);
@@ -157,7 +174,7 @@ impl Parser<'_> {
             if braces && self.take(Punct::RBrace) {
                 return Ok(longest);
             }
-            if !braces && self.is(Punct::RBrace) {
+            if !braces && self.pending.is_none() && self.is(Punct::RBrace) {
                 return Ok(longest);
             }
             let loc = self.loc();
@@ -189,7 +206,9 @@ impl Parser<'_> {
                     self.expect(Punct::RBrace, "behind the values")?;
                     return Ok(longest);
                 }
-            } else if self.is(Punct::Comma) && !matches!(self.peek_at(1), TokenKind::Punct(Punct::RBrace | Punct::Dot | Punct::LBracket)) {
+            } else if self.is(Punct::Comma)
+                && !matches!(self.peek_at(1), TokenKind::Punct(Punct::RBrace | Punct::Dot | Punct::LBracket))
+            {
                 self.next();
             } else {
                 return Ok(longest);
@@ -204,10 +223,7 @@ impl Parser<'_> {
     fn fill(&mut self, target: &Target, init: &mut Init) -> Parsed<()> {
         let first = init.entries.len();
         let aggregate = self.types.element(target.part.ty).is_some() || self.types.as_record(target.part.ty).is_some();
-        let open = aggregate && !self.is(Punct::LBrace) && !self.is_whole(target.part.ty);
-        self.deeper(|parser| {
-            if open { parser.list(target.part, init, false).map(|_| ()) } else { parser.value_of(target.part, init).map(|_| ()) }
-        })?;
+        self.deeper(|parser| parser.fill_one(target.part, aggregate, init))?;
         let made: Vec<InitEntry> = init.entries[first..].to_vec();
         for time in 1..target.repeat.0 {
             for entry in &made {
@@ -222,40 +238,25 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Whether one expression stands for the whole of an aggregate: a string, a compound literal, or a variable or call of
-    /// the type of the record.
-    fn is_whole(&mut self, ty: QTy) -> bool {
-        match *self.peek() {
-            TokenKind::Str { .. } => self.types.element(ty).is_some(),
-            TokenKind::Punct(Punct::LParen) => self.begins_type_at(1) && self.cast_is_literal(),
-            TokenKind::Ident(_) | TokenKind::Punct(Punct::Star) if self.types.as_record(ty).is_some() => {
-                // Looked at without being taken: errors are reported when it is.
-                let (at, depth, list) = (self.at, self.depth, self.diags.mark());
-                self.unevaluated += 1;
-                let found = self.assignment().is_ok_and(|expr| self.types.same(expr.ty, ty, false));
-                self.unevaluated -= 1;
-                (self.at, self.depth) = (at, depth);
-                self.diags.reset(list);
-                found
-            }
-            _ => false,
+    /// A part: an aggregate may leave out its braces, and one expression may stand for all of it.
+    fn fill_one(&mut self, part: Part, aggregate: bool, init: &mut Init) -> Parsed<()> {
+        let token =
+            self.pending.is_none() && matches!(self.peek(), TokenKind::Punct(Punct::LBrace) | TokenKind::Str { .. });
+        let array = self.types.element(part.ty).is_some();
+        let direct = token && (self.is(Punct::LBrace) || array);
+        if !aggregate || direct {
+            return self.value_of(part, init).map(|_| ());
         }
-    }
-
-    fn cast_is_literal(&self) -> bool {
-        let (mut depth, mut ahead) = (0usize, 0);
-        loop {
-            match self.peek_at(ahead) {
-                TokenKind::Punct(Punct::LParen) => depth += 1,
-                TokenKind::Punct(Punct::RParen) => depth -= 1,
-                TokenKind::Eof => return false,
-                _ => {}
-            }
-            ahead += 1;
-            if depth == 0 {
-                return matches!(self.peek_at(ahead), TokenKind::Punct(Punct::LBrace));
-            }
+        let loc = self.loc();
+        let expr = self.pending_or_next()?;
+        let text = array && matches!(expr.kind, ExprKind::Str(_));
+        let whole =
+            if array { matches!(expr.kind, ExprKind::Compound(..)) } else { self.types.same(expr.ty, part.ty, false) };
+        if whole {
+            return self.whole_or_first(part, expr, init, loc).map(|_| ());
         }
+        self.pending = Some(expr);
+        if text { self.value_of(part, init).map(|_| ()) } else { self.list(part, init, false).map(|_| ()) }
     }
 
     /// The part of an aggregate with a number.
@@ -292,7 +293,9 @@ impl Parser<'_> {
         let mut part = whole;
         for step in path {
             let Some(record) = self.types.as_record(part.ty) else { continue };
-            let Some(member) = self.types.record(record).members.as_ref().and_then(|list| list.get(step)) else { continue };
+            let Some(member) = self.types.record(record).members.as_ref().and_then(|list| list.get(step)) else {
+                continue;
+            };
             part = Part { ty: member.ty, bit_offset: part.bit_offset + member.bit_offset, bits: member.bits };
         }
         Ok(Target { part, repeat: (1, 0), index })
@@ -315,7 +318,7 @@ impl Parser<'_> {
                     let shown = self.types.show(at.ty);
                     return self.error(loc, format!("`{shown}` is no array: it has members, `.name`"));
                 };
-                let most = len.map_or(1 << 32, u64::cast_signed_or_max);
+                let most = len.map_or(1 << 32, |len| len.min(1 << 40));
                 if from < 0 || to < from || to.cast_unsigned() >= most {
                     return self.error(loc, format!("index {to} of an array with {most} elements"));
                 }
@@ -342,15 +345,5 @@ impl Parser<'_> {
                 self.error(loc, "a designator is expected here")
             }
         }
-    }
-}
-
-trait CastOrMax {
-    fn cast_signed_or_max(self) -> u64;
-}
-
-impl CastOrMax for u64 {
-    fn cast_signed_or_max(self) -> u64 {
-        self.min(1 << 40)
     }
 }

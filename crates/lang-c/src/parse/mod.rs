@@ -96,6 +96,8 @@ pub struct Parser<'a> {
     /// Operands that are not evaluated: of `sizeof`, `typeof` and their like.
     unevaluated: u32,
     statics: u32,
+    /// A value of an initialiser that was read before its place was known.
+    pending: Option<Expr>,
 }
 
 impl<'a> Parser<'a> {
@@ -124,6 +126,7 @@ impl<'a> Parser<'a> {
             preserving: 0,
             unevaluated: 0,
             statics: 0,
+            pending: None,
         }
     }
 
@@ -189,7 +192,10 @@ impl<'a> Parser<'a> {
         // What is missing is missing behind the token before.
         let loc = if punct == Punct::Semi { self.before() } else { self.loc() };
         let text = punct.spelling();
-        self.fail(Diag::error(loc, format!("expected `{text}` {what}, found {found}")).with_label(format!("`{text}` expected here")))
+        self.fail(
+            Diag::error(loc, format!("expected `{text}` {what}, found {found}"))
+                .with_label(format!("`{text}` expected here")),
+        )
     }
 
     /// The current token, for messages.
@@ -249,7 +255,7 @@ impl<'a> Parser<'a> {
     /// Skips to behind the next `;` or `}` of the file.
     fn recover_file(&mut self) {
         self.scopes.truncate(1);
-        self.here = None;
+        (self.here, self.pending) = (None, None);
         let mut braces = 0usize;
         loop {
             match self.peek() {
@@ -521,4 +527,11 @@ fn new_func(name: &str, ty: QTy, storage: Storage, loc: Loc) -> Func {
         labels: Vec::new(),
         loc,
     }
+}
+
+/// The name that is meant by one that does not exist.
+pub fn nearest<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let most = if name.len() < 4 { 1 } else { 2 };
+    let far = |other: &&str| skep_isa::near::distance(name, other);
+    names.filter(|other| far(other) <= most && !other.starts_with("___")).min_by_key(far)
 }

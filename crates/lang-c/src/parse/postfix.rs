@@ -138,7 +138,7 @@ impl Parser<'_> {
     fn near_member(&self, record: RecordId, name: &str) -> Option<String> {
         let members = self.types.record(record).members.as_ref()?;
         let names = members.iter().map(|member| &*member.name).filter(|name| !name.is_empty());
-        skep_isa::near::nearest(name, names).map(str::to_owned)
+        super::nearest(name, names).map(str::to_owned)
     }
 
     fn primary(&mut self) -> Parsed<Expr> {
@@ -203,7 +203,8 @@ impl Parser<'_> {
             Keyword::Generic => self.deeper(Self::generic),
             Keyword::Func => {
                 self.next();
-                let name = self.here.as_ref().map_or_else(|| "".into(), |here| self.program.func(here.func).name.clone());
+                let name =
+                    self.here.as_ref().map_or_else(|| "".into(), |here| self.program.func(here.func).name.clone());
                 Ok(self.string_literal(name.as_bytes(), Int::Char, loc))
             }
             Keyword::Offsetof => self.deeper(Self::offsetof),
@@ -276,7 +277,7 @@ impl Parser<'_> {
                 names.extend(scope.names.keys().map(|sym| self.sources.text(*sym).to_owned()));
             }
             names.sort();
-            if let Some(near) = skep_isa::near::nearest(name, names.iter().map(String::as_str)) {
+            if let Some(near) = super::nearest(name, names.iter().map(String::as_str)) {
                 diag = diag.with_help(format!("did you mean `{near}`?"));
             }
         }

@@ -193,8 +193,7 @@ impl Parser<'_> {
                 None => {
                     let name = self.name_of(sym);
                     let repr = fixed.unwrap_or(Int::UInt);
-                    let empty =
-                        Enum { tag: name, repr, values: Vec::new(), complete: fixed.is_some(), kernel: None };
+                    let empty = Enum { tag: name, repr, values: Vec::new(), complete: fixed.is_some(), kernel: None };
                     let id = self.types.add_enum(empty);
                     self.scopes[0].tags.insert(sym, Tag::Enum(id));
                     id

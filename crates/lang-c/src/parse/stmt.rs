@@ -66,7 +66,8 @@ impl Parser<'_> {
 
     /// Calls of `cleanup` functions for the scopes from a depth on, innermost first.
     fn cleanups(&mut self, from: usize, loc: Loc, out: &mut Vec<Stmt>) {
-        let list: Vec<_> = self.scopes[from..].iter().rev().flat_map(|scope| scope.cleanups.iter().rev().copied()).collect();
+        let list: Vec<_> =
+            self.scopes[from..].iter().rev().flat_map(|scope| scope.cleanups.iter().rev().copied()).collect();
         for (var, func) in list {
             let ty = self.program.var(var).ty;
             let ptr = self.types.ptr(ty);
@@ -285,7 +286,10 @@ impl Parser<'_> {
             }
             Keyword::Break | Keyword::Continue => {
                 let is_break = word == Keyword::Break;
-                let depth = self.here.as_ref().and_then(|here| if is_break { here.breaks.last() } else { here.continues.last() });
+                let depth = self
+                    .here
+                    .as_ref()
+                    .and_then(|here| if is_break { here.breaks.last() } else { here.continues.last() });
                 let Some(&depth) = depth else {
                     return self.error(loc, format!("`{}` stands in a loop only", word.spelling()));
                 };

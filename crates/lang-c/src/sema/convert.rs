@@ -27,7 +27,8 @@ impl Parser<'_> {
         }
         let ty = QTy { quals: Quals::NONE, ..self.types.strip(expr.ty) };
         // Names of types stay for messages and the program's BTF; only qualifiers go.
-        let ty = if expr.ty.quals == Quals::NONE && self.types.strip(expr.ty).quals == Quals::NONE { expr.ty } else { ty };
+        let ty =
+            if expr.ty.quals == Quals::NONE && self.types.strip(expr.ty).quals == Quals::NONE { expr.ty } else { ty };
         Ok(match expr.kind {
             ExprKind::Int(_) => expr,
             _ if expr.ty == ty || !expr.is_lvalue() => expr,

@@ -177,7 +177,8 @@ impl Parser<'_> {
     fn modifiable(&mut self, expr: &Expr) -> Parsed<()> {
         let shown = self.types.show(expr.ty);
         if !expr.is_lvalue() {
-            return self.error(expr.loc, format!("this value of type `{shown}` is no variable: nothing is assigned to it"));
+            return self
+                .error(expr.loc, format!("this value of type `{shown}` is no variable: nothing is assigned to it"));
         }
         if self.types.element(expr.ty).is_some() || self.types.as_func(expr.ty).is_some() {
             return self.error(expr.loc, format!("nothing is assigned to an array or a function (`{shown}`)"));
@@ -262,7 +263,11 @@ impl Parser<'_> {
                 return Ok(*inner);
             }
             let ty = self.types.ptr(to);
-            let ptr = Expr::new(if self.types.element(inner.ty).is_some() { ExprKind::Decay(inner) } else { ExprKind::AddrOf(inner) }, ty, loc);
+            let ptr = Expr::new(
+                if self.types.element(inner.ty).is_some() { ExprKind::Decay(inner) } else { ExprKind::AddrOf(inner) },
+                ty,
+                loc,
+            );
             return Ok(Expr::new(ExprKind::Deref(Box::new(ptr)), to, loc));
         }
         Ok(Expr::new(ExprKind::Deref(Box::new(expr)), to, loc))

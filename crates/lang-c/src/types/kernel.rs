@@ -49,10 +49,8 @@ impl Types {
                 }
             }
             BtfKind::Enum(list) | BtfKind::Enum64(list) => {
-                let values = list
-                    .values()
-                    .map(|value| (Rc::from(btf.string(value.name).unwrap_or("")), value.value))
-                    .collect();
+                let values =
+                    list.values().map(|value| (Rc::from(btf.string(value.name).unwrap_or("")), value.value)).collect();
                 let repr = match (list.size, list.signed) {
                     (8, true) => Int::Long,
                     (8, false) => Int::ULong,

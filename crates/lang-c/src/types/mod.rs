@@ -103,10 +103,7 @@ impl Int {
 
     /// Plain `char` is signed.
     pub const fn signed(self) -> bool {
-        matches!(
-            self,
-            Self::Char | Self::SChar | Self::Short | Self::Int | Self::Long | Self::LongLong | Self::Int128
-        )
+        matches!(self, Self::Char | Self::SChar | Self::Short | Self::Int | Self::Long | Self::LongLong | Self::Int128)
     }
 
     /// The unsigned type of the same rank.
@@ -463,9 +460,7 @@ impl Types {
                 let (a, b) = (self.record(*a), self.record(*b));
                 a.kernel.is_some() && a.kernel == b.kernel
             }
-            (Kind::Enum(id), Kind::Int(int)) | (Kind::Int(int), Kind::Enum(id)) => {
-                self.enumeration(*id).repr == *int
-            }
+            (Kind::Enum(id), Kind::Int(int)) | (Kind::Int(int), Kind::Enum(id)) => self.enumeration(*id).repr == *int,
             _ => false,
         }
     }

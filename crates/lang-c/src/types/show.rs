@@ -36,7 +36,8 @@ impl Types {
             }
             Kind::Ptr(to) => {
                 let trailing = quals.trim_end();
-                let mut text = format!("*{trailing}{}{inner}", if trailing.is_empty() || inner.is_empty() { "" } else { " " });
+                let mut text =
+                    format!("*{trailing}{}{inner}", if trailing.is_empty() || inner.is_empty() { "" } else { " " });
                 if matches!(self.raw(to.ty), Kind::Array(..) | Kind::Func(_)) {
                     text = format!("({text})");
                 }
