@@ -43,7 +43,7 @@ const XDP_FRAGS: u32 = 1 << 5;
 
 /// Compiles a preprocessed translation unit. `None` if there are errors.
 pub fn compile(
-    tokens: Vec<Token>,
+    tokens: &[Token],
     sources: &Sources,
     provider: &mut dyn TypeSource,
     options: &Options,

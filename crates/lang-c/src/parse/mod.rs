@@ -102,14 +102,9 @@ pub struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     /// Reads a translation unit.
-    pub fn new(
-        tokens: Vec<Token>,
-        sources: &'a Sources,
-        provider: &'a mut dyn TypeSource,
-        diags: &'a mut Diags,
-    ) -> Self {
+    pub fn new(tokens: &[Token], sources: &'a Sources, provider: &'a mut dyn TypeSource, diags: &'a mut Diags) -> Self {
         Self {
-            tokens: tokens.into(),
+            tokens: tokens.to_vec().into(),
             at: 0,
             sources,
             provider,
