@@ -51,6 +51,10 @@ pub enum InstData {
     PtrDiff(Value, Value),
     /// The address as an integer.
     PtrToInt(Value),
+    /// An `i64`, or a pointer whose class is forgotten, as a pointer to [`Memory::Any`](crate::Memory::Any).
+    Cast(Value),
+    /// The same value, of which no pass may know more than its type.
+    Opaque(Value),
     /// Reads memory. Fewer bits than the result has are extended by zeros, or by their sign.
     Load {
         /// Bytes to read.
@@ -239,7 +243,11 @@ impl InstData {
             | Self::Jump(_)
             | Self::MayGoto { .. }
             | Self::Unreachable => {}
-            Self::Unary(_, value) | Self::PtrAddConst(value, _) | Self::PtrToInt(value) => visit(value),
+            Self::Unary(_, value)
+            | Self::PtrAddConst(value, _)
+            | Self::PtrToInt(value)
+            | Self::Cast(value)
+            | Self::Opaque(value) => visit(value),
             Self::Binary(_, values) | Self::Compare(_, values) => values.iter_mut().for_each(&mut visit),
             Self::Select(_, values) => values.iter_mut().for_each(&mut visit),
             Self::PtrAdd(left, right) | Self::PtrDiff(left, right) => [left, right].into_iter().for_each(&mut visit),
@@ -272,6 +280,7 @@ impl InstData {
             | Self::Copy { .. }
             | Self::Fill { .. }
             | Self::PacketLoad { .. }
+            | Self::Opaque(_)
             | Self::Call(..) => true,
             Self::Load { volatile, .. } => *volatile,
             data => data.is_terminator(),
