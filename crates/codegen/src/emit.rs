@@ -325,7 +325,7 @@ impl Lowering<'_> {
     fn memory(&mut self, inst: &Inst, regs: &[Reg]) {
         // The address is the last operand.
         let place = |base: Base, off: i16| match base {
-            Base::Reg(_) => (regs.last().copied().unwrap_or(Reg::R10), off),
+            Base::Reg(_) | Base::Core(..) => (regs.last().copied().unwrap_or(Reg::R10), off),
             Base::Slot(slot) => (Reg::R10, self.frame.slot(slot).saturating_add(off.into()) as i16),
         };
         let op = match *inst {
@@ -353,7 +353,13 @@ impl Lowering<'_> {
             }
             _ => return,
         };
-        self.push(op);
+        let link = match *inst {
+            Inst::Load { base: Base::Core(_, core), .. } | Inst::Store { base: Base::Core(_, core), .. } => {
+                Link::Core(core)
+            }
+            _ => Link::None,
+        };
+        self.push_linked(op, link);
     }
 }
 

@@ -83,6 +83,10 @@ pub enum InstData {
     PtrDiff(Value, Value),
     /// The address as an integer.
     PtrToInt(Value),
+    /// An `i64`, or a pointer whose class is forgotten, as a pointer to [`Memory::Any`](crate::Memory::Any).
+    Cast(Value),
+    /// The same value, of which no pass may know more than its type.
+    Opaque(Value),
     /// Reads memory. Fewer bits than the result has are extended by zeros, or by their sign.
     Load {
         /// Bytes to read.
@@ -232,6 +236,8 @@ macro_rules! each_operand {
             InstData::Unary(_, value)
             | InstData::PtrAddConst(value, _)
             | InstData::PtrToInt(value)
+            | InstData::Cast(value)
+            | InstData::Opaque(value)
             | InstData::Load { ptr: value, .. }
             | InstData::Fill { to: value, .. }
             | InstData::Switch { value, .. } => [value].into_iter().for_each($visit),
@@ -321,6 +327,7 @@ impl InstData {
             | Self::Copy { .. }
             | Self::Fill { .. }
             | Self::PacketLoad { .. }
+            | Self::Opaque(_)
             | Self::Call(..) => true,
             Self::Load { volatile, .. } => *volatile,
             data => data.is_terminator(),

@@ -65,7 +65,7 @@ pub fn origin(function: &Function, ptr: Value) -> (Value, i64, Option<Slot>) {
 /// Whether pointers of two classes may point to the same byte. Objects of the kernel contain one another; records can be
 /// slices of a packet, or a map value of another processor.
 pub const fn may_alias(one: Memory, other: Memory) -> bool {
-    use Memory::{Global, Kernel, KernelUntrusted, MapValue, Packet, PacketMeta, Record};
+    use Memory::{Any, Global, Kernel, KernelUntrusted, MapValue, Packet, PacketMeta, Record};
     match (one, other) {
         (Kernel(_) | KernelUntrusted(_), Kernel(_) | KernelUntrusted(_))
         | (Record, MapValue(_) | Packet | PacketMeta | Record)
@@ -75,6 +75,8 @@ pub const fn may_alias(one: Memory, other: Memory) -> bool {
         | (Packet, Packet)
         | (PacketMeta, PacketMeta)
         | (Memory::Arena, Memory::Arena) => true,
+        (Any, Memory::Map(_) | Memory::Function) | (Memory::Map(_) | Memory::Function, Any) => false,
+        (Any, _) | (_, Any) => true,
         (MapValue(one), MapValue(other)) => one.0 == other.0,
         (Global(one), Global(other)) => one.0 == other.0,
         _ => false,

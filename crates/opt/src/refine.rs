@@ -100,7 +100,7 @@ fn refined_type(function: &Function, cond: Cond, value: Value, other: Value) -> 
         let null = constant(function, other) == Some(0) && matches!(cond, Cond::Eq | Cond::Ne);
         return (null && constant(function, value).is_none()).then_some(Type::ptr(pointer.to));
     }
-    matches!(pointer.to, Memory::Packet | Memory::PacketMeta).then_some(ty)
+    matches!(pointer.to, Memory::Packet | Memory::PacketMeta | Memory::Any).then_some(ty)
 }
 
 /// Adds results to a branch that has none.

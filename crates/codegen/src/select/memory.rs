@@ -22,7 +22,7 @@ impl Selector<'_> {
             InstData::Load { width, signed, ptr, off, .. } => self.load(width, signed, ptr, off, result),
             InstData::Store { width, ptr, off, value, .. } => {
                 let src = self.stored(width, ptr, value);
-                let (base, off) = self.place(ptr, off);
+                let (base, off) = self.place_or_member(ptr, off);
                 self.emit(Inst::Store { size: width.size(), base, off, src });
             }
             InstData::Atomic { op, width, ptr, off, value } => {
@@ -56,7 +56,7 @@ impl Selector<'_> {
     }
 
     fn load(&mut self, bytes: Bytes, signed: bool, ptr: Value, off: i16, result: Option<Value>) {
-        let (base, off) = self.place(ptr, off);
+        let (base, off) = self.place_or_member(ptr, off);
         let size = bytes.size();
         let narrow = result.is_none_or(|value| self.is_narrow(value));
         // Of 32 bits that are read, the extension changes only the upper half.
