@@ -22,6 +22,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("lang-filter", &["isa", "diag", "proto", "object"]),
     ("lang-script", &["isa", "btf", "diag", "ir"]),
     ("lang-c", &["isa", "btf", "diag", "ir"]),
+    ("cc", &["isa", "btf", "ir", "lang-c", "opt", "codegen", "object"]),
     ("lang-probe", &["diag", "lang-script"]),
     ("packet", &["isa", "proto"]),
     ("verifier", &["isa", "object", "btf", "domain"]),

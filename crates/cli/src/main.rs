@@ -5,6 +5,7 @@
 
 mod args;
 mod btf;
+mod build;
 mod dis;
 mod dns;
 mod failure;
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         Command::Link(command) => links::change(&command),
         Command::Dis(args) => dis::run(&args),
         Command::Btf(command) => btf::run(&command),
+        Command::Build(args) => build::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.

@@ -13,11 +13,17 @@ use crate::vm::load::unreadable;
 /// Lines of the verifier's log that are shown without being asked for.
 const RELEVANT: usize = 8;
 
-/// Reads one object, or links several.
+/// Reads or compiles one object, or links several.
 pub fn read(args: &ObjectArgs) -> Result<Object, Failure> {
     let mut files = Vec::new();
     for path in &args.files {
-        files.push((path.display().to_string(), fs::read(path).map_err(|error| unreadable(path, &error))?));
+        let bytes = if path.extension().is_some_and(|extension| extension == "c") {
+            let built = crate::build::compile(path, &args.source, false)?;
+            built.object.to_elf().map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?
+        } else {
+            fs::read(path).map_err(|error| unreadable(path, &error))?
+        };
+        files.push((path.display().to_string(), bytes));
     }
     if let [(name, bytes)] = &files[..] {
         return Object::from_elf(bytes).map_err(|error| Failure::Run(format!("{name}: {error}")));

@@ -5,11 +5,15 @@
 //! the headers that programs expect, and where types come from that no header declares ([`provider`]). Making an object,
 //! loading it and asking the running machine are done by others; files come through the trait [`source::FileSource`].
 
+#[doc(hidden)]
+pub mod fuzz;
+pub mod headers;
 mod konst;
 pub mod lex;
 mod lower;
 pub mod options;
 mod parse;
+pub mod pp;
 pub mod provider;
 mod sema;
 pub mod source;

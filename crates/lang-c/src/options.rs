@@ -11,6 +11,8 @@ pub struct Options {
     pub include_dirs: Vec<String>,
     /// Files of `-include`, read before the main file.
     pub includes: Vec<String>,
+    /// A file that is read for `vmlinux.h`; without one, its types come from the source of types.
+    pub vmlinux: Option<String>,
     /// The version of the instruction set, 1 to 4; nothing means 3.
     pub cpu: Option<u8>,
     /// The oldest kernel that the object has to run on: newer features are warned of.

@@ -61,7 +61,7 @@ impl TypeSource for BtfTypes<'_> {
         btf.find_where(name, |kind| match what {
             NameKind::Struct => matches!(kind, Kind::Struct(_)),
             NameKind::Union => matches!(kind, Kind::Union(_)),
-            NameKind::Enum => matches!(kind, Kind::Enum(_)),
+            NameKind::Enum => matches!(kind, Kind::Enum(_) | Kind::Enum64(_)),
             NameKind::Typedef => matches!(kind, Kind::Typedef { .. }),
             NameKind::Func => matches!(kind, Kind::Func { .. }),
             NameKind::Var => matches!(kind, Kind::Var { .. }),
@@ -78,7 +78,7 @@ impl TypeSource for BtfTypes<'_> {
 fn enumerators(btf: &Btf) -> Enumerators {
     let mut found = Enumerators::new();
     for id in btf.ids() {
-        let Ok(Kind::Enum(list)) = btf.kind(id) else { continue };
+        let Ok(Kind::Enum(list) | Kind::Enum64(list)) = btf.kind(id) else { continue };
         for value in list.values() {
             if let Ok(name) = btf.string(value.name) {
                 found.entry(name.into()).or_insert(id);

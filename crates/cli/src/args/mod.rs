@@ -2,6 +2,7 @@
 //!
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
+mod build;
 mod dns;
 mod features;
 mod filter;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use build::{BuildArgs, CpuArg, SourceArgs};
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
@@ -66,6 +68,7 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Build(BuildArgs),
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
@@ -131,6 +134,9 @@ pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
     {
         words.insert(1, "tool".into());
     }
+    if words.get(1).is_some_and(|word| word == "build" || word == "run" || word == "load") {
+        words = words.into_iter().map(habit_of_compilers).collect();
+    }
     if words.get(1).is_some_and(|word| word == "script") {
         // The pattern of `-l` stands behind it, so `-v` must not.
         let both = |word: &OsString| word == "-lv";
@@ -139,6 +145,15 @@ pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
         }
     }
     words
+}
+
+/// Options of compilers that are words behind one dash. Levels of optimisation and `-g` ask for what is done anyway.
+fn habit_of_compilers(word: OsString) -> OsString {
+    match word.to_str() {
+        Some("-include") => "--include".into(),
+        Some(text) if text.starts_with("-mcpu=") => format!("-{text}").into(),
+        _ => word,
+    }
 }
 
 /// Whether the user has a tool of this name. Commands of skep come first.
