@@ -105,7 +105,7 @@ impl Preprocessor<'_> {
 
     /// Expands a use of a macro: its tokens come next. False if it is none, because no parenthesis follows.
     fn enter(&mut self, token: RawToken, name: Sym, found: &Macro) -> bool {
-        let Body::Tokens { params, tokens, .. } = &found.body else { return false };
+        let Body { params, tokens, .. } = &found.body;
         let mut made: Vec<RawToken> = match params {
             None => tokens.iter().map(|&part| self.at_use(part, token.loc, name)).collect(),
             Some(params) => {

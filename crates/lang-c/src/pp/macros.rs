@@ -18,18 +18,13 @@ pub(super) struct Macro {
 
 /// What a macro stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Body {
-    /// Something that the preprocessor knows by itself.
-    Builtin(Builtin),
-    /// Tokens.
-    Tokens {
-        /// The parameters of one that is used like a function.
-        params: Option<Params>,
-        /// The tokens.
-        tokens: Vec<RawToken>,
-        /// For each token, the parameter it names.
-        uses: Vec<Option<u16>>,
-    },
+pub(super) struct Body {
+    /// The parameters of one that is used like a function.
+    pub(super) params: Option<Params>,
+    /// The tokens.
+    pub(super) tokens: Vec<RawToken>,
+    /// For each token, the parameter it names.
+    pub(super) uses: Vec<Option<u16>>,
 }
 
 /// The parameters of a macro. The variable one, if any, is the last of the names.
@@ -86,13 +81,15 @@ impl Preprocessor<'_> {
         };
         let Some(body) = self.body(params, body) else { return };
         let new = Macro { loc: first.loc, body };
-        if let Some(old) = self.macros.get(&name) {
-            let builtin = matches!(old.body, Body::Builtin(_));
-            if (builtin || !same(&old.body, &new.body)) && !self.sources.is_system(first.loc) {
-                let text = format!("macro '{}' is defined anew with another meaning", self.sources.text(name));
-                let diag = Diag::warning(first.loc, text).with_help("say '#undef' first if that is meant");
-                self.diags.push(if builtin { diag } else { diag.with_note(old.loc, "the earlier definition is here") });
+        let old = self.macros.get(&name);
+        let changed = old.is_some_and(|old| !same(&old.body, &new.body)) || self.words.builtins.contains_key(&name);
+        if changed && !self.sources.is_system(first.loc) {
+            let text = format!("macro '{}' is defined anew with another meaning", self.sources.text(name));
+            let mut diag = Diag::warning(first.loc, text).with_help("say '#undef' first if that is meant");
+            if let Some(old) = old {
+                diag = diag.with_note(old.loc, "the earlier definition is here");
             }
+            self.diags.push(diag);
         }
         self.macros.insert(name, Rc::new(new));
     }
@@ -180,19 +177,17 @@ impl Preprocessor<'_> {
         if let Some(first) = tokens.first_mut() {
             first.flags = first.flags.without(TokenFlags::SPACE);
         }
-        Some(Body::Tokens { params, tokens, uses })
+        Some(Body { params, tokens, uses })
     }
 }
 
 /// True if two bodies mean the same: equal tokens with white space in the same places.
 fn same(old: &Body, new: &Body) -> bool {
-    let (Body::Tokens { params: p, tokens: t, .. }, Body::Tokens { params: q, tokens: u, .. }) = (old, new) else {
-        return old == new;
-    };
     let equal = |(a, b): (&RawToken, &RawToken)| {
         a.kind == b.kind && a.flags.has(TokenFlags::SPACE) == b.flags.has(TokenFlags::SPACE)
     };
-    p == q && t.len() == u.len() && t.iter().zip(u).all(equal)
+    let (from, to) = (&old.tokens, &new.tokens);
+    old.params == new.params && from.len() == to.len() && from.iter().zip(to).all(equal)
 }
 
 /// A string literal of a text.

@@ -33,7 +33,7 @@ impl Preprocessor<'_> {
         at: Loc,
         name: Sym,
     ) -> Vec<RawToken> {
-        let Body::Tokens { tokens, uses, .. } = &found.body else { return Vec::new() };
+        let Body { tokens, uses, .. } = &found.body;
         let mut args = Args { written: args, expanded: vec![None; args.len()] };
         let of = Use { tokens, uses, params, at, name };
         let mut out = self.fill(&of, 0, tokens.len(), &mut args);
