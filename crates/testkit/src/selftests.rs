@@ -20,6 +20,7 @@ const NEEDED: &[&str] = &[
     "tools/testing/selftests/bpf/*.h",
     "tools/lib/bpf/*.h",
     "tools/include/uapi/*",
+    "tools/include/linux/*",
     "scripts/bpf_doc.py",
 ];
 

@@ -2,6 +2,7 @@
 //!
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
+mod debug;
 mod dns;
 mod features;
 mod filter;
@@ -22,6 +23,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use debug::DebugArgs;
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
@@ -36,7 +38,7 @@ pub use seccomp::SeccompArgs;
 pub use strace::StraceArgs;
 pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
-pub use verify::{KernelArg, VerifyArgs};
+pub use verify::VerifyArgs;
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -77,6 +79,7 @@ pub enum Command {
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
+    Debug(DebugArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
     Strace(StraceArgs),

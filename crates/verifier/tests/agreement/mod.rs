@@ -68,16 +68,25 @@ pub fn skip(why: &str) {
     assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
 
-/// Whether programs can be loaded, and whether this is the kernel whose rules are meant.
-pub fn kernel_is_known() -> Result<(), String> {
+/// The kernel that runs, if its rules were asked and it loads programs.
+pub fn running() -> Option<Kernel> {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    if !release.starts_with("6.18.") {
-        return Err(format!("the rules compared are those of Linux 6.18, this is {}", release.trim()));
+    let found = Kernel::ASKED.into_iter().find(|kernel| release.starts_with(&format!("{}.", kernel.name())));
+    let Some(kernel) = found else {
+        // Nothing that could be put right.
+        println!("SKIPPED: the rules of Linux {} were not asked", release.trim());
+        return None;
+    };
+    let may_load = skep_kernel::has_capability(skep_kernel::Capability::SysAdmin);
+    if !may_load {
+        skip("loading programs needs CAP_SYS_ADMIN");
     }
-    if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
-        return Err("loading programs needs CAP_SYS_ADMIN".to_owned());
-    }
-    Ok(())
+    may_load.then_some(kernel)
+}
+
+/// Whether this is the machine of `cargo xtask vm`: there is no compiler, but what was compiled before may be there.
+pub fn is_emulated() -> bool {
+    std::env::var_os("SKEP_VM_KERNEL").is_some()
 }
 
 /// Where objects and reports are kept: beside what cargo builds.
@@ -117,7 +126,7 @@ pub fn in_parallel<T: Sync>(items: &[T], outcomes: impl Fn(&T) -> Vec<Outcome> +
 }
 
 /// Both verdicts on each program of an object, each program by itself.
-pub fn judge(file: &str, bytes: &[u8]) -> Vec<Outcome> {
+pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
     let object = match Object::from_elf(bytes) {
         Ok(object) => object,
         Err(error) => return vec![Outcome::not_compiled(file, &error.to_string())],
@@ -129,7 +138,7 @@ pub fn judge(file: &str, bytes: &[u8]) -> Vec<Outcome> {
         let theirs = theirs(&object, program);
         let ours = match theirs {
             Theirs::Silent(_) => Ours::Undecided("no verdict of the kernel".to_owned()),
-            _ => ours(&object, index, &kernel),
+            _ => ours(&object, index, &kernel, release),
         };
         let kind = program.prog_type.name();
         outcomes.push(Outcome { file: file.to_owned(), program: program.name.clone(), kind, theirs, ours });
@@ -157,7 +166,7 @@ fn is_about_the_machine(words: &str) -> bool {
     STARTS.iter().any(|start| words.starts_with(start)) || PARTS.iter().any(|part| words.contains(part))
 }
 
-fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo) -> Ours {
+fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel) -> Ours {
     let mut fitted = object.clone();
     for (position, program) in fitted.programs.iter_mut().enumerate() {
         program.autoload = position == index;
@@ -166,7 +175,7 @@ fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo) -> Ours {
         return Ours::Undecided(format!("not fitted: {error}"));
     }
     let program = &fitted.programs[index];
-    let verdict = std::panic::catch_unwind(|| verify(&fitted, program, Kernel::V6_18));
+    let verdict = std::panic::catch_unwind(|| verify(&fitted, program, release));
     match verdict {
         Ok(Verdict::Accepted(_)) => Ours::Takes,
         Ok(Verdict::Rejected(rejection)) => Ours::Refuses(format!("{} (at {})", rejection.reason, rejection.at)),

@@ -101,16 +101,26 @@ impl Tally {
         text
     }
 
+    /// A line for each program.
+    fn lines(&self) -> impl Iterator<Item = (Comparison, String)> {
+        self.outcomes.iter().map(|(comparison, outcome)| {
+            let Outcome { file, program, kind, theirs, ours } = outcome;
+            let line = format!("{}: {file} {program} ({kind}): kernel {theirs:?}; we {ours:?}", comparison.name());
+            (*comparison, line)
+        })
+    }
+
+    /// The lines of programs with another verdict.
+    pub fn worst(&self) -> Vec<String> {
+        self.lines().filter(|(comparison, _)| *comparison < Comparison::Undecided).map(|(_, line)| line).collect()
+    }
+
     /// Writes a line for each program; returns the file.
     pub fn write_report(&self, name: &str) -> PathBuf {
         let directory = super::cache();
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join(format!("report-{name}.txt"));
-        let mut text = String::new();
-        for (comparison, outcome) in &self.outcomes {
-            let Outcome { file, program, kind, theirs, ours } = outcome;
-            let _ = writeln!(text, "{}: {file} {program} ({kind}): kernel {theirs:?}; we {ours:?}", comparison.name());
-        }
+        let text: String = self.lines().map(|(_, line)| line + "\n").collect();
         std::fs::write(&path, text).unwrap();
         path
     }
