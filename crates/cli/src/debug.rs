@@ -16,6 +16,9 @@ pub fn run(args: &DebugArgs) -> Result<(), Failure> {
     let chosen = Chosen::new(&args.program)?;
     let work = Work::new(&args.program, &chosen)?.for_debugger();
     let session = Session::new(chosen.object, chosen.index, &work, chosen.fuel).map_err(Failure::run)?;
+    if !args.dap && !args.plain && io::stdin().is_terminal() && io::stdout().is_terminal() {
+        return skep_debug::screen::run(session).map_err(Failure::run);
+    }
     let (mut input, mut output) = (io::stdin().lock(), io::stdout().lock());
     let result = if args.dap {
         Server::new(session).run(&mut input, &mut output)

@@ -23,6 +23,11 @@ const REGISTERS: u64 = 1;
 const KNOWN: u64 = 2;
 const MEMORY: u64 = 3;
 
+/// An event's name and body.
+type Event = (&'static str, Value);
+/// The body of a response and the events that follow, or why there is none.
+type Answer = Result<(Value, Vec<Event>), String>;
+
 /// The debugger's side of a conversation with an editor.
 #[derive(Debug)]
 pub struct Server {
@@ -92,7 +97,7 @@ impl Server {
         self.sequence
     }
 
-    fn answer(&mut self, command: &str, arguments: &Value) -> Result<(Value, Vec<(&'static str, Value)>), String> {
+    fn answer(&mut self, command: &str, arguments: &Value) -> Answer {
         let only = |body: Value| Ok((body, Vec::new()));
         match command {
             "initialize" => Ok((capabilities(), vec![("initialized", json!({}))])),
@@ -128,7 +133,7 @@ impl Server {
         }
     }
 
-    fn go(&mut self, reach: Reach, back: bool) -> Result<(Value, Vec<(&'static str, Value)>), String> {
+    fn go(&mut self, reach: Reach, back: bool) -> Answer {
         let at_end = self.session.position().0 + 1 == self.session.position().1;
         if at_end && !back {
             return Ok((json!({ "allThreadsContinued": true }), self.ended()));
@@ -144,7 +149,7 @@ impl Server {
     }
 
     /// The program is over: what it gave, and that it is over.
-    fn ended(&self) -> Vec<(&'static str, Value)> {
+    fn ended(&self) -> Vec<Event> {
         let (text, code) = match self.session.end() {
             Ok(result) => (format!("the result is {} ({result:#x})\n", result.cast_signed()), 0),
             Err(fault) => (format!("{fault}\n"), 1),
@@ -285,7 +290,7 @@ fn reach(arguments: &Value, lines: Reach) -> Reach {
     if arguments["granularity"] == "instruction" { Reach::Instruction } else { lines }
 }
 
-fn stopped(reason: &str, session: &Session) -> (&'static str, Value) {
+fn stopped(reason: &str, session: &Session) -> Event {
     let (step, steps) = session.position();
     let text = format!("step {} of {steps}", step + 1);
     ("stopped", json!({ "reason": reason, "threadId": THREAD, "allThreadsStopped": true, "text": text }))

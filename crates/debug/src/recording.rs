@@ -14,6 +14,8 @@ use skep_vm::ebpf::{Input, PacketError, Region, SkBuff, Skb, Step as Seen, Vm, W
 
 /// Steps that are kept; a run that has more ends for the debugger there.
 pub const MAX_STEPS: usize = 1 << 18;
+/// Bytes of one part of memory that are followed, from its start.
+pub const MAX_PART: usize = 1 << 20;
 
 /// What a program runs on.
 #[derive(Debug, Clone)]
@@ -222,23 +224,47 @@ impl Tape {
         for part in &mut self.shadow {
             let range = match place {
                 // An atomic operation on four bytes at the end of a part has no eight.
-                Some((address, size)) => address..(address + size as u64).min(part.range().end),
+                Some((address, size)) => address..address.saturating_add(size as u64).min(part.range().end),
                 None => part.range(),
             };
             if range.start < part.start || range.start >= part.range().end {
                 continue;
             }
             let first = usize::try_from(range.start - part.start).unwrap_or(0);
-            let mut new = part.bytes[first..first + usize::try_from(range.end - range.start).unwrap_or(0)].to_vec();
-            let old = new.clone();
-            // What cannot be read any more, as bytes that a helper cut off, stays as it was.
-            if seen.machine.read(range.start, &mut new).is_err() || new == old {
-                continue;
+            let old = &part.bytes[first..first + usize::try_from(range.end - range.start).unwrap_or(0)];
+            let mut new = old.to_vec();
+            read(seen, range.start, &mut new);
+            for change in differences(step, range.start, old, &new) {
+                part.put(change.address, &change.new);
+                self.changes.push(change);
             }
-            part.put(range.start, &new);
-            self.changes.push(Change { step, address: range.start, old, new });
         }
     }
+}
+
+/// Reads memory. What cannot be read, as the stack below the running function and the gaps between values of maps, stays as it
+/// was.
+fn read(seen: &Seen<'_>, start: u64, bytes: &mut [u8]) {
+    let whole = seen.machine.read(start, bytes);
+    if whole.is_err() {
+        for (at, word) in (start..).step_by(8).zip(bytes.chunks_mut(8)) {
+            let _ = seen.machine.read(at, word);
+        }
+    }
+}
+
+/// The bytes that differ, from the first to the last in each piece of 64.
+fn differences(step: usize, start: u64, old: &[u8], new: &[u8]) -> Vec<Change> {
+    const PIECE: usize = 64;
+    let pieces = (start..).step_by(PIECE).zip(old.chunks(PIECE).zip(new.chunks(PIECE)));
+    let change = |(address, (old, new)): (u64, (&[u8], &[u8]))| {
+        let differs = |at: &usize| old[*at] != new[*at];
+        let first = (0..old.len()).find(differs)?;
+        let last = (0..old.len()).rfind(differs)?;
+        let address = address + first as u64;
+        Some(Change { step, address, old: old[first..=last].to_vec(), new: new[first..=last].to_vec() })
+    };
+    pieces.filter_map(change).collect()
 }
 
 /// Where the parts of memory are.
@@ -280,15 +306,12 @@ impl Layout {
             ranges.push(("packet".to_owned(), data..end));
         }
         ranges.extend(self.parts.iter().cloned());
-        let read = |(name, range): (String, Range<u64>)| {
-            let mut bytes = vec![0; usize::try_from(range.end - range.start).ok()?];
-            // Values of maps may have gaps, which are shown as zeros; the stack below the frame cannot be read yet.
-            for (at, chunk) in (range.start..).step_by(8).zip(bytes.chunks_mut(8)) {
-                let _ = seen.machine.read(at, chunk);
-            }
+        let part = |(name, range): (String, Range<u64>)| {
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).ok()?.min(MAX_PART)];
+            read(seen, range.start, &mut bytes);
             Some(Part { name, start: range.start, bytes })
         };
-        ranges.into_iter().filter_map(read).collect()
+        ranges.into_iter().filter_map(part).collect()
     }
 }
 
@@ -331,5 +354,42 @@ fn run(worker: &mut Worker, program: usize, work: &Work) -> Result<u64, String> 
             let mut skb = Skb { meta: *meta, ..Skb::new(bytes) };
             worker.run_skb(program, &mut skb).map(|verdict| verdict.code.into()).map_err(packet)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skep_isa::ProgType;
+    use skep_isa::ebpf::assemble;
+    use skep_object::Program;
+    use skep_vm::ebpf::DEFAULT_FUEL;
+
+    #[test]
+    fn what_helpers_write_is_seen() {
+        // bpf_get_current_comm fills 16 bytes of stack.
+        let text = "r1 = r10\nr1 += -16\nr2 = 16\ncall 16\nr0 = *(u64 *)(r10 -16)\nexit";
+        let mut object = Object::new("GPL");
+        object.add_program(Program::new("name", ProgType::Kprobe, assemble(text).unwrap()));
+        let mut recording = Recording::new(&object, 0, &Work::Context(vec![0; 8]), DEFAULT_FUEL).unwrap();
+        let stack = recording.step().registers[10] - 16;
+        assert_eq!(recording.read(stack, 8), Some(&[0; 8][..]));
+        recording.go(usize::MAX);
+        let name = recording.read(stack, 8).unwrap().to_vec();
+        assert_eq!(recording.end, Ok(u64::from_ne_bytes(name.clone().try_into().unwrap())));
+        assert_ne!(name, [0; 8]);
+        recording.go(3);
+        assert_eq!(recording.read(stack, 8), Some(&[0; 8][..]));
+        assert_eq!(recording.read(stack, usize::MAX), None);
+    }
+
+    #[test]
+    fn a_run_that_does_wrong_is_recorded_to_there() {
+        let mut object = Object::new("GPL");
+        let text = "r0 = 1\nr0 = *(u64 *)(r0 +0)\nexit";
+        object.add_program(Program::new("wrong", ProgType::SocketFilter, assemble(text).unwrap()));
+        let recording = Recording::new(&object, 0, &Work::Context(Vec::new()), DEFAULT_FUEL).unwrap();
+        assert_eq!(recording.steps.len(), 2);
+        assert!(recording.end.is_err_and(|why| why.contains("instruction 1")));
     }
 }

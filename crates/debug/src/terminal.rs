@@ -154,9 +154,7 @@ impl Terminal {
         }
         let at = self.session.step().at;
         let _ = writeln!(text, "{at:>6}: {}", self.session.instruction(at).unwrap_or_default());
-        for watch in &self.watches {
-            let _ = write!(text, "  {watch} = {}", answer(self.session.evaluate(watch)));
-        }
+        self.watched().lines().for_each(|line| _ = writeln!(text, "  {line}"));
         text
     }
 
@@ -192,7 +190,36 @@ impl Terminal {
         }
     }
 
-    fn registers(&self) -> String {
+    /// The session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// A breakpoint at the line or instruction where the program is; removes the one that is there. Says which.
+    pub fn toggle_breakpoint(&mut self) -> String {
+        let at = self.session.step().at;
+        let line = self.session.frames().into_iter().next().and_then(|frame| frame.line);
+        let here = line.map_or(Breakpoint::Slot(at), |(_, line, _)| Breakpoint::Line(line));
+        match self.session.breakpoints.iter().position(|breakpoint| *breakpoint == here) {
+            Some(index) => {
+                self.session.breakpoints.remove(index);
+                format!("removed: {}\n", name(here))
+            }
+            None => {
+                self.session.breakpoints.push(here);
+                format!("breakpoint at {}\n", name(here))
+            }
+        }
+    }
+
+    /// The values that are watched.
+    pub fn watched(&self) -> String {
+        let value = |watch: &String| format!("{watch} = {}", answer(self.session.evaluate(watch)));
+        self.watches.iter().map(value).collect()
+    }
+
+    /// Values of registers, `*` at those that the step before has changed, and what the verifier knows.
+    pub fn registers(&self) -> String {
         let mut text = String::new();
         for register in self.session.registers() {
             let changed = if register.changed { '*' } else { ' ' };

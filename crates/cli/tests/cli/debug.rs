@@ -39,22 +39,37 @@ fn a_script_goes_forwards_and_back() {
 #[test]
 fn a_terminal_has_a_prompt() {
     let (_directory, path) = program();
-    let command = format!("{SKEP} debug {path} --mem '05 07'");
+    let command = format!("{SKEP} debug --plain {path} --mem '05 07'");
+    let run = in_terminal(&command, b"stepi 3\nprint r6\nbacki\nprint r6\nquit\n");
+    let seen = run.out.replace('\r', "");
+    assert!(seen.contains("(skep) "), "{seen}");
+    let (forward, back) = (seen.find("12 (0xc)\n"), seen.find("5 (0x5)\n"));
+    assert!(forward.is_some() && forward < back, "{seen}");
+}
+
+#[test]
+fn the_whole_screen() {
+    let (_directory, path) = program();
+    let command = format!("stty rows 40 cols 120; {SKEP} debug {path} --mem '05 07'");
+    let run = in_terminal(&command, b"iii:print r6\nI:print r6\nq");
+    for part in ["registers", "r6 = *(u8 *)(r1 +0)", "12 (0xc)", "5 (0x5)"] {
+        assert!(run.out.contains(part), "{part}: {:?}", run.out);
+    }
+}
+
+/// Runs a command of a shell in a terminal of its own, with keys that are pressed.
+fn in_terminal(command: &str, keys: &[u8]) -> Run {
     let mut terminal = Command::new("script")
-        .args(["--quiet", "--return", "--command", &command, "/dev/null"])
+        .args(["--quiet", "--return", "--command", command, "/dev/null"])
+        .env("TERM", "xterm")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("script of bsdutils");
     // What is typed stays in the terminal until it is read.
-    std::io::Write::write_all(&mut terminal.stdin.take().unwrap(), b"stepi 3\nprint r6\nbacki\nprint r6\nquit\n")
-        .unwrap();
-    let run = Run::of(terminal.wait_with_output().unwrap()).ok();
-    let seen = run.out.replace('\r', "");
-    assert!(seen.contains("(skep) "), "{seen}");
-    let (forward, back) = (seen.find("\n12 (0xc)\n"), seen.find("\n5 (0x5)\n"));
-    assert!(forward.is_some() && forward < back, "{seen}");
+    std::io::Write::write_all(&mut terminal.stdin.take().unwrap(), keys).unwrap();
+    Run::of(terminal.wait_with_output().unwrap()).ok()
 }
 
 /// A message with its length in front.
