@@ -28,6 +28,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("verifier", &["isa", "object", "btf", "domain"]),
     ("vm", &["isa", "object", "btf"]),
     ("kernel", &["object", "btf", "isa", "diag"]),
+    ("debug", &["object", "isa", "btf", "verifier", "vm"]),
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
     ("strace", &["isa", "btf", "object", "ir", "opt", "codegen", "kernel", "trace"]),
     ("sym", &["kernel"]),

@@ -6,6 +6,7 @@
 mod args;
 mod btf;
 mod build;
+mod debug;
 mod dis;
 mod dns;
 mod failure;
@@ -65,6 +66,7 @@ fn main() -> ExitCode {
         Command::Funclatency(args) => return probe::funclatency(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
+        Command::Debug(args) => debug::run(&args),
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
         Command::Tools(args) => tools::list(&args),
         Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),

@@ -7,7 +7,8 @@ use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel, VerifierLog};
 use skep_object::Object;
 
 use crate::args::ObjectArgs;
-use crate::failure::{Failure, note, say};
+use crate::failure::{Failure, note, say, say_part};
+use crate::verify::explain;
 use crate::vm::load::unreadable;
 
 /// Lines of the verifier's log that are shown without being asked for.
@@ -60,10 +61,14 @@ pub fn options<'a>(
     options
 }
 
-/// Says why an object could not be loaded, with the lines of the verifier's log that tell most, or with all of them.
+/// Says why an object could not be loaded, with the lines of the verifier's log that tell most, or with all of them, and
+/// with what our rules say of the same program.
 pub fn refused(error: &SessionError, args: &ObjectArgs) -> Failure {
-    if let SessionError::Load(LoadError::Program { error: KernelError::Rejected { log, .. }, .. }) = error {
+    if let SessionError::Load(LoadError::Program { program, error: KernelError::Rejected { log, .. } }) = error {
         show(log, args.verbose > 0);
+        if let Some(text) = read(args).ok().and_then(|object| explain::of_running_kernel(object, program)) {
+            say_part!("{text}");
+        }
     }
     match error {
         SessionError::Type(_) | SessionError::Load(LoadError::NoSuchProgram { .. }) => {

@@ -106,7 +106,7 @@ impl Verifier<'_> {
         let added = operand.num.as_constant().and_then(|number| i32::try_from(number.cast_signed()).ok());
         let added = added.filter(|added| *added >= 0 && op == AluOp::Add && width == Width::W64);
         match added {
-            Some(added) if result.id != 0 && result.delta.is_none() && self.kernel > Kernel::V6_1 => {
+            Some(added) if result.id != 0 && result.delta.is_none() && self.kernel >= Kernel::V6_12 => {
                 result.delta = Some(added)
             }
             _ => result.unlink(),

@@ -40,6 +40,9 @@ impl Verifier<'_> {
         let number = u32::try_from(id).map_err(|_| Reason::NoHelper(id))?;
         let helper = helpers::by_id(number).ok_or(Reason::NoHelper(id))?;
         if !self.hook.has_helper(number) {
+            if self.hook.may_have_helper(number) {
+                return Err(Stop::Undecided("a helper of which it is not known when this hook got it"));
+            }
             // Some are only there for programs that may sleep, or at hooks that were not asked.
             if helper.may_sleep || self.program.flags != skep_object::ProgFlags::default() {
                 return Err(Stop::Undecided("helpers of programs that may sleep"));

@@ -24,9 +24,12 @@ mod branch;
 mod call;
 pub mod code;
 mod equal;
+pub mod facts;
 pub mod fuzz;
 mod live;
 mod memory;
+pub mod needs;
+pub mod noted;
 mod precision;
 pub mod profile;
 pub mod reg;
@@ -40,6 +43,7 @@ mod step;
 pub use profile::Kernel;
 pub use reject::{Reason, Rejection, Stop};
 
+use noted::Noted;
 use search::Verifier;
 
 /// The answer for one program.
@@ -69,9 +73,12 @@ impl Verdict {
     }
 }
 
-/// What is known about a program that is accepted.
+/// What is known about a program that is accepted. What it does is in [`facts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// The most instructions that one run executes, those of functions of the kernel not counted; `None` if the rules do
+    /// not tell, as for loops that the kernel repeats.
+    pub longest: Option<u64>,
     /// Instructions that were looked at on all paths.
     pub processed: u64,
     /// Bytes of stack on the deepest chain of calls.
@@ -80,11 +87,25 @@ pub struct Facts {
 
 /// Verifies one program of an object for a kernel.
 pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
+    verify_and(object, program, kernel, None)
+}
+
+/// As [`verify`], and keeps what is known at each instruction.
+pub fn verify_noting(object: &Object, program: &Program, kernel: Kernel) -> (Verdict, Noted) {
+    let mut noted = Noted::new(program.insns.len());
+    (verify_and(object, program, kernel, Some(&mut noted)), noted)
+}
+
+fn verify_and(object: &Object, program: &Program, kernel: Kernel, noted: Option<&mut Noted>) -> Verdict {
     if let Some(reference) = program.externs.first() {
         return Verdict::Undecided {
             at: u32::try_from(reference.at.index()).unwrap_or(0),
             what: "references to the kernel",
         };
+    }
+    if let Some(need) = needs::first_unmet(&needs::needs(object, program), kernel.release()) {
+        let reason = Reason::Later { what: need.what.clone(), since: need.since };
+        return Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason));
     }
     let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
     let Some(hook) = kernel.hook(program.prog_type, attach_type) else {
@@ -96,8 +117,9 @@ pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
         Ok(verifier) => verifier,
         Err(rejection) => return Verdict::Rejected(rejection),
     };
+    verifier.noted = noted;
     match verifier.run().and_then(|()| verifier.check_stacks()) {
-        Ok(stack) => Verdict::Accepted(Facts { processed: verifier.processed, stack }),
+        Ok(stack) => Verdict::Accepted(Facts { processed: verifier.processed, stack, longest: verifier.longest() }),
         Err((at, Stop::Undecided(what))) => Verdict::Undecided { at, what },
         Err((at, Stop::Reject(reason))) => Verdict::Rejected(Rejection { at, reason, path: verifier.path() }),
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use skep_isa::Release;
 use skep_isa::ebpf::InsnError;
 use skep_isa::helpers::Arg;
 
@@ -201,6 +202,13 @@ pub enum Reason {
     ReturnsStack,
     /// One instruction accesses the context on one path and something else on another.
     MixedAccess,
+    /// Something that only later releases have.
+    Later {
+        /// What it is.
+        what: String,
+        /// The first release that has it.
+        since: Release,
+    },
 }
 
 impl Reason {
@@ -318,6 +326,7 @@ impl fmt::Display for Reason {
                 write!(f, "the stacks of the functions on the way have {bytes} bytes together, more than 512")
             }
             Self::ReturnsStack => f.write_str("a function cannot return a pointer to its stack"),
+            Self::Later { what, since } => write!(f, "Linux {since} is the first with {what}"),
             Self::MixedAccess => {
                 f.write_str("one instruction accesses the context on one path and other memory on another")
             }

@@ -1,12 +1,13 @@
 //! The walk over all paths: depth first, with states kept at joins so that a path ends where another one has been
 //! (`do_check`, `is_state_visited`).
 
-use skep_isa::ebpf::Op;
+use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
 
 use crate::code::Code;
 use crate::equal::{Likeness, covers};
 use crate::live;
+use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reg::{Kind, Reg};
@@ -31,6 +32,8 @@ pub struct Kept {
     branches: u32,
     hits: u32,
     misses: u32,
+    /// Instructions on the longest path from here.
+    longest: u64,
 }
 
 /// A branch that is taken later.
@@ -93,6 +96,10 @@ pub struct Verifier<'a> {
     pub tail_calls: Vec<bool>,
     /// Functions that are verified by themselves.
     pub globals: Vec<bool>,
+    /// Who wants to know what is known at each instruction.
+    pub noted: Option<&'a mut Noted>,
+    /// Instructions on the longest path.
+    longest: u64,
 }
 
 impl<'a> Verifier<'a> {
@@ -146,6 +153,8 @@ impl<'a> Verifier<'a> {
             context: vec![None; slots],
             tail_calls: vec![false; functions],
             globals,
+            noted: None,
+            longest: 0,
         })
     }
 
@@ -169,10 +178,14 @@ impl<'a> Verifier<'a> {
             if self.processed > MAX_PROCESSED {
                 return Err((at, Reason::TooComplex.into()));
             }
-            let ended = self.code.prune[at as usize] && self.visited(at, &state).map_err(|stop| (at, stop))?;
-            let flow = if ended {
+            let covered =
+                if self.code.prune[at as usize] { self.visited(at, &state).map_err(|stop| (at, stop))? } else { None };
+            let flow = if covered.is_some() {
                 Flow::End
             } else {
+                if let Some(noted) = &mut self.noted {
+                    noted.note(at, &state);
+                }
                 self.trace.push(Entry { at, depth: state.depth(), stack: None, linked: None });
                 let op = self.code.op(at).ok_or((at, Stop::Reject(Reason::JumpOutside)))?;
                 self.jumps += u64::from(is_jump(op));
@@ -181,7 +194,7 @@ impl<'a> Verifier<'a> {
             match flow {
                 Flow::Next(next) => at = next,
                 Flow::End => {
-                    self.end_path();
+                    self.end_path(covered.map_or(0, |kept| self.kept[kept as usize].longest));
                     let Some(next) = self.pending.pop() else { return Ok(()) };
                     (state, at, self.parent, self.trace) = (next.state, next.at, next.parent, next.trace);
                 }
@@ -225,20 +238,38 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn end_path(&mut self) {
+    /// A path ends; `behind` instructions are on the longest one of the state that covers it.
+    fn end_path(&mut self, behind: u64) {
+        let mut length = self.trace.len() as u64 + behind;
         let mut parent = self.parent;
         while let Some(index) = parent {
             let kept = &mut self.kept[index as usize];
+            kept.longest = kept.longest.max(length);
             kept.branches -= 1;
             if kept.branches > 0 {
                 return;
             }
+            length = kept.trace.len() as u64 + kept.longest;
             parent = kept.parent;
         }
+        self.longest = self.longest.max(length);
     }
 
-    /// Whether another path has been here in a state that covers this one; else the state may be kept.
-    fn visited(&mut self, at: u32, state: &State) -> Step<bool> {
+    /// Instructions on the longest path, if paths are what runs: the kernel repeats loops of iterators, callbacks and
+    /// `may_goto` more often than they are walked through, and functions that are verified by themselves are not on the
+    /// paths of their callers.
+    pub fn longest(&self) -> Option<u64> {
+        let repeats = self.code.ops.iter().flatten().any(|op| {
+            matches!(
+                op,
+                Op::MayGoto { .. } | Op::Call(Callee::Kfunc { .. }) | Op::LoadImm { value: Imm64::Func(_), .. }
+            )
+        });
+        (!repeats && !self.globals.contains(&true)).then_some(self.longest)
+    }
+
+    /// Another path's state that covers this one, if there is one; else the state may be kept.
+    fn visited(&mut self, at: u32, state: &State) -> Step<Option<u32>> {
         let uninit = self.kernel > Kernel::V6_1;
         let forced = self.trace.len() > 4 * 40;
         let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
@@ -273,17 +304,17 @@ impl<'a> Verifier<'a> {
         if let Some(index) = found {
             self.kept[index as usize].hits += 1;
             self.inherit(index, state);
-            return Ok(true);
+            return Ok(Some(index));
         }
         if keep {
             let (trace, parent) = (std::mem::take(&mut self.trace), self.parent);
             let number = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
-            self.kept.push(Kept { state: state.clone(), parent, trace, branches: 1, hits: 0, misses: 0 });
+            self.kept.push(Kept { state: state.clone(), parent, trace, branches: 1, hits: 0, misses: 0, longest: 0 });
             self.at[at as usize].push(number);
             self.parent = Some(number);
             (self.last_jumps, self.last_processed) = (self.jumps, self.processed);
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// What was precise behind the old state is so on this path.

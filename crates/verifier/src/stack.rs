@@ -131,9 +131,10 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Numbers of less than eight bytes keep what is known since 6.3; before, if something is.
+    /// Numbers of less than eight bytes keep what is known since 6.3; before, since 5.16, if something is and they have
+    /// four.
     fn keeps_narrow(&self, number: &Reg, size: u32) -> bool {
-        self.kernel > Kernel::V6_1 || (size == 4 && number.num != Scalar::UNKNOWN)
+        self.kernel > Kernel::V6_1 || (self.kernel >= Kernel::V6_1 && size == 4 && number.num != Scalar::UNKNOWN)
     }
 
     fn write_variable(

@@ -3,6 +3,7 @@
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
 mod build;
+mod debug;
 mod dns;
 mod features;
 mod filter;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use build::{BuildArgs, CpuArg, SourceArgs};
+pub use debug::DebugArgs;
 pub use dns::DnsArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
@@ -38,7 +40,7 @@ pub use seccomp::SeccompArgs;
 pub use strace::StraceArgs;
 pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
-pub use verify::{KernelArg, VerifyArgs};
+pub use verify::VerifyArgs;
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -80,6 +82,7 @@ pub enum Command {
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
+    Debug(DebugArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
     Strace(StraceArgs),
