@@ -7,6 +7,7 @@ mod args;
 mod btf;
 mod dis;
 mod dns;
+mod doctor;
 mod failure;
 mod features;
 mod filter;
@@ -15,6 +16,7 @@ mod links;
 mod load;
 mod map;
 mod maps;
+mod nflat;
 mod object;
 mod observe;
 mod probe;
@@ -64,6 +66,7 @@ fn main() -> ExitCode {
         Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Tools(args) => tools::list(&args),
         Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
         // The status is that of the command that is traced.

@@ -35,6 +35,8 @@ pub struct Selection {
     pub count: Option<u64>,
     /// Where rows are recorded.
     pub write: Option<PathBuf>,
+    /// Where a flame graph of the rows' stacks is drawn.
+    pub flame: Option<PathBuf>,
     /// From which recording rows come.
     pub read: Option<PathBuf>,
     /// Whether the script is printed.
@@ -67,6 +69,8 @@ pub enum Group {
     All,
     /// Those that print rows.
     Rows,
+    /// Those whose rows have stacks.
+    Stacks,
 }
 
 /// The options that all tools have.
@@ -108,6 +112,7 @@ pub const COMMON: &[Common] = &[
     row("count", None, "N", Group::Rows, "End after N rows"),
     row("write", Some('w'), "FILE", Group::Rows, "Record rows in this file"),
     row("read", Some('r'), "FILE", Group::Rows, "Show the rows of a recording"),
+    row("flame", None, "FILE.svg", Group::Stacks, "At the end draw a flame graph of the stacks in this file"),
     row("every", None, "TIME", Group::All, "Output in intervals: `1s`, `500ms`"),
     row("for", None, "TIME", Group::All, "End after this time"),
     row("source", None, "", Group::All, "Print the script of the tool"),
@@ -125,6 +130,7 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
         Group::All => true,
         Group::Rows => !header.columns.is_empty(),
         Group::Whose => tool.is_filtered(),
+        Group::Stacks => tool.has_stacks(),
     });
     let rows = rows.filter(|row| !header.options.iter().any(|own| own.long == row.long));
     rows.map(|row| {
@@ -149,7 +155,7 @@ pub fn command(tool: &Tool) -> Command {
     for (row, short) in common(tool) {
         let heading = match row.group {
             Group::Whose => "Whose events",
-            Group::All | Group::Rows => "Output",
+            Group::All | Group::Rows | Group::Stacks => "Output",
         };
         let arg = Arg::new(row.long).long(row.long).help(row.doc).help_heading(heading);
         command = command.arg(valued(arg, short, row.value));
@@ -313,6 +319,7 @@ fn set(header: &Header, selection: &mut Selection, name: &str, value: &str) -> R
         "time" => wishes.clock = true,
         "timestamp" => wishes.since = true,
         "count" => selection.count = Some(number()?),
+        "flame" => selection.flame = Some(PathBuf::from(value)),
         "write" => selection.write = Some(PathBuf::from(value)),
         "read" => selection.read = Some(PathBuf::from(value)),
         "every" => selection.every = Some(time(value)?),

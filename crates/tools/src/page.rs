@@ -38,8 +38,11 @@ fn indented(text: &str) -> String {
 pub fn page(tool: &Tool) -> String {
     let header = &tool.header;
     let mut text = format!(
-        "<!-- Made from tools/{0}.bt by `cargo xtask docs`. -->\n\n# {0}\n\n{1}.\n\n**{2}**\n\n",
-        header.name, header.title, header.question
+        "<!-- Made from {3} by `cargo xtask docs`. -->\n\n# {0}\n\n{1}.\n\n**{2}**\n\n",
+        header.name,
+        header.title,
+        header.question,
+        tool.source()
     );
     if !header.about.is_empty() {
         let _ = writeln!(text, "{}\n", header.about);

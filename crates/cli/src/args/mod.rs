@@ -3,6 +3,7 @@
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
 mod dns;
+mod doctor;
 mod features;
 mod filter;
 mod object;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 pub use dns::DnsArgs;
+pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
@@ -77,6 +79,7 @@ pub enum Command {
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
+    Doctor(DoctorArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
     Strace(StraceArgs),

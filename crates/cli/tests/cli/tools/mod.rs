@@ -2,6 +2,7 @@
 //! values, while rows about other things do not.
 
 mod common;
+mod doctor;
 mod files;
 mod memory;
 mod network;
