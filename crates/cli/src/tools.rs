@@ -117,7 +117,7 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
         .path
         .as_deref()
         .map_or_else(|| format!("tools/{}.bt", tool.header.name), |path| path.display().to_string());
-    let input = Input { name, text: tool.text.clone(), positional: Vec::new(), named: selection.named.clone() };
+    let input = Input { name, text: selection.script(tool), positional: Vec::new(), named: selection.named.clone() };
     let directory = tool.path.as_deref().and_then(Path::parent).map(Path::to_owned);
     let imports = Imports { filters: selection.wanted.script(), directory };
     let wishes = Building { warnings: selection.verbose > 0, ..Building::new(&imports) };

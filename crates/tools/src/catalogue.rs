@@ -44,7 +44,6 @@ const LIBRARIES: &[(&str, &str)] = &[
     ("doctor/queue.bt", include_str!("../../../tools/doctor/queue.bt")),
     ("lib/filters.bt", include_str!("../../../tools/lib/filters.bt")),
     ("lib/owners.bt", include_str!("../../../tools/lib/owners.bt")),
-    ("lib/signals.bt", include_str!("../../../tools/lib/signals.bt")),
     ("lib/tasks.bt", include_str!("../../../tools/lib/tasks.bt")),
     ("lib/tcp.bt", include_str!("../../../tools/lib/tcp.bt")),
 ];

@@ -25,6 +25,8 @@ pub struct Selection {
     pub wishes: Wishes,
     /// Named arguments of the script.
     pub named: Vec<(String, String)>,
+    /// Probes of the script and what stands in for them.
+    pub probes: Vec<(String, String)>,
     /// Time between outputs.
     pub every: Option<Duration>,
     /// How many of them.
@@ -44,6 +46,9 @@ pub struct Selection {
     /// How much is said about what happens.
     pub verbose: u8,
 }
+
+/// The most that the number of a probe may be: samples a second.
+const MOST_OFTEN: u32 = 10_000;
 
 /// An option that all tools have.
 #[derive(Debug)]
@@ -137,6 +142,14 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
         let taken = header.options.iter().any(|own| own.short.is_some() && own.short == row.short);
         (row, row.short.filter(|_| !taken))
     })
+}
+
+impl Selection {
+    /// The script of a tool as it is asked for.
+    pub fn script(&self, tool: &Tool) -> String {
+        let beginning = |probe: &str| format!("\n{probe} ");
+        self.probes.iter().fold(tool.text.clone(), |text, (from, to)| text.replace(&beginning(from), &beginning(to)))
+    }
 }
 
 /// The command line of a tool.
@@ -239,6 +252,14 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
                 Effect::Where(condition) => {
                     let text = condition.replace('$', &literals(value, condition.contains(" in $"))?);
                     selection.wishes.conditions.push(parsed(header, &text, &format!("--{} {value}", row.long))?);
+                }
+                Effect::Probe(probe) => {
+                    let number: u32 =
+                        value.parse().ok().filter(|number| (1..=MOST_OFTEN).contains(number)).ok_or_else(|| {
+                            format!("--{} {value}: expected a number from 1 to {MOST_OFTEN}", row.long)
+                        })?;
+                    let place = probe.rsplit_once(':').map_or("", |(place, _)| place);
+                    selection.probes.push((probe.clone(), format!("{place}:{number}")));
                 }
                 Effect::Same(other) => {
                     let (name, fixed) =
@@ -401,6 +422,7 @@ mod tests {
                         let (name, fixed) = other.split_once('=').unwrap_or((other, value));
                         set(&tool.header, &mut Selection::default(), name, fixed).unwrap();
                     }
+                    Effect::Probe(probe) => assert!(tool.text.contains(&format!("\n{probe} "))),
                     Effect::Set(_) | Effect::Show => {}
                 }
             }
@@ -467,6 +489,18 @@ mod tests {
             let error = parse(tool("tcplife"), words.iter().copied()).unwrap_err();
             assert!(error.to_string().contains(part), "{words:?}: {error}");
             assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_probes() {
+        let profile = tool("profile");
+        let text = parse(profile, ["-F", "99"]).unwrap().script(profile);
+        assert!(text.contains("\nprofile:hz:99 {") && !text.contains("\nprofile:hz:49 {"));
+        assert_eq!(parse(profile, ["-K"]).unwrap().script(profile), profile.text);
+        for wrong in ["0", "x", "99 { exit(); } profile:hz:1", "20000"] {
+            let error = parse(profile, ["-F", wrong]).unwrap_err().to_string();
+            assert!(error.contains("a number from 1 to 10000"), "{error}");
         }
     }
 

@@ -21,6 +21,7 @@ pub fn after_help(header: &Header) -> String {
                 Shown::Wide => " (wide)".to_owned(),
                 Shown::Data => " (json, csv)".to_owned(),
                 Shown::With(option) => format!(" ({option})"),
+                Shown::Without(option) => format!(" (not with {option})"),
             };
             let _ = writeln!(text, "  {:14} {:10} {}{when}", column.field, column.head, column.doc);
         }
@@ -56,6 +57,7 @@ pub fn page(tool: &Tool) -> String {
                 Shown::Wide => "wide, json, csv".to_owned(),
                 Shown::Data => "json, csv".to_owned(),
                 Shown::With(option) => format!("`{option}`, wide, json, csv"),
+                Shown::Without(option) => format!("without `{option}`, wide, json, csv"),
             };
             let _ = writeln!(
                 text,
@@ -103,7 +105,7 @@ fn unit(form: Form) -> &'static str {
         Form::Micros => " Nanoseconds; microseconds in tables.",
         Form::Seconds => " Nanoseconds; seconds in tables.",
         Form::Kilobytes => " Bytes; units of 1024 in tables.",
-        Form::Plain | Form::Clock | Form::Hex | Form::Words | Form::Stack => "",
+        Form::Plain | Form::Clock | Form::Hex | Form::Words | Form::Stack | Form::Named(_) => "",
     }
 }
 

@@ -365,7 +365,7 @@ impl View {
                 Form::Seconds => decimal(*number, 1_000_000_000, 6),
                 Form::Kilobytes => decimal(*number, 1024, 2),
                 Form::Hex => format!("{number:#x}"),
-                Form::Plain | Form::Words | Form::Stack => number.to_string(),
+                Form::Plain | Form::Words | Form::Stack | Form::Named(_) => number.to_string(),
             },
         }
     }
@@ -421,6 +421,7 @@ fn sources(columns: &[Column], wishes: &Wishes) -> Result<Vec<Source>, String> {
         Shown::Wide => wide,
         Shown::Data => data,
         Shown::With(option) => wide || wishes.given.contains(option),
+        Shown::Without(option) => wide || !wishes.given.contains(option),
     };
     let mut found = Vec::new();
     let has_time = columns.iter().any(|column| column.field == "time");

@@ -2,20 +2,16 @@
 
 use super::report::{percent, time};
 use super::{Case, Finding, Seen, weight};
+use crate::named::Named;
 
 /// From which share of all processors it is worth a finding.
 const LEAST: f64 = 0.1;
-/// Names of what the kernel puts off, in the order of its enumeration (`interrupt.h`).
-// TABLE
-const KINDS: &[&str] = &["hi", "timer", "net_tx", "net_rx", "block", "irq_poll", "tasklet", "sched", "hrtimer", "rcu"];
-
 /// Findings about interrupts.
 pub fn judge(seen: &Seen) -> Vec<Finding> {
     let hard = seen.from("interrupts").map(|fact| (format!("the interrupt {}", fact.text("name")), fact));
-    let soft = seen.from("softirqs").map(|fact| {
-        let kind = usize::try_from(fact.number("number")).ok().and_then(|number| KINDS.get(number));
-        (format!("the deferred interrupt {}", kind.unwrap_or(&"?")), fact)
-    });
+    let soft = seen
+        .from("softirqs")
+        .map(|fact| (format!("the deferred interrupt {}", Named::Softirq.name(fact.number("number"))), fact));
     let found = hard.chain(soft).filter_map(|(name, fact)| {
         let all = fact.time("wait_ns");
         let share = seen.share(all) / f64::from(seen.processors.max(1));

@@ -119,7 +119,11 @@ fn a_process_that_waits_has_no_finding() {
     assert!(names.contains(&"locks") && names.contains(&"files") && !names.contains(&"interrupts"), "{names:?}");
     let text = Run::of(command(&["doctor", "--for", "1s", "-p", &pid]).output().unwrap()).ok().out;
     assert!(text.starts_with(&format!("Looked at processes {pid} for ")), "{text}");
-    assert!(text.contains("\nNothing was found.\n") && text.contains("Not looked at: interrupts: "), "{text}");
+    assert!(
+        text.contains("\nNothing was found.\n")
+            && text.contains("\nNot looked at: rules, network, interrupts, groups: "),
+        "{text}"
+    );
 }
 
 #[test]

@@ -4,6 +4,7 @@
 mod common;
 mod doctor;
 mod files;
+mod grammar;
 mod memory;
 mod network;
 mod processes;
