@@ -32,7 +32,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("trace", &["isa", "lang-script", "kernel", "vm", "sym"]),
     ("strace", &["isa", "btf", "object", "ir", "opt", "codegen", "kernel", "trace"]),
     ("sym", &["kernel"]),
-    ("tools", &["lang-script", "trace"]),
+    ("tools", &["isa", "object", "kernel", "lang-script", "trace", "strace"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

@@ -9,6 +9,7 @@ mod build;
 mod debug;
 mod dis;
 mod dns;
+mod doctor;
 mod failure;
 mod features;
 mod filter;
@@ -17,6 +18,7 @@ mod links;
 mod load;
 mod map;
 mod maps;
+mod nflat;
 mod object;
 mod observe;
 mod probe;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
         Command::Debug(args) => debug::run(&args),
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Tools(args) => tools::list(&args),
         Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
         // The status is that of the command that is traced.

@@ -5,6 +5,7 @@
 mod build;
 mod debug;
 mod dns;
+mod doctor;
 mod features;
 mod filter;
 mod object;
@@ -27,6 +28,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 pub use build::{BuildArgs, CpuArg, SourceArgs};
 pub use debug::DebugArgs;
 pub use dns::DnsArgs;
+pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
@@ -83,6 +85,7 @@ pub enum Command {
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
     Debug(DebugArgs),
+    Doctor(DoctorArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
     Strace(StraceArgs),

@@ -56,7 +56,7 @@ pub use link::Link;
 pub use lwt::{LwtHook, LwtRoute, RouteSlot, Seg6Route, attach_lwt, attach_seg6_local};
 pub use many::{Attachment, detach_all};
 pub use multi::{KernelPlaces, MultiMode, attach_kprobe_multi, attach_uprobe_multi};
-pub use netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace, attach_netfilter};
+pub use netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace, attach_netfilter, attach_netfilter_in};
 pub use netns::{FlowDissectorSlot, attach_flow_dissector, attach_sk_lookup};
 pub use perf::{PerfEvent, PerfProbe, PerfRate, PerfTarget, attach_perf_event};
 pub use socket::{
