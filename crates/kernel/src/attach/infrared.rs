@@ -73,10 +73,10 @@ fn refused(way: &Way, errno: i32) -> KernelError {
     match errno {
         libc::EEXIST => way.invalid("the receiver has this program already"),
         libc::E2BIG => way.invalid("the receiver has as many programs as it can have (64)"),
-        libc::EBADF => way.invalid("the file is no receiver of infrared signals (/dev/lircN)"),
         libc::ENODEV => way.invalid("the receiver is gone"),
         errno => way.error(errno, || {
-            "the receiver decodes signals itself and has no raw ones, or the program is not of type lirc_mode2"
+            "the file is no receiver of infrared signals (/dev/lircN) that measures raw ones, or the program is not of type \
+             lirc_mode2"
                 .to_owned()
         }),
     }
