@@ -192,9 +192,9 @@ fn loadable(object: &Object) -> (BTreeSet<String>, BTreeMap<String, String>) {
             Ok(_) => drop(good.insert(program.name.clone())),
             Err(error) => {
                 let log = match &error {
-                    skep_kernel::LoadError::Program { error: skep_kernel::KernelError::Rejected { log, .. }, .. } => {
-                        log.relevant(12).join("\n")
-                    }
+                    skep_kernel::LoadError::Program {
+                        error: skep_kernel::KernelError::Rejected { log, .. }, ..
+                    } => log.relevant(12).join("\n"),
                     _ => String::new(),
                 };
                 drop(bad.insert(program.name.clone(), format!("{error}\n{log}")));
