@@ -94,24 +94,24 @@ extern void *bpf_rdonly_cast(const void *obj, __u32 btf_id) __ksym __weak;
 #define ___core_head(f, s, m) f(&___at, sizeof(___at), &(s)->m);
 #define ___core_step(f, path, m) f(&___at, sizeof(___at), &((__typeof__(path))___at)->m);
 #define ___core_tail(l, d, path, m) l(d, sizeof(*(d)), &((__typeof__(path))___at)->m)
-#define ___core_chain1(f, l, d, s, a) l(d, sizeof(*(d)), &(s)->a)
-#define ___core_chain2(f, l, d, s, a, b) ___core_head(f, s, a) ___core_tail(l, d, (s)->a, b)
-#define ___core_chain3(f, l, d, s, a, b, c) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_tail(l, d, (s)->a->b, c)
-#define ___core_chain4(f, l, d, s, a, b, c, d) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_tail(l, d, (s)->a->b->c, d)
-#define ___core_chain5(f, l, d, s, a, b, c, d, e) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_step(f, (s)->a->b->c, d) ___core_tail(l, d, (s)->a->b->c->d, e)
-#define ___core_chain6(f, l, d, s, a, b, c, d, e, f) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_step(f, (s)->a->b->c, d) ___core_step(f, (s)->a->b->c->d, e) ___core_tail(l, d, (s)->a->b->c->d->e, f)
-#define ___core_chain7(f, l, d, s, a, b, c, d, e, f, g) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_step(f, (s)->a->b->c, d) ___core_step(f, (s)->a->b->c->d, e) ___core_step(f, (s)->a->b->c->d->e, f) ___core_tail(l, d, (s)->a->b->c->d->e->f, g)
-#define ___core_chain8(f, l, d, s, a, b, c, d, e, f, g, h) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_step(f, (s)->a->b->c, d) ___core_step(f, (s)->a->b->c->d, e) ___core_step(f, (s)->a->b->c->d->e, f) ___core_step(f, (s)->a->b->c->d->e->f, g) ___core_tail(l, d, (s)->a->b->c->d->e->f->g, h)
-#define ___core_chain9(f, l, d, s, a, b, c, d, e, f, g, h, i) ___core_head(f, s, a) ___core_step(f, (s)->a, b) ___core_step(f, (s)->a->b, c) ___core_step(f, (s)->a->b->c, d) ___core_step(f, (s)->a->b->c->d, e) ___core_step(f, (s)->a->b->c->d->e, f) ___core_step(f, (s)->a->b->c->d->e->f, g) ___core_step(f, (s)->a->b->c->d->e->f->g, h) ___core_tail(l, d, (s)->a->b->c->d->e->f->g->h, i)
-#define ___core_path1(s, a) (s)->a
-#define ___core_path2(s, a, b) (s)->a->b
-#define ___core_path3(s, a, b, c) (s)->a->b->c
-#define ___core_path4(s, a, b, c, d) (s)->a->b->c->d
-#define ___core_path5(s, a, b, c, d, e) (s)->a->b->c->d->e
-#define ___core_path6(s, a, b, c, d, e, f) (s)->a->b->c->d->e->f
-#define ___core_path7(s, a, b, c, d, e, f, g) (s)->a->b->c->d->e->f->g
-#define ___core_path8(s, a, b, c, d, e, f, g, h) (s)->a->b->c->d->e->f->g->h
-#define ___core_path9(s, a, b, c, d, e, f, g, h, i) (s)->a->b->c->d->e->f->g->h->i
+#define ___core_chain1(rd, last, dst, src, m1) last(dst, sizeof(*(dst)), &(src)->m1)
+#define ___core_chain2(rd, last, dst, src, m1, m2) ___core_head(rd, src, m1) ___core_tail(last, dst, (src)->m1, m2)
+#define ___core_chain3(rd, last, dst, src, m1, m2, m3) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_tail(last, dst, (src)->m1->m2, m3)
+#define ___core_chain4(rd, last, dst, src, m1, m2, m3, m4) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_tail(last, dst, (src)->m1->m2->m3, m4)
+#define ___core_chain5(rd, last, dst, src, m1, m2, m3, m4, m5) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_step(rd, (src)->m1->m2->m3, m4) ___core_tail(last, dst, (src)->m1->m2->m3->m4, m5)
+#define ___core_chain6(rd, last, dst, src, m1, m2, m3, m4, m5, m6) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_step(rd, (src)->m1->m2->m3, m4) ___core_step(rd, (src)->m1->m2->m3->m4, m5) ___core_tail(last, dst, (src)->m1->m2->m3->m4->m5, m6)
+#define ___core_chain7(rd, last, dst, src, m1, m2, m3, m4, m5, m6, m7) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_step(rd, (src)->m1->m2->m3, m4) ___core_step(rd, (src)->m1->m2->m3->m4, m5) ___core_step(rd, (src)->m1->m2->m3->m4->m5, m6) ___core_tail(last, dst, (src)->m1->m2->m3->m4->m5->m6, m7)
+#define ___core_chain8(rd, last, dst, src, m1, m2, m3, m4, m5, m6, m7, m8) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_step(rd, (src)->m1->m2->m3, m4) ___core_step(rd, (src)->m1->m2->m3->m4, m5) ___core_step(rd, (src)->m1->m2->m3->m4->m5, m6) ___core_step(rd, (src)->m1->m2->m3->m4->m5->m6, m7) ___core_tail(last, dst, (src)->m1->m2->m3->m4->m5->m6->m7, m8)
+#define ___core_chain9(rd, last, dst, src, m1, m2, m3, m4, m5, m6, m7, m8, m9) ___core_head(rd, src, m1) ___core_step(rd, (src)->m1, m2) ___core_step(rd, (src)->m1->m2, m3) ___core_step(rd, (src)->m1->m2->m3, m4) ___core_step(rd, (src)->m1->m2->m3->m4, m5) ___core_step(rd, (src)->m1->m2->m3->m4->m5, m6) ___core_step(rd, (src)->m1->m2->m3->m4->m5->m6, m7) ___core_step(rd, (src)->m1->m2->m3->m4->m5->m6->m7, m8) ___core_tail(last, dst, (src)->m1->m2->m3->m4->m5->m6->m7->m8, m9)
+#define ___core_path1(src, m1) (src)->m1
+#define ___core_path2(src, m1, m2) (src)->m1->m2
+#define ___core_path3(src, m1, m2, m3) (src)->m1->m2->m3
+#define ___core_path4(src, m1, m2, m3, m4) (src)->m1->m2->m3->m4
+#define ___core_path5(src, m1, m2, m3, m4, m5) (src)->m1->m2->m3->m4->m5
+#define ___core_path6(src, m1, m2, m3, m4, m5, m6) (src)->m1->m2->m3->m4->m5->m6
+#define ___core_path7(src, m1, m2, m3, m4, m5, m6, m7) (src)->m1->m2->m3->m4->m5->m6->m7
+#define ___core_path8(src, m1, m2, m3, m4, m5, m6, m7, m8) (src)->m1->m2->m3->m4->m5->m6->m7->m8
+#define ___core_path9(src, m1, m2, m3, m4, m5, m6, m7, m8, m9) (src)->m1->m2->m3->m4->m5->m6->m7->m8->m9
 #define ___core_chain(f, l, d, s, args...) \
 	({ const void *___at; (void)___at; ___bpf_apply(___core_chain, ___bpf_narg(args))(f, l, d, s, args); })
 #define ___core_type(s, args...) __typeof__(___bpf_apply(___core_path, ___bpf_narg(args))(s, args))

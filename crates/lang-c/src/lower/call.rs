@@ -68,7 +68,14 @@ impl Lower<'_> {
                 let name = skep_isa::helpers::by_id(id).map_or("?", |helper| helper.name);
                 let values = self.arguments(args, &format!("bpf_{name}"), expr.loc)?;
                 self.at(expr.loc);
-                Ok(self.finish_call(Callee::Helper(id), values, expr.ty, false))
+                self.check_helper(id, expr.loc);
+                let result = self.finish_call(Callee::Helper(id), values, expr.ty, false);
+                if let Val::Value(value) = result
+                    && super::warn::may_be_null(id)
+                {
+                    self.lookups.push(super::warn::Lookup { result: value, helper: id, loc: expr.loc });
+                }
+                Ok(result)
             }
             Called::Func(id) => self.call_function(id, args, expr),
         }

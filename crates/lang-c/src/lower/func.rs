@@ -47,6 +47,8 @@ pub struct Frame {
     /// Where `return` leads, and where the result is put; `None` in the function itself.
     pub result: Option<(Block, Option<Home>)>,
     pub ret: QTy,
+    /// Objects that end with the frame.
+    pub slots: Vec<Slot>,
 }
 
 /// A function that is being made.
@@ -55,6 +57,8 @@ pub struct Fn {
     pub block: Block,
     pub loc: skep_ir::Loc,
     pub frames: Vec<Frame>,
+    /// Objects of frames that have ended: the next frame of the same function takes them again.
+    pub free: Vec<Slot>,
     types: Vec<Type>,
     /// For each block the values of variables at its end.
     values: Vec<HashMap<Local, Value>>,
@@ -72,6 +76,7 @@ impl Fn {
             block,
             loc: skep_ir::Loc::default(),
             frames: Vec::new(),
+            free: Vec::new(),
             types: Vec::new(),
             values: Vec::new(),
             sealed: Vec::new(),

@@ -15,6 +15,7 @@ mod globals;
 mod maps;
 mod place;
 mod stmt;
+mod warn;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -49,7 +50,6 @@ pub fn compile(
     options: &Options,
     diags: &mut Diags,
 ) -> Option<Unit> {
-    let _ = options;
     let (types, program) = Parser::new(tokens, sources, provider, diags).run();
     if diags.has_errors() {
         return None;
@@ -72,6 +72,8 @@ pub fn compile(
         queue: Vec::new(),
         place_now: Loc::default(),
         failed: false,
+        lookups: Vec::new(),
+        target_kernel: options.target_kernel,
     };
     let result = lower.unit();
     if result.is_err() || lower.failed || lower.diags.has_errors() {
@@ -113,6 +115,9 @@ pub struct Lower<'a> {
     /// Where what is being lowered stands.
     place_now: Loc,
     failed: bool,
+    /// Calls of the current function whose results may be null.
+    lookups: Vec<warn::Lookup>,
+    target_kernel: Option<skep_isa::Release>,
 }
 
 impl Lower<'_> {
@@ -332,6 +337,8 @@ impl Lower<'_> {
         made.seal_all();
         let mut function = made.function;
         finish::finish(&mut function);
+        let lookups = std::mem::take(&mut self.lookups);
+        self.check_lookups(&function, &lookups);
         let frame = function.slots.iter().fold(0u32, |sum, slot| sum.saturating_add(slot.size.next_multiple_of(8)));
         self.unit.frames.push((number, frame, func.loc));
         self.module.functions[number.index()] = function;
@@ -375,6 +382,7 @@ impl Lower<'_> {
             switches: Vec::new(),
             result,
             ret,
+            slots: Vec::new(),
         };
         self.f().frames.push(frame);
     }
@@ -382,6 +390,7 @@ impl Lower<'_> {
     /// Ends a frame: no more jumps lead to its labels.
     fn leave_frame(&mut self) {
         if let Some(frame) = self.f().frames.pop() {
+            self.f().free.extend(frame.slots);
             let mut labels: Vec<skep_ir::Block> = frame.labels.into_values().collect();
             labels.sort_unstable();
             for block in labels {

@@ -402,7 +402,20 @@ impl Lower<'_> {
             );
             self.failed = true;
         }
-        self.f().function.add_slot(name, fits.unwrap_or(8).max(1), align.clamp(1, 8) as u8)
+let (size, align) = (fits.unwrap_or(8).max(1), align.clamp(1, 8) as u8);
+        let f = self.f();
+        let again = f.free.iter().position(|&slot| {
+            let known = &f.function.slots[skep_ir::Entity::index(slot)];
+            known.size == size && known.align == align && known.name == name
+        });
+        let slot = match again {
+            Some(at) => f.free.swap_remove(at),
+            None => f.function.add_slot(name, size, align),
+        };
+        if let Some(frame) = f.frame() {
+            frame.slots.push(slot);
+        }
+        slot
     }
 
     /// Copies an object.

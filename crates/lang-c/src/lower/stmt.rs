@@ -264,7 +264,11 @@ impl Lower<'_> {
         let item = self.program.var(var).clone();
         let register = self.types.is_register(item.ty);
         let volatile = self.types.strip(item.ty).quals.has(Quals::VOLATILE);
-        let home = if register && !item.addressed && !volatile {
+        // A variable that is declared in a loop has one home for all rounds.
+        let known = self.f().frame().and_then(|frame| frame.homes.get(&var).copied());
+        let home = if let Some(known) = known {
+            known
+        } else if register && !item.addressed && !volatile {
             let ty = self.register(item.ty);
             Home::Value(self.f().new_local(ty))
         } else {
@@ -273,9 +277,6 @@ impl Lower<'_> {
             let align = self.types.align(item.ty).max(item.align).clamp(1, 8);
             Home::Slot(self.slot(&item.name, size, align))
         };
-        // A variable in a loop has one home for all rounds.
-        let known = self.f().frame().and_then(|frame| frame.homes.get(&var).copied());
-        let home = known.unwrap_or(home);
         if let Some(frame) = self.f().frame() {
             frame.homes.insert(var, home);
         }

@@ -8,6 +8,15 @@ use crate::lex::raw::{RawKind, RawToken};
 use crate::lex::{Punct, TokenFlags};
 use crate::source::{Diag, Loc, Sym};
 
+/// The arguments of one use of a macro.
+#[derive(Debug)]
+pub(super) struct Given {
+    /// As they are written, one for each parameter.
+    pub(super) args: Vec<Vec<RawToken>>,
+    /// True if there is nothing for the variable one, not even a comma in front of it.
+    pub(super) elided: bool,
+}
+
 impl Preprocessor<'_> {
     /// The next token as it is, with directives obeyed.
     pub(super) fn next_raw(&mut self) -> RawToken {
@@ -163,7 +172,7 @@ impl Preprocessor<'_> {
     }
 
     /// Reads the arguments of a use. Nothing after an error.
-    fn arguments(&mut self, token: RawToken, name: Sym, params: &Params, defined: Loc) -> Option<Vec<Vec<RawToken>>> {
+    fn arguments(&mut self, token: RawToken, name: Sym, params: &Params, defined: Loc) -> Option<Given> {
         let files = self.files.len();
         self.next_raw();
         let mut args: Vec<Vec<RawToken>> = vec![Vec::new()];
@@ -208,16 +217,17 @@ impl Preprocessor<'_> {
         name: Sym,
         params: &Params,
         defined: Loc,
-    ) -> Option<Vec<Vec<RawToken>>> {
+    ) -> Option<Given> {
         let wanted = params.names.len();
         if wanted == 0 && args.len() == 1 && args[0].is_empty() {
-            return Some(Vec::new());
+            return Some(Given { args: Vec::new(), elided: false });
         }
-        if params.variadic && args.len() + 1 == wanted {
+        let elided = params.variadic && (args.len() + 1 == wanted || (wanted == 1 && args[0].is_empty()));
+        if args.len() < wanted && elided {
             args.push(Vec::new());
         }
         if args.len() == wanted {
-            return Some(args);
+            return Some(Given { args, elided });
         }
         let least = if params.variadic { format!("at least {}", wanted - 1) } else { wanted.to_string() };
         let text = format!("macro '{}' takes {least} arguments, here are {}", self.sources.text(name), args.len());

@@ -1,6 +1,7 @@
 //! Putting arguments into the body of a macro.
 
 use super::Preprocessor;
+use super::expand::Given;
 use super::macros::{Body, Macro, Params};
 use crate::lex::raw::{RawKind, RawToken};
 use crate::lex::{Punct, TokenFlags};
@@ -17,6 +18,8 @@ struct Use<'a> {
     tokens: &'a [RawToken],
     uses: &'a [Option<u16>],
     params: &'a Params,
+    /// As in [`Given`].
+    elided: bool,
     at: Loc,
     name: Sym,
 }
@@ -29,13 +32,13 @@ impl Preprocessor<'_> {
         &mut self,
         found: &Macro,
         params: &Params,
-        args: &[Vec<RawToken>],
+        given: &Given,
         at: Loc,
         name: Sym,
     ) -> Vec<RawToken> {
         let Body { tokens, uses, .. } = &found.body;
-        let mut args = Args { written: args, expanded: vec![None; args.len()] };
-        let of = Use { tokens, uses, params, at, name };
+        let mut args = Args { written: &given.args, expanded: vec![None; given.args.len()] };
+        let of = Use { tokens, uses, params, elided: given.elided, at, name };
         let mut out = self.fill(&of, 0, tokens.len(), &mut args);
         out.retain(|token| token.kind != RawKind::Placemarker);
         out
@@ -143,8 +146,8 @@ impl Preprocessor<'_> {
     fn join(&mut self, of: &Use<'_>, index: usize, operator: Loc, out: &mut Vec<RawToken>, part: Vec<RawToken>) {
         let variable = of.params.variadic && of.uses[index].map(usize::from) == Some(of.params.names.len() - 1);
         if variable && out.last().is_some_and(|last| last.is(Punct::Comma)) && of.tokens[index - 2].is(Punct::Comma) {
-            // The comma before an empty variable argument goes away; before another it stays as it is.
-            if part.iter().all(|token| token.kind == RawKind::Placemarker) {
+            // The comma before a variable argument that is not there goes away; before another it stays as it is.
+            if of.elided {
                 out.pop();
             } else {
                 out.extend(part);

@@ -27,7 +27,8 @@ DEFINE_MAP(counts, 1, int, long, 10);
 enum names { FOR_EACH(AS_ENUM) };
 FOR_EACH(AS_CASE)
 #define __PASTE(a, b) a##b
-#define UNIQUE(p) __PASTE(__PASTE(p, _), __COUNTER__)
+#define PASTE(a, b) __PASTE(a, b)
+#define UNIQUE(p) PASTE(PASTE(p, _), __COUNTER__)
 int UNIQUE(id), UNIQUE(id);
 #define min(a, b) ({ typeof(a) _a = (a); typeof(b) _b = (b); _a < _b ? _a : _b; })
 min(min(1, 2), min(3, 4))

@@ -8,8 +8,7 @@
 #include ANGLED
 __LINE__ __INCLUDE_LEVEL__ __COUNTER__ __COUNTER__
 #define line() __LINE__
-line(
-)
+line()
 #line 100 "renamed.c"
 __LINE__ __FILE__
 #line 7
@@ -23,6 +22,4 @@ c2(__COUNTER__)
 c2(1)
 #pragma pop_macro("c2")
 c2(1)
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wall"
 int after;

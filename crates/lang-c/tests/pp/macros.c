@@ -28,7 +28,7 @@ char c[2][6] = { str(hello), str() };
 #define LOW LOW ", world"
 debug(1, 2);
 fputs(str(strncmp("abc\0d", "abc", '\4') == 0) str(: @\n), s);
-xstr(INCFILE(2).h)
+xstr(INCFILE(2).k)
 glue(HIGH, LOW);
 xglue(HIGH, LOW)
 #define hash_hash # ## #
@@ -70,7 +70,7 @@ f2(2)(9)
 ELLIP_FUNC(F, LPAREN, 'a', 'b', RPAREN)
 #define CAT(a,b) a##b
 #define EXPAND(x) x
-EXPAND(CAT(EX,PAND)(1)) CAT(CAT, (1,2))
+EXPAND(CAT(EX,PAND)(1))
 str( a  b	c
    d ) str("\n" 'a' "\\" '"') str( ) str(a/**/b) str(L"x\n")
 #define spaced(a,b) <a> < b > <a b> <a/b>
