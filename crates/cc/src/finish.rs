@@ -16,6 +16,12 @@ pub(crate) fn finish(object: &mut Object, unit: &Unit) -> Result<(), String> {
     for extra in &unit.maps {
         describe(object, extra)?;
     }
+    for map in &mut object.maps {
+        if let Purpose::Variables(variables) = &mut map.purpose {
+            // Variables of functions and texts have a dot in their names: they are nobody else's.
+            variables.iter_mut().for_each(|variable| variable.global = !variable.name.contains('.'));
+        }
+    }
     let Some(index) = object.maps.iter().position(|map| map.name == CONFIG) else { return Ok(()) };
     let Purpose::Variables(variables) = std::mem::replace(&mut object.maps[index].purpose, Purpose::Config) else {
         return Ok(());
