@@ -36,10 +36,7 @@ impl Lower<'_> {
         let empty = asm.text.trim().is_empty();
         for output in &asm.outputs {
             let value = self.through(asm, output)?;
-            registers.push(match value {
-                Some(value) => Some(self.opened(value, output.expr.ty, empty)),
-                None => None,
-            });
+            registers.push(value.map(|value| self.opened(value, output.expr.ty, empty)));
         }
         for input in &asm.inputs {
             // What is in memory is not in a register.
