@@ -284,6 +284,12 @@ impl Parser<'_> {
             self.declare_function(sym, specs, &declared, &attrs);
             return Ok(());
         }
+        if matches!(self.types.kind(declared.ty), Kind::Float(_)) && !specs.is_extern {
+            return self.fail(
+                Diag::error(declared.loc, "BPF has no floating-point numbers")
+                    .with_help("use integers, for example in thousandths"),
+            );
+        }
         if specs.is_extern || self.here.is_none() || specs.is_static {
             return self.declare_static(sym, specs, declared, attrs);
         }
