@@ -11,8 +11,12 @@ struct {
 	__type(value, long long);
 } results SEC(".maps");
 
-#define PUT(key, value) do { int k__ = (key); long long v__ = (value); \
-	bpf_map_update_elem(&results, &k__, &v__, BPF_ANY); } while (0)
+__noinline int put(int key, long long value)
+{
+	return bpf_map_update_elem(&results, &key, &value, BPF_ANY);
+}
+
+#define PUT(key, value) put(key, value)
 
 struct bits {
 	unsigned a : 3;
