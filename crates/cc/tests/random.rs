@@ -187,15 +187,15 @@ impl Writer<'_> {
             4 => {
                 let value = self.expr(1);
                 self.line(&format!("switch (({value}) & 7) {{"));
-                self.line("case 0:");
+                self.line("case 0: {");
                 self.block(1);
-                self.line("break;\ncase 1: case 2:");
+                self.line("} break;\ncase 1: case 2: {");
                 self.block(1);
-                self.line("case 3 ... 5:");
+                self.line("}\ncase 3 ... 5: {");
                 self.block(1);
-                self.line("break;\ndefault:;");
+                self.line("} break;\ndefault: {");
                 self.block(1);
-                self.line("}");
+                self.line("} }");
             }
             5 => {
                 let place = self.place(true);
