@@ -229,7 +229,7 @@ unsigned long out[16] __attribute__((section(".data"))) = { 1 };
 const volatile unsigned long seed[8] = { SEEDS };
 static const unsigned table[4] = { 3, 0xfffffff0, 77, 0x80000000 };
 int g0 = 5; unsigned long g1; short g2 = -7;
-char license[] __attribute__((section("license"))) = "GPL";
+char _license[] __attribute__((section("license"))) = "GPL";
 "#;
 
 /// A file with programs, each of which leaves a number in `out`.
