@@ -187,15 +187,15 @@ impl Writer<'_> {
             4 => {
                 let value = self.expr(1);
                 self.line(&format!("switch (({value}) & 7) {{"));
-                self.line("case 0:");
+                self.line("case 0: {");
                 self.block(1);
-                self.line("break;\ncase 1: case 2:");
+                self.line("} break;\ncase 1: case 2: {");
                 self.block(1);
-                self.line("case 3 ... 5:");
+                self.line("}\ncase 3 ... 5: {");
                 self.block(1);
-                self.line("break;\ndefault:;");
+                self.line("} break;\ndefault: {");
                 self.block(1);
-                self.line("}");
+                self.line("} }");
             }
             5 => {
                 let place = self.place(true);
@@ -208,7 +208,7 @@ impl Writer<'_> {
                     "*p = (struct s){ .a = 3, .f2 = -4, .in = { 1, 2 } };",
                     "__builtin_memset(&r, 0x5a, sizeof(r));",
                     "__builtin_memcpy(arr, table, sizeof(arr));",
-                    "sum ^= __builtin_memcmp(arr, table, 16) == 0;",
+                    "__builtin_memset(arr, 0, 12);",
                     "p = p == &r ? &q : &r;",
                 ]);
                 self.line(copied);
@@ -229,7 +229,7 @@ unsigned long out[16] __attribute__((section(".data"))) = { 1 };
 const volatile unsigned long seed[8] = { SEEDS };
 static const unsigned table[4] = { 3, 0xfffffff0, 77, 0x80000000 };
 int g0 = 5; unsigned long g1; short g2 = -7;
-char license[] __attribute__((section("license"))) = "GPL";
+char _license[] __attribute__((section("license"))) = "GPL";
 "#;
 
 /// A file with programs, each of which leaves a number in `out`.

@@ -510,11 +510,12 @@ impl Parser<'_> {
         let here = self.here.take();
         let body = body?;
         if let Some(here) = here {
-            for (label, (_, defined, loc)) in &here.labels {
-                if !defined {
-                    let name = self.name_of(*label);
-                    self.diags.error(*loc, format!("there is no label `{name}` in this function"));
-                }
+            let all = here.labels.iter().filter(|(_, label)| !label.1);
+            let mut missing: Vec<(Loc, Sym)> = all.map(|(&sym, label)| (label.2, sym)).collect();
+            missing.sort_unstable_by_key(|(loc, _)| loc.0);
+            for (loc, sym) in missing {
+                let name = self.name_of(sym);
+                self.diags.error(loc, format!("there is no label `{name}` in this function"));
             }
             let func: &mut Func = &mut self.program.funcs[id.0 as usize];
             func.labels = here.label_names;
