@@ -143,16 +143,7 @@ impl Lower<'_> {
             }
             let values = self.arguments(args, &func.name, expr.loc)?;
             self.at(expr.loc);
-<<<<<<< HEAD
-            let declared = self.module.kfuncs.iter().any(|known| known.name == *func.name);
-            if let (false, Some(ty)) = (declared, self.types.as_func(func.ty)) {
-                // Loaders compare the declaration with the kernel's own.
-                let params: Vec<(Rc<str>, _)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
-                self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
-            }
-=======
             let known = self.module.kfuncs.len();
->>>>>>> c2
             let kfunc = self.module.add_kfunc(Kfunc { name: func.name.to_string(), weak: func.weak });
             if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
                 // Loaders compare the type with that of the kernel's function.
