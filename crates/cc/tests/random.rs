@@ -207,7 +207,7 @@ impl Writer<'_> {
                     "r = *p;",
                     "*p = (struct s){ .a = 3, .f2 = -4, .in = { 1, 2 } };",
                     "__builtin_memset(&r, 0x5a, sizeof(r));",
-                    "__builtin_memcpy(arr, table, sizeof(arr));",
+                    "__builtin_memcpy(arr, table, sizeof(table));",
                     "__builtin_memset(arr, 0, 12);",
                     "p = p == &r ? &q : &r;",
                 ]);
