@@ -207,7 +207,7 @@ impl Writer<'_> {
                     "r = *p;",
                     "*p = (struct s){ .a = 3, .f2 = -4, .in = { 1, 2 } };",
                     "__builtin_memset(&r, 0x5a, sizeof(r));",
-                    "__builtin_memcpy(arr, table, sizeof(arr));",
+                    "__builtin_memcpy(arr, table, sizeof(table));",
                     "__builtin_memset(arr, 0, 12);",
                     "p = p == &r ? &q : &r;",
                 ]);
@@ -335,7 +335,7 @@ fn random_programs_compute_what_clang_makes_them_compute() {
     let directory = tempfile::tempdir().expect("a directory");
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut seed, mut compared, mut refused) = (start, 0, 0);
-    while seed == start || Instant::now() < until {
+    while compared == 0 && seed < start + 20 || Instant::now() < until {
         let text = file(&mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
         let (one, two) =
             batch(&text, directory.path(), kernel).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
@@ -355,9 +355,20 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
     let tokens = preprocess(&main, &options, &Disk, &mut sources, &mut diags);
     let unit = skep_lang_c::compile(&tokens, &sources, &mut types, &options, &mut diags);
     let unit = unit.ok_or_else(|| diags.render(&sources, false))?;
-    skep_ir::verify(&unit.module).map_err(|list| format!("{}\n{}", list[0], unit.module))?;
     let mut optimised = unit.module.clone();
-    skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
+    for stage in ["lowering", "optimising"] {
+        let broken = skep_ir::verify(&optimised).err().unwrap_or_default();
+        // What the stack has no room for is refused in the end, not a defect.
+        if let Some(rule) = broken.iter().find(|rule| !rule.message.contains("objects on the stack take")) {
+            return Err(format!("{rule} behind {stage}\n{optimised}"));
+        }
+        if stage == "optimising" && !broken.is_empty() {
+            return Ok((0, BATCH));
+        }
+        if stage == "lowering" {
+            skep_opt::optimise(&mut optimised, &skep_opt::Options { verify: false, ..skep_opt::Options::default() });
+        }
+    }
     let ours =
         skep_codegen::compile(&optimised, &skep_codegen::Options::default()).map_err(|error| error.to_string())?;
     let (mut compared, mut refused) = (0, 0);
