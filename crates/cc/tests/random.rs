@@ -18,7 +18,8 @@ use skep_object::Object;
 /// Programs in one file: starting clang costs more than compiling.
 const BATCH: usize = 12;
 
-const TYPES: [&str; 9] = ["int", "unsigned", "long", "unsigned long", "short", "unsigned short", "signed char", "unsigned char", "_Bool"];
+const TYPES: [&str; 9] =
+    ["int", "unsigned", "long", "unsigned long", "short", "unsigned short", "signed char", "unsigned char", "_Bool"];
 
 /// A generator of numbers (Marsaglia, "Xorshift RNGs", 2003).
 struct Random(u64);
@@ -77,7 +78,8 @@ impl Writer<'_> {
             4 if !write => format!("table[({}) & 3]", self.expr(3)),
             5 => format!("g{}", self.random.below(3)),
             _ => {
-                let usable: Vec<String> = self.vars.iter().filter(|var| !write || var.1).map(|var| var.0.clone()).collect();
+                let usable: Vec<String> =
+                    self.vars.iter().filter(|var| !write || var.1).map(|var| var.0.clone()).collect();
                 if usable.is_empty() {
                     return "g0".to_owned();
                 }
@@ -185,15 +187,15 @@ impl Writer<'_> {
             4 => {
                 let value = self.expr(1);
                 self.line(&format!("switch (({value}) & 7) {{"));
-                self.line("case 0:");
+                self.line("case 0: {");
                 self.block(1);
-                self.line("break;\ncase 1: case 2:");
+                self.line("} break;\ncase 1: case 2: {");
                 self.block(1);
-                self.line("case 3 ... 5:");
+                self.line("}\ncase 3 ... 5: {");
                 self.block(1);
-                self.line("break;\ndefault:;");
+                self.line("} break;\ndefault: {");
                 self.block(1);
-                self.line("}");
+                self.line("} }");
             }
             5 => {
                 let place = self.place(true);
@@ -205,8 +207,8 @@ impl Writer<'_> {
                     "r = *p;",
                     "*p = (struct s){ .a = 3, .f2 = -4, .in = { 1, 2 } };",
                     "__builtin_memset(&r, 0x5a, sizeof(r));",
-                    "__builtin_memcpy(arr, table, sizeof(arr));",
-                    "sum ^= __builtin_memcmp(arr, table, 16) < 0;",
+                    "__builtin_memcpy(arr, table, sizeof(table));",
+                    "__builtin_memset(arr, 0, 12);",
                     "p = p == &r ? &q : &r;",
                 ]);
                 self.line(copied);
@@ -227,7 +229,7 @@ unsigned long out[16] __attribute__((section(".data"))) = { 1 };
 const volatile unsigned long seed[8] = { SEEDS };
 static const unsigned table[4] = { 3, 0xfffffff0, 77, 0x80000000 };
 int g0 = 5; unsigned long g1; short g2 = -7;
-char license[] __attribute__((section("license"))) = "GPL";
+char _license[] __attribute__((section("license"))) = "GPL";
 "#;
 
 /// A file with programs, each of which leaves a number in `out`.
@@ -237,18 +239,33 @@ fn file(random: &mut Random) -> String {
     let locals = "struct s r = { 1, 2, 3, 4, 5, 6, 7, { 8, 9 } }, q = { .d = 4 }; struct s *p = &q;\n\
                   unsigned arr[8] = { 1, 2, [5] = 6 }; unsigned long sum = 0;\n";
     for function in 0..3 {
-        let kind = random.choose(&["static __attribute__((noinline))", "static __attribute__((always_inline)) inline", "static"]);
+        let kind = random.choose(&[
+            "static __attribute__((noinline))",
+            "static __attribute__((always_inline)) inline",
+            "static",
+        ]);
         let (ret, one, two) = (random.choose(&TYPES), random.choose(&TYPES), random.choose(&TYPES));
         let vars = vec![("x".to_owned(), true), ("y".to_owned(), true)];
-        let mut writer = Writer { random: &mut *random, text: String::new(), vars, names: 0, left: 6, in_loop: false, functions: 0 };
+        let mut writer =
+            Writer { random: &mut *random, text: String::new(), vars, names: 0, left: 6, in_loop: false, functions: 0 };
         writer.block(4);
         let result = writer.expr(1);
         let body = writer.text;
-        let _ = write!(text, "{kind} {ret} f{function}({one} x, {two} y) {{\n{locals}{body}sum += {result};\nreturn sum;\n}}\n");
+        let _ = write!(
+            text,
+            "{kind} {ret} f{function}({one} x, {two} y) {{\n{locals}{body}sum += {result};\nreturn sum;\n}}\n"
+        );
     }
     for program in 0..BATCH {
-        let mut writer =
-            Writer { random: &mut *random, text: String::new(), vars: Vec::new(), names: 0, left: 14, in_loop: false, functions: 3 };
+        let mut writer = Writer {
+            random: &mut *random,
+            text: String::new(),
+            vars: Vec::new(),
+            names: 0,
+            left: 14,
+            in_loop: false,
+            functions: 3,
+        };
         writer.block(8);
         let result = writer.expr(1);
         let body = writer.text;
@@ -266,7 +283,18 @@ fn clang(text: &str, directory: &Path) -> Result<Object, String> {
     let (source, object) = (directory.join("random.c"), directory.join("random.o"));
     fs::write(&source, text).map_err(|error| error.to_string())?;
     let mut command = Command::new("clang");
-    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-fwrapv", "-fno-strict-aliasing", "-Wno-everything", "-c", "-o"]);
+    command.args([
+        "-O2",
+        "-g",
+        "-target",
+        "bpf",
+        "-mcpu=v3",
+        "-fwrapv",
+        "-fno-strict-aliasing",
+        "-Wno-everything",
+        "-c",
+        "-o",
+    ]);
     let output = command.arg(&object).arg(&source).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
@@ -281,7 +309,9 @@ fn run(object: &Object, name: &str) -> Result<u32, String> {
     let loaded = load_with(object, &options).map_err(|error| format!("{error:?}"))?;
     let program = loaded.program(name).ok_or("the program is missing")?;
     let packet = [0u8; 64];
-    let answer = program.test(&TestInput { data: &packet, repeat: 1, ..TestInput::default() }).map_err(|error| error.to_string())?;
+    let answer = program
+        .test(&TestInput { data: &packet, repeat: 1, ..TestInput::default() })
+        .map_err(|error| error.to_string())?;
     Ok(answer.run.result)
 }
 
@@ -305,9 +335,10 @@ fn random_programs_compute_what_clang_makes_them_compute() {
     let directory = tempfile::tempdir().expect("a directory");
     let until = Instant::now() + Duration::from_secs(seconds);
     let (mut seed, mut compared, mut refused) = (start, 0, 0);
-    while seed == start || Instant::now() < until {
+    while compared == 0 && seed < start + 20 || Instant::now() < until {
         let text = file(&mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
-        let (one, two) = batch(&text, directory.path(), kernel).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
+        let (one, two) =
+            batch(&text, directory.path(), kernel).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
         (compared, refused) = (compared + one, refused + two);
         seed += 1;
     }
@@ -324,10 +355,22 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
     let tokens = preprocess(&main, &options, &Disk, &mut sources, &mut diags);
     let unit = skep_lang_c::compile(&tokens, &sources, &mut types, &options, &mut diags);
     let unit = unit.ok_or_else(|| diags.render(&sources, false))?;
-    skep_ir::verify(&unit.module).map_err(|list| format!("{}\n{}", list[0], unit.module))?;
     let mut optimised = unit.module.clone();
-    skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
-    let ours = skep_codegen::compile(&optimised, &skep_codegen::Options::default()).map_err(|error| error.to_string())?;
+    for stage in ["lowering", "optimising"] {
+        let broken = skep_ir::verify(&optimised).err().unwrap_or_default();
+        // What the stack has no room for is refused in the end, not a defect.
+        if let Some(rule) = broken.iter().find(|rule| !rule.message.contains("objects on the stack take")) {
+            return Err(format!("{rule} behind {stage}\n{optimised}"));
+        }
+        if stage == "optimising" && !broken.is_empty() {
+            return Ok((0, BATCH));
+        }
+        if stage == "lowering" {
+            skep_opt::optimise(&mut optimised, &skep_opt::Options { verify: false, ..skep_opt::Options::default() });
+        }
+    }
+    let ours =
+        skep_codegen::compile(&optimised, &skep_codegen::Options::default()).map_err(|error| error.to_string())?;
     let (mut compared, mut refused) = (0, 0);
     for number in 0..BATCH {
         let name = format!("prog{number}");
@@ -346,7 +389,9 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
                 }
                 compared += 1;
             }
-            (Ok(one), Ok(other)) => return Err(format!("{name}: {one:#x} here, {other:#x} from clang, interpreter {before:x?}")),
+            (Ok(one), Ok(other)) => {
+                return Err(format!("{name}: {one:#x} here, {other:#x} from clang, interpreter {before:x?}"));
+            }
             (Err(error), Ok(_)) if !error.contains("too large") => return Err(format!("{name} is refused: {error}")),
             _ => refused += 1,
         }

@@ -73,7 +73,8 @@ fn only_way(function: &Function, data: &InstData) -> Option<Edge> {
 
 /// Whether a pointer that cannot be null is compared with null, and what that gives.
 fn not_null(function: &Function, cond: Cond, left: Value, right: Value) -> Option<bool> {
-    let certain = |value: Value| function.ty(value).pointer().is_some_and(|pointer| !pointer.nullable);
+    let known = |pointer: skep_ir::Pointer| !pointer.nullable && pointer.to != skep_ir::Memory::Any;
+    let certain = |value: Value| function.ty(value).pointer().is_some_and(known);
     let null = |value: Value| !function.ty(value).is_int() && constant(function, value) == Some(0);
     let compared = certain(left) && null(right) || certain(right) && null(left);
     match cond {

@@ -1,6 +1,7 @@
 //! The binary `skep` as its users run it: arguments in, output, files and exit status out.
 
 mod debug;
+mod build;
 mod dns;
 mod dump;
 mod errors;

@@ -14,6 +14,9 @@
 //!   to functions and to the end of the packet; to kernel objects only constants. The context is read and written through
 //!   the parameter of the function (or a copy that was saved on the stack) at constant, aligned offsets. Accesses to the
 //!   stack are aligned, atomic ones always. Constant offsets stay in the object. `.rodata` is not written.
+//! - **Unknown classes.** Pointers to [`Memory::Any`](crate::Memory::Any) come from numbers and from other pointers by
+//!   [`Cast`](crate::InstData::Cast). They may be null or point anywhere: what holds for them only the kernel's verifier
+//!   says, and the rules above do not.
 //! - **Refinement.** The results of a branch are its operands, in order, with their types; a nullable pointer that is
 //!   compared with the constant 0 for equality may become one that is not null, which is read only where the edge
 //!   dominates on which it is not.

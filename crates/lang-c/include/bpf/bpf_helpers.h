@@ -99,7 +99,7 @@ enum libbpf_tristate {
 #define ___bpf_nth(_, _1, _2, _3, _4, _5, _6, _7, _8, _9, _10, _11, _12, N, ...) N
 #define ___bpf_narg(...) ___bpf_nth(_, ##__VA_ARGS__, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
 
-#define ___bpf_fill0(arr)
+#define ___bpf_fill0(arr, ...)
 #define ___bpf_fill1(arr, x0) (arr)[0] = (unsigned long long)(x0);
 #define ___bpf_fill2(arr, x0, x1) (arr)[0] = (unsigned long long)(x0); (arr)[1] = (unsigned long long)(x1);
 #define ___bpf_fill3(arr, x0, x1, x2) (arr)[0] = (unsigned long long)(x0); (arr)[1] = (unsigned long long)(x1); (arr)[2] = (unsigned long long)(x2);

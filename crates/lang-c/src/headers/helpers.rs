@@ -81,10 +81,13 @@ fn structures() -> Vec<String> {
     let mut names = Vec::new();
     for helper in HELPERS {
         let text = seen(helper.prototype, false);
-        for part in text.split("struct ").skip(1) {
-            let name: String = part.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
-            if !names.contains(&name) {
-                names.push(name);
+        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+        while let Some(word) = words.next() {
+            if word != "struct" {
+                continue;
+            }
+            if let Some(name) = words.next().filter(|name| !names.iter().any(|known| known == name)) {
+                names.push(name.to_owned());
             }
         }
     }

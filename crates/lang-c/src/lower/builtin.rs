@@ -50,7 +50,7 @@ impl Lower<'_> {
                 let addr = self.target(ptr)?;
                 let (old, new) = (self.value(old)?, self.value(new)?);
                 let ty = args[1].ty;
-                let found = self.exchange(addr, old, new, ty);
+                let found = self.exchange(addr, old, new);
                 if *bool { self.f_equal(found, old) } else { self.from_bits(found, ty) }
             }
             (Builtin::CompareExchangeAt, [ptr, old, new]) => self.exchange_at(ptr, old, new)?,
@@ -336,12 +336,11 @@ impl Lower<'_> {
         Ok(Val::Value(self.from_bits(value, ty)))
     }
 
-    fn exchange(&mut self, addr: Addr, expected: Value, value: Value, ty: QTy) -> Value {
+    fn exchange(&mut self, addr: Addr, expected: Value, value: Value) -> Value {
         let (expected, value) = (self.to_bits(expected), self.to_bits(value));
         let register = self.f().ty(expected);
         let width = if register == Type::I32 { Width::W32 } else { Width::W64 };
         let ptr = self.pointer(addr);
-        let _ = ty;
         self.f().value(InstData::CompareExchange { width, ptr, off: 0, expected, value }, register)
     }
 
@@ -356,7 +355,7 @@ impl Lower<'_> {
         let (addr, at) = (self.target(ptr)?, self.target(old)?);
         let expected = self.load(&at, ty)?;
         let new = self.value(new)?;
-        let found = self.exchange(addr, expected, new, ty);
+        let found = self.exchange(addr, expected, new);
         let value = self.from_bits(found, ty);
         self.store(&at, ty, value)?;
         Ok(self.f_equal(found, expected))

@@ -143,7 +143,13 @@ impl Lower<'_> {
             }
             let values = self.arguments(args, &func.name, expr.loc)?;
             self.at(expr.loc);
+            let known = self.module.kfuncs.len();
             let kfunc = self.module.add_kfunc(Kfunc { name: func.name.to_string(), weak: func.weak });
+            if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
+                // Loaders compare the type with that of the kernel's function.
+                let params: Vec<(Rc<str>, QTy)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
+                self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
+            }
             return Ok(self.finish_call(Callee::Kfunc(kfunc), values, expr.ty, true));
         }
         let by_value = !self.types.is_register(expr.ty) && !self.types.is_void(expr.ty)

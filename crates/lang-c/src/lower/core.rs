@@ -97,6 +97,10 @@ impl Lower<'_> {
             ExprKind::Cast(inner) if inner.is_lvalue() => inner.ty,
             _ => arg.ty,
         };
+        // A type that is asked about has to be there with its members.
+        if let Some(record) = self.types.as_record(ty) {
+            self.types.complete(self.provider.btf(), record);
+        }
         let id = self.btf_of(ty);
         if id == 0 {
             let shown = self.types.show(ty);

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use skep_ir::analysis::reverse_postorder;
-use skep_ir::{Callee, Entity, Function, Inst, InstData, Memory, Type, Value, Width};
+use skep_ir::{Callee, Entity, Function, Inst, InstData, Memory, Value, Width};
 
 /// Finishes a function.
 pub fn finish(function: &mut Function) {
@@ -218,5 +218,4 @@ fn drop_unread(function: &mut Function) {
         });
         function[block].insts = insts;
     }
-    let _ = Type::I64;
 }

@@ -63,7 +63,7 @@ pub struct Fn {
     /// For each block the values of variables at its end.
     values: Vec<HashMap<Local, Value>>,
     sealed: Vec<bool>,
-    incomplete: Vec<Vec<(Local, Value)>>,
+    incomplete: Vec<Vec<Local>>,
     predecessors: Vec<Vec<Block>>,
     constants: HashMap<(Block, i64, Type), Value>,
 }
@@ -147,7 +147,7 @@ impl Fn {
             if !self.sealed[block.index()] {
                 let ty = self.types[local.0 as usize];
                 let param = self.function.add_param(block, ty);
-                self.incomplete[block.index()].push((local, param));
+                self.incomplete[block.index()].push(local);
                 break self.remember(local, block, param);
             }
             match self.predecessors[block.index()].as_slice() {
@@ -163,7 +163,7 @@ impl Fn {
                     let ty = self.types[local.0 as usize];
                     let param = self.function.add_param(block, ty);
                     self.remember(local, block, param);
-                    self.fill(local, block, param);
+                    self.fill(local, block);
                     break param;
                 }
             }
@@ -186,7 +186,7 @@ impl Fn {
         self.function[inst].results[0]
     }
 
-    fn fill(&mut self, local: Local, block: Block, _param: Value) {
+    fn fill(&mut self, local: Local, block: Block) {
         for before in self.predecessors[block.index()].clone() {
             let value = self.read_at(local, before);
             self.add_argument(before, block, value);
@@ -207,8 +207,8 @@ impl Fn {
         if std::mem::replace(&mut self.sealed[block.index()], true) {
             return;
         }
-        for (local, param) in std::mem::take(&mut self.incomplete[block.index()]) {
-            self.fill(local, block, param);
+        for local in std::mem::take(&mut self.incomplete[block.index()]) {
+            self.fill(local, block);
         }
     }
 

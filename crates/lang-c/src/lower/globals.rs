@@ -24,12 +24,12 @@ impl Lower<'_> {
             let Some(init) = &var.init else { continue };
             match var.section.as_deref() {
                 Some("license") => {
-                    let bytes = self.init_bytes(var.ty, init, var.loc)?;
+                    let bytes = self.init_bytes(var.ty, init)?;
                     let text: Vec<u8> = bytes.into_iter().take_while(|&byte| byte != 0).collect();
                     self.module.license = String::from_utf8_lossy(&text).into_owned();
                 }
                 Some("version") => {
-                    let bytes = self.init_bytes(var.ty, init, var.loc)?;
+                    let bytes = self.init_bytes(var.ty, init)?;
                     let word = bytes.get(..4).and_then(|word| word.try_into().ok()).unwrap_or([0; 4]);
                     self.unit.kernel_version = u32::from_le_bytes(word);
                 }
@@ -73,7 +73,7 @@ impl Lower<'_> {
             return self.error(item.loc, format!("`{}` has {size} bytes, variables have at most {LARGEST}", item.name));
         }
         let bytes = match &item.init {
-            Some(init) => self.init_bytes(item.ty, init, item.loc)?,
+            Some(init) => self.init_bytes(item.ty, init)?,
             None => vec![0; size as usize],
         };
         let section = match &item.section {
@@ -125,7 +125,7 @@ impl Lower<'_> {
     }
 
     /// The bytes that an initialiser gives.
-    pub fn init_bytes(&mut self, ty: crate::types::QTy, init: &crate::parse::ast::Init, loc: Loc) -> Parsed<Vec<u8>> {
+    pub fn init_bytes(&mut self, ty: crate::types::QTy, init: &crate::parse::ast::Init) -> Parsed<Vec<u8>> {
         let size = self.types.size(ty).unwrap_or(0).min(LARGEST);
         let mut bytes = vec![0u8; size as usize];
         let program = Rc::clone(&self.program);
@@ -161,7 +161,6 @@ impl Lower<'_> {
                 Some((bit, width)) => set_bits(&mut bytes, bit, width, value.cast_unsigned()),
             }
         }
-        let _ = loc;
         Ok(bytes)
     }
 }

@@ -402,7 +402,7 @@ impl Lower<'_> {
             );
             self.failed = true;
         }
-let (size, align) = (fits.unwrap_or(8).max(1), align.clamp(1, 8) as u8);
+        let (size, align) = (fits.unwrap_or(8).max(1), align.clamp(1, 8) as u8);
         let f = self.f();
         let again = f.free.iter().position(|&slot| {
             let known = &f.function.slots[skep_ir::Entity::index(slot)];

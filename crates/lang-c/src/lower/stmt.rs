@@ -34,7 +34,14 @@ impl Lower<'_> {
         match &stmt.kind {
             StmtKind::Expr(expr) | StmtKind::Cleanup(expr) => self.effect(expr),
             StmtKind::Decl(var, init) => self.declare(*var, init.as_ref()),
-            StmtKind::Block(items) => self.statements(items),
+            StmtKind::Block(items) => {
+                let before = self.f().frame().map_or(0, |frame| frame.slots.len());
+                let result = self.statements(items);
+                // Objects of the block end here: those of the next block with the same name take their place.
+                let ended = self.f().frame().map(|frame| frame.slots.split_off(before.min(frame.slots.len())));
+                self.f().free.extend(ended.unwrap_or_default());
+                result
+            }
             StmtKind::If(cond, yes, no) => {
                 let [on_yes, on_no, join] = [(); 3].map(|()| self.f().new_block());
                 self.condition(cond, on_yes, on_no)?;

@@ -32,8 +32,11 @@ impl Lower<'_> {
         }
         if let Some(oldest) = self.target_kernel.filter(|oldest| helper.since > *oldest) {
             self.diags.push(
-                Diag::warning(loc, format!("`bpf_{}` came with Linux {}, the program is for {oldest}", helper.name, helper.since))
-                    .with_help("check at run time whether it is there, or raise `--target-kernel`"),
+                Diag::warning(
+                    loc,
+                    format!("`bpf_{}` came with Linux {}, the program is for {oldest}", helper.name, helper.since),
+                )
+                .with_help("check at run time whether it is there, or raise `--target-kernel`"),
             );
         }
     }
@@ -44,8 +47,13 @@ impl Lower<'_> {
             if let Some(true) = unchecked(function, lookup.result) {
                 let name = helpers::by_id(lookup.helper).map_or("?", |helper| helper.name);
                 self.diags.push(
-                    Diag::warning(lookup.loc, format!("what `bpf_{name}` returns may be null, and is used without a check"))
-                        .with_help("`if (!ptr) return 0;` in front of the first access: the kernel refuses the program otherwise"),
+                    Diag::warning(
+                        lookup.loc,
+                        format!("what `bpf_{name}` returns may be null, and is used without a check"),
+                    )
+                    .with_help(
+                        "`if (!ptr) return 0;` in front of the first access: the kernel refuses the program otherwise",
+                    ),
                 );
             }
         }
@@ -80,11 +88,15 @@ fn unchecked(function: &Function, value: Value) -> Option<bool> {
             for &inst in &function[block].insts {
                 let node = &function[inst];
                 match &node.data {
-                    InstData::PtrAddConst(from, _) | InstData::PtrAdd(from, _) | InstData::Cast(from) if same.contains(from) => {
+                    InstData::PtrAddConst(from, _) | InstData::PtrAdd(from, _) | InstData::Cast(from)
+                        if same.contains(from) =>
+                    {
                         same.extend(&node.results);
                     }
                     InstData::Load { ptr, .. } | InstData::Atomic { ptr, .. } if same.contains(ptr) => accessed = true,
-                    InstData::Store { ptr, value, .. } if same.contains(ptr) && !same.contains(value) => accessed = true,
+                    InstData::Store { ptr, value, .. } if same.contains(ptr) && !same.contains(value) => {
+                        accessed = true
+                    }
                     data => {
                         let mut other = false;
                         data.for_each_operand(|operand| other |= same.contains(&operand));

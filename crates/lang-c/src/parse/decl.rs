@@ -284,6 +284,12 @@ impl Parser<'_> {
             self.declare_function(sym, specs, &declared, &attrs);
             return Ok(());
         }
+        if matches!(self.types.kind(declared.ty), Kind::Float(_)) && !specs.is_extern {
+            return self.fail(
+                Diag::error(declared.loc, "BPF has no floating-point numbers")
+                    .with_help("use integers, for example in thousandths"),
+            );
+        }
         if specs.is_extern || self.here.is_none() || specs.is_static {
             return self.declare_static(sym, specs, declared, attrs);
         }
@@ -504,11 +510,12 @@ impl Parser<'_> {
         let here = self.here.take();
         let body = body?;
         if let Some(here) = here {
-            for (label, (_, defined, loc)) in &here.labels {
-                if !defined {
-                    let name = self.name_of(*label);
-                    self.diags.error(*loc, format!("there is no label `{name}` in this function"));
-                }
+            let all = here.labels.iter().filter(|(_, label)| !label.1);
+            let mut missing: Vec<(Loc, Sym)> = all.map(|(&sym, label)| (label.2, sym)).collect();
+            missing.sort_unstable_by_key(|(loc, _)| loc.0);
+            for (loc, sym) in missing {
+                let name = self.name_of(sym);
+                self.diags.error(loc, format!("there is no label `{name}` in this function"));
             }
             let func: &mut Func = &mut self.program.funcs[id.0 as usize];
             func.labels = here.label_names;

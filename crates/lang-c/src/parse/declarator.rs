@@ -96,7 +96,8 @@ impl Parser<'_> {
             let mut own = Attrs::default();
             let quals = self.qualifiers(&mut own)?;
             attrs.merge(Attrs { type_tags: Vec::new(), ..own.clone() });
-            steps.push(Step::Ptr(quals, std::mem::take(&mut self.tags_before(&own))));
+            // Tags of a pointer belong to what it points to.
+            steps.push(Step::Ptr(quals, own.type_tags));
         }
         let mut inner = Vec::new();
         let found = if self.is(Punct::LParen) && self.is_nested() {
@@ -126,11 +127,6 @@ impl Parser<'_> {
         steps.extend(suffixes.into_iter().rev());
         steps.extend(inner);
         Ok(found)
-    }
-
-    /// Tags of a pointer belong to what it points to.
-    fn tags_before(&self, attrs: &Attrs) -> Vec<Rc<str>> {
-        attrs.type_tags.clone()
     }
 
     /// Whether a parenthesis begins a nested declarator, not the parameters of a function without a name.

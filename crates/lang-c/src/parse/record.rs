@@ -215,7 +215,7 @@ impl Parser<'_> {
             }
         };
         let ty = self.types.plain(Kind::Enum(id));
-        let values = self.enumerators(ty, fixed)?;
+        let values = self.enumerators(fixed)?;
         self.attributes(&mut attrs)?;
         let negative = values.iter().any(|value| value.2 && value.1 < 0);
         let wide = values.iter().any(|value| match (negative, value.2) {
@@ -238,11 +238,10 @@ impl Parser<'_> {
             };
         }
         // In an enumeration whose values fit, enumerators are of type `int`.
-        let constant = if wide { QTy { ty: ty.ty, quals: ty.quals } } else { Types::int(Int::Int) };
-        for (name, value, _, sym) in &values {
+        let constant = if wide { ty } else { Types::int(Int::Int) };
+        for (_, value, _, sym) in &values {
             let fits = i32::try_from(*value).is_ok();
             let constant = if fits || wide { constant } else { Types::int(Int::UInt) };
-            let _: &Rc<str> = name;
             self.declare(*sym, Name::Enumerator(*value, if wide { ty } else { constant }));
         }
         let item = &mut self.types.enums[id.0 as usize];
@@ -252,8 +251,7 @@ impl Parser<'_> {
     }
 
     /// Enumerators with their values, whether each is signed, and their names.
-    fn enumerators(&mut self, ty: QTy, fixed: Option<Int>) -> Parsed<Vec<(Rc<str>, i64, bool, Sym)>> {
-        let _ = ty;
+    fn enumerators(&mut self, fixed: Option<Int>) -> Parsed<Vec<(Rc<str>, i64, bool, Sym)>> {
         let mut values: Vec<(Rc<str>, i64, bool, Sym)> = Vec::new();
         let (mut next, mut signed) = (0i64, true);
         while !self.take(Punct::RBrace) {

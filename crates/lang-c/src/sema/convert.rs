@@ -111,6 +111,13 @@ impl Parser<'_> {
         )
     }
 
+    /// Reports a warning, but none of what a header of the system wrote.
+    pub fn warn(&mut self, diag: Diag) {
+        if !self.sources.is_system(self.sources.spelling(diag.loc)) {
+            self.diags.push(diag);
+        }
+    }
+
     /// Reports a message.
     pub fn push_error<T>(&mut self, diag: Diag) -> Parsed<T> {
         self.diags.push(diag);
@@ -164,20 +171,20 @@ impl Parser<'_> {
                 let chars = self.types.as_int(*a).zip(self.types.as_int(*b)).is_some_and(|(a, b)| a.size() == b.size());
                 if !fits && !chars {
                     let (from, to) = (self.types.show(expr.ty), self.types.show(to));
-                    self.diags.push(
+                    self.warn(
                         Diag::warning(loc, format!("{what} has the type `{from}`, not `{to}`"))
                             .with_help(format!("a cast says that it is meant: `({to})`")),
                     );
                 } else if a.quals.has(Quals::CONST) && !b.quals.has(Quals::CONST) && !self.types.is_void(*b) {
                     let to = self.types.show(to);
-                    self.diags.push(Diag::warning(loc, format!("{what} loses `const`: `{to}` can write")));
+                    self.warn(Diag::warning(loc, format!("{what} loses `const`: `{to}` can write")));
                 }
             }
             (Kind::Int(_) | Kind::Enum(_), Kind::Ptr(_)) => {
                 let zero = self.constant(&expr).and_then(|value| value.int()) == Some(0);
                 if !zero {
                     let (from, to) = (self.types.show(expr.ty), self.types.show(to));
-                    self.diags.push(
+                    self.warn(
                         Diag::warning(loc, format!("{what} is an integer (`{from}`), not a pointer (`{to}`)"))
                             .with_help(format!("a cast says that it is meant: `({to})`")),
                     );
@@ -186,7 +193,7 @@ impl Parser<'_> {
             (Kind::Ptr(_), Kind::Int(Int::Bool)) => {}
             (Kind::Ptr(_), Kind::Int(_) | Kind::Enum(_)) => {
                 let (from, to) = (self.types.show(expr.ty), self.types.show(to));
-                self.diags.push(
+                self.warn(
                     Diag::warning(loc, format!("{what} is a pointer (`{from}`), not an integer (`{to}`)"))
                         .with_help(format!("a cast says that it is meant: `({to})`")),
                 );

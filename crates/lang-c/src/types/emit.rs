@@ -168,8 +168,7 @@ impl BtfOut {
         let result = self.id(types, ret);
         let list: Vec<(&str, TypeId)> = params
             .iter()
-            .enumerate()
-            .map(|(_, (name, ty))| (if name.is_empty() { "arg" } else { &**name }, self.id(types, *ty)))
+            .map(|(name, ty)| (if name.is_empty() { "arg" } else { &**name }, self.id(types, *ty)))
             .collect();
         let proto = self.add("", NewType::FuncProto { result, params: &list });
         self.add(name, NewType::Func { proto, linkage })

@@ -1,4 +1,4 @@
-// Atomic operations, and assembly.
+// Atomic operations, and barriers for the compiler.
 #include <linux/bpf.h>
 #include <bpf/bpf_helpers.h>
 
@@ -28,18 +28,15 @@ int atomics(struct __sk_buff *skb)
 }
 
 SEC("tc")
-int assembly(struct __sk_buff *skb)
+int barriers(struct __sk_buff *skb)
 {
-	__u64 a = skb->len, b = 3, c;
+	__u64 a = skb->len, b = 3;
 
-	asm volatile("%[c] = %[a]\n%[c] += %[b]\n%[c] <<= 2" : [c] "=r"(c) : [a] "r"(a), [b] "r"(b));
 	barrier();
 	barrier_var(a);
-	asm volatile("%0 &= 0xff" : "+r"(a));
-	asm volatile("%0 = %1" : "=r"(b) : "i"(42));
+	asm volatile("" : "+r"(b));
 	out[9] = a;
-	out[10] = b;
-	out[11] = c;
+	out[10] = b * a;
 	return 0;
 }
 

@@ -30,8 +30,8 @@ int globals(struct __sk_buff *skb)
 	counter += limit;
 	wide *= 3;
 	hidden ^= counter;
-	bytes[index % 5]++;
-	points[index % 3].x += points[2].y;
+	bytes[index & 3]++;
+	points[index & 1].x += points[2].y;
 	sums[index & 3] += table[index];
 	named = next();
 	if (name[0] == 's' && name[4] == 0)
