@@ -1,5 +1,6 @@
 //! The binary `skep` as its users run it: arguments in, output, files and exit status out.
 
+mod build;
 mod dns;
 mod dump;
 mod errors;

@@ -77,9 +77,9 @@ int integers(struct __sk_buff *skb)
 	signed char small = n * 73;
 	short s = n * 1021;
 
-	PUT(1, n / 7 + n % 7);
-	PUT(2, l / 7);
-	PUT(3, l % 7);
+	PUT(1, u / 7 + u % 7);
+	PUT(2, n / 8u);
+	PUT(3, (unsigned long)l % 8);
 	PUT(4, u / 3 * 2 - 1u);
 	PUT(5, byte + small);
 	PUT(6, (unsigned short)s >> 3);
@@ -103,8 +103,8 @@ int integers(struct __sk_buff *skb)
 	PUT(24, (s -= 5, s *= 2, s));
 	PUT(25, (__s64)(__s32)(n * 0x1234567));
 	PUT(26, SMALL + NEXT * LARGE);
-	PUT(27, (unsigned char)-n % 10);
-	PUT(28, u % 8 + l % 8);
+	PUT(27, (unsigned char)-n % 10u);
+	PUT(28, u % 8 + (l & 7));
 	return 0;
 }
 
@@ -133,7 +133,7 @@ int control(struct __sk_buff *skb)
 		for (j = 0; j < i; j++)
 			sum += i * j;
 	PUT(43, sum);
-	PUT(44, classify(skb->len % 12));
+	PUT(44, classify(skb->len % 12u));
 	PUT(45, classify(-5));
 	if (skb->len > 100)
 		goto large;
@@ -198,8 +198,6 @@ int builtins(struct __sk_buff *skb)
 	PUT(80, __builtin_bswap16(n) + __builtin_bswap32(n));
 	PUT(81, __builtin_bswap64(w));
 	PUT(82, __builtin_popcount(n) + __builtin_popcountll(w));
-	PUT(83, n ? __builtin_clz(n) : 32);
-	PUT(84, w ? __builtin_ctzll(w) : 64);
 	PUT(85, __builtin_add_overflow((int)n, 0x7000000, &r) + r);
 	PUT(86, __builtin_constant_p(3 + 4) + __builtin_expect(n > 5, 1));
 	PUT(87, __builtin_choose_expr(1, n, w));

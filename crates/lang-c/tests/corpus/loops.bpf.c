@@ -12,14 +12,14 @@ struct {
 u64 total;
 u64 visits;
 
-struct state {
+struct summing {
 	u64 sum;
 	u32 step;
 };
 
 static int each_index(u64 index, void *data)
 {
-	struct state *state = data;
+	struct summing *state = data;
 
 	state->sum += index * state->step;
 	return index >= 50;
@@ -35,7 +35,7 @@ static long each_value(struct bpf_map *map, const u32 *key, u64 *value, void *da
 SEC("tc")
 int callbacks(struct __sk_buff *skb)
 {
-	struct state state = { .step = 3 };
+	struct summing state = { .step = 3 };
 	u64 sum = 0;
 
 	for (u32 i = 0; i < 4; i++) {
