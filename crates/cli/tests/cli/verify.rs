@@ -47,7 +47,7 @@ fn a_matrix_and_reasons() {
 fn forms(path: &str) {
     let run = skep(["verify", "--kernel", "5.10..6.6", path]);
     assert_eq!(run.lines()[0], "PROGRAM  5.10       5.15       6.1        6.6", "{run:?}");
-    assert!(run.out.contains("    r") && run.out.contains(" = the packet (4 bytes known)"), "{run:?}");
+    assert!(run.out.contains("    r") && run.out.contains(" = the packet+4 (4 bytes known)"), "{run:?}");
     let run = skep(["verify", "--kernel", "4.9", path]);
     assert_eq!((run.status, run.err.contains("expected one of 5.4")), (Some(2), true), "{run:?}");
     let run = skep(["verify", "--facts", "--prog", "good", path]).ok();
