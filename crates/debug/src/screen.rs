@@ -213,10 +213,16 @@ mod tests {
         screen.key(KeyCode::Char('i'));
         assert!(shown(&screen).contains("u64[r10 - 8] = 3"));
         screen.key(KeyCode::Char('b'));
+        assert!(shown(&screen).contains("breakpoint at instruction 2"));
+        // The loop comes there again.
+        screen.key(KeyCode::Char('c'));
+        let again = shown(&screen);
+        assert!(!again.contains("step 3 of") && !again.contains("the end"), "{again}");
+        screen.key(KeyCode::Char('b'));
         screen.key(KeyCode::Char('c'));
         assert!(shown(&screen).contains("the end"));
         screen.key(KeyCode::Char('C'));
-        assert!(shown(&screen).contains("breakpoint"));
+        assert!(shown(&screen).contains("the start"));
         assert_eq!(screen.key(KeyCode::Char('q')), Next::Quit);
         // The smallest screens are drawn on as well.
         let mut small = Drawn::new(TestBackend::new(1, 1)).unwrap();

@@ -158,10 +158,9 @@ impl Session {
                 break Stop::Breakpoint(breakpoint);
             }
             let ended = match reach {
-                Reach::Line => self.begins_line(now) && self.place(step) != self.place(&start),
+                Reach::Line => self.is_another_line(now, &start),
                 Reach::Over => {
-                    step.depth < start.depth
-                        || step.depth == start.depth && self.begins_line(now) && self.place(step) != self.place(&start)
+                    step.depth < start.depth || step.depth == start.depth && self.is_another_line(now, &start)
                 }
                 Reach::Out => step.depth < start.depth,
                 Reach::Instruction | Reach::Far => false,
@@ -172,6 +171,12 @@ impl Session {
         };
         self.recording.go(now);
         stop
+    }
+
+    /// Whether a step begins another line than that of the start of a move.
+    fn is_another_line(&self, step: usize, start: &Step) -> bool {
+        let here = &self.recording.steps[step];
+        self.begins_line(step) && (self.line_of(here).is_none() || self.place(here) != self.place(start))
     }
 
     /// Whether a step is the first of its line. Without lines each instruction is one.

@@ -142,13 +142,13 @@ const CASES: &[Case] = &[
             return word & 1; }",
     },
     Case {
-        faulty: "static __attribute__((noinline)) int deep(u32 n) { volatile char room[300]; room[0] = n; return n + 1; }
-            SEC(\"xdp\") int f(void *x) { volatile char room[300]; room[0] = 1;
+        faulty: "static __attribute__((noinline)) int deep(u32 n) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = n; return n + 1; }
+            SEC(\"xdp\") int f(void *x) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = 1;
             return deep(get_prandom_u32()) & 1; }",
         said: "bytes together, more than 512",
         line: "",
-        mended: "static __attribute__((noinline)) int deep(u32 n) { volatile char room[100]; room[0] = n; return n + 1; }
-            SEC(\"xdp\") int f(void *x) { volatile char room[300]; room[0] = 1;
+        mended: "static __attribute__((noinline)) int deep(u32 n) { char room[100]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = n; return n + 1; }
+            SEC(\"xdp\") int f(void *x) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = 1;
             return deep(get_prandom_u32()) & 1; }",
     },
     Case {
