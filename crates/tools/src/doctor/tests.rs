@@ -38,6 +38,7 @@ fn every_collector_has_its_script() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table with a row for each trouble")]
 fn troubles_are_found() {
     const MS: i128 = 1_000_000;
     // TABLE: what was seen, the case, part of what is said, part of the evidence or of the next command.
