@@ -63,7 +63,7 @@ fn table(tool: &str, events: u32, program: &Path, (opens, programs): (u32, u32),
     for _ in 0..ROUNDS {
         for (watcher, best) in watchers.iter().zip(&mut best) {
             let time = round(watcher, program, opens, programs);
-            *best = [*best, time].into_iter().flatten().min();
+            *best = (*best).into_iter().chain(time).min();
         }
     }
     let cell = |time: Option<Duration>| time.map_or("-".to_owned(), |time| (time / events).as_nanos().to_string());
