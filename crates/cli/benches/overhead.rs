@@ -16,13 +16,13 @@ const PROGRAMS: u32 = 1_000;
 const MOUNT: &str = "mount -t tracefs tracefs /sys/kernel/tracing || exit 99; exec \"$@\"";
 
 /// What bpftrace does like `opensnoop`.
-const THEIR_OPENS: &str = "begin { printf(\"ready\\n\"); } \
-    tracepoint:syscalls:sys_enter_open, tracepoint:syscalls:sys_enter_openat { @path[tid] = args.filename; } \
+const THEIR_OPENS: &str = "BEGIN { printf(\"ready\\n\"); } \
+    tracepoint:syscalls:sys_enter_open, tracepoint:syscalls:sys_enter_openat { @path[tid] = args->filename; } \
     tracepoint:syscalls:sys_exit_open, tracepoint:syscalls:sys_exit_openat /@path[tid]/ { \
-    $ret = args.ret; printf(\"%-6d %-16s %4d %s\\n\", pid, comm, $ret, str(@path[tid])); delete(@path[tid]); }";
+    $ret = args->ret; printf(\"%-6d %-16s %4d %s\\n\", pid, comm, $ret, str(@path[tid])); delete(@path[tid]); }";
 /// What it does like `execsnoop`.
-const THEIR_PROGRAMS: &str = "begin { printf(\"ready\\n\"); } \
-    tracepoint:syscalls:sys_enter_exec* { printf(\"%-6d %-16s \", pid, comm); join(args.argv); }";
+const THEIR_PROGRAMS: &str = "BEGIN { printf(\"ready\\n\"); } \
+    tracepoint:syscalls:sys_enter_exec* { printf(\"%-6d %-16s \", pid, comm); join(args->argv); }";
 
 const LOOP: &str = r#"
     #include <fcntl.h>
@@ -58,7 +58,7 @@ fn main() {
 
 /// A row: time for one event without anybody watching, and with each.
 fn table(tool: &str, events: u32, program: &Path, (opens, programs): (u32, u32), theirs: &str) {
-    let watchers: [&[&str]; 3] = [&[], &[SKEP, tool], &["bpftrace", "-e", theirs]];
+    let watchers: [&[&str]; 3] = [&[], &[SKEP, tool], &["bpftrace", "-B", "line", "-e", theirs]];
     let mut best: [Option<Duration>; 3] = [None; 3];
     for _ in 0..ROUNDS {
         for (watcher, best) in watchers.iter().zip(&mut best) {

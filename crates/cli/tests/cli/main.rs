@@ -3,6 +3,7 @@
 mod debug;
 mod build;
 mod dns;
+mod dns_matching;
 mod dump;
 mod errors;
 mod features;

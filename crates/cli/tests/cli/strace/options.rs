@@ -2,9 +2,9 @@
 //! perf_event_open(2) and requests of ioctl(2).
 
 use std::fs;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use super::{compiled, possible, same_lines, turn};
 use crate::support::{Run, command, skep, skip};
@@ -139,7 +139,12 @@ fn stacks_summaries_and_pipes() {
 }
 
 /// A control group of version 2 that is removed with the value.
-pub struct Group(pub PathBuf);
+pub struct Group {
+    /// Its directory.
+    pub path: PathBuf,
+    /// How many directories belong to the test, from this one upwards.
+    depth: usize,
+}
 
 impl Group {
     /// A group with this name below one of the test's own; `None`, with a remark, where there are none.
@@ -152,7 +157,7 @@ impl Group {
         };
         let path = Path::new(root[1]).join(format!("{parent}-{}", std::process::id())).join(name);
         match fs::create_dir_all(&path) {
-            Ok(()) => Some(Self(path)),
+            Ok(()) => Some(Self { path, depth: Path::new(name).components().count() + 1 }),
             Err(error) => {
                 skip(&format!("no control group can be made: {error}"));
                 None
@@ -163,7 +168,7 @@ impl Group {
     /// A command of the shell that runs inside.
     pub fn shell(&self, text: &str) -> Command {
         let mut command = Command::new("bash");
-        let text = format!("echo $$ > {}/cgroup.procs && {text}", self.0.display());
+        let text = format!("echo $$ > {}/cgroup.procs && {text}", self.path.display());
         command.args(["-c", &text]).stdin(Stdio::null()).stdout(Stdio::null());
         command
     }
@@ -171,8 +176,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
-        let _ = fs::remove_dir(&self.0);
-        let _ = fs::remove_dir(self.0.parent().unwrap());
+        for path in self.path.ancestors().take(self.depth) {
+            // What has just ended in there may not be gone yet.
+            let mut tries = 0..50;
+            while fs::remove_dir(path).is_err() && path.exists() && tries.next().is_some() {
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
     }
 }
 
@@ -184,21 +194,22 @@ fn groups_and_containers_choose() {
     let _turn = turn();
     let id = format!("5ce9{}", "0".repeat(60));
     let Some(group) = Group::new("skep-strace", &format!("docker-{id}.scope")) else { return };
-    assert!(fs::metadata(&group.0).unwrap().ino() > 0);
-    let path = group.0.to_str().unwrap();
+    let path = group.path.to_str().unwrap();
     for choice in [["--cgroup", path], ["--container", "5ce900"]] {
         let log = tempfile::NamedTempFile::new().unwrap();
         let mut tracer = command(["strace", "-o", log.path().to_str().unwrap(), "-e", "trace=openat", "--for", "2s"]);
         let tracer = tracer.args(choice).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let tracer = tracer.spawn().unwrap();
         // Inside and outside the same is done until the tracer ends.
-        let mut inside = group.shell("for i in {1..15}; do cat /etc/hostname; sleep 0.2; done").spawn().unwrap();
+        let mut inside = group.shell("for i in {1..150}; do cat /etc/hostname; sleep 0.2; done").spawn().unwrap();
         let mut outside = Command::new("bash");
-        outside.args(["-c", "for i in {1..15}; do cat /etc/os-release; sleep 0.2; done"]);
+        outside.args(["-c", "for i in {1..150}; do cat /etc/os-release; sleep 0.2; done"]);
         let mut outside = outside.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap();
         let run = Run::of(tracer.wait_with_output().unwrap());
-        inside.wait().unwrap();
-        outside.wait().unwrap();
+        for child in [&mut inside, &mut outside] {
+            let _ = child.kill();
+            child.wait().unwrap();
+        }
         let run = run.ok();
         let text = fs::read_to_string(log.path()).unwrap();
         assert!(text.contains("\"/etc/hostname\""), "{choice:?} {run:?} {text}");
