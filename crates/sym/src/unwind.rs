@@ -93,12 +93,12 @@ impl Stack<'_> {
 }
 
 /// What comes of one step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
     /// The registers of the caller. `exact`: it was interrupted where it is, and did not call.
     Caller {
         /// Its registers.
-        registers: Registers,
+        registers: Box<Registers>,
         /// Whether a signal was handled.
         exact: bool,
     },
@@ -247,7 +247,7 @@ fn caller<S: UnwindSection<Slice>>(
     }
     known[RIP] = known.get(usize::from(result.0)).copied().flatten();
     known[RIP].filter(|address| *address != 0)?;
-    Some(Step::Caller { registers: Registers(known), exact })
+    Some(Step::Caller { registers: Box::new(Registers(known)), exact })
 }
 
 /// The value of an expression.
@@ -297,7 +297,7 @@ pub(crate) fn any(data: &[u8]) {
             match frames.step(address, &registers, stack) {
                 Step::Caller { registers: next, .. } => {
                     assert!(next.instruction().is_some_and(|address| address != 0));
-                    registers = next;
+                    registers = *next;
                 }
                 Step::End | Step::Unknown => break,
             }

@@ -162,7 +162,10 @@ fn the_reference_prints_the_same() {
 }
 
 /// Builtins that no test can run on the machines that we have, and why.
-const NOT_RUN: &[(&str, &str)] = &[("override", "it needs kprobes and a kernel with CONFIG_BPF_KPROBE_OVERRIDE")];
+const NOT_RUN: &[(&str, &str)] = &[
+    ("override", "it needs kprobes and a kernel with CONFIG_BPF_KPROBE_OVERRIDE"),
+    ("socket_cookie", "it needs a program at a function that gets a socket"),
+];
 
 /// Every builtin, type of probe and setting of the tables is in a script that a test runs.
 #[test]

@@ -264,30 +264,33 @@ fn stack_traces_without_frame_pointers() {
     if !cfg!(target_arch = "x86_64") {
         return skip("`dw_ustack` is for x86-64");
     }
-    for more in [&["-fasynchronous-unwind-tables"][..], &["-fno-asynchronous-unwind-tables", "-g"]] {
-        let mut options = vec!["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
-        options.extend(more);
-        let Some(program) = Program::compile("unwind.c", "gcc", &options) else { return };
-        let text = "uprobe:BIN:innermost { @dwarf[dw_ustack] = count(); @pointers[ustack] = count(); }
-                    uprobe:BIN:inner { printf(\"in %d%s\", pid > 0, dw_ustack(perf, 2)); }";
-        let run = program.trace("50", text).ok();
-        // One trace for each way, although what else is on the stack differs from round to round.
-        let found = traces(&run, "@dwarf");
-        assert_eq!(found.len(), 2, "{run:?}");
-        let position = |frames: &[String], name: &str| frames.iter().position(|frame| frame == name);
-        for (frames, count) in &found {
-            assert_eq!((*count, &frames[..2]), (50, &["innermost".to_owned(), "inner".to_owned()][..]), "{run:?}");
-            let way = if frames[2] == "compare" { "sorts" } else { "interrupted" };
-            let (way, main) = (position(frames, way), position(frames, "main"));
-            assert!(way.is_some() && way.map(|way| way + 1) == main, "{frames:?}");
-            assert!(frames.len() > main.unwrap() + 1, "the C library called main: {frames:?}");
-        }
-        assert!(found.iter().any(|trace| trace.0[2] == "handle" && position(&trace.0, "raise").is_some()), "{run:?}");
-        let pointers = traces(&run, "@pointers");
-        assert!(pointers.iter().all(|trace| position(&trace.0, "main").is_none()), "{run:?}");
-        assert_eq!(run.out.matches("in 1\n").count(), 100, "{run:?}");
-        assert_eq!(run.out.matches(&format!("inner+0 ({})\n", program.name())).count(), 100, "{run:?}");
+    unwound(&["-fasynchronous-unwind-tables"]);
+}
+
+/// Traces a program that was compiled with these options.
+fn unwound(more: &[&str]) {
+    let mut options = vec!["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
+    options.extend(more);
+    let Some(program) = Program::compile("unwind.c", "gcc", &options) else { return };
+    let text = "uprobe:BIN:innermost { @dwarf[dw_ustack] = count(); @pointers[ustack] = count(); }
+                uprobe:BIN:inner { printf(\"in %d%s\", pid > 0, dw_ustack(perf, 2)); }";
+    let run = program.trace("50", text).ok();
+    // One trace for each way, although what else is on the stack differs from round to round.
+    let found = traces(&run, "@dwarf");
+    assert_eq!(found.len(), 2, "{run:?}");
+    let position = |frames: &[String], name: &str| frames.iter().position(|frame| frame == name);
+    for (frames, count) in &found {
+        assert_eq!((*count, &frames[..2]), (50, &["innermost".to_owned(), "inner".to_owned()][..]), "{run:?}");
+        let way = if frames[2] == "compare" { "sorts" } else { "interrupted" };
+        let (way, main) = (position(frames, way), position(frames, "main"));
+        assert!(way.is_some() && way.map(|way| way + 1) == main, "{frames:?}");
+        assert!(frames.len() > main.unwrap() + 1, "the C library called main: {frames:?}");
     }
+    assert!(found.iter().any(|trace| trace.0[2] == "handle" && position(&trace.0, "raise").is_some()), "{run:?}");
+    let pointers = traces(&run, "@pointers");
+    assert!(pointers.iter().all(|trace| position(&trace.0, "main").is_none()), "{run:?}");
+    assert_eq!(run.out.matches("in 1\n").count(), 100, "{run:?}");
+    assert_eq!(run.out.matches(&format!("inner+0 ({})\n", program.name())).count(), 100, "{run:?}");
 }
 
 /// The frame of a function without a file has the name that the program gave it.

@@ -34,7 +34,7 @@ impl Processes {
             current = match self.step(pid, within, &registers, stack) {
                 Step::Caller { registers, exact: interrupted } => {
                     exact = interrupted;
-                    Some(registers)
+                    Some(*registers)
                 }
                 Step::Unknown => {
                     exact = false;
