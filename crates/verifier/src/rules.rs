@@ -162,6 +162,8 @@ rules! {
         "";
     SLEEPS_MAP: "programs that may sleep cannot use maps of this type",
         "use a map of type array, hash, ring buffer or local storage";
+    LOADS_IN_FUNCTION: "absolute loads are only in functions that return a number, because they end them with 0",
+        "let the function return int";
     TIMER_MAP: "the timer or work item belongs to another map than the one that is passed",
         "";
 }
