@@ -537,9 +537,9 @@ impl Verifier<'_> {
                 let null = ret == Ret::ValueOrNull && !found;
                 if null { pointer(kind) } else { Reg { id: if locked { id } else { 0 }, ..Reg::pointer(kind) } }
             }
-            Ret::SocketOrNull => part(pointer(Kind::Socket), seen),
-            Ret::SockCommonOrNull => part(pointer(Kind::SockCommon), seen),
-            Ret::TcpSockOrNull => part(pointer(Kind::TcpSock), seen),
+            Ret::SocketOrNull => part(pointer(Kind::Socket), helper, seen),
+            Ret::SockCommonOrNull => part(pointer(Kind::SockCommon), helper, seen),
+            Ret::TcpSockOrNull => part(pointer(Kind::TcpSock), helper, seen),
             Ret::RingRecordOrNull => pointer(Kind::Memory(seen.constant)),
             Ret::DynptrMemoryOrNull => {
                 let given = seen.dynptr.ok_or(Stop::Undecided("memory without a dynptr"))?;
@@ -560,7 +560,9 @@ impl Verifier<'_> {
                 Reg::pointer(Kind::Struct(self.kernel_structure(name)?, trust))
             }
             Ret::Typed(_) => Reg::pointer(Kind::Typed),
-            Ret::TypedOrNull(name) => pointer(Kind::Struct(self.kernel_structure(name)?, Trust::Plain)),
+            Ret::TypedOrNull(name) => {
+                part(pointer(Kind::Struct(self.kernel_structure(name)?, Trust::Plain)), helper, seen)
+            }
         })
     }
 
@@ -590,7 +592,8 @@ impl Verifier<'_> {
     }
 }
 
-/// A pointer to a part of a socket that is held: it ends with it.
-fn part(pointer: Reg, seen: &Seen) -> Reg {
-    if pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
+/// A pointer to the same socket by another type ends with it if it is held (`is_ptr_cast_function`).
+fn part(pointer: Reg, helper: &Helper, seen: &Seen) -> Reg {
+    let casts = matches!(helper.name, "tcp_sock" | "sk_fullsock") || helper.name.starts_with("skc_to_");
+    if casts && pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
 }

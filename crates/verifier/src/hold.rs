@@ -150,9 +150,8 @@ impl Verifier<'_> {
             }
             let Some(fields) = usize::try_from(map).ok().and_then(|map| self.fields.get(map)) else { continue };
             let has = |kind| fields.iter().any(|field| field.kind == kind);
-            let rule = if has(FieldKind::SpinLock) && (tracing || self.program.prog_type == ProgType::SocketFilter) {
-                &rules::LOCK_PROGRAM
-            } else if tracing && (has(FieldKind::ListHead) || has(FieldKind::TreeRoot)) {
+            let locks = has(FieldKind::SpinLock) && (tracing || self.program.prog_type == ProgType::SocketFilter);
+            let rule = if locks || (tracing && (has(FieldKind::ListHead) || has(FieldKind::TreeRoot))) {
                 &rules::LOCK_PROGRAM
             } else if tracing && (has(FieldKind::Timer) || has(FieldKind::Work)) {
                 &rules::TIMER_PROGRAM

@@ -32,6 +32,38 @@ const NEVER_NULL: &[&str] = &[
     "task_rename",
 ];
 
+/// Members of the context of an iterator: place among the arguments, and how far the structure can be relied on; none for
+/// buffers.
+type Members = &'static [(usize, Option<Trust>)];
+
+// TABLE
+/// Iterators, and what of their contexts may be null (`ctx_arg_info`); everything else is there.
+const ITERATORS: &[(&str, Members)] = &[
+    ("task", &[(1, Some(Trust::Trusted))]),
+    ("task_file", &[(1, Some(Trust::Plain)), (3, Some(Trust::Plain))]),
+    ("task_vma", &[(1, Some(Trust::Plain)), (2, Some(Trust::Plain))]),
+    ("bpf_map", &[(1, Some(Trust::Trusted))]),
+    ("bpf_prog", &[(1, Some(Trust::Plain))]),
+    ("bpf_link", &[(1, Some(Trust::Plain))]),
+    ("bpf_map_elem", &[(2, None), (3, None)]),
+    ("bpf_sk_storage_map", &[(2, Some(Trust::Plain)), (3, None)]),
+    ("sockmap", &[(2, None), (3, Some(Trust::Plain))]),
+    ("cgroup", &[(1, Some(Trust::Trusted))]),
+    ("tcp", &[(1, Some(Trust::Trusted))]),
+    ("udp", &[(1, Some(Trust::Trusted))]),
+    ("unix", &[(1, Some(Trust::Trusted))]),
+    ("netlink", &[(1, Some(Trust::Plain))]),
+    ("ipv6_route", &[(1, Some(Trust::Plain))]),
+    ("ksym", &[(1, Some(Trust::Plain))]),
+];
+
+/// The hook of another place of attachment, for types of programs that are checked alike everywhere.
+pub fn alike(kernel: crate::Kernel, program: &skep_object::Program) -> Option<&'static Hook> {
+    const PLACES: u32 = 64;
+    let alike = matches!(program.prog_type, ProgType::SkSkb | ProgType::SkMsg);
+    if alike { (0..PLACES).find_map(|place| kernel.hook(program.prog_type, place)) } else { None }
+}
+
 /// Helpers that only iterators have.
 const OF_ITERATORS: &[&str] = &["seq_printf", "seq_write", "seq_printf_btf"];
 /// Helpers of hooks at functions.
@@ -69,7 +101,7 @@ fn made(attach: AttachType) -> Hook {
     let helpers = HELPERS.iter().filter(|helper| helper.programs.contains(ProgType::Tracing) && may(helper.name));
     let (doubtful, sure): (Vec<_>, Vec<_>) = helpers.partition(|helper| DOUBTFUL.contains(&helper.name));
     let results = match attach {
-        AttachType::ModifyReturn => None,
+        AttachType::ModifyReturn | AttachType::TraceRawTp => None,
         AttachType::TraceIter => Some(vec![0, 1]),
         _ => Some(vec![0]),
     };
@@ -98,7 +130,29 @@ impl Verifier<'_> {
             return Err(wrong());
         }
         let (ty, trust) = match (&self.program.attach, self.program.attach_type) {
-            (AttachPoint::Iterator(target), _) => return self.argument_of_iterator(target, off).map(Some),
+            (AttachPoint::Iterator(target), _) => {
+                let found = kernel.find_where(&format!("bpf_iter_{target}"), |kind| matches!(kind, Type::Func { .. }));
+                let found = found.ok_or(Stop::Undecided("an iterator that the kernel does not have"))?;
+                let Ok(Type::Func { proto, .. }) = kernel.kind(found) else {
+                    return Err(Stop::Undecided("this iterator"));
+                };
+                let Ok(Type::FuncProto(proto)) = kernel.kind(proto) else {
+                    return Err(Stop::Undecided("this iterator"));
+                };
+                let ty = proto.params().nth(index).ok_or_else(wrong)?.ty;
+                let Some((_, members)) = ITERATORS.iter().find(|(name, _)| name == target) else {
+                    return Err(Stop::Undecided("the context of this iterator"));
+                };
+                match members.iter().find(|(place, _)| *place == index) {
+                    None => (ty, Trust::Trusted),
+                    Some((_, None)) => return Err(Stop::Undecided("buffers of iterators")),
+                    Some((_, Some(trust))) => {
+                        let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
+                        let id = self.id();
+                        return Ok(Some(Reg::nullable(Kind::Struct(target.0, *trust), id)));
+                    }
+                }
+            }
             (AttachPoint::RawTracepoint(name), _) => {
                 let found = kernel.find_where(&format!("btf_trace_{name}"), |kind| matches!(kind, Type::Typedef(_)));
                 let found = found.ok_or(Stop::Undecided("a tracepoint that the kernel does not have"))?;
@@ -143,20 +197,6 @@ impl Verifier<'_> {
                 }
             }
             _ => Err(Stop::Undecided("arguments of this type")),
-        }
-    }
-
-    /// Members of the context of an iterator.
-    fn argument_of_iterator(&mut self, target: &str, off: i64) -> Step<Reg> {
-        if off == 0 {
-            return Ok(Reg::pointer(Kind::Struct(self.kernel_structure("bpf_iter_meta")?, Trust::Trusted)));
-        }
-        match (target, off) {
-            ("task", 8) => {
-                let id = self.id();
-                Ok(Reg::nullable(Kind::Struct(self.kernel_structure("task_struct")?, Trust::Trusted), id))
-            }
-            _ => Err(Stop::Undecided("the context of this iterator")),
         }
     }
 }

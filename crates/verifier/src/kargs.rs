@@ -161,16 +161,7 @@ impl Verifier<'_> {
                 }
                 Ok(false)
             }
-            Wanted::Object => {
-                let hold = if call.name == "bpf_percpu_obj_drop_impl" { Hold::PerCpu } else { Hold::Owned };
-                match value.kind {
-                    Kind::Object(ty, found) if found == hold && value.reference != 0 => {
-                        told.object = Some(ty);
-                        Ok(false)
-                    }
-                    _ => Err(bad(&rules::OBJECT_OWNED)),
-                }
-            }
+            Wanted::Object => Self::owned_object(call, arg, told).map(|()| false),
             Wanted::Counted => self.counted(&value, call, arg, told).map(|()| false),
             Wanted::Dynptr => self.dynptr_argument(state, call, arg, told).map(|()| false),
             Wanted::Iterator => self.iterator_argument(state, call, arg, told).map(|()| false),
@@ -185,17 +176,7 @@ impl Verifier<'_> {
             Wanted::Root(kind) => self.root_argument(state, &value, kind, told).map(|()| false),
             Wanted::Node(kind) => self.node_argument(state, call, &value, kind, told).map(|()| false),
             Wanted::Text => self.text(&value).map(|()| false),
-            Wanted::Map => match value.kind {
-                Kind::Map(map) => {
-                    if told.map.is_some_and(|other| other != map) {
-                        return Err(bad(&rules::TIMER_MAP));
-                    }
-                    told.map = Some(map);
-                    Ok(false)
-                }
-                Kind::Struct(..) if kcall::fits(call.btf, &value, arg.target, false) => Ok(false),
-                _ => Err(bad(&rules::KFUNC_TYPE)),
-            },
+            Wanted::Map => Self::map_argument(call, arg, told).map(|()| false),
             Wanted::Work => self.work(&value, told).map(|()| false),
             Wanted::Struct => {
                 let unsafe_pointer = matches!(value.kind, Kind::Struct(_, Trust::Untrusted | Trust::Elsewhere));
@@ -281,6 +262,32 @@ impl Verifier<'_> {
         Ok(if sized { Wanted::SizedMemory } else { Wanted::Memory })
     }
 
+    /// An object that is given back.
+    fn owned_object(call: &Call<'_>, arg: &Argument<'_>, told: &mut Told) -> Step<()> {
+        let hold = if call.name == "bpf_percpu_obj_drop_impl" { Hold::PerCpu } else { Hold::Owned };
+        match arg.value.kind {
+            Kind::Object(ty, found) if found == hold && arg.value.reference != 0 => {
+                told.object = Some(ty);
+                Ok(())
+            }
+            _ => Err(Reason::KfuncArgument(call.name.into(), arg.reg, &rules::OBJECT_OWNED).into()),
+        }
+    }
+
+    /// A map, the one that was passed before if there was one.
+    fn map_argument(call: &Call<'_>, arg: &Argument<'_>, told: &mut Told) -> Step<()> {
+        let bad = |rule: &'static Rule| Stop::Reject(Reason::KfuncArgument(call.name.into(), arg.reg, rule));
+        match arg.value.kind {
+            Kind::Map(map) if told.map.is_some_and(|other| other != map) => Err(bad(&rules::TIMER_MAP)),
+            Kind::Map(map) => {
+                told.map = Some(map);
+                Ok(())
+            }
+            Kind::Struct(..) if kcall::fits(call.btf, &arg.value, arg.target, false) => Ok(()),
+            _ => Err(bad(&rules::KFUNC_TYPE)),
+        }
+    }
+
     fn counted(&self, value: &Reg, call: &Call<'_>, arg: &Argument<'_>, told: &mut Told) -> Step<()> {
         let bad = |rule: &'static Rule| Stop::Reject(Reason::KfuncArgument(call.name.into(), arg.reg, rule));
         let Kind::Object(ty, hold) = value.kind else { return Err(bad(&rules::OBJECT_OWNED)) };
@@ -303,13 +310,7 @@ impl Verifier<'_> {
             let (kind, reference) = Self::kind_of_dynptr(call, told)?;
             return self.new_dynptr(state, call.at, &arg.value, kind, reference);
         }
-        let given = self.dynptr(state, &arg.value)?;
-        if given.place.is_none() && call.name == "bpf_dynptr_adjust" {
-            // The dynptr of the caller is handed on as what is only read.
-            told.dynptr = Some(given);
-            return Ok(());
-        }
-        told.dynptr = Some(given);
+        told.dynptr = Some(self.dynptr(state, &arg.value)?);
         Ok(())
     }
 

@@ -146,7 +146,10 @@ fn verify_and(
         return Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason));
     }
     let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
-    let hook = kernel.hook(program.prog_type, attach_type).or_else(|| hooks::typed(kernel, program));
+    let hook = kernel
+        .hook(program.prog_type, attach_type)
+        .or_else(|| hooks::typed(kernel, program))
+        .or_else(|| hooks::alike(kernel, program));
     let Some(hook) = hook else {
         return Verdict::Undecided { at: 0, what: "this type of program" };
     };

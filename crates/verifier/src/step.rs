@@ -101,9 +101,6 @@ impl Verifier<'_> {
         if !allowed {
             return Err(Stop::Undecided("absolute loads in this type of program"));
         }
-        if state.frames.len() > 1 {
-            return Err(Stop::Undecided("absolute loads in functions"));
-        }
         self.holds_nothing(state)?;
         let context = self.read(state, skep_isa::ebpf::Reg::R6)?;
         if context.kind != Kind::Context {
@@ -113,11 +110,36 @@ impl Verifier<'_> {
         if let Some(src) = src {
             self.read(state, src)?;
         }
+        if state.frames.len() > 1 {
+            self.leave_function(state)?;
+        }
         for reg in 0..6 {
             state.set(reg, Reg::UNSET);
         }
         state.set(0, Reg::UNKNOWN);
         Ok(())
+    }
+
+    /// A load that fails ends the function that runs with 0.
+    fn leave_function(&mut self, state: &State) -> Step<()> {
+        let function = state.current().function as usize;
+        let types = self.types.own.as_ref();
+        let ty = self.program.functions.get(function).and_then(|function| function.ty).map(skep_btf::TypeId);
+        let (Some(types), Some(ty), Kernel::V6_18, Role::Function) = (types, ty, self.kernel, state.current().role)
+        else {
+            return Err(Stop::Undecided("absolute loads in functions"));
+        };
+        let Ok(skep_btf::Kind::Func { proto, .. }) = types.kind(ty) else {
+            return Err(Stop::Undecided("absolute loads in functions"));
+        };
+        match types.kind(proto) {
+            Ok(skep_btf::Kind::FuncProto(proto)) if crate::kcall::is_number(types, proto.result) => {}
+            _ => return Err(Reason::Rule(&rules::LOADS_IN_FUNCTION).into()),
+        }
+        let mut left = state.clone();
+        let Some(frame) = left.frames.pop() else { return Ok(()) };
+        left.set(0, Reg::constant(0));
+        self.push(left, frame.call.map_or(0, |call| call + 1))
     }
 
     /// The end of a function, or of the program.

@@ -53,8 +53,7 @@ impl Verifier<'_> {
             Place::Number => Ok(Reg::UNKNOWN),
             Place::Pointer(member) => {
                 let owner_trusted = trust == Trust::Trusted || pointer.reference != 0;
-                let (trust, null) = self.trust_of(state, &member, trust, owner_trusted)?;
-                debug_assert!(ty > 0, "void has no members");
+                let (trust, null) = self.trust_of(state, ty, &member, trust, owner_trusted)?;
                 let id = if null { self.id() } else { 0 };
                 Ok(Reg { nullable: null, id, ..Reg::pointer(Kind::Struct(member.ty.0, trust)) })
             }
@@ -79,12 +78,19 @@ impl Verifier<'_> {
     }
 
     /// How far a pointer that was read from a structure can be relied on, and whether it may be null.
-    fn trust_of(&self, state: &State, member: &Pointer, from: Trust, owner_trusted: bool) -> Step<(Trust, bool)> {
+    fn trust_of(
+        &self,
+        state: &State,
+        ty: u32,
+        member: &Pointer,
+        from: Trust,
+        owner_trusted: bool,
+    ) -> Step<(Trust, bool)> {
         let Some(kernel) = &self.types.kernel else { return Err(Stop::Undecided("the types of the kernel")) };
         if self.kernel < crate::Kernel::V6_12 {
             return Err(Stop::Undecided("pointers in structures of the kernel"));
         }
-        let owner = kernel.name(member.owner).unwrap_or("");
+        let owner = kernel.name(TypeId(ty)).unwrap_or("");
         let name = types::member_name(kernel, member.owner, member.member);
         let listed = |list: &[(&str, &str)]| list.contains(&(owner, name));
         Ok(match from {
