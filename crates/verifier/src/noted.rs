@@ -26,7 +26,8 @@ pub struct Moment {
 pub enum Held {
     /// A value that was spilled.
     Value(Reg),
-    /// A letter for each byte, the lowest address first: `m` something, `0` zero, `?` never written, `r` a part of a value.
+    /// A letter for each byte, the lowest address first: `m` something, `0` zero, `?` never written, `r` a part of a value, `k` of an iterator or
+    /// dynptr.
     Bytes(String),
 }
 
@@ -136,6 +137,7 @@ fn letter(byte: Byte) -> char {
         Byte::Invalid => '?',
         Byte::Spill => 'r',
         Byte::Zero => '0',
+        Byte::Kernel => 'k',
         _ => 'm',
     }
 }
@@ -195,7 +197,7 @@ mod tests {
     #[test]
     fn registers_are_joined_and_moments_kept() {
         let mut noted = Noted::new(1);
-        let mut state = State { frames: vec![Frame::new(0, None, 0)], references: Vec::new() };
+        let mut state = State::new(Frame::new(0, None, 0));
         for number in [3, 5] {
             state.set(1, Reg::constant(number));
             state.set(2, if number == 3 { Reg::pointer(Kind::Context) } else { Reg::UNKNOWN });

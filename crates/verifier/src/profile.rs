@@ -185,6 +185,12 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// A hook with these helpers, and those that it is not known of, whose context has no fields.
+    pub(crate) fn of(helpers: Vec<u32>, doubtful: Vec<u32>, results: Option<Vec<i64>>) -> Self {
+        let ranges = |ids: Vec<u32>| ids.into_iter().map(|id| (id, id)).collect();
+        Self { helpers: ranges(helpers), doubtful: ranges(doubtful), results, ..Self::default() }
+    }
+
     /// Whether the helper may be called.
     pub fn has_helper(&self, id: u32) -> bool {
         self.helpers.iter().any(|(first, last)| (*first..=*last).contains(&id))

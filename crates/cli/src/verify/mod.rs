@@ -12,7 +12,7 @@ use std::process::ExitCode;
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
-use skep_verifier::{Kernel, Verdict, verify_noting};
+use skep_verifier::{Kernel, Verdict, verify_noting, verify_noting_with};
 
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, note};
@@ -39,7 +39,13 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     }
     let kernels = kernels(args);
     let programs = programs(&object, args)?;
-    let judge = |program: &Program| kernels.iter().map(|kernel| verify_noting(&object, program, *kernel)).collect();
+    // The running kernel's types are what the object was fitted to.
+    let types = RunningKernel::new().types().ok();
+    let one = |program: &Program, kernel: Kernel| match &types {
+        Some(types) => verify_noting_with(&object, program, kernel, types),
+        None => verify_noting(&object, program, kernel),
+    };
+    let judge = |program: &Program| kernels.iter().map(|kernel| one(program, *kernel)).collect();
     let judged: Vec<Judged<'_>> =
         programs.into_iter().map(|program| Judged { program, verdicts: judge(program) }).collect();
     print(&shown(args, &object, &kernels, &judged))?;

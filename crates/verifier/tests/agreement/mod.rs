@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 
 use skep_kernel::{KernelError, LoadError, LoadOptions, RunningKernel, load_with};
 use skep_object::{KernelInfo, Object, Program};
-use skep_verifier::{Kernel, Verdict, verify};
+use skep_verifier::{Kernel, Verdict, verify, verify_with};
 
 pub use figures::Figures;
 pub use tally::Tally;
@@ -175,7 +175,11 @@ fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel)
         return Ours::Undecided(format!("not fitted: {error}"));
     }
     let program = &fitted.programs[index];
-    let verdict = std::panic::catch_unwind(|| verify(&fitted, program, release));
+    let types = kernel.btf();
+    let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &types {
+        Some(types) => verify_with(&fitted, program, release, types),
+        None => verify(&fitted, program, release),
+    }));
     match verdict {
         Ok(Verdict::Accepted(_)) => Ours::Takes,
         Ok(Verdict::Rejected(rejection)) => Ours::Refuses(format!("{} (at {})", rejection.reason, rejection.at)),
