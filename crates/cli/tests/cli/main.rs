@@ -1,7 +1,7 @@
 //! The binary `skep` as its users run it: arguments in, output, files and exit status out.
 
-mod debug;
 mod build;
+mod debug;
 mod dns;
 mod dns_matching;
 mod dump;
