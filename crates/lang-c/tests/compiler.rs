@@ -206,6 +206,7 @@ fn nesting_is_bounded() {
 
 #[test]
 fn broken_programs_give_messages() {
+    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let files: Vec<Vec<u8>> = fs::read_dir(directory)
         .expect("the corpus")
@@ -225,5 +226,6 @@ fn broken_programs_give_messages() {
         }
         skep_lang_c::fuzz::compiler(&text);
         Ok(())
-    });
+    })
+    .budget(std::time::Duration::from_secs(seconds));
 }
