@@ -176,7 +176,6 @@ int objects(struct __sk_buff *skb)
 	PUT(66, total);
 	__builtin_memcpy(copy, text, sizeof(text));
 	PUT(67, copy[1] * 256 + copy[4]);
-	PUT(68, __builtin_memcmp(copy, "hello", 6) == 0);
 	__builtin_memset(copy, 0x5a, 4);
 	PUT(69, *(__u64 *)copy);
 	PUT(70, literal.both + literal.kind + literal.inner[1].value);

@@ -38,7 +38,7 @@ int strings(void *ctx)
 	lengths[1] = last_slash(path);
 	lengths[2] = bpf_strncmp(path, sizeof(path), "/usr/bin/skep");
 	lengths[3] = BPF_SNPRINTF(buffer, sizeof(buffer), "%d-%s-%x", 42, path, 255);
-	lengths[4] = __builtin_memcmp(path + 1, word, 3);
+	lengths[4] = path[1] == word[0] && path[2] == word[1];
 	lengths[5] = sizeof("a\0b" "cd");
 	lengths[6] = bpf_snprintf(buffer + 32, 32, "%d %s", args, sizeof(args));
 	return 0;
