@@ -22,7 +22,7 @@ impl Types {
         }
         let (Ok(kind), true) = (btf.kind(id), depth > 0) else { return Self::void() };
         let name: Rc<str> = btf.name(id).unwrap_or("").into();
-        let mut inner = |types: &mut Self, of: TypeId| types.from_kernel_within(btf, of, preserve, depth - 1);
+        let inner = |types: &mut Self, of: TypeId| types.from_kernel_within(btf, of, preserve, depth - 1);
         let ty = match kind {
             BtfKind::Void => Self::void(),
             BtfKind::Int(int) => Self::int(int_named(&name, int.size, int.signed, int.bool)),
