@@ -15,6 +15,10 @@ pub struct Need {
     pub since: Release,
 }
 
+// TABLE
+/// Attach types that programs are loaded without on kernels that do not have them.
+const OPTIONAL: &[&str] = &["xdp", "sk_reuseport_select"];
+
 /// What a program needs, the youngest first; each construct once, where it comes first.
 pub fn needs(object: &Object, program: &Program) -> Vec<Need> {
     let mut needs: Vec<Need> = Vec::new();
@@ -25,7 +29,7 @@ pub fn needs(object: &Object, program: &Program) -> Vec<Need> {
     };
     let prog_type = program.prog_type;
     add(None, format!("programs of type {prog_type}"), prog_type.since());
-    if let Some(attach) = program.attach_type {
+    if let Some(attach) = program.attach_type.filter(|attach| !OPTIONAL.contains(&attach.name())) {
         add(None, format!("attach type {attach}"), attach.since());
     }
     let mut at = 0;
