@@ -57,7 +57,7 @@ pub fn needs(object: &Object, program: &Program) -> Vec<Need> {
         }
         at += op.slots() as usize;
     }
-    needs.sort_by(|left, right| right.since.cmp(&left.since));
+    needs.sort_by_key(|need| std::cmp::Reverse(need.since));
     needs
 }
 
