@@ -1,6 +1,7 @@
 //! What a program holds: locks, and what has to be given back at the end (`process_spin_lock`, `check_resource_leak`).
 
 use skep_btf::TypeId;
+use skep_isa::ebpf::{Imm64, Op};
 use skep_isa::{MapType, ProgType};
 
 use crate::kargs::same_owner;
@@ -132,17 +133,13 @@ impl Verifier<'_> {
         );
         for at in 0..self.code.slots() {
             // The kernel looks for variables before it follows paths.
-            if let Some(skep_isa::ebpf::Op::LoadImm { value: skep_isa::ebpf::Imm64::BtfVar { .. }, .. }) =
-                self.code.op(at)
-            {
+            if let Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) = self.code.op(at) {
                 return Err((at, Stop::Undecided("variables of the kernel")));
             }
-            let map = match self.code.op(at) {
-                Some(skep_isa::ebpf::Op::LoadImm { value, .. }) => match value {
-                    skep_isa::ebpf::Imm64::MapFd(map) | skep_isa::ebpf::Imm64::MapFdValue { fd: map, .. } => map,
-                    _ => continue,
-                },
-                _ => continue,
+            let Some(Op::LoadImm { value: Imm64::MapFd(map) | Imm64::MapFdValue { fd: map, .. }, .. }) =
+                self.code.op(at)
+            else {
+                continue;
             };
             let Some(spec) = usize::try_from(map).ok().and_then(|map| self.maps.get(map)) else { continue };
             if self.program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0 && !is_for_sleepers(spec.map_type) {

@@ -256,7 +256,7 @@ impl Verifier<'_> {
         let sized = arg.next.ends_with("__sz") || arg.next.ends_with("__szk");
         let void = matches!(call.btf.kind(arg.target), Ok(Type::Void));
         let plain = kcall::is_number(call.btf, arg.target) || kcall::is_plain(call.btf, arg.target, 4);
-        if !plain && !(sized && void) {
+        if !(plain || sized && void) {
             return Err(bad(&rules::KFUNC_TYPE));
         }
         Ok(if sized { Wanted::SizedMemory } else { Wanted::Memory })
