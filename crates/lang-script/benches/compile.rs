@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use skep_isa::ebpf::{Cpu, Endian};
-use skep_lang_script::compile::{Compiled, Environment, compile};
+use skep_lang_script::compile::{Compiled, Environment, Switches, compile};
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::{NoTypes, TypeSource};
@@ -166,6 +166,7 @@ fn build(name: &str, text: &str, times: &mut Times) -> Result<Object, Box<dyn Er
         process: None,
         arch: Arch::default(),
         inner_ids: false,
+        switches: Switches::default(),
     };
     let compiled = compile(&simple.script, &env).map_err(|problems| format!("{name}: {problems:?}"))?;
     times.0.push(("compile".to_owned(), last.elapsed()));
