@@ -80,7 +80,8 @@ fn wrong_arguments_are_named() {
         let run = run(&object, args);
         assert!(run.status == Some(2) && run.err.contains(expected), "{args:?}: {run:?}");
     }
-    let text = directory.path().join("case.c");
+    let text = directory.path().join("case.txt");
+    std::fs::write(&text, "int main;").unwrap();
     let no_object = skep(["load", text.to_str().unwrap()]);
     assert!(no_object.status == Some(1) && no_object.err.contains("not an ELF file"), "{no_object:?}");
 }

@@ -220,7 +220,9 @@ fn stages_of_the_compiler_are_shown() {
     assert!(stage("ir").contains("func ") && stage("opt").contains("func "));
     assert!(stage("plan").contains("name: \"@a\""));
     assert!(stage("bytecode").contains("call bpf_ringbuf_reserve"));
-    assert_eq!(stage("time").lines().count(), 4);
+    let times = stage("time");
+    let names: Vec<&str> = times.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(names.starts_with(&["parse", "compile", "optimise", "generate", "inline"]), "{times}");
 }
 
 /// Waits until the kernel has freed the programs; it does that behind a grace period.

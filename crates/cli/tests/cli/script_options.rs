@@ -146,7 +146,8 @@ fn what_is_printed_instead_of_running() {
     assert_eq!(skep(["run", "--mode", "codegen", "-e", "begin { exit(3); }"]).ok().out, "");
     assert_eq!(skep(["run", "--mode", "format", "-e", "BEGIN{exit( );}"]).ok().out, "begin\n{\n  exit();\n}\n");
     let stages = skep(["run", "--mode", "compiler-bench", "-e", "begin { exit(3); }"]).ok().out;
-    assert_eq!(stages.lines().filter(|line| line.ends_with(" ms")).count(), 4, "{stages}");
+    assert!(stages.lines().filter(|line| line.ends_with(" ms")).count() > 4, "{stages}");
+    assert!(stages.contains("parse ") && stages.contains("generate "), "{stages}");
     assert!(skep(["run", "-d", "all", "-e", "begin { }"]).ok().out.contains("Script {"));
     assert_eq!(
         skep([

@@ -275,8 +275,8 @@ impl Checker<'_> {
         }
         match row.builtin {
             Builtin::Fail => {
-                let message = self.text_argument(args.first()?)?;
-                self.problems.push(Diagnostic::error(span, message.to_string()));
+                let message = self.constant_message(args)?;
+                self.problems.push(Diagnostic::error(span, message));
             }
             Builtin::StaticAssert => {
                 let value = self.expr(args.first()?);

@@ -50,6 +50,45 @@ impl Checker<'_> {
         }
     }
 
+    /// A format and its arguments as a text while the script is compiled: `%d`, `%u`, `%x`, `%s` with `l` before them, `%%`.
+    pub(super) fn constant_message(&mut self, args: &[ast::Expr]) -> Option<String> {
+        let format = self.text_argument(args.first()?)?;
+        let mut values = args[1..].iter();
+        let mut message = String::new();
+        let mut rest = &*format;
+        while let Some((before, after)) = rest.split_once('%') {
+            message.push_str(before);
+            let conversion = after.trim_start_matches('l').chars().next();
+            let length = after.len() - after.trim_start_matches('l').len() + conversion.map_or(0, char::len_utf8);
+            rest = &after[length..];
+            if conversion == Some('%') {
+                message.push('%');
+                continue;
+            }
+            let Some(arg) = values.next() else {
+                self.error(args[0].span, "the text has more conversions than there are values");
+                return None;
+            };
+            let value = self.expr(arg);
+            match (conversion, &value.kind, value.constant()) {
+                (Some('s'), Kind::Text(text), _) => message.push_str(text),
+                (Some('d'), _, Some(number)) => message.push_str(&number.to_string()),
+                (Some('u'), _, Some(number)) => message.push_str(&number.cast_unsigned().to_string()),
+                (Some('x'), _, Some(number)) => message.push_str(&format!("{number:x}")),
+                (Some('s' | 'd' | 'u' | 'x'), ..) => {
+                    self.error(value.span, "this is not known while the script is compiled, or of another type");
+                    return None;
+                }
+                _ => {
+                    self.error(args[0].span, "texts made while the script is compiled have %d, %u, %x, %s and %% only");
+                    return None;
+                }
+            }
+        }
+        message.push_str(rest);
+        Some(message)
+    }
+
     /// `getopt(name, default)`: the default says of which type the value is; without one it is whether it was given.
     fn named_argument(&mut self, args: &[ast::Expr], span: Span) -> Expr {
         let Some(name) = self.text_argument(&args[0]) else { return Expr::number(0, Type::Unknown, span) };

@@ -170,7 +170,9 @@ fn memleak() {
     let kept: Vec<_> = rows.iter().filter(|row| number(row, "bytes") >= (PIECES * PIECE) as i64).collect();
     let [kept] = kept.as_slice() else { panic!("{rows:?}") };
     assert_eq!((number(kept, "bytes"), number(kept, "count")), ((PIECES * PIECE) as i64, PIECES as i64), "{kept:?}");
-    assert!(kept["user_stack"].contains("keeper"), "{kept:?}");
+    // Who called malloc: the function itself, or one of the standard library that has no frame pointer for the next.
+    let stack = &kept["user_stack"];
+    assert!(stack.contains("keeper") || stack.contains("raw_vec"), "{kept:?}");
 }
 
 #[test]
