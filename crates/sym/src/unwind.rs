@@ -110,16 +110,23 @@ pub(crate) enum Step {
 
 /// The call frame information of a file.
 pub(crate) struct CallFrames {
+    /// What exceptions need comes before what debuggers need: a file may have either for different functions.
+    tables: Vec<Table>,
+    context: UnwindContext<usize>,
+}
+
+/// A section with call frame information.
+struct Table {
     section: Section,
     bases: BaseAddresses,
     /// First address, address behind the last, and the place of the entry.
     functions: Vec<(u64, u64, usize)>,
-    context: UnwindContext<usize>,
 }
 
 impl std::fmt::Debug for CallFrames {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("CallFrames").field("functions", &self.functions.len()).finish_non_exhaustive()
+        let functions: Vec<usize> = self.tables.iter().map(|table| table.functions.len()).collect();
+        f.debug_struct("CallFrames").field("functions", &functions).finish_non_exhaustive()
     }
 }
 
@@ -142,21 +149,40 @@ impl CallFrames {
     fn of(section: impl Fn(&str) -> Option<(u64, Vec<u8>)>) -> Option<Self> {
         let address = |name: &str| section(name).map_or(0, |found| found.0);
         let bytes = |name: &str| section(name).filter(|found| !found.1.is_empty());
-        let eh = bytes(".eh_frame").and_then(|(start, bytes)| {
+        let exceptions = bytes(".eh_frame").and_then(|(start, bytes)| {
             let bases =
                 BaseAddresses::default().set_eh_frame(start).set_text(address(".text")).set_got(address(".got"));
-            Self::of_eh_frame(bytes, bases)
+            Table::of_eh_frame(bytes, bases)
         });
-        eh.or_else(|| {
-            let (_, bytes) = bytes(".debug_frame")?;
+        let debuggers = bytes(".debug_frame").and_then(|(_, bytes)| {
             let mut section = DebugFrame::from(EndianArcSlice::new(Arc::from(bytes), RunTimeEndian::Little));
             section.set_address_size(8);
-            Self::read(Section::Debug(section), BaseAddresses::default())
-        })
+            Table::read(Section::Debug(section), BaseAddresses::default())
+        });
+        Self::with(exceptions.into_iter().chain(debuggers).collect())
     }
 
-    /// These bytes of `.eh_frame`, loaded at the address that the bases say.
-    pub(crate) fn of_eh_frame(bytes: Vec<u8>, bases: BaseAddresses) -> Option<Self> {
+    fn with(tables: Vec<Table>) -> Option<Self> {
+        (!tables.is_empty()).then(|| Self { tables, context: UnwindContext::new() })
+    }
+
+    /// From the function with this address of the file to its caller.
+    pub(crate) fn step(&mut self, address: u64, registers: &Registers, stack: Stack<'_>) -> Step {
+        let Some((table, place)) = self.tables.iter().find_map(|table| Some((table, table.find(address)?))) else {
+            return Step::Unknown;
+        };
+        let (bases, context) = (&table.bases, &mut self.context);
+        let caller = match &table.section {
+            Section::Eh(section) => caller(section, (bases, place.into()), context, address, registers, stack),
+            Section::Debug(section) => caller(section, (bases, place.into()), context, address, registers, stack),
+        };
+        caller.unwrap_or(Step::End)
+    }
+}
+
+impl Table {
+    /// These bytes of `.eh_frame`, loaded at the address that the bases say; `None` if they describe nothing.
+    fn of_eh_frame(bytes: Vec<u8>, bases: BaseAddresses) -> Option<Self> {
         let mut section = EhFrame::from(EndianArcSlice::new(Arc::from(bytes), RunTimeEndian::Little));
         section.set_address_size(8);
         Self::read(Section::Eh(section), bases)
@@ -168,21 +194,13 @@ impl CallFrames {
             Section::Debug(section) => functions(section, &bases),
         };
         functions.sort_unstable();
-        (!functions.is_empty()).then(|| Self { section, bases, functions, context: UnwindContext::new() })
+        (!functions.is_empty()).then_some(Self { section, bases, functions })
     }
 
-    /// From the function with this address of the file to its caller.
-    pub(crate) fn step(&mut self, address: u64, registers: &Registers, stack: Stack<'_>) -> Step {
+    /// The place of the entry of the function with this address.
+    fn find(&self, address: u64) -> Option<usize> {
         let end = self.functions.partition_point(|function| function.0 <= address);
-        let Some((_, _, place)) = self.functions[..end].last().filter(|function| address < function.1).copied() else {
-            return Step::Unknown;
-        };
-        let (bases, context) = (&self.bases, &mut self.context);
-        let caller = match &self.section {
-            Section::Eh(section) => caller(section, (bases, place.into()), context, address, registers, stack),
-            Section::Debug(section) => caller(section, (bases, place.into()), context, address, registers, stack),
-        };
-        caller.unwrap_or(Step::End)
+        self.functions[..end].last().filter(|function| address < function.1).map(|function| function.2)
     }
 }
 
@@ -289,8 +307,9 @@ pub(crate) fn any(data: &[u8]) {
     let (stack, bytes) = data.split_at(data.len().min(64));
     let stack = Stack { base: 0x7000, bytes: stack };
     let bases = BaseAddresses::default().set_eh_frame(0x1000).set_text(0x2000);
-    let Some(mut frames) = CallFrames::of_eh_frame(bytes.to_vec(), bases) else { return };
-    let addresses: Vec<u64> = frames.functions.iter().take(8).flat_map(|each| [each.0, each.1 - 1]).collect();
+    let table = Table::of_eh_frame(bytes.to_vec(), bases);
+    let Some(mut frames) = CallFrames::with(table.into_iter().collect()) else { return };
+    let addresses: Vec<u64> = frames.tables[0].functions.iter().take(8).flat_map(|each| [each.0, each.1 - 1]).collect();
     for address in addresses {
         let mut registers = Registers([Some(0x7000); NAMES.len()]);
         for _ in 0..8 {
@@ -335,8 +354,9 @@ mod tests {
     #[test]
     fn the_file_of_this_test() {
         let mut frames = CallFrames::of_file(File::open("/proc/self/exe").unwrap()).unwrap();
-        assert!(frames.functions.len() > 1000, "{frames:?}");
-        let (start, end, _) = frames.functions[frames.functions.len() / 2];
+        let functions = &frames.tables[0].functions;
+        assert!(functions.len() > 1000, "{frames:?}");
+        let (start, end, _) = functions[functions.len() / 2];
         let words: Vec<u8> = (0..4096u64).flat_map(|number| (number + 1).to_le_bytes()).collect();
         let stack = Stack { base: 0x7000, bytes: &words };
         let mut registers = Registers([None; NAMES.len()]);

@@ -265,6 +265,7 @@ fn stack_traces_without_frame_pointers() {
         return skip("`dw_ustack` is for x86-64");
     }
     unwound(&["-fasynchronous-unwind-tables"]);
+    unwound(&["-fno-asynchronous-unwind-tables", "-g"]);
 }
 
 /// Traces a program that was compiled with these options.
