@@ -101,6 +101,10 @@ impl Comparison {
         if old.call != new.call || old.function != new.function || role(old) != role(new) {
             return false;
         }
+        // Behind more rounds of a callback fewer are left: not all that may come was looked at.
+        if old.rounds > new.rounds {
+            return false;
+        }
         let registers =
             (0..11).all(|reg| live & (1 << reg) == 0 && reg < 10 || self.regs(&old.regs[reg], &new.regs[reg]));
         registers && self.stacks(old, new)

@@ -126,9 +126,6 @@ impl Verifier<'_> {
         let Some(kernel) = self.types.kernel.clone() else { return Err(Stop::Undecided("the types of the kernel")) };
         let wrong = || Stop::Reject(Reason::Rule(&rules::CONTEXT_ARGUMENT));
         let index = usize::try_from(off).ok().filter(|off| off % 8 == 0).map(|off| off / 8).ok_or_else(wrong)?;
-        if size != 8 {
-            return Err(wrong());
-        }
         let (ty, trust) = match (&self.program.attach, self.program.attach_type) {
             (AttachPoint::Iterator(target), _) => {
                 let found = kernel.find_where(&format!("bpf_iter_{target}"), |kind| matches!(kind, Type::Func { .. }));
@@ -146,6 +143,7 @@ impl Verifier<'_> {
                 match members.iter().find(|(place, _)| *place == index) {
                     None => (ty, Trust::Trusted),
                     Some((_, None)) => return Err(Stop::Undecided("buffers of iterators")),
+                    Some((_, Some(_))) if size != 8 => return Err(wrong()),
                     Some((_, Some(trust))) => {
                         let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
                         let id = self.id();
@@ -185,6 +183,7 @@ impl Verifier<'_> {
         };
         match kernel.resolved(ty) {
             Ok(Type::Int(_) | Type::Enum(_) | Type::Enum64(_)) => Ok(Some(Reg::UNKNOWN)),
+            Ok(Type::Ptr(_)) if size != 8 => Err(wrong()),
             Ok(Type::Ptr(target)) => {
                 let ty = kernel.resolve(target).map_err(|_| Stop::Undecided("this type"))?;
                 match kernel.kind(ty) {

@@ -150,7 +150,7 @@ rules! {
         "give it back first";
     THROW_PLACE: "an exception cannot be thrown here",
         "";
-    CONTEXT_ARGUMENT: "the function has no such argument, or it is not read as 8 bytes",
+    CONTEXT_ARGUMENT: "the function has no such argument, or a pointer is not read as 8 bytes",
         "";
     TEXT_PLACE: "the text is not a constant in a map that nobody writes",
         "declare it `static const char []`";
