@@ -85,7 +85,7 @@ pub fn build(
     if diags.has_errors() {
         return Err(Failed::Source(diags.render(&sources, wishes.colour)));
     }
-    let unit = skep_lang_c::compile(&tokens, &mut sources, types, options, &mut diags);
+    let unit = skep_lang_c::compile(&tokens, &sources, types, options, &mut diags);
     let messages = diags.render(&sources, wishes.colour);
     let mut unit = match unit {
         Some(unit) if !diags.has_errors() => unit,

@@ -2,7 +2,7 @@
 //! `case` and `_Static_assert` need them. Overflow wraps as at run time; nothing here can panic.
 
 use crate::parse::ast::{BinOp, Builtin, Expr, ExprKind, FuncId, Program, UnOp, VarId};
-use crate::types::{Int, Kind, QTy, Types};
+use crate::types::{IntTy, Kind, QTy, Types};
 
 /// What an address is relative to.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,7 +40,7 @@ pub struct Eval<'a> {
 }
 
 /// `left OP right` of one type. `None` for a division by zero, which is no constant.
-pub fn binary(int: Int, op: BinOp, left: i64, right: i64) -> Option<i64> {
+pub fn binary(int: IntTy, op: BinOp, left: i64, right: i64) -> Option<i64> {
     let signed = int.signed();
     let bits = 8 * int.size();
     let (uleft, uright) = (left.cast_unsigned(), right.cast_unsigned());
@@ -97,11 +97,11 @@ impl Eval<'_> {
                 })))
             }
             ExprKind::Binary(op, left, right) => {
-                let int = self.types.as_int(left.ty).unwrap_or(Int::ULong);
+                let int = self.types.as_int(left.ty).unwrap_or(IntTy::ULong);
                 match (self.eval(left)?, self.eval(right)?) {
                     (Const::Int(left), Const::Int(right)) => binary(int, *op, left, right).map(Const::Int),
                     (Const::Addr(a, i), Const::Addr(b, j)) if a == b && op.is_comparison() => {
-                        binary(Int::Long, *op, i, j).map(Const::Int)
+                        binary(IntTy::Long, *op, i, j).map(Const::Int)
                     }
                     (Const::Addr(sym, off), Const::Int(n)) if matches!(op, BinOp::Add) => {
                         Some(Const::Addr(sym, off.wrapping_add(n)))
@@ -180,7 +180,7 @@ impl Eval<'_> {
             (value, Kind::Ptr(_)) => Some(value),
             (Const::Int(value), _) => Some(Const::Int(self.types.as_int(to)?.wrap(value))),
             (addr, _) if self.types.size(to) == Some(8) => Some(addr),
-            (Const::Addr(..), Kind::Int(Int::Bool)) => Some(Const::Int(1)),
+            (Const::Addr(..), Kind::Int(IntTy::Bool)) => Some(Const::Int(1)),
             _ => None,
         }
     }
@@ -197,7 +197,7 @@ impl Eval<'_> {
                 let member = self.types.record(*record).members.as_ref()?.get(*index as usize)?;
                 self.address(base).map(|base| add(base, (member.bit_offset / 8).cast_signed()))
             }
-            ExprKind::Index(base, index, _) => {
+            ExprKind::Index(base, index) => {
                 let size = self.types.size(expr.ty)?.cast_signed();
                 let step = self.int(index)?.wrapping_mul(size);
                 self.address(base).map(|base| add(base, step))

@@ -8,7 +8,7 @@ use super::func::PTR;
 use crate::parse::Parsed;
 use crate::parse::ast::{Asm, AsmOperand};
 use crate::source::Diag;
-use crate::types::{Int, QTy, Types};
+use crate::types::{IntTy, QTy, Types};
 
 /// Operators of the notation, longest first.
 // TABLE
@@ -68,12 +68,12 @@ impl Lower<'_> {
         if empty {
             return value;
         }
-        let wide = self.convert(value, ty, Types::int(Int::ULong));
+        let wide = self.convert(value, ty, Types::int(IntTy::ULong));
         self.f().value(InstData::Opaque(wide), Type::I64)
     }
 
     fn closed(&mut self, value: Value, ty: QTy) -> Value {
-        self.convert(value, Types::int(Int::ULong), ty)
+        self.convert(value, Types::int(IntTy::ULong), ty)
     }
 
     /// The number of the operand that a text such as `%[name]` or `%0` names.
@@ -136,7 +136,7 @@ impl Lower<'_> {
             Some(input) => {
                 let value = self.value(&input.expr)?;
                 let value = self.convert(value, input.expr.ty, output.expr.ty);
-                Ok(Some(if self.register(output.expr.ty) == PTR { self.f().to_ptr(value) } else { value }))
+                Ok(Some(if self.register(output.expr.ty) == PTR { self.f().make_ptr(value) } else { value }))
             }
             None => Ok(None),
         }

@@ -8,7 +8,7 @@ use super::place::Addr;
 use crate::parse::Parsed;
 use crate::parse::ast::{AtomicKind, BinOp, Builtin, Expr, ExprKind};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, QTy, Types};
+use crate::types::{IntTy, QTy, Types};
 
 /// The longest comparison and the longest overlapping copy in bytes.
 const LONGEST: u64 = 512;
@@ -51,7 +51,7 @@ impl Lower<'_> {
                 let (old, new) = (self.value(old)?, self.value(new)?);
                 let ty = args[1].ty;
                 let found = self.exchange(addr, old, new);
-                if *bool { self.f_equal(found, old) } else { self.from_bits(found, ty) }
+                if *bool { self.f_equal(found, old) } else { self.value_of_bits(found, ty) }
             }
             (Builtin::CompareExchangeAt, [ptr, old, new]) => self.exchange_at(ptr, old, new)?,
             (Builtin::Load, [ptr]) => {
@@ -134,10 +134,10 @@ impl Lower<'_> {
                 step /= 2;
             }
             let ty = Types::int(match step {
-                8 => Int::ULong,
-                4 => Int::UInt,
-                2 => Int::UShort,
-                _ => Int::UChar,
+                8 => IntTy::ULong,
+                4 => IntTy::UInt,
+                2 => IntTy::UShort,
+                _ => IntTy::UChar,
             });
             let value = self.load(&source.clone().plus(at.cast_signed()), ty)?;
             pieces.push((at, ty, value));
@@ -169,12 +169,12 @@ impl Lower<'_> {
                         step /= 2;
                     }
                     let ty = Types::int(match step {
-                        8 => Int::ULong,
-                        4 => Int::UInt,
-                        2 => Int::UShort,
-                        _ => Int::UChar,
+                        8 => IntTy::ULong,
+                        4 => IntTy::UInt,
+                        2 => IntTy::UShort,
+                        _ => IntTy::UChar,
                     });
-                    let piece = self.convert(all, Types::int(Int::ULong), ty);
+                    let piece = self.convert(all, Types::int(IntTy::ULong), ty);
                     self.store(&target.clone().plus(at.cast_signed()), ty, piece)?;
                     at += step;
                 }
@@ -199,10 +199,10 @@ impl Lower<'_> {
                 step /= 2;
             }
             let (int, swap) = match step {
-                8 => (Int::ULong, Some(Unary::Swap64)),
-                4 => (Int::UInt, Some(Unary::Swap32)),
-                2 => (Int::UShort, Some(Unary::Swap16)),
-                _ => (Int::UChar, None),
+                8 => (IntTy::ULong, Some(Unary::Swap64)),
+                4 => (IntTy::UInt, Some(Unary::Swap32)),
+                2 => (IntTy::UShort, Some(Unary::Swap16)),
+                _ => (IntTy::UChar, None),
             };
             let ty = Types::int(int);
             let a = self.load(&one.clone().plus(at.cast_signed()), ty)?;
@@ -212,7 +212,7 @@ impl Lower<'_> {
             self.f().enter_sealed(unequal);
             for (local, value) in [(left, a), (right, b)] {
                 let value = swap.map_or(value, |swap| self.f().unary(swap, value));
-                let wide = self.convert(value, ty, Types::int(Int::ULong));
+                let wide = self.convert(value, ty, Types::int(IntTy::ULong));
                 self.f().write(local, wide);
             }
             self.f().jump(differ);
@@ -292,12 +292,12 @@ impl Lower<'_> {
     }
 
     /// A pointer as the number that atomics work on.
-    fn to_bits(&mut self, value: Value) -> Value {
-        if self.f().ty(value).is_int() { value } else { self.f().to_int(value) }
+    fn bits_of(&mut self, value: Value) -> Value {
+        if self.f().ty(value).is_int() { value } else { self.f().make_int(value) }
     }
 
-    fn from_bits(&mut self, value: Value, ty: QTy) -> Value {
-        if self.types.is_ptr(ty) { self.f().to_ptr(value) } else { value }
+    fn value_of_bits(&mut self, value: Value, ty: QTy) -> Value {
+        if self.types.is_ptr(ty) { self.f().make_ptr(value) } else { value }
     }
 
     fn atomic(
@@ -311,7 +311,7 @@ impl Lower<'_> {
     ) -> Parsed<Val> {
         let addr = self.target(ptr)?;
         let operand = self.value(operand)?;
-        let mut operand = self.to_bits(operand);
+        let mut operand = self.bits_of(operand);
         let register = self.f().ty(operand);
         let width = if register == Type::I32 { Width::W32 } else { Width::W64 };
         let (op, binary) = match op {
@@ -333,11 +333,11 @@ impl Lower<'_> {
         }
         let old = self.f().value(data, register);
         let value = if before { old } else { self.f().binary(binary, old, operand) };
-        Ok(Val::Value(self.from_bits(value, ty)))
+        Ok(Val::Value(self.value_of_bits(value, ty)))
     }
 
     fn exchange(&mut self, addr: Addr, expected: Value, value: Value) -> Value {
-        let (expected, value) = (self.to_bits(expected), self.to_bits(value));
+        let (expected, value) = (self.bits_of(expected), self.bits_of(value));
         let register = self.f().ty(expected);
         let width = if register == Type::I32 { Width::W32 } else { Width::W64 };
         let ptr = self.pointer(addr);
@@ -345,7 +345,7 @@ impl Lower<'_> {
     }
 
     fn f_equal(&mut self, one: Value, other: Value) -> Value {
-        let (one, other) = (self.to_bits(one), self.to_bits(other));
+        let (one, other) = (self.bits_of(one), self.bits_of(other));
         self.f().compare(Cond::Eq, one, other)
     }
 
@@ -356,18 +356,18 @@ impl Lower<'_> {
         let expected = self.load(&at, ty)?;
         let new = self.value(new)?;
         let found = self.exchange(addr, expected, new);
-        let value = self.from_bits(found, ty);
+        let value = self.value_of_bits(found, ty);
         self.store(&at, ty, value)?;
         Ok(self.f_equal(found, expected))
     }
 
     fn overflow(&mut self, op: BinOp, one: &Expr, other: &Expr, ptr: &Expr) -> Parsed<Value> {
-        let to = self.types.pointee(ptr.ty).unwrap_or(Types::int(Int::Int));
-        let int = self.types.as_int(to).unwrap_or(Int::Int);
+        let to = self.types.pointee(ptr.ty).unwrap_or(Types::int(IntTy::Int));
+        let int = self.types.as_int(to).unwrap_or(IntTy::Int);
         let (a, b) = (self.value(one)?, self.value(other)?);
         let addr = self.target(ptr)?;
         let sum = self.arithmetic(op, int.signed(), a, b);
-        let wide = if int.size() == 8 { to } else { Types::int(Int::Long) };
+        let wide = if int.size() == 8 { to } else { Types::int(IntTy::Long) };
         let result = self.convert(sum, wide, to);
         self.store(&addr, to, result)?;
         if int.size() < 8 {

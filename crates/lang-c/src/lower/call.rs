@@ -11,7 +11,7 @@ use crate::konst::{Const, Eval};
 use crate::parse::ast::{Expr, ExprKind, FuncId, Storage};
 use crate::parse::{Parsed, Reported};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, QTy, Types};
+use crate::types::{IntTy, QTy, Types};
 
 /// Most functions on a chain of inlined calls.
 const DEEPEST: usize = 64;
@@ -111,11 +111,11 @@ impl Lower<'_> {
         let value = self.f().value(InstData::Call(callee, args), ty);
         match self.types.as_int(ret).filter(|int| normalise && int.size() < 4) {
             // Others leave anything in the bits that the type does not have.
-            Some(Int::Bool) => {
+            Some(IntTy::Bool) => {
                 let low = self.f().binary_number(skep_ir::Binary::And, value, 0xff);
-                Val::Value(self.convert(low, Types::int(Int::Int), ret))
+                Val::Value(self.convert(low, Types::int(IntTy::Int), ret))
             }
-            Some(_) => Val::Value(self.convert(value, Types::int(Int::Int), ret)),
+            Some(_) => Val::Value(self.convert(value, Types::int(IntTy::Int), ret)),
             None => Val::Value(value),
         }
     }
@@ -169,7 +169,7 @@ impl Lower<'_> {
         self.at(expr.loc);
         for value in &mut values {
             if !self.f().ty(*value).is_int() {
-                *value = self.f().to_ptr(*value);
+                *value = self.f().make_ptr(*value);
             }
         }
         let number = self.function_ref(id, false)?;

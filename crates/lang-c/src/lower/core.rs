@@ -6,7 +6,7 @@ use super::Lower;
 use crate::parse::Parsed;
 use crate::parse::ast::{Builtin, CoreAsk, Expr, ExprKind};
 use crate::source::Diag;
-use crate::types::{Int, Kind, QTy, RecordId};
+use crate::types::{IntTy, Kind, QTy, RecordId};
 
 /// A way from a record to a member.
 #[derive(Debug, Clone)]
@@ -81,7 +81,7 @@ impl Lower<'_> {
             0 => (CoreKind::FieldOffset, if way.bits.is_some() { start.cast_signed() } else { way.local }),
             1 => (CoreKind::FieldSize, if way.bits.is_some() { unit } else { size }.cast_signed()),
             2 => (CoreKind::FieldExists, 1),
-            3 => (CoreKind::FieldSigned, int.is_some_and(Int::signed).into()),
+            3 => (CoreKind::FieldSigned, int.is_some_and(IntTy::signed).into()),
             4 if way.bits.is_some() => (CoreKind::FieldLshift, shift(bit + width - 8 * start)),
             4 => (CoreKind::FieldLshift, shift(8 * size)),
             _ if way.bits.is_some() => (CoreKind::FieldRshift, shift(width)),

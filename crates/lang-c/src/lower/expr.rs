@@ -7,7 +7,7 @@ use super::func::{Home, PTR};
 use super::place::{Addr, Place};
 use crate::parse::Parsed;
 use crate::parse::ast::{BinOp, Builtin, Expr, ExprKind, StmtKind, UnOp};
-use crate::types::{Int, QTy, Types};
+use crate::types::{IntTy, QTy, Types};
 
 /// What an expression gives.
 #[derive(Debug, Clone)]
@@ -102,7 +102,7 @@ impl Lower<'_> {
             }
             ExprKind::PtrSub(left, right, size) => {
                 let (left, right) = (self.value(left)?, self.value(right)?);
-                let (left, right) = (self.f().to_ptr(left), self.f().to_ptr(right));
+                let (left, right) = (self.f().make_ptr(left), self.f().make_ptr(right));
                 let bytes = self.f().value(InstData::PtrDiff(left, right), Type::I64);
                 match size {
                     0 | 1 => bytes,
@@ -165,7 +165,7 @@ impl Lower<'_> {
 
     /// Whether two operands are compared by sign.
     fn is_signed(&self, ty: QTy) -> bool {
-        self.types.as_int(ty).is_some_and(Int::signed)
+        self.types.as_int(ty).is_some_and(IntTy::signed)
     }
 
     fn binary_expr(&mut self, op: BinOp, left: &Expr, right: &Expr) -> Parsed<Val> {
@@ -182,7 +182,7 @@ impl Lower<'_> {
         if self.f().ty(a) == self.f().ty(b) {
             return (a, b);
         }
-        (self.f().to_ptr(a), self.f().to_ptr(b))
+        (self.f().make_ptr(a), self.f().make_ptr(b))
     }
 
     pub fn arithmetic(&mut self, op: BinOp, signed: bool, a: Value, b: Value) -> Value {
@@ -262,7 +262,7 @@ impl Lower<'_> {
             _ => {
                 let value = self.value(expr)?;
                 let ty = self.f().ty(value);
-                let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().to_ptr(value), PTR) };
+                let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
                 let zero = self.f().number(0, ty);
                 self.f().branch(Cond::Ne, value, zero, yes, no);
                 Ok(())
@@ -272,7 +272,7 @@ impl Lower<'_> {
 
     fn keeps_truth(&self, from: QTy, to: QTy) -> bool {
         match (self.types.as_int(from), self.types.as_int(to)) {
-            (Some(_), Some(Int::Bool)) => true,
+            (Some(_), Some(IntTy::Bool)) => true,
             (Some(from), Some(to)) => to.size() >= from.size(),
             _ => false,
         }
@@ -315,7 +315,7 @@ impl Lower<'_> {
             };
             match (&home, value) {
                 (Some(Ok(local)), Val::Value(value)) => {
-                    let value = if self.register(ty) == PTR { self.f().to_ptr(value) } else { value };
+                    let value = if self.register(ty) == PTR { self.f().make_ptr(value) } else { value };
                     self.f().write(*local, value);
                 }
                 (Some(Err(addr)), Val::Memory(from)) => {
@@ -363,7 +363,7 @@ impl Lower<'_> {
     pub fn write(&mut self, place: &Place, ty: QTy, value: Value) -> Parsed<()> {
         match place {
             Place::Value(local) => {
-                let value = if self.register(ty) == PTR { self.f().to_ptr(value) } else { value };
+                let value = if self.register(ty) == PTR { self.f().make_ptr(value) } else { value };
                 self.f().write(*local, value);
                 Ok(())
             }
@@ -408,9 +408,12 @@ impl Lower<'_> {
             self.f().add_bytes(old, delta)
         } else {
             let sum = self.f().binary_number(Binary::Add, old, delta);
-            let int = self.types.as_int(target.ty).unwrap_or(Int::Int);
-            let compute =
-                if int.size() == 8 { target.ty } else { Types::int(if int.signed() { Int::Int } else { Int::UInt }) };
+            let int = self.types.as_int(target.ty).unwrap_or(IntTy::Int);
+            let compute = if int.size() == 8 {
+                target.ty
+            } else {
+                Types::int(if int.signed() { IntTy::Int } else { IntTy::UInt })
+            };
             self.convert(sum, compute, target.ty)
         };
         self.write(&place, target.ty, new)?;
@@ -436,21 +439,21 @@ impl Lower<'_> {
                 Some(int) => self.widen(value, int),
                 None => value,
             };
-            return self.f().to_ptr(wide);
+            return self.f().make_ptr(wide);
         };
         let Some(source) = self.types.as_int(from) else {
-            let ptr = self.f().to_ptr(value);
-            if target == Int::Bool {
+            let ptr = self.f().make_ptr(value);
+            if target == IntTy::Bool {
                 let null = self.f().number(0, PTR);
                 return self.f().compare(Cond::Ne, ptr, null);
             }
-            let number = self.f().to_int(value);
-            return self.convert_int(number, Int::ULong, target);
+            let number = self.f().make_int(value);
+            return self.convert_int(number, IntTy::ULong, target);
         };
         self.convert_int(value, source, target)
     }
 
-    fn widen(&mut self, value: Value, int: Int) -> Value {
+    fn widen(&mut self, value: Value, int: IntTy) -> Value {
         match (self.f().ty(value), int.signed()) {
             (Type::I32, true) => self.f().unary(Unary::Sext32, value),
             (Type::I32, false) => self.f().unary(Unary::Extend, value),
@@ -458,9 +461,9 @@ impl Lower<'_> {
         }
     }
 
-    fn convert_int(&mut self, value: Value, from: Int, to: Int) -> Value {
-        if to == Int::Bool {
-            if from == Int::Bool {
+    fn convert_int(&mut self, value: Value, from: IntTy, to: IntTy) -> Value {
+        if to == IntTy::Bool {
+            if from == IntTy::Bool {
                 return value;
             }
             let ty = self.f().ty(value);

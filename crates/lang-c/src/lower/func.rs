@@ -122,10 +122,6 @@ impl Fn {
             || !self.sealed[self.block.index()]
     }
 
-    pub fn is_closed(&self) -> bool {
-        self.function.terminator(self.block).is_some()
-    }
-
     // Variables.
 
     pub fn write(&mut self, local: Local, value: Value) {
@@ -337,7 +333,7 @@ impl Fn {
     }
 
     /// Any pointer or 64-bit number as a pointer of the common type.
-    pub fn to_ptr(&mut self, value: Value) -> Value {
+    pub fn make_ptr(&mut self, value: Value) -> Value {
         if self.ty(value) == PTR {
             return value;
         }
@@ -345,13 +341,13 @@ impl Fn {
             return self.number(number, PTR);
         }
         if let Some(InstData::PtrToInt(inner)) = self.function.def_inst(value) {
-            return self.to_ptr(*inner);
+            return self.make_ptr(*inner);
         }
         self.value(InstData::Cast(value), PTR)
     }
 
     /// A pointer as a number.
-    pub fn to_int(&mut self, value: Value) -> Value {
+    pub fn make_int(&mut self, value: Value) -> Value {
         if self.ty(value).is_int() {
             return value;
         }
@@ -400,7 +396,7 @@ impl Fn {
     /// Ends the current block; what follows cannot be reached until a block is entered.
     fn close(&mut self, data: InstData) {
         let from = self.block;
-        let targets: Vec<Block> = data.edges().into_iter().map(|edge| edge.block).collect();
+        let targets: Vec<Block> = data.edges().map(|edge| edge.block).collect();
         self.inst(data, &[]);
         // Blocks that cannot be reached lead nowhere that counts.
         if from == self.function.entry() || !self.predecessors[from.index()].is_empty() || !self.sealed[from.index()] {

@@ -242,7 +242,7 @@ impl Lower<'_> {
             return self.push(diag);
         };
         let row = name.section;
-        let flags = u32::from(row.sleepable) * SLEEPABLE | u32::from(row.frags) * XDP_FRAGS;
+        let flags = (u32::from(row.sleepable) * SLEEPABLE) | (u32::from(row.frags) * XDP_FRAGS);
         Ok(FuncKind::Program(ProgramInfo {
             prog_type: row.prog_type,
             attach_type: row.attach_type,
@@ -294,7 +294,9 @@ impl Lower<'_> {
         let named: Vec<(Rc<str>, QTy)> =
             func.params.iter().map(|&param| (program.var(param).name.clone(), program.var(param).ty)).collect();
         let linkage = if func.storage == Storage::Static || callback { Linkage::Static } else { Linkage::Global };
-        made.ty = self.btf.func(&self.types, &func.name, ty.ret, &named, linkage).0;
+        let described = self.btf.func(&self.types, &func.name, ty.ret, &named, linkage);
+        func.tags.iter().for_each(|(component, text)| self.btf.tag(text, described, *component));
+        made.ty = described.0;
         let number = self.module.add_function(made);
         self.functions.insert((id, callback), number);
         self.queue.push((id, number));
@@ -322,7 +324,7 @@ impl Lower<'_> {
         self.enter_frame(id, ty.ret, None);
         let mut result = Ok(());
         for (&param, value) in func.params.iter().zip(params) {
-            let value = if self.f().ty(value).is_int() { value } else { self.f().to_ptr(value) };
+            let value = if self.f().ty(value).is_int() { value } else { self.f().make_ptr(value) };
             result = self.parameter(param, expr::Val::Value(value)).and(result);
         }
         result = result.and_then(|()| self.statements(&body));
@@ -352,7 +354,7 @@ impl Lower<'_> {
         let home = self.f().frame().and_then(|frame| frame.homes.get(&var).copied());
         match (home, value) {
             (Some(Home::Value(local)), expr::Val::Value(value)) => {
-                let value = if self.register(ty) == PTR { self.f().to_ptr(value) } else { value };
+                let value = if self.register(ty) == PTR { self.f().make_ptr(value) } else { value };
                 self.f().write(local, value);
             }
             (Some(Home::Slot(slot)), value) => {

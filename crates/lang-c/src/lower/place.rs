@@ -10,7 +10,7 @@ use super::func::{Home, PTR};
 use crate::parse::Parsed;
 use crate::parse::ast::{Builtin, Expr, ExprKind, Storage};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, Member, QTy, Quals, RecordId};
+use crate::types::{IntTy, Member, QTy, Quals, RecordId};
 
 /// A place in memory.
 #[derive(Debug, Clone)]
@@ -91,7 +91,7 @@ impl Lower<'_> {
                 let base = self.addr(base)?;
                 self.member_addr(base, *record, *index, *preserve)?
             }
-            ExprKind::Index(base, index, _) => {
+            ExprKind::Index(base, index) => {
                 let size = self.types.size(expr.ty).unwrap_or(1);
                 let base = self.addr(base)?;
                 self.element_addr(base, index, size)?
@@ -208,7 +208,7 @@ impl Lower<'_> {
     /// The address as a pointer value.
     pub fn pointer_value(&mut self, addr: Addr) -> Value {
         let ptr = self.pointer(addr);
-        self.f().to_ptr(ptr)
+        self.f().make_ptr(ptr)
     }
 
     /// A pointer plus the relocated part of the way, if there is one.
@@ -283,7 +283,7 @@ impl Lower<'_> {
         }
         let Some(int) = self.types.as_int(ty) else {
             let value = self.load_bytes(addr, 0, 8, false, Type::I64);
-            return Ok(self.f().to_ptr(value));
+            return Ok(self.f().make_ptr(value));
         };
         Ok(self.load_bytes(addr, 0, int.size(), int.signed(), self.register(ty)))
     }
@@ -294,7 +294,7 @@ impl Lower<'_> {
             return self.store_bits(&unrelocated(addr), ty, value, bit, width);
         }
         let size = self.types.size(ty).unwrap_or(8);
-        let value = if self.f().ty(value).is_int() { value } else { self.f().to_int(value) };
+        let value = if self.f().ty(value).is_int() { value } else { self.f().make_int(value) };
         self.store_bytes(addr, 0, size, value);
         Ok(())
     }
@@ -335,7 +335,7 @@ impl Lower<'_> {
 
     fn load_bits(&mut self, addr: &Addr, ty: QTy, bit: u64, width: u32) -> Parsed<Value> {
         let bytes = self.bit_bytes(bit, width)?;
-        let int = self.types.as_int(ty).unwrap_or(Int::UInt);
+        let int = self.types.as_int(ty).unwrap_or(IntTy::UInt);
         let (work, bits) = if bytes > 4 { (Type::I64, 64) } else { (Type::I32, 32) };
         let raw = self.load_unit(addr, bytes, work);
         let value = if int.signed() {

@@ -10,7 +10,7 @@ use super::func::{Cases, Exits, Home};
 use super::place::{Addr, Place};
 use crate::parse::Parsed;
 use crate::parse::ast::{Expr, Init, LabelId, Stmt, StmtKind, VarId};
-use crate::types::{Int, Quals};
+use crate::types::{IntTy, Quals};
 
 /// Most cases that a range is taken apart into; wider ones are compared.
 const MOST_CASES: i64 = 16;
@@ -169,7 +169,7 @@ impl Lower<'_> {
     }
 
     fn switch(&mut self, value: &Expr, body: &Stmt) -> Parsed<()> {
-        let signed = self.types.as_int(value.ty).is_some_and(Int::signed);
+        let signed = self.types.as_int(value.ty).is_some_and(IntTy::signed);
         let number = self.value(value)?;
         let (dispatch, behind) = (self.f().new_block(), self.f().new_block());
         self.f().jump(dispatch);
@@ -256,7 +256,7 @@ impl Lower<'_> {
                 let value = match (wanted, given) {
                     (None, _) => None,
                     (Some(ty), Some(Val::Value(value))) => {
-                        Some(if ty.is_int() { value } else { self.f().to_ptr(value) })
+                        Some(if ty.is_int() { value } else { self.f().make_ptr(value) })
                     }
                     (Some(ty), _) => Some(self.f().number(0, ty)),
                 };

@@ -147,8 +147,6 @@ pub enum Builtin {
     Overflow(BinOp),
     /// Legacy packet loads, by width: context, offset.
     PacketLoad(u32),
-    /// `may_goto`: 1 to go on.
-    MayGoto,
 }
 
 /// An operand of inline assembly.
@@ -204,7 +202,7 @@ pub enum ExprKind {
     /// A member by number, and whether the access is relocated.
     Member(Box<Expr>, RecordId, u32, bool),
     /// An element of an array that is an lvalue.
-    Index(Box<Expr>, Box<Expr>, bool),
+    Index(Box<Expr>, Box<Expr>),
     Call(Box<Expr>, Vec<Expr>),
     StmtExpr(Vec<Stmt>),
     /// A compound literal in a function: a variable and its initialiser.
@@ -315,7 +313,8 @@ pub struct Func {
     pub section: Option<Rc<str>>,
     /// The name in the object where it is another: `asm("llvm.bpf.load.byte")`.
     pub asm_name: Option<Rc<str>>,
-    pub tags: Vec<Rc<str>>,
+    /// `btf_decl_tag`, of the function or of a parameter by number.
+    pub tags: Vec<(Option<u32>, Rc<str>)>,
     pub params: Vec<VarId>,
     pub body: Option<Rc<Vec<Stmt>>>,
     pub labels: Vec<Rc<str>>,
@@ -392,7 +391,7 @@ impl ExprKind {
             | Self::Comma(one, other)
             | Self::Assign(one, other)
             | Self::AssignOp(_, one, other, _)
-            | Self::Index(one, other, _) => one.height.max(other.height),
+            | Self::Index(one, other) => one.height.max(other.height),
             Self::Cond(one, two, three) => one.height.max(three.height).max(two.as_ref().map_or(0, |two| two.height)),
             Self::Call(callee, args) => args.iter().map(|arg| arg.height).fold(callee.height, u16::max),
             Self::Builtin(_, args) => args.iter().map(|arg| arg.height).fold(0, u16::max),

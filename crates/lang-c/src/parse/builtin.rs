@@ -2,15 +2,15 @@
 
 use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind};
 use super::{Parsed, Parser};
-use crate::lex::Punct;
+use crate::lex::{Keyword, Punct};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, QTy, Quals, Types};
+use crate::types::{IntTy, QTy, Quals, Types};
 
 /// What a builtin takes and gives.
 #[derive(Clone, Copy)]
 enum Form {
     /// Fixed operands of integer types, and a result.
-    Ints(&'static [Int], Int),
+    Ints(&'static [IntTy], IntTy),
     /// Two pointers and a length.
     Bytes,
     Fill,
@@ -47,7 +47,7 @@ const fn fetch(name: &'static str, op: AtomicKind, before: bool, orders: usize) 
     row(name, Form::Atomic(orders), Builtin::Atomic { op, before })
 }
 
-const ULL: Int = Int::ULongLong;
+const ULL: IntTy = IntTy::ULongLong;
 
 // TABLE
 const BUILTINS: &[Row] = &[
@@ -62,21 +62,21 @@ const BUILTINS: &[Row] = &[
     row("__builtin_bcmp", Form::MemCompare, Builtin::Compare),
     row("memcmp", Form::MemCompare, Builtin::Compare),
     row("__builtin_strlen", Form::StrLen, Builtin::ConstantP),
-    row("__builtin_bswap16", Form::Ints(&[Int::UShort], Int::UShort), Builtin::Swap(2)),
-    row("__builtin_bswap32", Form::Ints(&[Int::UInt], Int::UInt), Builtin::Swap(4)),
+    row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
+    row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
-    row("__builtin_clz", Form::Ints(&[Int::UInt], Int::Int), Builtin::Clz(4)),
-    row("__builtin_clzl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Clz(8)),
-    row("__builtin_clzll", Form::Ints(&[ULL], Int::Int), Builtin::Clz(8)),
-    row("__builtin_ctz", Form::Ints(&[Int::UInt], Int::Int), Builtin::Ctz(4)),
-    row("__builtin_ctzl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Ctz(8)),
-    row("__builtin_ctzll", Form::Ints(&[ULL], Int::Int), Builtin::Ctz(8)),
-    row("__builtin_popcount", Form::Ints(&[Int::UInt], Int::Int), Builtin::Popcount(4)),
-    row("__builtin_popcountl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Popcount(8)),
-    row("__builtin_popcountll", Form::Ints(&[ULL], Int::Int), Builtin::Popcount(8)),
-    row("__builtin_ffs", Form::Ints(&[Int::Int], Int::Int), Builtin::Ffs(4)),
-    row("__builtin_ffsl", Form::Ints(&[Int::Long], Int::Int), Builtin::Ffs(8)),
-    row("__builtin_ffsll", Form::Ints(&[Int::LongLong], Int::Int), Builtin::Ffs(8)),
+    row("__builtin_clz", Form::Ints(&[IntTy::UInt], IntTy::Int), Builtin::Clz(4)),
+    row("__builtin_clzl", Form::Ints(&[IntTy::ULong], IntTy::Int), Builtin::Clz(8)),
+    row("__builtin_clzll", Form::Ints(&[ULL], IntTy::Int), Builtin::Clz(8)),
+    row("__builtin_ctz", Form::Ints(&[IntTy::UInt], IntTy::Int), Builtin::Ctz(4)),
+    row("__builtin_ctzl", Form::Ints(&[IntTy::ULong], IntTy::Int), Builtin::Ctz(8)),
+    row("__builtin_ctzll", Form::Ints(&[ULL], IntTy::Int), Builtin::Ctz(8)),
+    row("__builtin_popcount", Form::Ints(&[IntTy::UInt], IntTy::Int), Builtin::Popcount(4)),
+    row("__builtin_popcountl", Form::Ints(&[IntTy::ULong], IntTy::Int), Builtin::Popcount(8)),
+    row("__builtin_popcountll", Form::Ints(&[ULL], IntTy::Int), Builtin::Popcount(8)),
+    row("__builtin_ffs", Form::Ints(&[IntTy::Int], IntTy::Int), Builtin::Ffs(4)),
+    row("__builtin_ffsl", Form::Ints(&[IntTy::Long], IntTy::Int), Builtin::Ffs(8)),
+    row("__builtin_ffsll", Form::Ints(&[IntTy::LongLong], IntTy::Int), Builtin::Ffs(8)),
     row("__builtin_expect", Form::First, Builtin::ConstantP),
     row("__builtin_expect_with_probability", Form::First, Builtin::ConstantP),
     row("__builtin_assume_aligned", Form::First, Builtin::ConstantP),
@@ -130,16 +130,17 @@ const BUILTINS: &[Row] = &[
 ];
 
 /// Whether there is a builtin with this name, for `__has_builtin`.
-pub fn exists(name: &str) -> bool {
-    const WORDS: &[&str] = &["__builtin_offsetof", "__builtin_types_compatible_p", "__builtin_choose_expr"];
-    WORDS.contains(&name) || BUILTINS.iter().any(|row| row.name == name)
+pub fn is_builtin(name: &str) -> bool {
+    const WORDS: [Keyword; 3] = [Keyword::Offsetof, Keyword::TypesCompatible, Keyword::ChooseExpr];
+    WORDS.iter().any(|word| word.spelling() == name) || is_function(name)
+}
+
+/// Whether a builtin takes expressions only.
+pub(super) fn is_function(name: &str) -> bool {
+    BUILTINS.iter().any(|row| row.name == name)
 }
 
 impl Parser<'_> {
-    pub(super) fn is_builtin(&self, name: &str) -> bool {
-        BUILTINS.iter().any(|row| row.name == name)
-    }
-
     /// A call of a builtin, at the parenthesis.
     pub(super) fn builtin(&mut self, name: &str, loc: Loc) -> Parsed<Expr> {
         let Some(row) = BUILTINS.iter().find(|row| row.name == name) else {
@@ -169,23 +170,17 @@ impl Parser<'_> {
         }
     }
 
-    fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, more: usize, loc: Loc) -> Parsed<[Expr; N]> {
-        let given = args.len();
-        let mut args = args;
-        if given < N || given > N + more {
-            return self.error(loc, format!("`{name}` takes {} arguments, not {given}", N + more));
-        }
-        args.truncate(N);
+    fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<[Expr; N]> {
         match <[Expr; N]>::try_from(args) {
             Ok(args) => Ok(args),
-            Err(_) => self.error(loc, format!("`{name}` takes {N} arguments")),
+            Err(args) => self.error(loc, format!("`{name}` takes {N} arguments, not {}", args.len())),
         }
     }
 
     fn apply(&mut self, row: &Row, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
         let (name, builtin) = (row.name, row.builtin.clone());
-        let int = Types::int(Int::Int);
-        let long = Types::int(Int::ULong);
+        let int = Types::int(IntTy::Int);
+        let long = Types::int(IntTy::ULong);
         match row.form {
             Form::Ints(types, result) => {
                 let mut converted = Vec::new();
@@ -202,7 +197,7 @@ impl Parser<'_> {
                 let void = self.void_ptr();
                 let second = if matches!(row.form, Form::Fill) { int } else { self.const_void_ptr() };
                 let first = if matches!(row.form, Form::MemCompare) { second } else { void };
-                let [one, two, len] = self.counted::<3>(name, args, 0, loc)?;
+                let [one, two, len] = self.counted::<3>(name, args, loc)?;
                 let one = self.assignable(one, first, &format!("argument 1 of `{name}`"))?;
                 let two = self.assignable(two, second, &format!("argument 2 of `{name}`"))?;
                 let len = self.assignable(len, long, &format!("argument 3 of `{name}`"))?;
@@ -210,7 +205,7 @@ impl Parser<'_> {
                 Ok(Self::made(builtin, vec![one, two, len], result, loc))
             }
             Form::StrLen => {
-                let [text] = self.counted::<1>(name, args, 0, loc)?;
+                let [text] = self.counted::<1>(name, args, loc)?;
                 let len = match &text.kind {
                     ExprKind::Str(bytes) => bytes.iter().position(|&byte| byte == 0),
                     _ => None,
@@ -227,13 +222,13 @@ impl Parser<'_> {
                 let first = self.rvalue(first)?;
                 match name {
                     "__builtin_expect" | "__builtin_expect_with_probability" => {
-                        self.assignable(first, Types::int(Int::Long), "the value that is expected")
+                        self.assignable(first, Types::int(IntTy::Long), "the value that is expected")
                     }
                     _ => Ok(first),
                 }
             }
             Form::ConstantP => {
-                let [arg] = self.counted::<1>(name, args, 0, loc)?;
+                let [arg] = self.counted::<1>(name, args, loc)?;
                 let arg = self.rvalue(arg)?;
                 if self.constant(&arg).is_some() {
                     return Ok(Expr::new(ExprKind::Int(1), int, loc));
@@ -243,53 +238,59 @@ impl Parser<'_> {
             Form::Nothing => Ok(Self::made(builtin, Vec::new(), Types::void(), loc)),
             Form::Fence => Ok(Self::made(Builtin::Fence, Vec::new(), Types::void(), loc)),
             Form::Preserve => {
-                let [arg] = self.counted::<1>(name, args, 0, loc)?;
+                let [arg] = self.counted::<1>(name, args, loc)?;
                 let arg = if self.types.element(arg.ty).is_some() { self.rvalue(arg)? } else { arg };
                 let ty = arg.ty;
                 Ok(Self::made(builtin, vec![arg], ty, loc))
             }
             Form::Core(ask) => self.core(name, ask, args, loc),
-            Form::Atomic(orders) => {
-                let [ptr, value] = self.counted::<2>(name, args, orders, loc)?;
-                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
-                let value = self.assignable(value, to, &format!("argument 2 of `{name}`"))?;
-                Ok(Self::made(builtin, vec![ptr, value], to, loc))
-            }
-            Form::CompareExchange => {
-                let [ptr, old, new] = self.counted::<3>(name, args, 0, loc)?;
-                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
-                let old = self.assignable(old, to, &format!("argument 2 of `{name}`"))?;
-                let new = self.assignable(new, to, &format!("argument 3 of `{name}`"))?;
-                let ty = if builtin == (Builtin::CompareExchange { bool: true }) { Types::int(Int::Bool) } else { to };
-                Ok(Self::made(builtin, vec![ptr, old, new], ty, loc))
-            }
-            Form::CompareExchangeAt => {
-                let [ptr, old, new] = self.counted::<3>(name, args, 3, loc)?;
-                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
-                let old = self.rvalue(old)?;
-                let new = self.assignable(new, to, &format!("argument 3 of `{name}`"))?;
-                Ok(Self::made(builtin, vec![ptr, old, new], Types::int(Int::Bool), loc))
-            }
-            Form::AtomicLoad => {
-                let [ptr] = self.counted::<1>(name, args, 1, loc)?;
-                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
-                Ok(Self::made(builtin, vec![ptr], to, loc))
-            }
-            Form::AtomicStore => {
-                let [ptr, value] = self.counted::<2>(name, args, 1, loc)?;
-                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
-                let value = self.assignable(value, to, &format!("argument 2 of `{name}`"))?;
-                Ok(Self::made(builtin, vec![ptr, value], Types::void(), loc))
-            }
+            Form::Atomic(_)
+            | Form::CompareExchange
+            | Form::CompareExchangeAt
+            | Form::AtomicLoad
+            | Form::AtomicStore => self.atomic(row, args, loc),
             Form::Overflow => self.overflow(name, builtin, args, loc),
             Form::PacketLoad => {
-                let [ctx, offset] = self.counted::<2>(name, args, 0, loc)?;
+                let [ctx, offset] = self.counted::<2>(name, args, loc)?;
                 let void = self.void_ptr();
                 let ctx = self.assignable(ctx, void, "the context")?;
-                let offset = self.assignable(offset, Types::int(Int::UInt), "the offset")?;
-                Ok(Self::made(builtin, vec![ctx, offset], Types::int(Int::ULongLong), loc))
+                let offset = self.assignable(offset, Types::int(IntTy::UInt), "the offset")?;
+                Ok(Self::made(builtin, vec![ctx, offset], Types::int(IntTy::ULongLong), loc))
             }
         }
+    }
+
+    /// Operations on memory that others change too: the first argument is a pointer to it.
+    fn atomic(&mut self, row: &Row, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let name = row.name;
+        let (values, orders) = match row.form {
+            Form::Atomic(orders) => (1, orders),
+            Form::CompareExchange => (2, 0),
+            Form::CompareExchangeAt => (2, 3),
+            Form::AtomicStore => (1, 1),
+            _ => (0, 1),
+        };
+        let (given, most) = (args.len(), 1 + values + orders);
+        let mut args = args.into_iter().take(1 + values);
+        let Some(ptr) = args.next().filter(|_| given > values && given <= most) else {
+            return self.error(loc, format!("`{name}` takes {most} arguments, not {given}"));
+        };
+        let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+        let mut operands = vec![ptr];
+        for (arg, number) in args.zip(2..) {
+            // What is expected comes through a pointer.
+            let pointer = number == 2 && matches!(row.form, Form::CompareExchangeAt);
+            operands.push(match pointer {
+                true => self.rvalue(arg)?,
+                false => self.assignable(arg, to, &format!("argument {number} of `{name}`"))?,
+            });
+        }
+        let ty = match row.builtin {
+            Builtin::CompareExchange { bool: true } | Builtin::CompareExchangeAt => Types::int(IntTy::Bool),
+            Builtin::Store => Types::void(),
+            _ => to,
+        };
+        Ok(Self::made(row.builtin.clone(), operands, ty, loc))
     }
 
     /// A builtin as a number if its operand is one.
@@ -323,7 +324,7 @@ impl Parser<'_> {
     }
 
     fn core(&mut self, name: &str, ask: CoreAsk, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
-        let [what, kind] = self.counted::<2>(name, args, 0, loc)?;
+        let [what, kind] = self.counted::<2>(name, args, loc)?;
         let Some(kind) = self.constant(&kind).and_then(|kind| u32::try_from(kind.int()?).ok()) else {
             return self.error(loc, format!("the second argument of `{name}` is a constant number"));
         };
@@ -336,14 +337,14 @@ impl Parser<'_> {
             return self.error(loc, format!("`{name}` has no question {kind}: 0 to {most} are defined"));
         }
         let ty = match ask {
-            CoreAsk::Field | CoreAsk::Type => Types::int(Int::UInt),
-            CoreAsk::EnumValue | CoreAsk::TypeId => Types::int(Int::ULong),
+            CoreAsk::Field | CoreAsk::Type => Types::int(IntTy::UInt),
+            CoreAsk::EnumValue | CoreAsk::TypeId => Types::int(IntTy::ULong),
         };
         Ok(Self::made(Builtin::Core(ask, kind), vec![what], ty, loc))
     }
 
     fn overflow(&mut self, name: &str, builtin: Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
-        let [one, other, ptr] = self.counted::<3>(name, args, 0, loc)?;
+        let [one, other, ptr] = self.counted::<3>(name, args, loc)?;
         let ptr = self.rvalue(ptr)?;
         let to = self.types.pointee(ptr.ty).and_then(|to| Some((to, self.types.as_int(to)?)));
         let Some((to, int)) = to.filter(|(_, int)| int.size() <= 8) else {
@@ -359,8 +360,8 @@ impl Parser<'_> {
             return self.error(loc, format!("`{name}` with operands wider than the result is not supported"));
         }
         // Narrow results are computed in 64 bits, where nothing is lost.
-        let wide = if int.size() == 8 { QTy { quals: Quals::NONE, ..to } } else { Types::int(Int::Long) };
+        let wide = if int.size() == 8 { QTy { quals: Quals::NONE, ..to } } else { Types::int(IntTy::Long) };
         let (one, other) = (self.convert(one, wide), self.convert(other, wide));
-        Ok(Self::made(builtin, vec![one, other, ptr], Types::int(Int::Bool), loc))
+        Ok(Self::made(builtin, vec![one, other, ptr], Types::int(IntTy::Bool), loc))
     }
 }

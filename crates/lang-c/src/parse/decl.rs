@@ -8,7 +8,7 @@ use super::declarator::{Declared, Param};
 use super::{Here, Name, Parsed, Parser, new_func};
 use crate::lex::{Keyword, Punct, TokenKind};
 use crate::source::{Diag, Loc, Sym};
-use crate::types::{Int, Kind, QTy, Quals, Types};
+use crate::types::{IntTy, Kind, QTy, Quals, Types};
 
 /// What stands in front of declarators.
 #[derive(Debug, Clone)]
@@ -87,18 +87,18 @@ impl Parser<'_> {
     }
 
     fn with_mode(&self, ty: QTy, mode: u64) -> QTy {
-        let signed = self.types.as_int(ty).is_none_or(Int::signed);
+        let signed = self.types.as_int(ty).is_none_or(IntTy::signed);
         let int = match (mode, signed) {
-            (1, true) => Int::SChar,
-            (2, true) => Int::Short,
-            (8, true) => Int::Long,
-            (16, true) => Int::Int128,
-            (_, true) => Int::Int,
-            (1, false) => Int::UChar,
-            (2, false) => Int::UShort,
-            (8, false) => Int::ULong,
-            (16, false) => Int::UInt128,
-            (_, false) => Int::UInt,
+            (1, true) => IntTy::SChar,
+            (2, true) => IntTy::Short,
+            (8, true) => IntTy::Long,
+            (16, true) => IntTy::Int128,
+            (_, true) => IntTy::Int,
+            (1, false) => IntTy::UChar,
+            (2, false) => IntTy::UShort,
+            (8, false) => IntTy::ULong,
+            (16, false) => IntTy::UInt128,
+            (_, false) => IntTy::UInt,
         };
         Types::int(int)
     }
@@ -211,15 +211,15 @@ impl Parser<'_> {
             (Some(Keyword::Void), 0, 0) if !unsigned && words.signed == 0 => return Ok(Types::void()),
             (Some(Keyword::Float), 0, 0) => return Ok(self.types.plain(Kind::Float(4))),
             (Some(Keyword::Double), 0..=1, 0) => return Ok(self.types.plain(Kind::Float(8))),
-            (Some(Keyword::Bool), 0, 0) if !unsigned => Int::Bool,
-            (Some(Keyword::Char), 0, 0) if words.signed > 0 => Int::SChar,
-            (Some(Keyword::Char), 0, 0) => Int::Char,
-            (Some(Keyword::Int128), 0, 0) => Int::Int128,
-            (Some(Keyword::Uint128), 0, 0) => Int::UInt128,
-            (None | Some(Keyword::Int), 0, 1) => Int::Short,
-            (None | Some(Keyword::Int), 0, 0) => Int::Int,
-            (None | Some(Keyword::Int), 1, 0) => Int::Long,
-            (None | Some(Keyword::Int), 2, 0) => Int::LongLong,
+            (Some(Keyword::Bool), 0, 0) if !unsigned => IntTy::Bool,
+            (Some(Keyword::Char), 0, 0) if words.signed > 0 => IntTy::SChar,
+            (Some(Keyword::Char), 0, 0) => IntTy::Char,
+            (Some(Keyword::Int128), 0, 0) => IntTy::Int128,
+            (Some(Keyword::Uint128), 0, 0) => IntTy::UInt128,
+            (None | Some(Keyword::Int), 0, 1) => IntTy::Short,
+            (None | Some(Keyword::Int), 0, 0) => IntTy::Int,
+            (None | Some(Keyword::Int), 1, 0) => IntTy::Long,
+            (None | Some(Keyword::Int), 2, 0) => IntTy::LongLong,
             _ => return self.error(loc, "these words do not make a type"),
         };
         Ok(Types::int(if unsigned { int.unsigned() } else { int }))
@@ -318,7 +318,14 @@ impl Parser<'_> {
         func.weak = if known.is_some() { func.weak && func.body.is_none() || attrs.weak } else { attrs.weak };
         func.section = attrs.section.clone().or(func.section);
         func.asm_name = declared.asm_name.clone().or(func.asm_name);
-        func.tags.extend(attrs.decl_tags.iter().cloned());
+        let own = attrs.decl_tags.iter().map(|tag| (None, tag.clone()));
+        let params = declared.params.iter().flatten().zip(0..);
+        let tags = params.flat_map(|(param, number)| param.tags.iter().map(move |tag| (Some(number), tag.clone())));
+        for tag in own.chain(tags) {
+            if !func.tags.contains(&tag) {
+                func.tags.push(tag);
+            }
+        }
         let id = match known {
             Some(id) => {
                 self.program.funcs[id.0 as usize] = func;

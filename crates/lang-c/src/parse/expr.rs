@@ -4,7 +4,7 @@ use super::ast::{BinOp, Expr, ExprKind};
 use super::{Parsed, Parser};
 use crate::lex::{Keyword, Punct, TokenKind};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, Types};
+use crate::types::{IntTy, Types};
 
 /// Highest tree of one expression.
 const HIGHEST: u16 = 300;
@@ -141,7 +141,7 @@ impl Parser<'_> {
 
     fn logical(&mut self, and: bool, left: Expr, right: Expr, loc: Loc) -> Parsed<Expr> {
         let (left, right) = (self.condition(left)?, self.condition(right)?);
-        let ty = Types::int(Int::Int);
+        let ty = Types::int(IntTy::Int);
         let number = |value: bool| Expr::new(ExprKind::Int(value.into()), ty, loc);
         Ok(match (and, left.literal(), right.literal()) {
             (true, Some(0), _) => number(false),
@@ -238,7 +238,7 @@ impl Parser<'_> {
             let shown = self.types.show(ty);
             return self.error(loc, format!("the size of the incomplete type `{shown}` is not known"));
         };
-        Ok(Expr::new(ExprKind::Int(value.cast_signed()), Types::int(Int::ULong), loc))
+        Ok(Expr::new(ExprKind::Int(value.cast_signed()), Types::int(IntTy::ULong), loc))
     }
 
     /// Whether what is parsed is not evaluated.

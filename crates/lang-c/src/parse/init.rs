@@ -4,7 +4,7 @@ use super::ast::{Expr, ExprKind, Init, InitEntry};
 use super::{Parsed, Parser};
 use crate::lex::{Punct, TokenKind};
 use crate::source::Loc;
-use crate::types::{Int, QTy};
+use crate::types::{IntTy, QTy};
 
 /// Most entries of one initialiser, so that `[0 ... 1000000000] = 1` ends.
 const MOST_ENTRIES: usize = 1 << 16;
@@ -158,7 +158,7 @@ impl Parser<'_> {
             let message = format!("the string has {chars} characters, the array room for {len}");
             return self.error(loc, message);
         }
-        let int = self.types.as_int(of).unwrap_or(Int::Char);
+        let int = self.types.as_int(of).unwrap_or(IntTy::Char);
         let mut text = bytes.to_vec();
         text.resize((len * size) as usize, 0);
         let ty = self.types.array(crate::types::Types::int(int), Some(len));

@@ -5,7 +5,7 @@
 
 pub mod ast;
 mod attr;
-mod builtin;
+pub mod builtin;
 mod decl;
 mod declarator;
 mod expr;
@@ -355,16 +355,16 @@ impl<'a> Parser<'a> {
     fn kernel_name(&mut self, sym: Sym, relocatable: bool) -> Option<Name> {
         let text = self.name_of(sym);
         if let Some(id) = self.provider.find(&text, NameKind::Typedef) {
-            return Some(Name::Typedef(self.types.from_kernel(self.provider.btf(), id, relocatable)));
+            return Some(Name::Typedef(self.types.kernel_type(self.provider.btf(), id, relocatable)));
         }
         if let Some(id) = self.provider.find(&text, NameKind::Enumerator) {
-            let ty = self.types.from_kernel(self.provider.btf(), id, relocatable);
+            let ty = self.types.kernel_type(self.provider.btf(), id, relocatable);
             let Kind::Enum(item) = self.types.kind(ty) else { return None };
             let value = self.types.enumeration(*item).values.iter().find(|value| value.0 == text)?.1;
             return Some(Name::Enumerator(value, ty));
         }
         if let Some(id) = self.provider.find(&text, NameKind::Func) {
-            let ty = self.types.from_kernel(self.provider.btf(), id, relocatable);
+            let ty = self.types.kernel_type(self.provider.btf(), id, relocatable);
             self.types.as_func(ty)?;
             let mut func = new_func(&text, ty, Storage::Extern, Loc::default());
             func.section = Some(".ksyms".into());
@@ -385,7 +385,7 @@ impl<'a> Parser<'a> {
         let relocatable = self.kernel?;
         let text = self.name_of(sym);
         let id = self.provider.find(&text, what)?;
-        let ty = self.types.from_kernel(self.provider.btf(), id, relocatable);
+        let ty = self.types.kernel_type(self.provider.btf(), id, relocatable);
         let tag = match self.types.kind(ty) {
             Kind::Record(id) => Tag::Record(*id),
             Kind::Enum(id) => Tag::Enum(*id),

@@ -2,11 +2,11 @@
 
 use super::{Parsed, Parser};
 use crate::source::{Diag, Loc, Sym};
-use crate::types::Int;
+use crate::types::IntTy;
 
 impl Parser<'_> {
     /// The value and type of a number.
-    pub(super) fn number(&mut self, sym: Sym, loc: Loc) -> Parsed<(i64, Int)> {
+    pub(super) fn number(&mut self, sym: Sym, loc: Loc) -> Parsed<(i64, IntTy)> {
         let text = self.name_of(sym);
         match read(&text) {
             Ok(found) => Ok(found),
@@ -15,7 +15,7 @@ impl Parser<'_> {
     }
 }
 
-fn read(text: &str) -> Result<(i64, Int), String> {
+fn read(text: &str) -> Result<(i64, IntTy), String> {
     let lower = text.to_ascii_lowercase().replace('\'', "");
     let (base, digits) = match lower.strip_prefix("0x") {
         Some(rest) => (16, rest),
@@ -45,20 +45,20 @@ fn read(text: &str) -> Result<(i64, Int), String> {
     if !matches!(suffix.replacen('u', "", 1).as_str(), "" | "l" | "ll") {
         return Err(format!("the suffix `{suffix}` is none of `u`, `l`, `ll` and combinations"));
     }
-    let fits = |int: Int| match int {
-        Int::Int => i32::try_from(value).is_ok(),
-        Int::UInt => u32::try_from(value).is_ok(),
-        Int::Long | Int::LongLong => i64::try_from(value).is_ok(),
+    let fits = |int: IntTy| match int {
+        IntTy::Int => i32::try_from(value).is_ok(),
+        IntTy::UInt => u32::try_from(value).is_ok(),
+        IntTy::Long | IntTy::LongLong => i64::try_from(value).is_ok(),
         _ => true,
     };
-    let ladder: &[Int] = match longs {
-        0 => &[Int::Int, Int::UInt, Int::Long, Int::ULong],
-        1 => &[Int::Long, Int::ULong],
-        _ => &[Int::LongLong, Int::ULongLong],
+    let ladder: &[IntTy] = match longs {
+        0 => &[IntTy::Int, IntTy::UInt, IntTy::Long, IntTy::ULong],
+        1 => &[IntTy::Long, IntTy::ULong],
+        _ => &[IntTy::LongLong, IntTy::ULongLong],
     };
     // Decimal numbers without `u` stay signed; unsigned ones have `u`, or need it in another base.
-    let allowed = |int: &&Int| if unsigned { !int.signed() } else { int.signed() || base != 10 };
-    let int = ladder.iter().filter(allowed).copied().find(|&int| fits(int)).unwrap_or(Int::ULongLong);
+    let allowed = |int: &&IntTy| if unsigned { !int.signed() } else { int.signed() || base != 10 };
+    let int = ladder.iter().filter(allowed).copied().find(|&int| fits(int)).unwrap_or(IntTy::ULongLong);
     Ok((value.cast_signed(), int))
 }
 
@@ -69,15 +69,15 @@ mod tests {
     #[test]
     fn numbers_have_the_type_that_the_standard_says() {
         let table = [
-            ("0", 0, Int::Int),
-            ("017", 15, Int::Int),
-            ("0xffffffff", 0xffff_ffff, Int::UInt),
-            ("4294967295", 0xffff_ffff, Int::Long),
-            ("0b101", 5, Int::Int),
-            ("1ull", 1, Int::ULongLong),
-            ("1LU", 1, Int::ULong),
-            ("0xffffffffffffffff", -1, Int::ULong),
-            ("18446744073709551615", -1, Int::ULongLong),
+            ("0", 0, IntTy::Int),
+            ("017", 15, IntTy::Int),
+            ("0xffffffff", 0xffff_ffff, IntTy::UInt),
+            ("4294967295", 0xffff_ffff, IntTy::Long),
+            ("0b101", 5, IntTy::Int),
+            ("1ull", 1, IntTy::ULongLong),
+            ("1LU", 1, IntTy::ULong),
+            ("0xffffffffffffffff", -1, IntTy::ULong),
+            ("18446744073709551615", -1, IntTy::ULongLong),
         ];
         for (text, value, int) in table {
             assert_eq!(read(text), Ok((value, int)), "{text}");

@@ -1,10 +1,11 @@
 //! Operands, and what follows them: indices, members, calls.
 
 use super::ast::{Builtin, Expr, ExprKind, Stmt, StmtKind, Storage, Var};
+use super::builtin::is_function;
 use super::{Name, Parsed, Parser};
 use crate::lex::{Keyword, Punct, TokenKind};
 use crate::source::{Diag, Loc, Sym};
-use crate::types::{Int, QTy, Quals, RecordId, Types};
+use crate::types::{IntTy, QTy, Quals, RecordId, Types};
 
 impl Parser<'_> {
     pub(super) fn postfix(&mut self) -> Parsed<Expr> {
@@ -68,7 +69,7 @@ impl Parser<'_> {
             let shown = self.types.show(index.ty);
             return self.error(loc, format!("an index is an integer, not `{shown}`"));
         };
-        let wide = if int.signed() || int.size() < 8 { Int::Long } else { Int::ULong };
+        let wide = if int.signed() || int.size() < 8 { IntTy::Long } else { IntTy::ULong };
         let index = self.convert(index, Types::int(wide));
         if let Some((of, len)) = self.types.element(base.ty).filter(|_| base.is_lvalue()) {
             self.settle(of);
@@ -83,8 +84,7 @@ impl Parser<'_> {
                 let shown = self.types.show(of);
                 return self.error(loc, format!("the elements have the incomplete type `{shown}`"));
             }
-            let preserve = self.preserving > 0;
-            return Ok(Expr::new(ExprKind::Index(Box::new(base), Box::new(index), preserve), of, loc));
+            return Ok(Expr::new(ExprKind::Index(Box::new(base), Box::new(index)), of, loc));
         }
         let sum = self.binary(super::ast::BinOp::Add, base, index, loc)?;
         self.deref(sum, loc)
@@ -152,19 +152,19 @@ impl Parser<'_> {
             TokenKind::Char { value, ty } => {
                 self.next();
                 let int = match ty {
-                    crate::lex::CharTy::Utf16 => Int::UShort,
-                    crate::lex::CharTy::Utf32 => Int::UInt,
-                    _ => Int::Int,
+                    crate::lex::CharTy::Utf16 => IntTy::UShort,
+                    crate::lex::CharTy::Utf32 => IntTy::UInt,
+                    _ => IntTy::Int,
                 };
                 Ok(Expr::new(ExprKind::Int(int.wrap(value)), Types::int(int), loc))
             }
             TokenKind::Str { bytes, ty } => {
                 self.next();
                 let of = match ty {
-                    crate::lex::CharTy::Plain | crate::lex::CharTy::Utf8 => Int::Char,
-                    crate::lex::CharTy::Utf16 => Int::UShort,
-                    crate::lex::CharTy::Utf32 => Int::UInt,
-                    crate::lex::CharTy::Wide => Int::Int,
+                    crate::lex::CharTy::Plain | crate::lex::CharTy::Utf8 => IntTy::Char,
+                    crate::lex::CharTy::Utf16 => IntTy::UShort,
+                    crate::lex::CharTy::Utf32 => IntTy::UInt,
+                    crate::lex::CharTy::Wide => IntTy::Int,
                 };
                 Ok(self.string_literal(&bytes, of, loc))
             }
@@ -189,7 +189,7 @@ impl Parser<'_> {
         }
     }
 
-    pub(super) fn string_literal(&mut self, bytes: &[u8], of: Int, loc: Loc) -> Expr {
+    pub(super) fn string_literal(&mut self, bytes: &[u8], of: IntTy, loc: Loc) -> Expr {
         let size = of.size() as usize;
         let mut all = bytes.to_vec();
         all.resize(all.len() + size, 0);
@@ -205,7 +205,7 @@ impl Parser<'_> {
                 self.next();
                 let name =
                     self.here.as_ref().map_or_else(|| "".into(), |here| self.program.func(here.func).name.clone());
-                Ok(self.string_literal(name.as_bytes(), Int::Char, loc))
+                Ok(self.string_literal(name.as_bytes(), IntTy::Char, loc))
             }
             Keyword::Offsetof => self.deeper(Self::offsetof),
             Keyword::TypesCompatible => {
@@ -218,7 +218,7 @@ impl Parser<'_> {
                 let plain = |ty: QTy| QTy { quals: Quals::NONE, ..ty };
                 let (one, other) = (plain(self.types.strip(one)), plain(self.types.strip(other)));
                 let same = self.types.same(one, other, true);
-                Ok(Expr::new(ExprKind::Int(same.into()), Types::int(Int::Int), loc))
+                Ok(Expr::new(ExprKind::Int(same.into()), Types::int(IntTy::Int), loc))
             }
             Keyword::ChooseExpr => {
                 self.next();
@@ -256,7 +256,7 @@ impl Parser<'_> {
             }
             None => {
                 let name = self.name_of(sym);
-                if self.is(Punct::LParen) && self.is_builtin(&name) {
+                if self.is(Punct::LParen) && is_function(&name) {
                     return self.builtin(&name, loc);
                 }
                 self.unknown(&name, loc)
@@ -348,7 +348,7 @@ impl Parser<'_> {
         let ty = self.type_name()?;
         self.expect(Punct::Comma, "between type and member")?;
         let ptr = self.types.ptr(ty);
-        let null = Expr::new(ExprKind::Int(0), Types::int(Int::ULong), loc);
+        let null = Expr::new(ExprKind::Int(0), Types::int(IntTy::ULong), loc);
         let null = Expr::new(ExprKind::Cast(Box::new(null)), ptr, loc);
         let mut place = self.deref(null, loc)?;
         let (name, at) = self.ident("the name of a member")?;
@@ -375,7 +375,7 @@ impl Parser<'_> {
         }
         let eval = crate::konst::Eval { types: &self.types, program: &self.program, variables: true };
         match eval.address(&place).and_then(|address| address.int()) {
-            Some(offset) => Ok(Expr::new(ExprKind::Int(offset), Types::int(Int::ULong), loc)),
+            Some(offset) => Ok(Expr::new(ExprKind::Int(offset), Types::int(IntTy::ULong), loc)),
             None => self.error(loc, "this offset is not a constant"),
         }
     }

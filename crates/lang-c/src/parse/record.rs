@@ -8,7 +8,16 @@ use crate::lex::{Keyword, Punct, TokenKind};
 use crate::provider::NameKind;
 use crate::source::{Loc, Sym};
 use crate::types::layout::{Field, Rules, lay_out};
-use crate::types::{Enum, Int, Kind, QTy, Record, RecordId, Types};
+use crate::types::{Enum, IntTy, Kind, QTy, Record, RecordId, Types};
+
+/// An enumerator as it is defined.
+struct Enumerator {
+    name: Rc<str>,
+    value: i64,
+    /// Whether the value is of a signed type.
+    signed: bool,
+    sym: Sym,
+}
 
 impl Parser<'_> {
     /// `struct` or `union`, behind the keyword.
@@ -141,7 +150,7 @@ impl Parser<'_> {
         let mut bits = None;
         if self.take(Punct::Colon) {
             let (width, _) = self.constant_int("the width of a bit-field")?;
-            let most = self.types.as_int(ty).map_or(0, |int| if int == Int::Bool { 1 } else { 8 * int.size() });
+            let most = self.types.as_int(ty).map_or(0, |int| if int == IntTy::Bool { 1 } else { 8 * int.size() });
             match u32::try_from(width) {
                 Ok(width) if u64::from(width) <= most && (width > 0 || name.is_empty()) => bits = Some(width),
                 _ => {
@@ -192,8 +201,8 @@ impl Parser<'_> {
                 }
                 None => {
                     let name = self.name_of(sym);
-                    let repr = fixed.unwrap_or(Int::UInt);
-                    let empty = Enum { tag: name, repr, values: Vec::new(), complete: fixed.is_some(), kernel: None };
+                    let repr = fixed.unwrap_or(IntTy::UInt);
+                    let empty = Enum { tag: name, repr, values: Vec::new(), complete: fixed.is_some() };
                     let id = self.types.add_enum(empty);
                     self.scopes[0].tags.insert(sym, Tag::Enum(id));
                     id
@@ -206,7 +215,7 @@ impl Parser<'_> {
             Some(Tag::Enum(id)) if !self.types.enumeration(id).complete => id,
             _ => {
                 let name: Rc<str> = tag.map_or_else(|| "".into(), |sym| self.name_of(sym));
-                let empty = Enum { tag: name, repr: Int::UInt, values: Vec::new(), complete: false, kernel: None };
+                let empty = Enum { tag: name, repr: IntTy::UInt, values: Vec::new(), complete: false };
                 let id = self.types.add_enum(empty);
                 if let (Some(sym), Some(scope)) = (tag, self.scopes.last_mut()) {
                     scope.tags.insert(sym, Tag::Enum(id));
@@ -217,42 +226,41 @@ impl Parser<'_> {
         let ty = self.types.plain(Kind::Enum(id));
         let values = self.enumerators(fixed)?;
         self.attributes(&mut attrs)?;
-        let negative = values.iter().any(|value| value.2 && value.1 < 0);
-        let wide = values.iter().any(|value| match (negative, value.2) {
-            (true, _) => i32::try_from(value.1).is_err(),
-            (false, true) => value.1 > i64::from(u32::MAX),
-            (false, false) => value.1.cast_unsigned() > u64::from(u32::MAX),
+        let negative = values.iter().any(|one| one.signed && one.value < 0);
+        let wide = values.iter().any(|one| match (negative, one.signed) {
+            (true, _) => i32::try_from(one.value).is_err(),
+            (false, true) => one.value > i64::from(u32::MAX),
+            (false, false) => one.value.cast_unsigned() > u64::from(u32::MAX),
         });
         let mut repr = fixed.unwrap_or(match (wide, negative) {
-            (false, false) => Int::UInt,
-            (false, true) => Int::Int,
-            (true, false) => Int::ULong,
-            (true, true) => Int::Long,
+            (false, false) => IntTy::UInt,
+            (false, true) => IntTy::Int,
+            (true, false) => IntTy::ULong,
+            (true, true) => IntTy::Long,
         });
         if attrs.packed && fixed.is_none() {
-            let small = |max: u64| values.iter().all(|value| value.1.cast_unsigned() <= max);
+            let small = |max: u64| values.iter().all(|one| one.value.cast_unsigned() <= max);
             repr = match () {
-                () if !negative && small(0xff) => Int::UChar,
-                () if !negative && small(0xffff) => Int::UShort,
+                () if !negative && small(0xff) => IntTy::UChar,
+                () if !negative && small(0xffff) => IntTy::UShort,
                 () => repr,
             };
         }
         // In an enumeration whose values fit, enumerators are of type `int`.
-        let constant = if wide { ty } else { Types::int(Int::Int) };
-        for (_, value, _, sym) in &values {
-            let fits = i32::try_from(*value).is_ok();
-            let constant = if fits || wide { constant } else { Types::int(Int::UInt) };
-            self.declare(*sym, Name::Enumerator(*value, if wide { ty } else { constant }));
+        let constant = if wide { ty } else { Types::int(IntTy::Int) };
+        for one in &values {
+            let fits = i32::try_from(one.value).is_ok();
+            let constant = if fits || wide { constant } else { Types::int(IntTy::UInt) };
+            self.declare(one.sym, Name::Enumerator(one.value, if wide { ty } else { constant }));
         }
         let item = &mut self.types.enums[id.0 as usize];
-        item.values = values.into_iter().map(|(name, value, ..)| (name, value)).collect();
+        item.values = values.into_iter().map(|one| (one.name, one.value)).collect();
         (item.repr, item.complete) = (repr, true);
         Ok(ty)
     }
 
-    /// Enumerators with their values, whether each is signed, and their names.
-    fn enumerators(&mut self, fixed: Option<Int>) -> Parsed<Vec<(Rc<str>, i64, bool, Sym)>> {
-        let mut values: Vec<(Rc<str>, i64, bool, Sym)> = Vec::new();
+    fn enumerators(&mut self, fixed: Option<IntTy>) -> Parsed<Vec<Enumerator>> {
+        let mut values = Vec::new();
         let (mut next, mut signed) = (0i64, true);
         while !self.take(Punct::RBrace) {
             let (sym, _) = self.ident("an enumerator")?;
@@ -260,15 +268,15 @@ impl Parser<'_> {
             self.attributes(&mut attrs)?;
             if self.take(Punct::Assign) {
                 let (value, ty) = self.constant_int("the value of an enumerator")?;
-                signed = self.types.as_int(ty).is_none_or(Int::signed);
+                signed = self.types.as_int(ty).is_none_or(IntTy::signed);
                 next = value;
             }
             let name = self.name_of(sym);
-            values.push((name, next, signed, sym));
+            values.push(Enumerator { name, value: next, signed, sym });
             let constant = fixed.unwrap_or(match (i32::try_from(next).is_ok(), signed) {
-                (true, _) => Int::Int,
-                (false, true) => Int::Long,
-                (false, false) => Int::ULong,
+                (true, _) => IntTy::Int,
+                (false, true) => IntTy::Long,
+                (false, false) => IntTy::ULong,
             });
             self.declare(sym, Name::Enumerator(next, Types::int(constant)));
             next = next.wrapping_add(1);

@@ -220,10 +220,10 @@ impl Preprocessor<'_> {
                     self.end_condition(rest, word);
                     return;
                 }
-                "else" | "elif" | "elifdef" | "elifndef" if nested == 0 => {
-                    if self.branch_while_skipping(&name, rest, word) {
-                        return;
-                    }
+                "else" | "elif" | "elifdef" | "elifndef"
+                    if nested == 0 && self.branch_while_skipping(&name, rest, word) =>
+                {
+                    return;
                 }
                 _ => {}
             }

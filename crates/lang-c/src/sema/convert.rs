@@ -3,7 +3,7 @@
 use crate::parse::ast::{Expr, ExprKind, VarId};
 use crate::parse::{Parsed, Parser};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, Kind, QTy, Quals, Types};
+use crate::types::{IntTy, Kind, QTy, Quals, Types};
 
 impl Parser<'_> {
     /// An expression as a value: arrays and functions become pointers.
@@ -55,18 +55,18 @@ impl Parser<'_> {
     }
 
     /// The integer type after the promotions.
-    fn promoted(&self, expr: &Expr) -> Option<Int> {
+    fn promoted(&self, expr: &Expr) -> Option<IntTy> {
         let int = self.types.as_int(expr.ty)?;
         if let Some(bits) = self.bit_field(expr) {
             let fits = bits < 32 || bits == 32 && int.signed();
             if fits {
-                return Some(Int::Int);
+                return Some(IntTy::Int);
             }
             if bits == 32 {
-                return Some(Int::UInt);
+                return Some(IntTy::UInt);
             }
         }
-        Some(if int.rank() < Int::Int.rank() { Int::Int } else { int })
+        Some(if int.rank() < IntTy::Int.rank() { IntTy::Int } else { int })
     }
 
     /// Width if it is a bit-field.
@@ -91,7 +91,7 @@ impl Parser<'_> {
     }
 
     /// Brings two integers to their common type.
-    pub fn usual(&mut self, left: Expr, right: Expr) -> Parsed<(Expr, Expr, Int)> {
+    pub fn usual(&mut self, left: Expr, right: Expr) -> Parsed<(Expr, Expr, IntTy)> {
         let (Some(a), Some(b)) = (self.promoted(&left), self.promoted(&right)) else {
             let (a, b) = (self.types.show(left.ty), self.types.show(right.ty));
             return self.error(left.loc, format!("integers are expected here, found `{a}` and `{b}`"));
@@ -190,7 +190,7 @@ impl Parser<'_> {
                     );
                 }
             }
-            (Kind::Ptr(_), Kind::Int(Int::Bool)) => {}
+            (Kind::Ptr(_), Kind::Int(IntTy::Bool)) => {}
             (Kind::Ptr(_), Kind::Int(_) | Kind::Enum(_)) => {
                 let (from, to) = (self.types.show(expr.ty), self.types.show(to));
                 self.warn(
@@ -219,7 +219,7 @@ impl Parser<'_> {
 }
 
 /// The common type of two promoted integers.
-fn common(a: Int, b: Int) -> Int {
+fn common(a: IntTy, b: IntTy) -> IntTy {
     let (high, low) = if a.rank() >= b.rank() { (a, b) } else { (b, a) };
     match (high.signed(), low.signed()) {
         (true, false) if low.size() == high.size() || high.rank() == low.rank() => high.unsigned(),

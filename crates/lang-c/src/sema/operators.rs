@@ -4,7 +4,7 @@ use crate::konst;
 use crate::parse::ast::{BinOp, Expr, ExprKind, UnOp};
 use crate::parse::{Parsed, Parser};
 use crate::source::{Diag, Loc};
-use crate::types::{Int, QTy, Quals, Types};
+use crate::types::{IntTy, QTy, Quals, Types};
 
 impl Parser<'_> {
     /// `left OP right`
@@ -27,13 +27,13 @@ impl Parser<'_> {
             (BinOp::Shl | BinOp::Shr, _) => self.shift(op, left, right, loc),
             _ => {
                 let (left, right, int) = self.usual(left, right)?;
-                let ty = if op.is_comparison() { Types::int(Int::Int) } else { Types::int(int) };
+                let ty = if op.is_comparison() { Types::int(IntTy::Int) } else { Types::int(int) };
                 Ok(self.folded(op, int, left, right, ty, loc))
             }
         }
     }
 
-    fn folded(&mut self, op: BinOp, int: Int, left: Expr, right: Expr, ty: QTy, loc: Loc) -> Expr {
+    fn folded(&mut self, op: BinOp, int: IntTy, left: Expr, right: Expr, ty: QTy, loc: Loc) -> Expr {
         if let (Some(a), Some(b)) = (left.literal(), right.literal())
             && let Some(value) = konst::binary(int, op, a, b)
         {
@@ -89,7 +89,7 @@ impl Parser<'_> {
             let shown = self.types.show(index.ty);
             return self.error(loc, format!("an integer is added to a pointer, not `{shown}`"));
         };
-        let wide = if int.signed() || int.size() < 8 { Int::Long } else { Int::ULong };
+        let wide = if int.signed() || int.size() < 8 { IntTy::Long } else { IntTy::ULong };
         let mut index = self.convert(index, Types::int(wide));
         if negative {
             index = self.negate(index);
@@ -111,12 +111,12 @@ impl Parser<'_> {
         if size == 0 {
             return self.error(loc, "the difference of pointers to a type without size");
         }
-        let ty = Types::int(Int::Long);
+        let ty = Types::int(IntTy::Long);
         Ok(Expr::new(ExprKind::PtrSub(Box::new(left), Box::new(right), size), ty, loc))
     }
 
     fn pointer_comparison(&mut self, op: BinOp, left: Expr, right: Expr, loc: Loc) -> Parsed<Expr> {
-        let ty = Types::int(Int::Int);
+        let ty = Types::int(IntTy::Int);
         let (left, right) = match (self.types.is_ptr(left.ty), self.types.is_ptr(right.ty)) {
             (true, false) => {
                 self.warn_mixed(&right, loc);
@@ -143,7 +143,7 @@ impl Parser<'_> {
     pub fn unary(&mut self, op: &str, expr: Expr, loc: Loc) -> Parsed<Expr> {
         if op == "!" {
             let expr = self.condition(expr)?;
-            let ty = Types::int(Int::Int);
+            let ty = Types::int(IntTy::Int);
             return Ok(match expr.literal() {
                 Some(value) => Expr::new(ExprKind::Int((value == 0).into()), ty, loc),
                 None => Expr::new(ExprKind::LogNot(Box::new(expr)), ty, loc),
@@ -208,8 +208,8 @@ impl Parser<'_> {
                 return self.error(loc, format!("`{}=` does not work on pointers", op.text()));
             }
             let size = self.step(left.ty, loc)?;
-            let right = self.assignable(right, Types::int(Int::Long), "what is added")?;
-            let long = Types::int(Int::Long);
+            let right = self.assignable(right, Types::int(IntTy::Long), "what is added")?;
+            let long = Types::int(IntTy::Long);
             let size = Expr::new(ExprKind::Int(size.cast_signed()), long, loc);
             let right = self.binary(BinOp::Mul, right, size, loc)?;
             let kind = ExprKind::AssignOp(op, Box::new(left), Box::new(right), long);
@@ -223,7 +223,7 @@ impl Parser<'_> {
         if int.size() > 8 {
             return self.fail_128(loc);
         }
-        let promoted = if int.rank() < Int::Int.rank() { Int::Int } else { int };
+        let promoted = if int.rank() < IntTy::Int.rank() { IntTy::Int } else { int };
         let (right, compute) = if matches!(op, BinOp::Shl | BinOp::Shr) {
             let right = self.convert(right, Types::int(promoted));
             (right, promoted)

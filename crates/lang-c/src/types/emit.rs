@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use skep_btf::{Array, BtfBuilder, Int as BtfInt, Linkage, NewMember, NewType, TypeId};
+use skep_btf::{Array, BtfBuilder, DeclTag, Int as BtfInt, Linkage, NewMember, NewType, TypeId};
 
-use super::{Int, Kind, QTy, Quals, RecordId, Types};
+use super::{IntTy, Kind, QTy, Quals, RecordId, Types};
 
 /// Writes types once each. Records behind pointers come last, so that circles have no end.
 #[derive(Debug)]
@@ -75,7 +75,7 @@ impl BtfOut {
             }
             Kind::Array(of, len) => {
                 let element = self.id(types, of);
-                let index = self.id(types, Types::int(Int::UInt));
+                let index = self.id(types, Types::int(IntTy::UInt));
                 let len = u32::try_from(len.unwrap_or(0)).unwrap_or(u32::MAX);
                 self.add("", NewType::Array(Array { element, index, len }))
             }
@@ -111,9 +111,9 @@ impl BtfOut {
         }
     }
 
-    fn int(&mut self, int: Int) -> TypeId {
+    fn int(&mut self, int: IntTy) -> TypeId {
         let size = int.size() as u32;
-        let (bool, bits) = (int == Int::Bool, (8 * size) as u8);
+        let (bool, bits) = (int == IntTy::Bool, (8 * size) as u8);
         let ty = BtfInt { size, bits, bit_offset: 0, signed: int.signed(), char: false, bool };
         self.add(int.name(), NewType::Int(ty))
     }
@@ -172,6 +172,11 @@ impl BtfOut {
             .collect();
         let proto = self.add("", NewType::FuncProto { result, params: &list });
         self.add(name, NewType::Func { proto, linkage })
+    }
+
+    /// An attribute of a function or of one of its parameters.
+    pub fn tag(&mut self, text: &str, target: TypeId, component: Option<u32>) {
+        self.add(text, NewType::DeclTag(DeclTag { target, component }));
     }
 
     /// All types, `None` if one of them does not fit into BTF.

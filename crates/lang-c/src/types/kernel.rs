@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use skep_btf::{Btf, Kind as BtfKind, TypeId};
 
-use super::{Enum, FuncTy, Int, Kind, Member, QTy, Quals, Record, RecordId, Types};
+use super::{Enum, FuncTy, IntTy, Kind, Member, QTy, Quals, Record, RecordId, Types};
 
 /// Most types on a chain of pointers, arrays and names.
 const DEEPEST: u32 = 64;
@@ -12,17 +12,17 @@ const DEEPEST: u32 = 64;
 impl Types {
     /// The type with a number in `btf`. `preserve` says whether accesses to records are relocated. What cannot be read
     /// becomes `void`.
-    pub fn from_kernel(&mut self, btf: &Btf, id: TypeId, preserve: bool) -> QTy {
-        self.from_kernel_within(btf, id, preserve, DEEPEST)
+    pub fn kernel_type(&mut self, btf: &Btf, id: TypeId, preserve: bool) -> QTy {
+        self.kernel_type_within(btf, id, preserve, DEEPEST)
     }
 
-    fn from_kernel_within(&mut self, btf: &Btf, id: TypeId, preserve: bool, depth: u32) -> QTy {
+    fn kernel_type_within(&mut self, btf: &Btf, id: TypeId, preserve: bool, depth: u32) -> QTy {
         if let Some(&known) = self.kernel_types.get(&id) {
             return known;
         }
         let (Ok(kind), true) = (btf.kind(id), depth > 0) else { return Self::void() };
         let name: Rc<str> = btf.name(id).unwrap_or("").into();
-        let inner = |types: &mut Self, of: TypeId| types.from_kernel_within(btf, of, preserve, depth - 1);
+        let inner = |types: &mut Self, of: TypeId| types.kernel_type_within(btf, of, preserve, depth - 1);
         let ty = match kind {
             BtfKind::Void => Self::void(),
             BtfKind::Int(int) => Self::int(int_named(&name, int.size, int.signed, int.bool)),
@@ -52,14 +52,14 @@ impl Types {
                 let values =
                     list.values().map(|value| (Rc::from(btf.string(value.name).unwrap_or("")), value.value)).collect();
                 let repr = match (list.size, list.signed) {
-                    (8, true) => Int::Long,
-                    (8, false) => Int::ULong,
-                    (1, _) => Int::UChar,
-                    (2, _) => Int::UShort,
-                    (_, true) => Int::Int,
-                    _ => Int::UInt,
+                    (8, true) => IntTy::Long,
+                    (8, false) => IntTy::ULong,
+                    (1, _) => IntTy::UChar,
+                    (2, _) => IntTy::UShort,
+                    (_, true) => IntTy::Int,
+                    _ => IntTy::UInt,
                 };
-                let item = self.add_enum(Enum { tag: name, repr, values, complete: true, kernel: Some(id) });
+                let item = self.add_enum(Enum { tag: name, repr, values, complete: true });
                 self.plain(Kind::Enum(item))
             }
             BtfKind::Typedef(of) => {
@@ -122,7 +122,7 @@ impl Types {
         let size = u64::from(composite.size);
         for member in composite.members() {
             let name: Rc<str> = btf.string(member.name).unwrap_or("").into();
-            let ty = self.from_kernel(btf, member.ty, preserve);
+            let ty = self.kernel_type(btf, member.ty, preserve);
             if let Some(inner) = self.as_record(ty).or_else(|| self.record_of_elements(ty)) {
                 self.complete(btf, inner);
             }
@@ -154,23 +154,23 @@ const fn with(ty: QTy, quals: Quals) -> QTy {
     QTy { ty: ty.ty, quals: ty.quals.with(quals) }
 }
 
-fn int_named(name: &str, size: u32, signed: bool, bool: bool) -> Int {
+fn int_named(name: &str, size: u32, signed: bool, bool: bool) -> IntTy {
     if bool {
-        return Int::Bool;
+        return IntTy::Bool;
     }
     match (size, signed, name) {
-        (1, _, "char") => Int::Char,
-        (1, true, _) => Int::SChar,
-        (1, false, _) => Int::UChar,
-        (2, true, _) => Int::Short,
-        (2, false, _) => Int::UShort,
-        (4, true, _) => Int::Int,
-        (4, false, _) => Int::UInt,
-        (16, true, _) => Int::Int128,
-        (16, false, _) => Int::UInt128,
-        (_, true, "long long" | "long long int") => Int::LongLong,
-        (_, false, "unsigned long long" | "long long unsigned int") => Int::ULongLong,
-        (_, true, _) => Int::Long,
-        (_, false, _) => Int::ULong,
+        (1, _, "char") => IntTy::Char,
+        (1, true, _) => IntTy::SChar,
+        (1, false, _) => IntTy::UChar,
+        (2, true, _) => IntTy::Short,
+        (2, false, _) => IntTy::UShort,
+        (4, true, _) => IntTy::Int,
+        (4, false, _) => IntTy::UInt,
+        (16, true, _) => IntTy::Int128,
+        (16, false, _) => IntTy::UInt128,
+        (_, true, "long long" | "long long int") => IntTy::LongLong,
+        (_, false, "unsigned long long" | "long long unsigned int") => IntTy::ULongLong,
+        (_, true, _) => IntTy::Long,
+        (_, false, _) => IntTy::ULong,
     }
 }

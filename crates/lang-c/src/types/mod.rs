@@ -55,7 +55,7 @@ impl Quals {
 
 /// Integer types in the order of their names in C. Types of one size and sign may still differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Int {
+pub enum IntTy {
     Bool,
     Char,
     SChar,
@@ -72,7 +72,7 @@ pub enum Int {
     UInt128,
 }
 
-impl Int {
+impl IntTy {
     pub const ALL: [Self; 14] = [
         Self::Bool,
         Self::Char,
@@ -182,7 +182,7 @@ pub struct FuncTy {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Kind {
     Void,
-    Int(Int),
+    Int(IntTy),
     Ptr(QTy),
     /// Without a length it is incomplete, or a flexible member.
     Array(QTy, Option<u64>),
@@ -235,10 +235,9 @@ pub struct Record {
 pub struct Enum {
     pub tag: Rc<str>,
     /// The type of its values as they are stored.
-    pub repr: Int,
+    pub repr: IntTy,
     pub values: Vec<(Rc<str>, i64)>,
     pub complete: bool,
-    pub kernel: Option<TypeId>,
 }
 
 /// All types of a translation unit.
@@ -266,7 +265,7 @@ impl Types {
             typedefs: 0,
         };
         types.intern(Kind::Void);
-        for int in Int::ALL {
+        for int in IntTy::ALL {
             types.intern(Kind::Int(int));
         }
         types
@@ -287,7 +286,7 @@ impl Types {
         QTy { ty: VOID, quals: Quals::NONE }
     }
 
-    pub const fn int(int: Int) -> QTy {
+    pub const fn int(int: IntTy) -> QTy {
         QTy { ty: Ty(1 + int as u32), quals: Quals::NONE }
     }
 
@@ -346,7 +345,7 @@ impl Types {
     }
 
     /// The integer type that values of a type have: that of an enumeration is its own.
-    pub fn as_int(&self, ty: QTy) -> Option<Int> {
+    pub fn as_int(&self, ty: QTy) -> Option<IntTy> {
         match self.kind(ty) {
             Kind::Int(int) => Some(*int),
             Kind::Enum(id) => Some(self.enumeration(*id).repr),

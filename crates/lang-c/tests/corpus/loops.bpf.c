@@ -39,9 +39,10 @@ int callbacks(struct __sk_buff *skb)
 	u64 sum = 0;
 
 	for (u32 i = 0; i < 4; i++) {
+		u32 key = i;
 		u64 value = i * 11;
 
-		bpf_map_update_elem(&values, &i, &value, BPF_NOEXIST);
+		bpf_map_update_elem(&values, &key, &value, BPF_NOEXIST);
 	}
 	bpf_loop(skb->len, each_index, &state, 0);
 	visits = bpf_for_each_map_elem(&values, each_value, &sum, 0);

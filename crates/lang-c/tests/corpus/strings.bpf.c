@@ -32,8 +32,10 @@ SEC("syscall")
 int strings(void *ctx)
 {
 	static const char word[] = "usr";
-	u64 args[] = { 42, (u64)path };
+	u64 args[2];
 
+	args[0] = 42;
+	args[1] = (u64)path;
 	lengths[0] = length(path, sizeof(path));
 	lengths[1] = last_slash(path);
 	lengths[2] = bpf_strncmp(path, sizeof(path), "/usr/bin/skep");
