@@ -30,6 +30,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("strace", &["isa", "btf", "object", "ir", "opt", "codegen", "kernel", "trace"]),
     ("sym", &["kernel"]),
     ("tools", &["lang-script", "trace"]),
+    ("firewall", &["isa", "diag", "object", "ir", "opt", "codegen", "kernel", "vm"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

@@ -10,6 +10,7 @@ mod dns;
 mod failure;
 mod features;
 mod filter;
+mod firewall;
 mod help;
 mod links;
 mod load;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
+        Command::Firewall(command) => firewall::run(&command),
         Command::Dns(args) => dns::run(&args),
         Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),

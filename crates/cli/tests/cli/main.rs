@@ -4,6 +4,7 @@ mod dns;
 mod dump;
 mod errors;
 mod features;
+mod firewall;
 mod language;
 mod live;
 mod object;
