@@ -27,7 +27,7 @@ peer ip link set b0 up
 yes() { "$@" || { echo "FAILED, should work: $*"; exit 1; }; }
 no() { if "$@"; then echo "FAILED, should not work: $*"; exit 1; fi; }
 # A connection and its answer: `open PORT`.
-open() { [ "$(peer timeout 1 bash -c "exec 3<>/dev/tcp/10.9.0.1/$1; head -c 2 <&3" 2>/dev/null)" = hi ]; }
+open() { [ "$(peer timeout 2 bash -c "exec 3<>/dev/tcp/10.9.0.1/$1; head -c 2 <&3" 2>/dev/null)" = hi ]; }
 ping4() { peer ping -c 1 -W 1 10.9.0.1 >/dev/null 2>&1; }
 ping6() { peer ping -c 1 -W 1 fd00:9::1 >/dev/null 2>&1; }
 serve() {
@@ -139,20 +139,20 @@ fn rules_that_are_not_confirmed_are_taken_back() {
     in_namespaces(
         r#"
 echo 'drop in icmp' > /run/rules
-yes $skep firewall apply /run/rules --confirm 1 >/dev/null
+yes $skep firewall apply /run/rules --confirm 3 >/dev/null
 no ping4
 for i in $(seq 50); do [ -e /sys/fs/bpf/skep/firewall/fw_switch ] || break; sleep 0.1; done
 yes ping4
 no $skep firewall confirm 2>/dev/null
 echo 'drop in icmp6' > /run/first
 yes $skep firewall apply /run/first >/dev/null
-yes $skep firewall apply /run/rules --confirm 1 >/dev/null
-no ping4; yes ping6
-for i in $(seq 50); do $skep firewall list | grep -q icmp6 && break; sleep 0.1; done
+yes $skep firewall apply /run/rules --confirm 5 >/dev/null
+yes ping6; no ping4
+for i in $(seq 100); do $skep firewall list | grep -q icmp6 && break; sleep 0.1; done
 yes ping4; no ping6
-yes $skep firewall apply /run/rules --confirm 1 >/dev/null
+yes $skep firewall apply /run/rules --confirm 3 >/dev/null
 yes $skep firewall confirm >/dev/null
-sleep 1.5
+sleep 3.5
 no ping4
 "#,
     );
@@ -184,11 +184,11 @@ fn limits_marks_fragments_and_payload_work() {
         r#"
 serve 80
 cat > /run/rules <<'END'
+drop in fragment
 limit 2/min burst 2 per source then drop in icmp
 drop in icmp6 to fd00:9::1 whole
 mark 7 out to 10.9.0.2
 drop in udp payload at 0 == "bad"
-drop in fragment
 END
 yes $skep firewall apply /run/rules >/dev/null
 yes ping4; yes ping4; no ping4

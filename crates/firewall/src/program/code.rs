@@ -3,8 +3,7 @@
 //! Variables are objects on the stack; the optimiser makes values of them.
 
 use skep_ir::{
-    AtomicOp, Binary, Block, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary,
-    Value, Width,
+    Binary, Block, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary, Value, Width,
 };
 
 /// A number that can be set again.
@@ -15,6 +14,8 @@ pub struct Var(Slot);
 pub struct Code<'f> {
     /// For everything that has no shorter name here.
     pub b: Builder<'f>,
+    /// Where keys of 4 bytes are made: one place for all of a function, because the stack is small.
+    key: Option<Slot>,
 }
 
 /// Declares the helpers that the programs call, by the names of `skep_isa::helpers`; a test holds them against that
@@ -51,7 +52,7 @@ pub fn function(name: &str, params: usize, body: impl FnOnce(&mut Code<'_>, &[Va
 pub fn write(function: &mut Function, body: impl FnOnce(&mut Code<'_>, &[Value])) {
     let builder = Builder::new(function);
     let params: Vec<Value> = builder.function.params().to_vec();
-    let mut code = Code { b: builder };
+    let mut code = Code { b: builder, key: None };
     body(&mut code, &params);
     if !code.b.is_closed() {
         code.give(0);
@@ -228,7 +229,7 @@ impl Code<'_> {
 
     /// As [`find`](Self::find) for a key of 4 bytes.
     pub fn element(&mut self, map: MapRef, number: Value, missing: Block) -> Value {
-        let slot = self.b.function.add_slot("", 8, 8);
+        let slot = *self.key.get_or_insert_with(|| self.b.function.add_slot("", 8, 8));
         let at = self.b.slot_addr(slot);
         self.store(Width::W32, at, 0, number);
         self.find(map, at, missing)
@@ -244,11 +245,6 @@ impl Code<'_> {
         self.give(otherwise);
         self.b.switch_to(here);
         value
-    }
-
-    /// Adds to a number in memory that other processors may change too.
-    pub fn add(&mut self, at: Value, offset: i16, amount: Value) {
-        self.b.atomic(AtomicOp::Add, Width::W64, at, offset, amount);
     }
 }
 

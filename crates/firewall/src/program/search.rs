@@ -6,8 +6,8 @@ use super::code::{self, Code};
 use super::{Hook, Maps, Shape, work};
 use crate::rules::Family;
 use crate::tables::layout::{
-    ANY_STATE, CLASSES, HASH_1, HASH_2, KEY_4, KEY_6, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS,
-    attr, class_mask, entry, slots_before,
+    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr,
+    class_mask, entry, slots_before,
 };
 
 /// The number that stands for a rule which cannot be judged at this hook.
@@ -170,8 +170,8 @@ fn probe(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
     let version = code.bits(attr::V6);
     let zero = code.num(0);
     let bucket = code.var(zero);
-    let look_up = |code: &mut Code<'_>, map: MapRef, bytes: usize, width: Width, parts: i16| {
-        let key = code.buffer(bytes as u32);
+    let look_up = |code: &mut Code<'_>, map: MapRef, width: Width, parts: i16| {
+        let key = code.b.ptr_add_const(memory, work::KEY.into());
         let size = width.bytes() as i16;
         for (from, to) in [(source, 0), (destination, 1)] {
             let offset = if to == 0 { work::SOURCES } else { work::DESTINATIONS };
@@ -191,10 +191,10 @@ fn probe(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
     let (six, four, chain) = (code.b.block(&[]), code.b.block(&[]), code.b.block(&[]));
     code.b.branch(Cond::Set, attributes, version, six, four);
     code.b.switch_to(six);
-    look_up(code, maps.keys_6, KEY_6, Width::W64, 2);
+    look_up(code, maps.keys_6, Width::W64, 2);
     code.close(chain);
     code.b.switch_to(four);
-    look_up(code, maps.keys_4, KEY_4, Width::W32, 1);
+    look_up(code, maps.keys_4, Width::W32, 1);
     code.close(chain);
     code.b.switch_to(chain);
     let bucket = code.get(bucket);

@@ -41,5 +41,7 @@ pub const SOURCES: i16 = 184;
 pub const DESTINATIONS: i16 = 312;
 /// The payload, and room for what is read behind its end.
 pub const PAYLOAD: i16 = 440;
+/// The key of a bucket.
+pub const KEY: i16 = 632;
 /// Bytes.
-pub const SIZE: usize = 632;
+pub const SIZE: usize = 672;
