@@ -6,6 +6,7 @@
 //!   `crates/lang-script`, and `docs/tools` from the heads of the scripts in `tools`.
 //! - `cargo xtask prepush` runs everything that has to be green before a push: formatting, lints, documentation,
 //!   tests, tidy.
+//! - `cargo xtask corpus` compares the verifier with the running kernel on all of the kernel's own tests.
 //! - `cargo xtask vm` runs tests on other kernels, in an emulator.
 
 mod dependencies;
@@ -26,7 +27,7 @@ const DOCUMENTS: &[&[&str]] = &[
     &["skep-tools", "--test", "pages"],
 ];
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | vm [--help]";
+const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | corpus | vm [--help]";
 
 fn main() -> ExitCode {
     if guest::is_first_process() {
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => write_reference(),
         ["prepush"] => prepush::run(),
+        ["corpus"] => compare_corpus(),
         ["vm", ref words @ ..] => vm::run(words),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -46,6 +48,21 @@ fn main() -> ExitCode {
         _ => {
             eprintln!("{USAGE}");
             ExitCode::from(2)
+        }
+    }
+}
+
+/// Runs the comparison of verdicts on all programs of the corpus; `cargo test` takes a part.
+fn compare_corpus() -> ExitCode {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = std::process::Command::new(cargo);
+    command.args(["test", "-p", "skep-verifier", "--test", "corpus", "--", "--nocapture"]).env("SKEP_CORPUS", "all");
+    match command.current_dir(tidy::root()).status() {
+        Ok(status) if status.success() => ExitCode::SUCCESS,
+        Ok(_) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("cannot run cargo: {error}");
+            ExitCode::FAILURE
         }
     }
 }

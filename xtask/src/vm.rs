@@ -10,6 +10,7 @@
 
 mod archive;
 mod binaries;
+mod built;
 mod contents;
 mod host;
 mod kernels;

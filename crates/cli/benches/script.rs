@@ -1,5 +1,5 @@
 //! Scripts as whole processes against bpftrace in the same run: start-up, peak memory, compiling, what a probe costs the
-//! process that it watches, and how many events arrive. `cargo bench -p skep-cli --bench script` prints a table; needs
+//! process that it watches, and how many events arrive in what time. `cargo bench -p skep-cli --bench script` prints a table; needs
 //! CAP_SYS_ADMIN. Times are the best of several rounds, in which the two take turns.
 
 use std::fs;
@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 const SKEP: &str = env!("CARGO_BIN_EXE_skep");
 const ROUNDS: usize = 15;
+/// What is opened to cause an event.
+const NO_FILE: &str = "/no/such/file/of/the/bench";
 
 fn main() {
     // `cargo test --all-targets` runs benches too; they have nothing to prove there.
@@ -30,15 +32,34 @@ fn main() {
     costs();
     events();
     size();
-    // Tools with tracepoints need tracefs.
-    let compiled = tools().into_iter().find_map(|tool| {
-        let arguments = ["run", "-d", "bytecode", "--unsafe", &tool.display().to_string()];
-        let time = (0..ROUNDS).filter_map(|_| time(SKEP, &arguments)).min()?;
-        Some((tool.file_name().unwrap_or_default().to_string_lossy().into_owned(), time))
-    });
-    if let Some((name, time)) = compiled {
-        row(&format!("compile {name}, ms"), Some(milliseconds(time)), None);
-    }
+    compiling();
+}
+
+/// The largest tool that compiles here: the passes by themselves, and whole processes that only compile.
+fn compiling() {
+    let passes = |tool: &Path| {
+        let output =
+            traced(SKEP, &["run", "--unsafe", "--mode", "compiler-bench"]).arg(tool).stdout(Stdio::piped()).output();
+        let text = String::from_utf8(output.ok().filter(|output| output.status.success())?.stdout).ok()?;
+        let times =
+            text.lines().filter_map(|line| line.strip_suffix(" ms")?.split_whitespace().last()?.parse::<f64>().ok());
+        Some(times.sum::<f64>())
+    };
+    let Some((tool, passes)) = tools().into_iter().find_map(|tool| passes(&tool).map(|time| (tool, time))) else {
+        return row("compile the largest tool, ms", None, None);
+    };
+    let name = tool.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    row(&format!("compile {name}, passes alone, ms"), Some(passes), None);
+    let whole = |program: &str, arguments: &[&str]| {
+        let once = || {
+            let start = Instant::now();
+            let status = traced(program, arguments).arg(&tool).status().ok()?;
+            status.success().then(|| start.elapsed())
+        };
+        (0..5).filter_map(|_| once()).min().map(milliseconds)
+    };
+    let ours = whole(SKEP, &["run", "--unsafe", "-d", "bytecode"]);
+    row(&format!("compile {name}, process, ms"), ours, whole("bpftrace", &["--unsafe", "-d"]));
 }
 
 /// A script with tracepoints: tracefs is mounted in a mount namespace of its own.
@@ -49,9 +70,10 @@ fn traced(program: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// From the start of the process until the probe is attached.
+/// From the start of the process until the probe is attached: until skep says so, and for both until the first event of a
+/// process that causes one again and again is printed.
 fn attaching() {
-    let text = "tracepoint:syscalls:sys_enter_openat { printf(\"%d %s %s\\n\", pid, comm, str(args.filename)); }";
+    let text = "tracepoint:syscalls:sys_enter_openat { printf(\"%d %s %s\\n\", pid, comm, str(args->filename)); }";
     let once = || {
         let mut command = traced(SKEP, &["run", "-e", text]);
         let start = Instant::now();
@@ -64,6 +86,27 @@ fn attaching() {
     };
     let best = (0..ROUNDS).filter_map(|_| once()).min();
     row("start to attached, openat with printf, ms", best.map(milliseconds), None);
+    let first = |program: &str, arguments: &[&str]| {
+        let once = || {
+            let mut command = traced(program, arguments);
+            command.args(["-B", "line", "-e", text]);
+            let start = Instant::now();
+            let mut child = command.stdout(Stdio::piped()).spawn().ok()?;
+            let stdout = BufReader::new(child.stdout.take()?);
+            let reader = std::thread::spawn(move || {
+                let mut lines = stdout.lines().map_while(Result::ok);
+                lines.find(|line| line.ends_with(NO_FILE)).map(|_| start.elapsed())
+            });
+            while !reader.is_finished() && start.elapsed() < Duration::from_secs(20) {
+                let _ = fs::File::open(NO_FILE);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            stop(&mut child);
+            reader.join().ok().flatten()
+        };
+        (0..5).filter_map(|_| once()).min().map(milliseconds)
+    };
+    row("start to the first event, ms", first(SKEP, &["run"]), first("bpftrace", &[]));
 }
 
 fn stop(child: &mut Child) {
@@ -128,15 +171,34 @@ fn events() {
                 lines
             });
             std::thread::sleep(Duration::from_millis(2500));
+            let start = Instant::now();
             (0..EVENTS).for_each(|_| {
                 std::hint::black_box(parent_id());
             });
+            let used = processor_time(child.id());
             stop(&mut child);
-            reader.join().ok().map(|lines| lines as f64 / f64::from(EVENTS) * 100.0)
+            let lines = reader.join().ok()? as f64;
+            Some((
+                lines / f64::from(EVENTS) * 100.0,
+                lines / start.elapsed().as_secs_f64() / 1e6,
+                used.map(|used| lines / used / 1e6),
+            ))
         };
         let (ours, theirs) = (count(SKEP, &["run"]), count("bpftrace", &[]));
-        row(&format!("events that arrive as {form}, % of a million"), ours, theirs);
+        let part = |which: fn((f64, f64, Option<f64>)) -> Option<f64>| (ours.and_then(which), theirs.and_then(which));
+        let (skep, other) = part(|found| Some(found.0));
+        row(&format!("events that arrive as {form}, % of a million"), skep, other);
+        let (skep, other) = part(|found| Some(found.1));
+        row(&format!("lines of {form} while they come, million/s"), skep, other);
+        let (skep, other) = part(|found| found.2);
+        row(&format!("lines of {form}, million/s of the tracer's CPU"), skep, other);
     }
+}
+
+/// Seconds that a process has been on processors so far (`schedstat`, proc_pid_schedstat in sched(7)).
+fn processor_time(pid: u32) -> Option<f64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    Some(text.split(' ').next()?.parse::<f64>().ok()? / 1e9)
 }
 
 /// The size of the binary without symbols.

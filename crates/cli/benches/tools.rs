@@ -19,6 +19,8 @@ fn main() {
     for tool in &skep_tools::catalogue::Catalogue::embedded().tools {
         measure(&tool.header.name, &[SKEP, &tool.header.name, "--for", "1ms"]);
     }
+    measure("doctor", &[SKEP, "doctor", "--for", "1ms"]);
+    measure("strace", &[SKEP, "strace", "--for", "1ms", "-o", "/dev/null"]);
     let peer = "tracepoint:raw_syscalls:sys_exit { @[args->id] = count(); } interval:ms:1 { exit(); }";
     measure("bpftrace", &["bpftrace", "-e", peer]);
 }

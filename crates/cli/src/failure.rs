@@ -46,6 +46,16 @@ impl Failure {
         Self::Run(error.to_string())
     }
 
+    /// What went wrong, in one line.
+    pub fn line(&self) -> String {
+        let text = match self {
+            Self::Usage(text) | Self::Expression(text) | Self::Run(text) | Self::Attach(text) => text.as_str(),
+            Self::ClosedPipe => "nobody reads the output",
+        };
+        let line = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        line.trim().trim_start_matches("error: ").to_owned()
+    }
+
     /// A faulty expression: draws all diagnostics under the name that the reader knows the text by.
     pub fn expression(diagnostics: &[Diagnostic], name: &str, text: &str) -> Self {
         let colour = colour_on_stderr();

@@ -5,8 +5,11 @@
 
 mod args;
 mod btf;
+mod build;
+mod debug;
 mod dis;
 mod dns;
+mod doctor;
 mod failure;
 mod features;
 mod filter;
@@ -16,6 +19,7 @@ mod links;
 mod load;
 mod map;
 mod maps;
+mod nflat;
 mod object;
 mod observe;
 mod probe;
@@ -54,6 +58,7 @@ fn main() -> ExitCode {
         Command::Link(command) => links::change(&command),
         Command::Dis(args) => dis::run(&args),
         Command::Btf(command) => btf::run(&command),
+        Command::Build(args) => build::run(&args),
         Command::Load(args) => load::run(&args),
         Command::Run(args) => run::run(&args),
         // A script chooses the status itself.
@@ -65,7 +70,9 @@ fn main() -> ExitCode {
         Command::Funclatency(args) => return probe::funclatency(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcinterval(args) => return probe::funcinterval(&args).unwrap_or_else(failure::Failure::report),
         Command::Funcslower(args) => return probe::funcslower(&args).unwrap_or_else(failure::Failure::report),
+        Command::Debug(args) => debug::run(&args),
         Command::Verify(args) => return verify::run(&args).unwrap_or_else(failure::Failure::report),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Tools(args) => tools::list(&args),
         Command::Tool(args) => return tools::run(&args).unwrap_or_else(failure::Failure::report),
         // The status is that of the command that is traced.

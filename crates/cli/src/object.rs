@@ -7,17 +7,24 @@ use skep_kernel::{KernelError, LoadError, LoadOptions, LogLevel, VerifierLog};
 use skep_object::Object;
 
 use crate::args::ObjectArgs;
-use crate::failure::{Failure, note, say};
+use crate::failure::{Failure, note, say, say_part};
+use crate::verify::explain;
 use crate::vm::load::unreadable;
 
 /// Lines of the verifier's log that are shown without being asked for.
 const RELEVANT: usize = 8;
 
-/// Reads one object, or links several.
+/// Reads or compiles one object, or links several.
 pub fn read(args: &ObjectArgs) -> Result<Object, Failure> {
     let mut files = Vec::new();
     for path in &args.files {
-        files.push((path.display().to_string(), fs::read(path).map_err(|error| unreadable(path, &error))?));
+        let bytes = if path.extension().is_some_and(|extension| extension == "c") {
+            let built = crate::build::compile(path, &args.source, false)?;
+            built.object.to_elf().map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?
+        } else {
+            fs::read(path).map_err(|error| unreadable(path, &error))?
+        };
+        files.push((path.display().to_string(), bytes));
     }
     if let [(name, bytes)] = &files[..] {
         return Object::from_elf(bytes).map_err(|error| Failure::Run(format!("{name}: {error}")));
@@ -54,10 +61,14 @@ pub fn options<'a>(
     options
 }
 
-/// Says why an object could not be loaded, with the lines of the verifier's log that tell most, or with all of them.
+/// Says why an object could not be loaded, with the lines of the verifier's log that tell most, or with all of them, and
+/// with what our rules say of the same program.
 pub fn refused(error: &SessionError, args: &ObjectArgs) -> Failure {
-    if let SessionError::Load(LoadError::Program { error: KernelError::Rejected { log, .. }, .. }) = error {
+    if let SessionError::Load(LoadError::Program { program, error: KernelError::Rejected { log, .. } }) = error {
         show(log, args.verbose > 0);
+        if let Some(text) = read(args).ok().and_then(|object| explain::of_running_kernel(object, program)) {
+            say_part!("{text}");
+        }
     }
     match error {
         SessionError::Type(_) | SessionError::Load(LoadError::NoSuchProgram { .. }) => {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use skep_kernel::{KernelError, LoadError};
@@ -44,10 +44,43 @@ fn failed(error: StraceError) -> Failure {
     }
 }
 
-/// Where lines go: a file, or standard error, which the command leaves alone most of the time.
+/// A command that reads what is written. It is waited for when nobody writes any more.
+struct Pipe(Child);
+
+impl Pipe {
+    /// Starts a command of the shell. Ctrl-C is for the tracing alone, so that nothing of its end is lost.
+    fn start(text: &str) -> Result<Self, Failure> {
+        let mut command = Command::new("sh");
+        let started = command.args(["-c", text]).stdin(Stdio::piped()).process_group(0).spawn();
+        started.map(Self).map_err(|error| Failure::Run(format!("cannot start `sh -c '{text}'`: {}", error.kind())))
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.stdin.as_mut().map_or(Ok(0), |to| to.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.stdin.as_mut().map_or(Ok(()), Write::flush)
+    }
+}
+
+impl Drop for Pipe {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // Its status is its own affair.
+        let _ = self.0.wait();
+    }
+}
+
+/// Where lines go: a file, a command, or standard error, which the command leaves alone most of the time.
 fn output(args: &StraceArgs) -> Result<BufWriter<Box<dyn Write>>, Failure> {
     let writer: Box<dyn Write> = match &args.output {
         None => Box::new(io::stderr()),
+        Some(path) if path.to_str().is_some_and(|text| text.starts_with(['|', '!'])) => {
+            Box::new(Pipe::start(&path.to_string_lossy()[1..])?)
+        }
         Some(path) => {
             let file = File::create(path);
             Box::new(file.map_err(|error| Failure::Run(format!("cannot write `{}`: {error}", path.display())))?)

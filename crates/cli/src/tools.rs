@@ -9,7 +9,7 @@ use std::sync::Arc;
 use skep_kernel::attach::Tracefs;
 use skep_kernel::{Capability, has_capability};
 use skep_sym::DebugDirs;
-use skep_tools::catalogue::{Catalogue, Tool, directories};
+use skep_tools::catalogue::{Catalogue, Made, Tool, directories};
 use skep_tools::command::{Selection, parse};
 use skep_tools::filters::Imports;
 use skep_tools::recording::{Recorder, read};
@@ -21,6 +21,7 @@ use skep_trace::run::{MachineSymbols, RunOptions};
 
 use crate::args::{ToolArgs, ToolsArgs, answer};
 use crate::failure::{Failure, note};
+use crate::nflat;
 use crate::script::{Building, Input, build, ended, load};
 use crate::text::{TextOut, print};
 
@@ -45,13 +46,21 @@ pub fn run(args: &ToolArgs) -> Result<ExitCode, Failure> {
     if selection.source {
         return print(&tool.text).map(|()| ExitCode::SUCCESS);
     }
-    let view = View::new(&tool.header.columns, selection.wishes.clone()).map_err(Failure::Usage)?;
+    let mut view = View::new(&tool.header.columns, selection.wishes.clone()).map_err(Failure::Usage)?;
+    let flame = selection.flame.as_ref().map(|path| (path, view.keep_stacks()));
     let recorder = selection.write.as_deref().map(|path| recorder(tool, path)).transpose()?;
     let viewer = Viewer::new(&tool.header.columns, view, recorder, selection.count);
-    match &selection.read {
-        Some(path) => replay(tool, viewer, path).map(|()| ExitCode::SUCCESS),
-        None => trace(tool, &selection, viewer),
+    let status = match (&selection.read, tool.made) {
+        (Some(path), _) => replay(tool, viewer, path).map(|()| ExitCode::SUCCESS),
+        (None, Made::Script) => trace(tool, &selection, viewer),
+        (None, Made::Netfilter) => nflat::trace(&selection, viewer).map(|()| ExitCode::SUCCESS),
+    }?;
+    if let Some((path, stacks)) = flame {
+        let picture = stacks.borrow().svg(&format!("skep {}", tool.header.name));
+        std::fs::write(path, picture)
+            .map_err(|error| Failure::Run(format!("cannot write `{}`: {}", path.display(), error.kind())))?;
     }
+    Ok(status)
 }
 
 fn recorder(tool: &Tool, path: &Path) -> Result<Recorder, Failure> {
@@ -108,7 +117,7 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
         .path
         .as_deref()
         .map_or_else(|| format!("tools/{}.bt", tool.header.name), |path| path.display().to_string());
-    let input = Input { name, text: tool.text.clone(), positional: Vec::new(), named: selection.named.clone() };
+    let input = Input { name, text: selection.script(tool), positional: Vec::new(), named: selection.named.clone() };
     let directory = tool.path.as_deref().and_then(Path::parent).map(Path::to_owned);
     let imports = Imports { filters: selection.wanted.script(), directory };
     let wishes = Building { warnings: selection.verbose > 0, ..Building::new(&imports) };

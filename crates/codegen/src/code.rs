@@ -29,6 +29,8 @@ pub struct Insn {
     pub target: Option<Label>,
     /// What it refers to.
     pub link: Link,
+    /// Number of registers that a call reads, from `r1` on.
+    pub arguments: u8,
     /// Where it comes from.
     pub loc: Loc,
 }
@@ -36,12 +38,12 @@ pub struct Insn {
 impl Insn {
     /// An instruction that refers to nothing.
     pub const fn new(op: Op, loc: Loc) -> Self {
-        Self { op, target: None, link: Link::None, loc }
+        Self { op, target: None, link: Link::None, arguments: 0, loc }
     }
 
     /// A jump.
     pub const fn jump(op: Op, target: Label, loc: Loc) -> Self {
-        Self { op, target: Some(target), link: Link::None, loc }
+        Self { op, target: Some(target), link: Link::None, arguments: 0, loc }
     }
 }
 

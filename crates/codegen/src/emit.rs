@@ -281,13 +281,18 @@ impl Lowering<'_> {
             Inst::PacketLoad { size, base: Some(_), k, .. } => {
                 self.push(Op::LdInd { size: *size, src: regs[2], k: *k });
             }
-            Inst::Call { target, .. } => match target {
-                Target::Helper(id) => self.push(Op::Call(Callee::Helper(id.cast_signed()))),
-                Target::Kfunc(kfunc) => {
-                    self.push_linked(Op::Call(Callee::Kfunc { id: 0, module: 0 }), Link::Kfunc(*kfunc));
+            Inst::Call { target, args, .. } => {
+                match target {
+                    Target::Helper(id) => self.push(Op::Call(Callee::Helper(id.cast_signed()))),
+                    Target::Kfunc(kfunc) => {
+                        self.push_linked(Op::Call(Callee::Kfunc { id: 0, module: 0 }), Link::Kfunc(*kfunc));
+                    }
+                    Target::Func(func) => self.push_linked(Op::Call(Callee::Local(0)), Link::Func(*func)),
                 }
-                Target::Func(func) => self.push_linked(Op::Call(Callee::Local(0)), Link::Func(*func)),
-            },
+                if let Some(call) = self.body.last_mut() {
+                    call.arguments = args.len() as u8;
+                }
+            }
             Inst::Jump(to, _) => return Some(End::Goto(*to)),
             Inst::MayGoto(next, done) => return Some(End::MayGoto { next: *next, done: *done }),
             Inst::Return(_) => return Some(End::Exit),
@@ -320,7 +325,7 @@ impl Lowering<'_> {
     fn memory(&mut self, inst: &Inst, regs: &[Reg]) {
         // The address is the last operand.
         let place = |base: Base, off: i16| match base {
-            Base::Reg(_) => (regs.last().copied().unwrap_or(Reg::R10), off),
+            Base::Reg(_) | Base::Core(..) => (regs.last().copied().unwrap_or(Reg::R10), off),
             Base::Slot(slot) => (Reg::R10, self.frame.slot(slot).saturating_add(off.into()) as i16),
         };
         let op = match *inst {
@@ -348,7 +353,13 @@ impl Lowering<'_> {
             }
             _ => return,
         };
-        self.push(op);
+        let link = match *inst {
+            Inst::Load { base: Base::Core(_, core), .. } | Inst::Store { base: Base::Core(_, core), .. } => {
+                Link::Core(core)
+            }
+            _ => Link::None,
+        };
+        self.push_linked(op, link);
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Base {
     Reg(VReg),
     /// An object of the frame.
     Slot(Slot),
+    /// A pointer in a register. The distance is a constant of the kernel's types: its number in `Module::cores`.
+    Core(VReg, u32),
 }
 
 /// A constant that fills a 64-bit immediate load or depends on something outside of the function.

@@ -1,7 +1,8 @@
 //! What register allocation leaves behind: copies that nobody needs.
 //!
 //! Inside of a block, reads of a copy become reads of what it was copied from, a copy of a register that is not needed any
-//! more is taken back, and copies that nobody reads go. Comparisons at the end of blocks keep their registers:
+//! more is taken back (what follows works on the original, or what stands in front on the copy), and copies that nobody
+//! reads go. Comparisons at the end of blocks keep their registers:
 //! the verifier knows what they learn about that very register, and older ones know nothing of its copies.
 
 use skep_isa::ebpf::{AluOp, AtomicOp, Callee, Op, Reg, Src, Width};
@@ -16,8 +17,6 @@ const fn bit(reg: Reg) -> Set {
     1 << reg.number()
 }
 
-/// `r1` to `r5`.
-const ARGUMENTS: Set = 0b11_1110;
 /// `r0` to `r5`.
 const LOST: Set = 0b11_1111;
 
@@ -33,10 +32,11 @@ pub fn polish(blocks: &mut [Block]) {
     for (block, live_out) in blocks.iter_mut().zip(live_out) {
         drop_dead(block, live_out);
         coalesce(block, live_out);
+        make_in_place(block, live_out);
     }
 }
 
-/// What an instruction reads and writes. Calls are taken to read all arguments.
+/// What an instruction reads and writes.
 fn effects(insn: &Insn) -> (Set, Set) {
     let source = |src: Src| match src {
         Src::Reg(reg) => bit(reg),
@@ -55,8 +55,10 @@ fn effects(insn: &Insn) -> (Set, Set) {
         Op::LoadImm { dst, .. } => (0, bit(dst)),
         Op::LdAbs { .. } => (bit(Reg::R6), LOST),
         Op::LdInd { src, .. } => (bit(Reg::R6) | bit(src), LOST),
-        Op::Call(Callee::Reg(reg)) => (ARGUMENTS | bit(reg), LOST),
-        Op::Call(_) => (ARGUMENTS, LOST),
+        Op::Call(callee) => {
+            let arguments = ((1 << insn.arguments) - 1) << 1;
+            (arguments | if let Callee::Reg(reg) = callee { bit(reg) } else { 0 }, LOST)
+        }
         Op::Goto { .. } | Op::GotoLong { .. } | Op::JumpIf { .. } | Op::MayGoto { .. } | Op::Exit => (0, 0),
     }
 }
@@ -189,6 +191,50 @@ fn coalesce(block: &mut Block, live_out: Set) {
     }
 }
 
+/// Lets what makes a value make it in the register that it is copied to, if only the copy is needed.
+fn make_in_place(block: &mut Block, live_out: Set) {
+    let mut after = live_after(block, live_out);
+    let mut at = 0;
+    while at < block.body.len() {
+        if let Some((copy, original)) = as_copy(&block.body[at])
+            && original != Reg::R10
+            && after[at] & bit(original) == 0
+            && let Some(first) = birth(&block.body[..at], copy, original)
+        {
+            for insn in &mut block.body[first..at] {
+                rename(&mut insn.op, original, copy);
+            }
+            for live in &mut after[first..at] {
+                *live = (*live & !bit(original)) | bit(copy);
+            }
+            block.body.remove(at);
+            after.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// The instruction that makes the value that a register holds at the end, if it and those behind it can use another one.
+fn birth(body: &[Insn], copy: Reg, original: Reg) -> Option<usize> {
+    for (index, insn) in body.iter().enumerate().rev().take(LONGEST_LIFE) {
+        let (reads, writes) = effects(insn);
+        let both = reads | writes;
+        if both & bit(copy) != 0 || is_fixed(insn) && both & bit(original) != 0 {
+            return None;
+        }
+        if writes & bit(original) != 0 && reads & bit(original) == 0 {
+            return Some(index);
+        }
+    }
+    None
+}
+
+/// Whether the registers of an instruction are not for us to choose.
+const fn is_fixed(insn: &Insn) -> bool {
+    matches!(insn.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. } | Op::Atomic { op: AtomicOp::CmpXchg, .. })
+}
+
 /// The last instruction that needs a copy made at `at`, if the copy can live in the register of the original up to there.
 fn life_of_copy(body: &[Insn], after: &[Set], at: usize, copy: Reg, original: Reg) -> Option<usize> {
     if after[at] & bit(original) != 0 {
@@ -196,9 +242,9 @@ fn life_of_copy(body: &[Insn], after: &[Set], at: usize, copy: Reg, original: Re
     }
     for (index, insn) in body.iter().enumerate().skip(at + 1).take(LONGEST_LIFE) {
         let (reads, writes) = effects(insn);
-        let fixed = matches!(insn.op, Op::Call(_) | Op::LdAbs { .. } | Op::LdInd { .. })
-            || matches!(insn.op, Op::Atomic { op: AtomicOp::CmpXchg, .. });
-        if fixed && (reads | writes) & (bit(copy) | bit(original)) != 0 || (reads | writes) & bit(original) != 0 {
+        if is_fixed(insn) && (reads | writes) & (bit(copy) | bit(original)) != 0
+            || (reads | writes) & bit(original) != 0
+        {
             return None;
         }
         if after[index] & bit(copy) == 0 {

@@ -210,7 +210,7 @@ fn operands(inst: &Inst, out: &mut Vec<Operand>) {
     let late = |reg: &VReg| Operand::reg_use_at_end(virt(*reg));
     let def = |reg: &VReg| Operand::reg_def(virt(*reg));
     let base = |base: &Base, operand: fn(Virtual) -> Operand| match base {
-        Base::Reg(reg) => Some(operand(virt(*reg))),
+        Base::Reg(reg) | Base::Core(reg, _) => Some(operand(virt(*reg))),
         Base::Slot(_) => None,
     };
     match inst {

@@ -168,28 +168,49 @@ impl Function {
     /// Takes parameters away from a block, those for which `keep` is false, and their arguments from all edges that lead
     /// there. Nothing may read them any more.
     pub fn retain_params(&mut self, block: Block, mut keep: impl FnMut(usize, Value) -> bool) {
-        let old = std::mem::take(&mut self[block].params);
-        let kept: Vec<bool> = old.iter().enumerate().map(|(at, &value)| keep(at, value)).collect();
-        let filter = |values: &mut Vec<Value>| {
-            let mut at = 0;
-            values.retain(|_| {
-                at += 1;
-                kept[at - 1]
-            });
-        };
-        let mut params = old;
-        filter(&mut params);
-        for (number, &value) in (0..).zip(&params) {
-            self.values[value.index()].def = ValueDef::Param(block, number);
+        self.retain_all_params(|home, at, value| home != block || keep(at, value));
+    }
+
+    /// The same for all blocks. Whether a parameter went.
+    pub fn retain_all_params(&mut self, mut keep: impl FnMut(Block, usize, Value) -> bool) -> bool {
+        // For blocks that lose parameters, which ones they keep.
+        let mut kept: Vec<Option<Vec<bool>>> = vec![None; self.block_data.len()];
+        let mut changed = false;
+        for number in 0..self.blocks.len() {
+            let block = self.blocks[number];
+            let stays: Vec<bool> =
+                self[block].params.iter().enumerate().map(|(at, &value)| keep(block, at, value)).collect();
+            if stays.iter().all(|&stays| stays) {
+                continue;
+            }
+            changed = true;
+            let mut params = std::mem::take(&mut self[block].params);
+            filter(&mut params, &stays);
+            for (number, &value) in (0..).zip(&params) {
+                self.values[value.index()].def = ValueDef::Param(block, number);
+            }
+            self[block].params = params;
+            kept[block.index()] = Some(stays);
         }
-        self[block].params = params;
-        for node in &mut self.insts {
-            for edge in node.data.edges_mut() {
-                // Instructions that are in no block any more may have been emptied already.
-                if edge.block == block && edge.args.len() == kept.len() {
-                    filter(&mut edge.args);
+        if !changed {
+            return false;
+        }
+        for number in 0..self.blocks.len() {
+            let Some(inst) = self.terminator(self.blocks[number]) else { continue };
+            for edge in self.insts[inst.index()].data.edges_mut() {
+                if let Some(stays) = &kept[edge.block.index()] {
+                    filter(&mut edge.args, stays);
                 }
             }
+        }
+        true
+    }
+
+    /// Makes a parameter, the next of a block, of the result of an instruction, which loses it.
+    pub fn make_param(&mut self, block: Block, inst: Inst) {
+        for value in std::mem::take(&mut self[inst].results) {
+            let ty = self.ty(value);
+            self.set_param(block, value, ty);
         }
     }
 
@@ -273,9 +294,9 @@ impl Function {
     }
 
     /// The blocks that a block leads to, in the order of its edges.
-    pub fn successors(&self, block: Block) -> Vec<Block> {
-        let Some(inst) = self.terminator(block) else { return Vec::new() };
-        self[inst].data.edges().into_iter().map(|edge| edge.block).collect()
+    pub fn successors(&self, block: Block) -> impl DoubleEndedIterator<Item = Block> + Clone + '_ {
+        let end = self.terminator(block).map(|inst| self[inst].data.edges());
+        end.into_iter().flatten().map(|edge| edge.block)
     }
 
     /// For each block ever made the blocks that lead to it, once for each edge.
@@ -289,12 +310,23 @@ impl Function {
         predecessors
     }
 
-    /// Replaces operands everywhere: each value by what `replace` gives for it.
+    /// Replaces operands in all blocks: each value by what `replace` gives for it.
     pub fn replace_operands(&mut self, mut replace: impl FnMut(Value) -> Value) {
-        for node in &mut self.insts {
-            node.data.for_each_operand_mut(|value| *value = replace(*value));
+        for &block in &self.blocks {
+            for &inst in &self.block_data[block.index()].insts {
+                self.insts[inst.index()].data.for_each_operand_mut(|value| *value = replace(*value));
+            }
         }
     }
+}
+
+/// Takes away the values that do not stay.
+fn filter(values: &mut Vec<Value>, stays: &[bool]) {
+    let mut at = 0;
+    values.retain(|_| {
+        at += 1;
+        stays.get(at - 1).is_none_or(|&stays| stays)
+    });
 }
 
 macro_rules! indexed {

@@ -1,5 +1,7 @@
 //! Instructions.
 
+use skep_isa::helpers::{self, Effect, Helper};
+
 use crate::entity::{Block, CoreRef, FuncRef, GlobalRef, KfuncRef, MapRef, Slot, Value};
 use crate::op::{AtomicOp, Binary, Cond, Unary, Width};
 
@@ -12,6 +14,36 @@ pub enum Callee {
     Kfunc(KfuncRef),
     /// A function of the module.
     Func(FuncRef),
+}
+
+impl Callee {
+    /// Whether memory that the caller sees, other than objects whose address stays with it, may differ behind a call.
+    pub fn changes_memory(self) -> bool {
+        self.helper().is_none_or(|helper| !matches!(helper.effect, Effect::Same | Effect::Nothing))
+    }
+
+    /// Whether a call may write to objects on the stack whose address it gets.
+    pub fn writes_arguments(self) -> bool {
+        self.helper().is_none_or(Helper::writes_arguments)
+    }
+
+    /// Whether a second call with the same arguments gives the same as the first, and changes nothing.
+    pub fn is_steady(self) -> bool {
+        self.helper().is_some_and(|helper| helper.effect == Effect::Same)
+    }
+
+    fn helper(self) -> Option<&'static Helper> {
+        match self {
+            Self::Helper(number) => helpers::by_id(number),
+            Self::Kfunc(_) | Self::Func(_) => None,
+        }
+    }
+
+    /// Whether packet pointers that were loaded before a call of a helper are worth nothing behind it. What functions do
+    /// is found by looking at them.
+    pub fn moves_packet(self) -> bool {
+        self.helper().is_some_and(|helper| helper.effect == Effect::Packet)
+    }
 }
 
 /// A way to a block, with the values of its parameters.
@@ -51,6 +83,10 @@ pub enum InstData {
     PtrDiff(Value, Value),
     /// The address as an integer.
     PtrToInt(Value),
+    /// An `i64`, or a pointer whose class is forgotten, as a pointer to [`Memory::Any`](crate::Memory::Any).
+    Cast(Value),
+    /// The same value, of which no pass may know more than its type.
+    Opaque(Value),
     /// Reads memory. Fewer bits than the result has are extended by zeros, or by their sign.
     Load {
         /// Bytes to read.
@@ -184,6 +220,45 @@ pub enum InstData {
     Unreachable,
 }
 
+/// The one list of operands, without those of edges, for looking and for changing: `$iter` is `iter` or `iter_mut`.
+macro_rules! each_operand {
+    ($inst:expr, $iter:ident, $visit:expr) => {
+        match $inst {
+            InstData::Const(_)
+            | InstData::SlotAddr(_)
+            | InstData::MapAddr(_)
+            | InstData::GlobalAddr(_)
+            | InstData::FuncAddr(_)
+            | InstData::Core(_)
+            | InstData::Jump(_)
+            | InstData::MayGoto { .. }
+            | InstData::Unreachable => {}
+            InstData::Unary(_, value)
+            | InstData::PtrAddConst(value, _)
+            | InstData::PtrToInt(value)
+            | InstData::Cast(value)
+            | InstData::Opaque(value)
+            | InstData::Load { ptr: value, .. }
+            | InstData::Fill { to: value, .. }
+            | InstData::Switch { value, .. } => [value].into_iter().for_each($visit),
+            InstData::Binary(_, values) | InstData::Compare(_, values) | InstData::Branch { args: values, .. } => {
+                values.$iter().for_each($visit);
+            }
+            InstData::Select(_, values) => values.$iter().for_each($visit),
+            InstData::PtrAdd(left, right)
+            | InstData::PtrDiff(left, right)
+            | InstData::Store { ptr: left, value: right, .. }
+            | InstData::Atomic { ptr: left, value: right, .. }
+            | InstData::Copy { to: left, from: right, .. } => [left, right].into_iter().for_each($visit),
+            InstData::CompareExchange { ptr, expected, value, .. } => {
+                [ptr, expected, value].into_iter().for_each($visit);
+            }
+            InstData::Call(_, args) => args.$iter().for_each($visit),
+            InstData::PacketLoad { base: value, .. } | InstData::Return(value) => value.$iter().for_each($visit),
+        }
+    };
+}
+
 impl InstData {
     /// Whether it ends a block.
     pub const fn is_terminator(&self) -> bool {
@@ -199,65 +274,45 @@ impl InstData {
     }
 
     /// The ways out, in the order of the text form.
-    pub fn edges(&self) -> Vec<&Edge> {
-        match self {
-            Self::Jump(edge) => vec![edge],
-            Self::Branch { yes, no, .. } => vec![yes, no],
-            Self::MayGoto { next, done } => vec![next, done],
-            Self::Switch { cases, default, .. } => cases.iter().map(|case| &case.1).chain([default]).collect(),
-            _ => Vec::new(),
-        }
+    pub fn edges(&self) -> impl DoubleEndedIterator<Item = &Edge> + Clone {
+        let (first, cases, last): (_, &[(i64, Edge)], _) = match self {
+            Self::Jump(edge) => (Some(edge), &[], None),
+            Self::Branch { yes, no, .. } => (Some(yes), &[], Some(no)),
+            Self::MayGoto { next, done } => (Some(next), &[], Some(done)),
+            Self::Switch { cases, default, .. } => (None, cases, Some(default)),
+            _ => (None, &[], None),
+        };
+        first.into_iter().chain(cases.iter().map(|case| &case.1)).chain(last)
     }
 
     /// The ways out, to be changed.
-    pub fn edges_mut(&mut self) -> Vec<&mut Edge> {
-        match self {
-            Self::Jump(edge) => vec![edge],
-            Self::Branch { yes, no, .. } => vec![yes, no],
-            Self::MayGoto { next, done } => vec![next, done],
-            Self::Switch { cases, default, .. } => cases.iter_mut().map(|case| &mut case.1).chain([default]).collect(),
-            _ => Vec::new(),
-        }
+    pub fn edges_mut(&mut self) -> impl DoubleEndedIterator<Item = &mut Edge> {
+        let (first, cases, last): (_, &mut [(i64, Edge)], _) = match self {
+            Self::Jump(edge) => (Some(edge), &mut [], None),
+            Self::Branch { yes, no, .. } => (Some(yes), &mut [], Some(no)),
+            Self::MayGoto { next, done } => (Some(next), &mut [], Some(done)),
+            Self::Switch { cases, default, .. } => (None, cases, Some(default)),
+            _ => (None, &mut [], None),
+        };
+        first.into_iter().chain(cases.iter_mut().map(|case| &mut case.1)).chain(last)
     }
 
     /// Calls a function with every value that is read, arguments of edges included.
     pub fn for_each_operand(&self, mut visit: impl FnMut(Value)) {
-        // One list of operands for both directions.
-        let mut copy = self.clone();
-        copy.for_each_operand_mut(|value| visit(*value));
+        self.for_each_own_operand(&mut visit);
+        for edge in self.edges() {
+            edge.args.iter().copied().for_each(&mut visit);
+        }
+    }
+
+    /// Calls a function with every value that is read, but for arguments of edges.
+    pub fn for_each_own_operand(&self, mut visit: impl FnMut(Value)) {
+        each_operand!(self, iter, |value: &Value| visit(*value));
     }
 
     /// Calls a function with every value that is read, to be changed.
     pub fn for_each_operand_mut(&mut self, mut visit: impl FnMut(&mut Value)) {
-        match self {
-            Self::Const(_)
-            | Self::SlotAddr(_)
-            | Self::MapAddr(_)
-            | Self::GlobalAddr(_)
-            | Self::FuncAddr(_)
-            | Self::Core(_)
-            | Self::Jump(_)
-            | Self::MayGoto { .. }
-            | Self::Unreachable => {}
-            Self::Unary(_, value) | Self::PtrAddConst(value, _) | Self::PtrToInt(value) => visit(value),
-            Self::Binary(_, values) | Self::Compare(_, values) => values.iter_mut().for_each(&mut visit),
-            Self::Select(_, values) => values.iter_mut().for_each(&mut visit),
-            Self::PtrAdd(left, right) | Self::PtrDiff(left, right) => [left, right].into_iter().for_each(&mut visit),
-            Self::Load { ptr, .. } => visit(ptr),
-            Self::Store { ptr, value, .. } | Self::Atomic { ptr, value, .. } => {
-                [ptr, value].into_iter().for_each(&mut visit);
-            }
-            Self::CompareExchange { ptr, expected, value, .. } => {
-                [ptr, expected, value].into_iter().for_each(&mut visit);
-            }
-            Self::Copy { to, from, .. } => [to, from].into_iter().for_each(&mut visit),
-            Self::Fill { to, .. } => visit(to),
-            Self::PacketLoad { base, .. } => base.iter_mut().for_each(&mut visit),
-            Self::Call(_, args) => args.iter_mut().for_each(&mut visit),
-            Self::Branch { args, .. } => args.iter_mut().for_each(&mut visit),
-            Self::Switch { value, .. } => visit(value),
-            Self::Return(value) => value.iter_mut().for_each(&mut visit),
-        }
+        each_operand!(self, iter_mut, &mut visit);
         for edge in self.edges_mut() {
             edge.args.iter_mut().for_each(&mut visit);
         }
@@ -272,6 +327,7 @@ impl InstData {
             | Self::Copy { .. }
             | Self::Fill { .. }
             | Self::PacketLoad { .. }
+            | Self::Opaque(_)
             | Self::Call(..) => true,
             Self::Load { volatile, .. } => *volatile,
             data => data.is_terminator(),

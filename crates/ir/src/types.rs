@@ -57,6 +57,9 @@ pub enum Memory {
     Function,
     /// Memory shared with user space (`BPF_MAP_TYPE_ARENA`).
     Arena,
+    /// Memory of a class that the front end does not know, as languages with free casts have it. It may be any of the
+    /// others; pointers to it may be null without being nullable, and the kernel's verifier alone says what they are.
+    Any,
 }
 
 impl Type {
@@ -106,6 +109,7 @@ impl fmt::Display for Memory {
             Self::KernelUntrusted(id) => write!(f, "untrusted {id}"),
             Self::Function => f.write_str("function"),
             Self::Arena => f.write_str("arena"),
+            Self::Any => f.write_str("any"),
         }
     }
 }

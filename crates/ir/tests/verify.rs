@@ -1,7 +1,7 @@
 //! The rules: each is broken by a small function, and the report names what and where.
 
-use skep_ir::verify::{Options, moves_packet, verify_with};
-use skep_ir::{Block, FuncRef, Loc, parse, verify};
+use skep_ir::verify::{Options, verify_with};
+use skep_ir::{Block, Callee, FuncRef, Loc, parse, verify};
 
 /// What all functions here may refer to.
 const DECLARATIONS: &str = r#"license "GPL"
@@ -272,7 +272,8 @@ fn flow_of_control_and_values() {
 
 #[test]
 fn moved_packets() {
-    assert!(moves_packet(39) && !moves_packet(1));
+    let moves = |helper| Callee::Helper(helper).moves_packet();
+    assert!(moves(39) && !moves(1) && !moves(0) && !moves(u32::MAX));
     let stale = "v4 points into the packet as it was before a call that may have moved it";
     let wrongs = [
         single("call helper skb_pull_data(v0, v2)\n  v20: i32 = load.8 v4 + 0"),
@@ -337,6 +338,17 @@ fn declarations_and_signatures() {
         let found = messages(text);
         assert!(found.iter().any(|found| found.contains(message)), "{text}\n{found:#?}");
     }
+}
+
+#[test]
+fn what_was_taken_away_is_not_read() {
+    let text = "func f0 @f: static {\nb0(v0: i64):\n  jump b1(v0)\nb1(v1: i64):\n  v2: i64 = neg v1\n  return\n}";
+    let mut module = parse(text).unwrap();
+    verify(&module).unwrap();
+    module.functions[0].retain_params(Block(1), |_, _| false);
+    let violations = verify(&module).unwrap_err();
+    assert_eq!(violations.len(), 1);
+    assert!(violations[0].message.contains("v1 is read, but nothing defines it any more"), "{violations:?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@
 //! * [`translate`](mod@translate) makes a 64-bit socket filter of a classic program.
 //! * [`helpers`], [`ProgType`], [`MapType`] and [`AttachType`] name what the kernel numbers, as do [`syscalls`] and
 //!   [`errno`].
+//! * [`fuzz`] turns a fuzzer's bytes into choices, for the random programs of the crates above.
 //!
 //! ```
 //! use skep_isa::{classic, ebpf, translate};
@@ -36,6 +37,7 @@ pub mod classic;
 pub mod contexts;
 pub mod ebpf;
 pub mod errno;
+pub mod fuzz;
 pub mod helpers;
 pub mod kfuncs;
 pub mod limits;

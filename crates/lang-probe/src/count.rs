@@ -93,7 +93,7 @@ pub fn functions(source: &str, options: &Options) -> Result<Translated, Problem>
     let spec = options.spec(source)?;
     let mut script = settings(None, None);
     let predicate = options.filter.predicate(None);
-    let _ = writeln!(script, "{}\n{predicate}{{\n  @c0[{}] = count();\n}}\n", spec.point(), spec.label());
+    let _ = writeln!(script, "{}\n{predicate}{{\n  @c0[{}] = count();\n}}\n", spec.point(), spec.counted());
     let rows = "  for $kv : @c0 {\n    print((table=0, name=$kv.0, count=(uint64)$kv.1));\n  }\n  print((table=0, end=1));\n  clear(@c0);\n";
     options.ending(&mut script, rows);
     let table = Table { title: String::new(), rows: Rows::Counts, top: None };

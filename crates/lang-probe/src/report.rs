@@ -249,11 +249,21 @@ pub fn print(table: &Table, mut rows: Vec<Value>, out: &mut dyn Write) -> io::Re
 fn merged(rows: &[Value]) -> Vec<(String, i64)> {
     let mut counts: HashMap<String, i64> = HashMap::new();
     for row in rows {
-        *counts.entry(cell(row, "name")).or_default() += count(row);
+        let name = cell(row, "name");
+        *counts.entry(function(&name).to_owned()).or_default() += count(row);
     }
     let mut all: Vec<(String, i64)> = counts.into_iter().collect();
     all.sort_by(|(left, a), (right, b)| a.cmp(b).then_with(|| left.cmp(right)));
     all
+}
+
+/// The function in the name of a probe in a library: `uprobe:libc:strlen`.
+fn function(name: &str) -> &str {
+    let mut parts = name.splitn(3, ':');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some("uprobe" | "uretprobe"), Some(_), Some(function)) => function,
+        _ => name,
+    }
 }
 
 fn count(row: &Value) -> i64 {

@@ -140,6 +140,13 @@ impl Spec {
         }
     }
 
+    /// The expression by which hits are counted: as [`label`](Self::label), but for patterns in libraries the probe, because
+    /// the address of a function tells nothing when its process has ended.
+    pub fn counted(&self) -> String {
+        let named = !self.is_pattern() || self.library.is_empty();
+        if named { self.label() } else { "probe".to_owned() }
+    }
+
     /// The expression for the name of what was hit: the name itself, or for a pattern what the kernel tells.
     pub fn label(&self) -> String {
         match (self.is_pattern(), self.kind) {

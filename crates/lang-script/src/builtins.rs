@@ -76,6 +76,7 @@ impl Builtin {
                 self,
                 B::Kstack
                     | B::Ustack
+                    | B::DwUstack
                     | B::Probe
                     | B::Probetype
                     | B::Exit
@@ -136,6 +137,7 @@ builtins! {
     Username = "username", "username -> username_t", Value, (0, 0); "Name of the user of the process.";
     Kstack = "kstack", "kstack[([mode][, limit])] -> kstack_t", Value, (0, 2); "Stack trace of the kernel.";
     Ustack = "ustack", "ustack[([mode][, limit])] -> ustack_t", Value, (0, 2); "Stack trace of the process.";
+    DwUstack = "dw_ustack", "dw_ustack[([mode][, limit])] -> dw_ustack_t", Value, (0, 2); "Stack trace of the process by the unwinding tables of its files (x86-64): also through functions without frame pointers.";
 
     Bswap = "bswap", "bswap(integer) -> integer", Function, (1, 1); "The number with its bytes in opposite order.";
     Buf = "buf", "buf(pointer or array[, length]) -> buffer", Function, (1, 2); "Bytes of memory.";

@@ -1,8 +1,11 @@
 //! Bodies of the fuzz targets, also run for a moment by the tests: arbitrary bytes in, a panic if a promise is broken.
 
+mod compute;
 pub mod generate;
 
 use skep_diag::{Diagnostic, Severity, Span};
+
+pub use compute::computing_script;
 
 use crate::ast::Script;
 use crate::visit::{Visitor, clear_spans, walk_script};

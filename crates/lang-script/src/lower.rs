@@ -19,8 +19,8 @@ use crate::check::formats::conversions;
 use crate::check::tree::{self, Held, MapType};
 use crate::compile::{Environment, Instance, Units, program_info};
 use crate::plan::{
-    Action, Enumeration, Field, HostInfo, LostInfo, MapValue, Plan, Probe, ScriptMap, Settings, Shape, StackKey,
-    allocation_flags, lay_out, system_maps,
+    Action, Attach, Enumeration, Field, HostInfo, LostInfo, MapValue, Plan, Probe, ScriptMap, Settings, Shape,
+    StackKey, allocation_flags, lay_out, system_maps,
 };
 use crate::providers::Kind as ProviderKind;
 use crate::types::definitions::Types;
@@ -34,6 +34,7 @@ mod calls;
 mod cond;
 mod control;
 mod describe;
+mod direct;
 mod helpers;
 mod histogram;
 mod kernel;
@@ -47,6 +48,8 @@ mod shared;
 mod stacks;
 mod stmt;
 mod strings;
+mod threads;
+mod unwind;
 
 use body::Body;
 pub use describe::FIND_TASK;
@@ -93,14 +96,16 @@ struct Unit<'a> {
     enums: Vec<Arc<Enumeration>>,
     maps: Vec<Stored>,
     events: MapRef,
-    lost: MapRef,
-    host: Option<MapRef>,
+    lost: Option<GlobalRef>,
+    host: Option<GlobalRef>,
     stacks: Option<MapRef>,
     zeros: Option<GlobalRef>,
     unknown_zero: Option<GlobalRef>,
     unknown_next: u32,
     powers: Option<GlobalRef>,
     report: [Option<FuncRef>; shared::REPORTS],
+    unwind: Option<FuncRef>,
+    thread: Option<FuncRef>,
     functions: Vec<Option<FuncRef>>,
     problems: Vec<Diagnostic>,
     serial: u32,
@@ -147,7 +152,6 @@ impl<'a> Unit<'a> {
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usual);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
-        let lost = module.add_map(MapDecl::new(system_maps::LOST, KernelMap::PercpuArray, 4, LostInfo::SIZE, 1));
         let settings = Settings { max_strlen: input.settings.max_strlen, ..input.settings.host.clone() };
         let plan = Plan { settings, ..Plan::default() };
         let mut unit = Self {
@@ -157,7 +161,7 @@ impl<'a> Unit<'a> {
             enums: Vec::new(),
             maps: Vec::new(),
             events,
-            lost,
+            lost: None,
             host: None,
             stacks: None,
             zeros: None,
@@ -165,6 +169,8 @@ impl<'a> Unit<'a> {
             unknown_next: 0,
             powers: None,
             report: [None; shared::REPORTS],
+            unwind: None,
+            thread: None,
             functions: Vec::new(),
             problems: Vec::new(),
             serial: 0,
@@ -235,11 +241,16 @@ impl<'a> Unit<'a> {
         }
     }
 
-    /// The map with what the host says.
-    fn host(&mut self) -> MapRef {
-        *self.host.get_or_insert_with(|| {
-            self.module.add_map(MapDecl::new(system_maps::HOST, KernelMap::Array, 4, HostInfo::SIZE, 1))
-        })
+    /// What the host says.
+    fn host(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        *self.host.get_or_insert_with(|| system_variable(module, "host", system_maps::HOST, HostInfo::SIZE))
+    }
+
+    /// What could not be sent because there was no room.
+    fn lost(&mut self) -> GlobalRef {
+        let module = &mut self.module;
+        *self.lost.get_or_insert_with(|| system_variable(module, "lost", system_maps::LOST, LostInfo::SIZE))
     }
 
     /// The map with stack traces.
@@ -347,6 +358,8 @@ impl<'a> Unit<'a> {
         let mut function = Function::new(&name, FuncKind::Program(info), &[context], Some(IrType::I32));
         let only = self.input.env.switches.only_process.filter(|_| instance.provider.kind.is_everywhere());
         let mut body = Body::new(self, Builder::new(&mut function), checked, body::Role::Program);
+        let of_kernel = instance.attach.iter().all(|(_, attach, _)| matches!(attach, Attach::Typed { .. }));
+        body.is_typed = matches!(instance.provider.kind, ProviderKind::Fentry | ProviderKind::Fexit) && of_kernel;
         body.only_process = only;
         body.run(&[]);
         self.module.add_function(function);
@@ -359,6 +372,11 @@ impl<'a> Unit<'a> {
     }
 }
 
+/// A variable in a section of its own, through which programs and host talk.
+fn system_variable(module: &mut Module, name: &str, section: &str, size: u32) -> GlobalRef {
+    let (name, section) = (name.to_owned(), section.to_owned());
+    module.add_global(Global { name, section, bytes: vec![0; size as usize], align: 8, ty: 0 })
+}
 /// Bytes of an interval of a series.
 const SERIES_BYTES: u32 = 24;
 

@@ -8,10 +8,12 @@ use std::sync::Arc;
 
 mod buckets;
 mod flags;
+mod layouts;
 mod shape;
 
 pub use buckets::Buckets;
 pub use flags::allocation_flags;
+pub use layouts::{HostInfo, LostInfo, PacketRecord, UnwindRecord};
 pub use shape::{Field, Shape, StackKey, StackMode, lay_out};
 
 /// Everything that the host has to know about a script.
@@ -50,57 +52,18 @@ pub struct CallTable {
 pub mod system_maps {
     /// Ring buffer that records go through.
     pub const EVENTS: &str = "skep_events";
-    /// Per-CPU array with one value: what programs could not send because the ring buffer had no room
-    /// ([`LostInfo`](super::LostInfo)).
-    pub const LOST: &str = "skep_lost";
-    /// Array with one value that the host fills before programs run: [`HostInfo`](super::HostInfo).
-    pub const HOST: &str = "skep_host";
+    /// Variable: what programs could not send because the ring buffer had no room ([`LostInfo`](super::LostInfo)). Programs
+    /// reach variables without a look-up, so little code is enough.
+    pub const LOST: &str = ".bss.lost";
+    /// Variable that the host fills before programs run: [`HostInfo`](super::HostInfo).
+    pub const HOST: &str = ".data.host";
     /// Processes that the host was told about, hash from their numbers to nothing that matters.
     pub const PROCESSES: &str = "skep_processes";
     /// Stack traces of the kernel, hash by [`StackKey`](super::StackKey).
     pub const STACKS: &str = "skep_stacks";
-}
-
-/// Layout of the value in [`system_maps::HOST`]: offsets in bytes of 64-bit words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct HostInfo;
-
-impl HostInfo {
-    /// Boot-clock nanoseconds at the start of the script (`elapsed`).
-    pub const START: u32 = 0;
-    /// Process id of the child of `-c`, 0 without one (`cpid`).
-    pub const CHILD: u32 = 8;
-    /// Number of possible processors (`ncpus`).
-    pub const CPUS: u32 = 16;
-    /// Inode of the host's process id namespace, for ids inside of a container.
-    pub const PID_NAMESPACE: u32 = 24;
-    /// Device of that inode.
-    pub const PID_NAMESPACE_DEVICE: u32 = 32;
-    /// Wall-clock nanoseconds since 1970 minus boot-clock nanoseconds: the intervals of a series begin at whole seconds of
-    /// the wall clock.
-    pub const WALL_OFFSET: u32 = 40;
-    /// International atomic time in nanoseconds minus boot-clock nanoseconds, at the start of the script
-    /// (`nsecs(sw_tai)`).
-    pub const TAI_OFFSET: u32 = 48;
-    /// Bytes in all.
-    pub const SIZE: u32 = 56;
-}
-
-/// Layout of the value in [`system_maps::LOST`]: offsets in bytes of 64-bit words, of which each processor has its own.
-/// A script ends also if the record of its `exit()` found no room, and its status is that of a failure also if those of its
-/// errors did not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LostInfo;
-
-impl LostInfo {
-    /// Records for which there was no room.
-    pub const RECORDS: u32 = 0;
-    /// Status of an `exit()` among them, as 32 bits, plus one; 0 if there was none.
-    pub const EXIT: u32 = 8;
-    /// Errors (`errorf()`) among them.
-    pub const ERRORS: u32 = 16;
-    /// Bytes in all.
-    pub const SIZE: u32 = 24;
+    /// Copies of stacks that the host has, hash from their hash ([`UnwindRecord`](super::UnwindRecord)) to nothing that
+    /// matters.
+    pub const UNWOUND: &str = "skep_unwound";
 }
 
 /// One attached program.
@@ -478,6 +441,11 @@ pub enum Action {
         /// Offset of its number, 4 bytes.
         pid: u32,
     },
+    /// `dw_ustack`: registers and a copy of the stack, to be unwound ([`UnwindRecord`]).
+    Unwind {
+        /// Most bytes of the stack.
+        room: u32,
+    },
     /// A warning at run time: division by zero, an index outside of an array.
     Warning {
         /// What happened.
@@ -494,26 +462,6 @@ pub enum Action {
         /// Where in the script.
         at: (u32, u32),
     },
-}
-
-/// Layout of the record of [`Action::Packet`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PacketRecord;
-
-impl PacketRecord {
-    /// Boot-clock nanoseconds, 8 bytes.
-    pub const TIME: u32 = 8;
-    /// Bytes of the packet, 4 bytes.
-    pub const WHOLE: u32 = 16;
-    /// Bytes that follow, 4 bytes.
-    pub const LEN: u32 = 20;
-    /// The bytes.
-    pub const BYTES: u32 = 24;
-
-    /// Bytes of a record with room for so many.
-    pub const fn size(room: u32) -> u32 {
-        Self::BYTES + room.next_multiple_of(8)
-    }
 }
 
 /// Where printed text goes.

@@ -4,7 +4,7 @@
 use skep_isa::reference::Page;
 
 use crate::builtins::{BUILTINS, Role, Row};
-use crate::providers::{Data, PROVIDERS, Provider};
+use crate::providers::{Data, HARDWARE_EVENTS, Kind, PROVIDERS, Provider, SOFTWARE_EVENTS};
 use crate::settings::{self, SETTINGS};
 use crate::words;
 
@@ -75,6 +75,18 @@ fn provider_page(provider: &Provider) -> Page {
         facts.push(("also", provider.aliases.join(", ")));
     }
     let data: Vec<&str> = provider.data.iter().map(|data| written(*data)).collect();
+    let events = match provider.kind {
+        Kind::Software => SOFTWARE_EVENTS,
+        Kind::Hardware => HARDWARE_EVENTS,
+        _ => &[],
+    };
+    if !events.is_empty() {
+        let names = events.iter().map(|event| match event.alias == event.name {
+            true => format!("{} ({})", event.name, event.count),
+            false => format!("{}, {} ({})", event.name, event.alias, event.count),
+        });
+        facts.push(("events, once in how many", names.collect::<Vec<_>>().join("; ")));
+    }
     facts.push(("values", if data.is_empty() { "those of every probe".to_owned() } else { data.join(", ") }));
     Page { title: provider.name.to_owned(), about: provider.doc.to_owned(), facts, tables: Vec::new() }
 }

@@ -12,8 +12,9 @@ pub mod definitions;
 pub mod format;
 mod source;
 pub mod user;
+mod walk;
 
-pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Tag, TypeSource};
+pub use source::{Composite, CompositeId, Member, NoTypes, Parameter, Prototype, Step, Tag, TypeSource};
 
 /// The address space that a pointer points into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -163,6 +164,7 @@ pub const fn host_name(shape: &Shape) -> &'static str {
         Shape::KernelSymbol => "ksym_t",
         Shape::UserSymbol => "usym_t",
         Shape::Stack { kernel: true, .. } => "kstack_t",
+        Shape::Stack { dwarf: true, .. } => "dw_ustack_t",
         Shape::Stack { kernel: false, .. } => "ustack_t",
         Shape::User => "username_t",
         Shape::Time(_) => "timestamp",
@@ -252,11 +254,11 @@ pub fn merge(left: &Type, right: &Type) -> Merged {
         }
         // How it is printed is what was said first.
         (
-            Type::Host(Shape::Stack { kernel, mode, limit }),
-            Type::Host(Shape::Stack { kernel: other, limit: most, .. }),
-        ) if kernel == other => {
+            Type::Host(Shape::Stack { kernel, dwarf, mode, limit }),
+            Type::Host(Shape::Stack { kernel: other, dwarf: unwound, limit: most, .. }),
+        ) if (kernel, dwarf) == (other, unwound) => {
             let limit = *limit.max(most);
-            Merged::Into(Type::Host(Shape::Stack { kernel: *kernel, mode: *mode, limit }))
+            Merged::Into(Type::Host(Shape::Stack { kernel: *kernel, dwarf: *dwarf, mode: *mode, limit }))
         }
         (Type::Host(Shape::Time(_)), Type::Host(Shape::Time(_)))
         | (Type::Host(Shape::CgroupPath(_)), Type::Host(Shape::CgroupPath(_))) => Merged::Into(left.clone()),
@@ -333,8 +335,9 @@ pub fn named(name: &str) -> Option<Type> {
         "mac_address" => Type::Host(Shape::Mac),
         "timestamp" => Type::Host(Shape::Time("%H:%M:%S".into())),
         "cgroup_path_t" => Type::Host(Shape::CgroupPath("".into())),
-        "kstack_t" | "ustack_t" => Type::Host(Shape::Stack {
+        "kstack_t" | "ustack_t" | "dw_ustack_t" => Type::Host(Shape::Stack {
             kernel: name == "kstack_t",
+            dwarf: name == "dw_ustack_t",
             mode: StackMode::Bpftrace,
             limit: StackKey::MAX_FRAMES,
         }),

@@ -2,7 +2,9 @@
 //! it, and the running kernel accepts the programs.
 
 mod compile {
+    mod direct;
     mod errors;
+    mod generated;
     mod mutations;
     mod plans;
     mod routes;

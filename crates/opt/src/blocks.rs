@@ -18,8 +18,9 @@ pub fn clean(function: &mut Function, _ctx: &Ctx) -> bool {
         let mut round = fold_ends(function);
         round |= remove_unreachable(function);
         round |= drop_equal_params(function);
-        round |= thread(function);
-        round |= skip_empty(function);
+        let mut graph = Graph::new(function);
+        round |= thread(function, &mut graph);
+        round |= skip_empty(function, &mut graph);
         round |= remove_unreachable(function);
         round |= merge(function);
         if !round {
@@ -31,13 +32,16 @@ pub fn clean(function: &mut Function, _ctx: &Ctx) -> bool {
 
 fn fold_ends(function: &mut Function) -> bool {
     let mut changed = false;
-    for block in function.blocks.clone() {
-        let Some(inst) = function.terminator(block) else { continue };
+    let mut renames = Renames::new(function);
+    for number in 0..function.blocks.len() {
+        let Some(inst) = function.terminator(function.blocks[number]) else { continue };
+        renames.apply_to(&mut function[inst].data);
         if let Some(edge) = only_way(function, &function[inst].data) {
-            make_jump(function, inst, edge);
+            make_jump(function, inst, edge, &mut renames);
             changed = true;
         }
     }
+    renames.apply(function);
     changed
 }
 
@@ -69,7 +73,8 @@ fn only_way(function: &Function, data: &InstData) -> Option<Edge> {
 
 /// Whether a pointer that cannot be null is compared with null, and what that gives.
 fn not_null(function: &Function, cond: Cond, left: Value, right: Value) -> Option<bool> {
-    let certain = |value: Value| function.ty(value).pointer().is_some_and(|pointer| !pointer.nullable);
+    let known = |pointer: skep_ir::Pointer| !pointer.nullable && pointer.to != skep_ir::Memory::Any;
+    let certain = |value: Value| function.ty(value).pointer().is_some_and(known);
     let null = |value: Value| !function.ty(value).is_int() && constant(function, value) == Some(0);
     let compared = certain(left) && null(right) || certain(right) && null(left);
     match cond {
@@ -93,45 +98,69 @@ pub fn remove_unreachable(function: &mut Function) -> bool {
     !gone.is_empty()
 }
 
-/// Every edge of the blocks of a function: where it starts, and its number there.
-fn incoming(function: &Function) -> Vec<Vec<(Block, Inst, usize)>> {
+/// An edge: the block where it starts, the end of that, and its number there.
+type Way = (Block, Inst, usize);
+
+/// What changes when edges are led elsewhere.
+struct Graph {
+    /// The edges into each block.
+    incoming: Vec<Vec<Way>>,
+    /// How often each value is read.
+    uses: Vec<u32>,
+}
+
+impl Graph {
+    fn new(function: &Function) -> Self {
+        Self { incoming: incoming(function), uses: use_counts(function) }
+    }
+
+    fn redirect(&mut self, function: &mut Function, way: Way, new: Edge) {
+        let Some(edge) = function[way.1].data.edges_mut().nth(way.2) else { return };
+        edge.args.iter().for_each(|arg| self.uses[arg.index()] -= 1);
+        new.args.iter().for_each(|arg| self.uses[arg.index()] += 1);
+        self.incoming[edge.block.index()].retain(|known| *known != way);
+        self.incoming[new.block.index()].push(way);
+        *edge = new;
+    }
+}
+
+/// The edges into each block.
+fn incoming(function: &Function) -> Vec<Vec<Way>> {
     let mut incoming = vec![Vec::new(); function.block_count()];
     for &block in &function.blocks {
         let Some(inst) = function.terminator(block) else { continue };
-        for (at, edge) in function[inst].data.edges().into_iter().enumerate() {
+        for (at, edge) in function[inst].data.edges().enumerate() {
             incoming[edge.block.index()].push((block, inst, at));
         }
     }
     incoming
 }
 
+fn edge(function: &Function, (_, inst, at): Way) -> Option<&Edge> {
+    function[inst].data.edges().nth(at)
+}
+
 /// Removes parameters for which all edges bring the same value.
 fn drop_equal_params(function: &mut Function) -> bool {
-    let mut changed = false;
     let incoming = incoming(function);
     let entry = function.entry();
-    for block in function.blocks.clone() {
-        if block == entry {
-            continue;
-        }
-        let mut renames = Renames::new(function);
-        for (number, param) in function[block].params.clone().into_iter().enumerate() {
-            let args =
-                incoming[block.index()].iter().map(|&(_, inst, at)| function[inst].data.edges()[at].args[number]);
-            if let Some(value) = the_same(param, args)
+    let mut renames = Renames::new(function);
+    for &block in function.blocks.iter().filter(|&&block| block != entry) {
+        for (number, &param) in function[block].params.iter().enumerate() {
+            let ways = incoming[block.index()].iter();
+            let args = ways.filter_map(|&way| edge(function, way)?.args.get(number));
+            // What a parameter in front of this one has become counts.
+            if let Some(value) = the_same(param, args.map(|&arg| renames.get(arg)))
                 && function.ty(value) == function.ty(param)
             {
-                // Renamed one by one: the next parameter may have depended on this one.
                 renames.set(param, value);
-                renames.apply(function);
             }
         }
-        if function[block].params.iter().any(|&param| renames.get(param) != param) {
-            function.retain_params(block, |_, param| renames.get(param) == param);
-            changed = true;
-        }
     }
-    changed
+    if !renames.apply(function) {
+        return false;
+    }
+    function.retain_all_params(|block, _, param| block == entry || renames.get(param) == param)
 }
 
 /// The value that all of these are, apart from the parameter itself.
@@ -173,24 +202,21 @@ fn params_stay(function: &Function, block: Block, uses: &[u32]) -> bool {
 }
 
 /// Redirects edges into blocks that do nothing but jump on.
-fn skip_empty(function: &mut Function) -> bool {
+fn skip_empty(function: &mut Function, graph: &mut Graph) -> bool {
     let mut changed = false;
-    let mut uses = use_counts(function);
     let entry = function.entry();
     for block in function.blocks.clone() {
         let [inst] = function[block].insts[..] else { continue };
         let InstData::Jump(next) = function[inst].data.clone() else { continue };
-        if block == entry || next.block == block || !params_stay(function, block, &uses) {
+        if block == entry || next.block == block || !params_stay(function, block, &graph.uses) {
             continue;
         }
-        for &(_, from, at) in &incoming(function)[block.index()] {
-            let into = function[from].data.edges()[at].clone();
-            if let Some(edge) = through(function, from, &into, &next)
-                && !becomes_double(function, from, at, &edge)
+        for way in graph.incoming[block.index()].clone() {
+            let Some(into) = edge(function, way) else { continue };
+            if let Some(new) = through(function, way.1, into, &next)
+                && !becomes_double(function, way, &new)
             {
-                *function[from].data.edges_mut()[at] = edge;
-                // What the arguments are is read there now.
-                uses = use_counts(function);
+                graph.redirect(function, way, new);
                 changed = true;
             }
         }
@@ -200,35 +226,36 @@ fn skip_empty(function: &mut Function) -> bool {
 
 /// Whether two edges of one instruction would lead to the same block with different arguments: the empty block is where
 /// the arguments are told apart.
-fn becomes_double(function: &Function, from: Inst, at: usize, edge: &Edge) -> bool {
-    let edges = function[from].data.edges();
-    edges.iter().enumerate().any(|(other, known)| other != at && known.block == edge.block && known.args != edge.args)
+fn becomes_double(function: &Function, (_, from, at): Way, edge: &Edge) -> bool {
+    let mut edges = function[from].data.edges().enumerate();
+    edges.any(|(other, known)| other != at && known.block == edge.block && known.args != edge.args)
 }
 
 /// Redirects edges into blocks that only branch, where the arguments decide the branch.
-fn thread(function: &mut Function) -> bool {
+fn thread(function: &mut Function, graph: &mut Graph) -> bool {
     let mut changed = false;
-    let mut uses = use_counts(function);
     let entry = function.entry();
     for block in function.blocks.clone() {
         let Some(inst) = function.terminator(block) else { continue };
         let branches = matches!(function[inst].data, InstData::Branch { .. } | InstData::Switch { .. });
         let constants = function[block].insts.iter().all(|&each| {
             each == inst
-                || matches!(function[each].data, InstData::Const(_)) && only_used_by(function, each, inst, &uses)
+                || matches!(function[each].data, InstData::Const(_)) && only_used_by(function, each, inst, &graph.uses)
         });
         if block == entry
             || !branches
             || !constants
             || function[block].params.is_empty()
             || !function[inst].results.is_empty()
-            || !params_stay(function, block, &uses)
+            || !params_stay(function, block, &graph.uses)
         {
             continue;
         }
-        for &(origin, from, at) in &incoming(function)[block.index()] {
-            if origin != block && thread_edge(function, inst, from, at) {
-                uses = use_counts(function);
+        for way in graph.incoming[block.index()].clone() {
+            if way.0 != block
+                && let Some(new) = threaded(function, inst, way)
+            {
+                graph.redirect(function, way, new);
                 changed = true;
             }
         }
@@ -241,13 +268,14 @@ fn only_used_by(function: &Function, inst: Inst, reader: Inst, uses: &[u32]) -> 
     let result = function[inst].results[0];
     let mut count = 0;
     function[reader].data.for_each_operand(|value| count += u32::from(value == result));
-    let on_edges = function[reader].data.edges().iter().any(|edge| edge.args.contains(&result));
+    let on_edges = function[reader].data.edges().any(|edge| edge.args.contains(&result));
     count == uses[result.index()] && !on_edges
 }
 
-fn thread_edge(function: &mut Function, branch: Inst, from: Inst, at: usize) -> bool {
-    let into = function[from].data.edges()[at].clone();
-    let params = function[into.block].params.clone();
+/// Where an edge leads if what it brings decides the branch.
+fn threaded(function: &Function, branch: Inst, way: Way) -> Option<Edge> {
+    let into = edge(function, way)?;
+    let params = &function[into.block].params;
     let mut data = function[branch].data.clone();
     let substitute = |value: &mut Value| {
         if let Some(number) = params.iter().position(|param| param == value) {
@@ -255,23 +283,19 @@ fn thread_edge(function: &mut Function, branch: Inst, from: Inst, at: usize) -> 
         }
     };
     // Only what is compared: arguments of edges are put in by `through`.
-    let next = data.edges().into_iter().cloned().collect::<Vec<Edge>>();
+    let next = data.edges().cloned().collect::<Vec<Edge>>();
     match &mut data {
         InstData::Branch { args, .. } => args.iter_mut().for_each(substitute),
         InstData::Switch { value, .. } => [value].into_iter().for_each(substitute),
-        _ => return false,
+        _ => return None,
     }
-    for (edge, number) in data.edges_mut().into_iter().zip(0..) {
+    for (edge, number) in data.edges_mut().zip(0..) {
         // Told apart by a number, so that equal edges are not mixed up.
         *edge = Edge { block: Block(number), args: Vec::new() };
     }
-    let Some(chosen) = only_way(function, &data) else { return false };
-    let Some(edge) = through(function, from, &into, &next[chosen.block.index()]) else { return false };
-    if becomes_double(function, from, at, &edge) {
-        return false;
-    }
-    *function[from].data.edges_mut()[at] = edge;
-    true
+    let chosen = only_way(function, &data)?;
+    let new = through(function, way.1, into, &next[chosen.block.index()])?;
+    (!becomes_double(function, way, &new)).then_some(new)
 }
 
 /// Appends blocks that are reached by one jump to where the jump stands.

@@ -1,7 +1,9 @@
-//! Computes once what is computed twice, and loads once what is loaded twice.
+//! Computes once what is computed twice, loads and asks once what is loaded and asked twice, and writes once what is
+//! written twice.
 //!
 //! An instruction is replaced by an equal one that stands on every way to it. Nothing moves. For loads, no instruction on
-//! a way between the two may write the bytes; what a store wrote is what a load behind it gives.
+//! a way between the two may write the bytes; what a store wrote is what a load behind it gives. The same holds for looking
+//! up a key, where asked ([`Options::merge_lookups`](crate::Options::merge_lookups)).
 //!
 //! This is needed, not only cheaper: the verifier knows nothing about the second load of what the first one checked, and
 //! takes two equal sums of a packet pointer and a variable for two different packet pointers.
@@ -9,29 +11,32 @@
 use std::collections::HashMap;
 
 use skep_ir::analysis::Dominators;
-use skep_ir::{Block, Entity, Function, Inst, InstData, Type, Value, Width};
+use skep_ir::{Block, Callee, Entity, Function, Inst, InstData, MapRef, Memory, Type, Value, Width};
 
 use crate::Ctx;
 use crate::effects::{self, Place};
-use crate::util::Renames;
+use crate::util::{Hashing, Renames};
 
-/// The pass.
-pub fn cse(function: &mut Function, ctx: &Ctx) -> bool {
-    let mut changed = false;
-    // A merged load makes more addresses equal.
-    while round(function, ctx) {
-        changed = true;
-    }
-    changed
-}
-
-/// Bytes whose content is known.
+/// Something that is known about bytes.
 #[derive(Clone)]
 struct Known {
     place: Place,
-    load: InstData,
+    fact: Fact,
     ty: Type,
     value: Value,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fact {
+    /// A load of these bytes gives the value.
+    Loaded {
+        /// Whether it extends by the sign.
+        signed: bool,
+    },
+    /// The lowest bytes of the value were written here.
+    Stored,
+    /// Looking the key up that these bytes are gives the value.
+    Found(MapRef),
 }
 
 struct Walk<'f, 'c> {
@@ -39,7 +44,7 @@ struct Walk<'f, 'c> {
     ctx: &'c Ctx<'c>,
     renames: Renames,
     /// For each pure instruction its results, in the blocks above.
-    known: HashMap<Key, Vec<Value>>,
+    known: HashMap<Key, Vec<Value>, Hashing>,
     escaping: Vec<bool>,
     predecessors: Vec<Vec<Block>>,
     changed: bool,
@@ -54,12 +59,13 @@ enum Step {
     Leave(Vec<Key>),
 }
 
-fn round(function: &mut Function, ctx: &Ctx) -> bool {
+/// The pass. Operands are looked at before what reads them, so that what was merged makes more equal at once.
+pub fn cse(function: &mut Function, ctx: &Ctx) -> bool {
     let dominators = Dominators::new(function);
     let children = dominators.children();
     let mut walk = Walk {
         renames: Renames::new(function),
-        known: HashMap::new(),
+        known: HashMap::default(),
         escaping: effects::escaping_slots(function),
         predecessors: function.predecessors(),
         changed: false,
@@ -96,14 +102,18 @@ impl Walk<'_, '_> {
         for inst in std::mem::take(&mut self.function[block].insts) {
             self.renames.apply_to(&mut self.function[inst].data);
             let data = &self.function[inst].data;
+            let steady = matches!(data, InstData::Call(callee, _) if callee.is_steady());
             let replaced = if let InstData::Load { volatile: false, .. } = data {
                 self.load(inst, &mut loads)
-            } else if data.is_pure() && self.function[inst].results.len() == 1 {
+            } else if (data.is_pure() || steady) && self.function[inst].results.len() == 1 {
                 self.pure(inst, &mut keys)
             } else {
-                loads.retain(|known| !self.kills(inst, &known.place));
-                self.stored(inst, &mut loads);
-                false
+                let again = self.found(inst, &loads) || self.is_stored(inst, &loads);
+                if !again {
+                    loads.retain(|known| !self.kills(inst, known));
+                    self.learn(inst, &mut loads);
+                }
+                again
             };
             self.changed |= replaced;
             if !replaced {
@@ -139,40 +149,83 @@ impl Walk<'_, '_> {
         let result = node.results[0];
         let ty = self.function.ty(result);
         let Some(place) = effects::read(self.function, inst) else { return false };
-        let shape = shape(&node.data);
-        let found = loads.iter().rev().find(|known| known.ty == ty && known.load == shape && known.place == place);
+        let fact = Fact::Loaded { signed: matches!(node.data, InstData::Load { signed: true, .. }) };
+        let found = loads.iter().rev().find(|known| known.ty == ty && known.fact == fact && known.place == place);
         if let Some(known) = found {
             self.renames.set(result, known.value);
             return true;
         }
-        loads.push(Known { place, load: shape, ty, value: result });
+        loads.push(Known { place, fact, ty, value: result });
         false
     }
 
-    /// What a store says about a load behind it, if no bit is lost.
-    fn stored(&self, inst: Inst, loads: &mut Vec<Known>) {
-        let InstData::Store { width, ptr, off, value, volatile: false } = self.function[inst].data else { return };
+    /// Whether a store to the stack writes what is there.
+    fn is_stored(&self, inst: Inst, loads: &[Known]) -> bool {
+        let InstData::Store { value, volatile: false, .. } = self.function[inst].data else { return false };
+        let Some(place) = effects::written(self.function, inst).filter(|place| place.slot.is_some()) else {
+            return false;
+        };
+        loads.iter().any(|known| known.fact == Fact::Stored && known.value == value && known.place == place)
+    }
+
+    /// The bytes of the key that a call looks up, and the map.
+    fn lookup(&self, inst: Inst) -> Option<(Place, MapRef)> {
+        /// `bpf_map_lookup_elem`
+        const LOOKUP: u32 = 1;
+        let InstData::Call(Callee::Helper(LOOKUP), args) = &self.function[inst].data else { return None };
+        let (&[map, key], true) = (&args[..], self.ctx.options.merge_lookups) else { return None };
+        let Some(&InstData::MapAddr(map)) = self.function.def_inst(map) else { return None };
+        let decl = self.ctx.maps.get(map.index())?;
+        Some((Place::new(self.function, key, 0, decl.key_size)?, map))
+    }
+
+    /// Whether a call looks up what was looked up.
+    fn found(&mut self, inst: Inst, loads: &[Known]) -> bool {
+        let (Some((place, map)), Some(&result)) = (self.lookup(inst), self.function[inst].results.first()) else {
+            return false;
+        };
+        let ty = self.function.ty(result);
+        let before =
+            loads.iter().rev().find(|known| known.fact == Fact::Found(map) && known.place == place && known.ty == ty);
+        let Some(before) = before else { return false };
+        self.renames.set(result, before.value);
+        true
+    }
+
+    /// What an instruction says about memory behind it.
+    fn learn(&self, inst: Inst, loads: &mut Vec<Known>) {
+        if let (Some((place, map)), Some(&value)) = (self.lookup(inst), self.function[inst].results.first()) {
+            loads.push(Known { place, fact: Fact::Found(map), ty: self.function.ty(value), value });
+        }
+        let InstData::Store { width, value, volatile: false, .. } = self.function[inst].data else { return };
         let ty = self.function.ty(value);
         let whole = match width {
             Width::W64 => ty != Type::I32,
             Width::W32 => ty == Type::I32,
             Width::W8 | Width::W16 => false,
         };
-        let Some(place) = effects::written(self.function, inst).filter(|_| whole) else { return };
-        let load = shape(&InstData::Load { width, signed: false, ptr, off, volatile: false });
-        loads.push(Known { place, load, ty, value });
+        let Some(place) = effects::written(self.function, inst) else { return };
+        loads.push(Known { place, fact: Fact::Stored, ty, value });
+        // No bit is lost.
+        if whole {
+            loads.push(Known { place, fact: Fact::Loaded { signed: false }, ty, value });
+        }
     }
 
-    /// Whether an instruction may change bytes.
-    fn kills(&self, inst: Inst, place: &Place) -> bool {
-        if effects::is_read_only(place.class, self.ctx.globals) {
-            return false;
-        }
+    /// Whether what is known may not hold any more behind an instruction.
+    fn kills(&self, inst: Inst, known: &Known) -> bool {
+        let place = &known.place;
         match &self.function[inst].data {
-            InstData::Call(callee, _) => {
-                let own = place.slot.is_some_and(|slot| !self.escaping[slot.index()]);
-                !own && !effects::is_quiet(*callee)
-            }
+            InstData::Call(callee, _) => match (known.fact, place.class) {
+                (Fact::Found(_), _) => callee.changes_memory(),
+                _ if effects::is_read_only(place.class, self.ctx.globals) => false,
+                (_, Memory::Stack) => {
+                    let own = place.slot.is_some_and(|slot| !self.escaping[slot.index()]);
+                    !own && callee.writes_arguments()
+                }
+                _ => callee.changes_memory(),
+            },
+            _ if effects::is_read_only(place.class, self.ctx.globals) => false,
             _ => effects::written(self.function, inst).is_some_and(|written| self.may_overlap(&written, place)),
         }
     }
@@ -197,21 +250,11 @@ impl Walk<'_, '_> {
             }
             for &inst in &self.function[block].insts {
                 if self.function[inst].data.has_effect() {
-                    alive.retain(|known| !self.kills(inst, &known.place));
+                    alive.retain(|known| !self.kills(inst, known));
                 }
             }
             work.extend(&self.predecessors[block.index()]);
         }
         alive
     }
-}
-
-/// A load without its address.
-fn shape(data: &InstData) -> InstData {
-    let mut data = data.clone();
-    if let InstData::Load { ptr, off, .. } = &mut data {
-        *ptr = Value(0);
-        *off = 0;
-    }
-    data
 }

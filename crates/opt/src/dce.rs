@@ -1,4 +1,4 @@
-//! Removes instructions and block parameters that nothing reads.
+//! Removes instructions and block parameters that nothing reads, calls of helpers that only give a value among them.
 //!
 //! What is read: operands of what has an effect or ends a block; through a parameter of a block the arguments of all
 //! edges that lead there. A counter that only counts is not read. Parameters of the entry stay.
@@ -17,19 +17,22 @@ pub fn dce(function: &mut Function, _ctx: &Ctx) -> bool {
         let before = insts.len();
         insts.retain(|&inst| {
             let node = &function[inst];
-            node.data.has_effect() || node.results.iter().any(|result| live[result.index()])
+            is_needed(&node.data) || node.results.iter().any(|result| live[result.index()])
         });
         changed |= insts.len() != before;
         function[block].insts = insts;
     }
     let entry = function.entry();
-    for block in function.blocks.clone() {
-        if block != entry && function[block].params.iter().any(|param| !live[param.index()]) {
-            function.retain_params(block, |_, param| live[param.index()]);
-            changed = true;
-        }
+    changed | function.retain_all_params(|block, _, param| block == entry || live[param.index()])
+}
+
+/// Whether an instruction does something besides giving its result. Calls that only say what time it is or who runs do
+/// not; one that looks into a map may keep an entry from growing old.
+fn is_needed(data: &InstData) -> bool {
+    match data {
+        InstData::Call(callee, args) => !callee.is_steady() && (callee.changes_memory() || !args.is_empty()),
+        data => data.has_effect(),
     }
-    changed
 }
 
 /// Takes names away that a branch gives to its operands and nobody reads: both, or the second.
@@ -53,20 +56,21 @@ pub fn live_values(function: &Function) -> Vec<bool> {
     for &block in &function.blocks {
         for &inst in &function[block].insts {
             let data = &function[inst].data;
-            for (at, edge) in data.edges().into_iter().enumerate() {
+            for (at, edge) in data.edges().enumerate() {
                 incoming[edge.block.index()].push((inst, at));
             }
-            if data.has_effect() {
-                without_edges(data, |value| marks.mark(value));
+            if is_needed(data) {
+                data.for_each_own_operand(|value| marks.mark(value));
             }
         }
     }
     while let Some(value) = marks.work.pop() {
         match function.def(value) {
-            ValueDef::Result(inst, _) => without_edges(&function[inst].data, |operand| marks.mark(operand)),
+            ValueDef::Result(inst, _) => function[inst].data.for_each_own_operand(|operand| marks.mark(operand)),
             ValueDef::Param(block, number) => {
                 for &(inst, at) in &incoming[block.index()] {
-                    if let Some(&argument) = function[inst].data.edges()[at].args.get(number as usize) {
+                    let edge = function[inst].data.edges().nth(at);
+                    if let Some(&argument) = edge.and_then(|edge| edge.args.get(number as usize)) {
                         marks.mark(argument);
                     }
                 }
@@ -87,13 +91,4 @@ impl Marks {
             self.work.push(value);
         }
     }
-}
-
-/// The operands without the arguments of edges.
-fn without_edges(data: &InstData, visit: impl FnMut(Value)) {
-    let mut copy = data.clone();
-    for edge in copy.edges_mut() {
-        edge.args.clear();
-    }
-    copy.for_each_operand(visit);
 }

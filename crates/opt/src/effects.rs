@@ -1,35 +1,6 @@
-//! Memory: which accesses may touch the same bytes, and what calls may change.
+//! Memory: which accesses may touch the same bytes.
 
-use skep_ir::{Callee, Entity, Function, Global, Inst, InstData, Memory, Slot, Value};
-
-/// Helpers that write no memory that a program can see, by number (`enum bpf_func_id`): loads in front of a call give
-/// what loads behind it give.
-// TABLE
-const QUIET: &[u32] = &[
-    1,   // map_lookup_elem
-    5,   // ktime_get_ns
-    7,   // get_prandom_u32
-    8,   // get_smp_processor_id
-    14,  // get_current_pid_tgid
-    15,  // get_current_uid_gid
-    35,  // get_current_task
-    42,  // get_numa_node_id
-    80,  // get_current_cgroup_id
-    118, // jiffies64
-    123, // get_current_ancestor_cgroup_id
-    125, // ktime_get_boot_ns
-    158, // get_current_task_btf
-    160, // ktime_get_coarse_ns
-    173, // get_func_ip
-    174, // get_attach_cookie
-    195, // map_lookup_percpu_elem
-    208, // ktime_get_tai_ns
-];
-
-/// Whether a call leaves all memory alone.
-pub fn is_quiet(callee: Callee) -> bool {
-    matches!(callee, Callee::Helper(number) if QUIET.binary_search(&number).is_ok())
-}
+use skep_ir::{Entity, Function, Global, Inst, InstData, Memory, Slot, Value};
 
 /// A place in memory as far as it is known: a base, and bytes from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +65,7 @@ pub fn origin(function: &Function, ptr: Value) -> (Value, i64, Option<Slot>) {
 /// Whether pointers of two classes may point to the same byte. Objects of the kernel contain one another; records can be
 /// slices of a packet, or a map value of another processor.
 pub const fn may_alias(one: Memory, other: Memory) -> bool {
-    use Memory::{Global, Kernel, KernelUntrusted, MapValue, Packet, PacketMeta, Record};
+    use Memory::{Any, Global, Kernel, KernelUntrusted, MapValue, Packet, PacketMeta, Record};
     match (one, other) {
         (Kernel(_) | KernelUntrusted(_), Kernel(_) | KernelUntrusted(_))
         | (Record, MapValue(_) | Packet | PacketMeta | Record)
@@ -104,6 +75,8 @@ pub const fn may_alias(one: Memory, other: Memory) -> bool {
         | (Packet, Packet)
         | (PacketMeta, PacketMeta)
         | (Memory::Arena, Memory::Arena) => true,
+        (Any, Memory::Map(_) | Memory::Function) | (Memory::Map(_) | Memory::Function, Any) => false,
+        (Any, _) | (_, Any) => true,
         (MapValue(one), MapValue(other)) => one.0 == other.0,
         (Global(one), Global(other)) => one.0 == other.0,
         _ => false,
@@ -161,15 +134,5 @@ pub fn is_read_only(class: Memory, globals: &[Global]) -> bool {
     match class {
         Memory::Global(global) => globals.get(global.index()).is_some_and(Global::is_read_only),
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::QUIET;
-
-    #[test]
-    fn the_list_is_ordered() {
-        assert!(QUIET.is_sorted());
     }
 }

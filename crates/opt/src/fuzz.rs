@@ -15,7 +15,9 @@ pub fn passes(data: &[u8]) {
     let options = Options {
         cpu: if bytes.one_in(2) { 4 } else { 3 },
         inline_size: usize::from(bytes.u8() % 80),
+        inline_once: usize::from(bytes.u8()),
         unroll: u32::from(bytes.u8() % 12),
+        merge_lookups: bytes.one_in(2),
         verify: true,
         ..Options::default()
     };

@@ -8,44 +8,57 @@ use std::collections::HashMap;
 use skep_ir::{Block, Callee, Edge, Entity, FuncKind, FuncRef, Function, Inst, InstData, Slot, Value};
 
 use crate::Ctx;
-use crate::pipeline::size;
-use crate::util::Renames;
+use crate::pipeline::{called, size};
 
 /// Bytes that the objects of one function may take, each in a multiple of eight.
 const FRAME: u32 = 512;
 
 /// The pass.
 pub fn inline(function: &mut Function, ctx: &Ctx) -> bool {
-    let mut changed = false;
-    while let Some((block, at, callee)) = next_call(function, ctx) {
-        inline_call(function, block, at, callee);
-        changed = true;
-    }
-    changed
-}
-
-/// The next call that is to be replaced. Callees were optimised before and are not full of calls; each round removes one
-/// call of an acyclic graph.
-fn next_call<'c>(function: &Function, ctx: &Ctx<'c>) -> Option<(Block, usize, &'c Function)> {
-    for &block in &function.blocks {
-        for (at, &inst) in function[block].insts.iter().enumerate() {
-            let InstData::Call(Callee::Func(callee), _) = function[inst].data else { continue };
-            if let Some(callee) = candidate(function, ctx, callee) {
-                return Some((block, at, callee));
+    let before = function.blocks.len();
+    let mut calls = vec![0; ctx.functions.len()];
+    count_calls(function, &mut calls);
+    let mut place = 0;
+    // What was called stands behind the block of the call, with calls of its own, which are those of an acyclic graph.
+    while let Some(&block) = function.blocks.get(place) {
+        match next_call(function, block, ctx, &calls) {
+            Some((at, callee)) => {
+                count_calls(callee, &mut calls);
+                inline_call(function, block, at, callee);
             }
+            None => place += 1,
         }
     }
-    None
+    function.blocks.len() != before
 }
 
-fn candidate<'c>(function: &Function, ctx: &Ctx<'c>, number: FuncRef) -> Option<&'c Function> {
+/// Adds the calls of each function.
+fn count_calls(function: &Function, calls: &mut [usize]) {
+    for callee in called(function) {
+        if let Some(count) = calls.get_mut(callee.index()) {
+            *count += 1;
+        }
+    }
+}
+
+/// The next call of a block that is to be replaced.
+fn next_call<'c>(function: &Function, block: Block, ctx: &Ctx<'c>, calls: &[usize]) -> Option<(usize, &'c Function)> {
+    function[block].insts.iter().enumerate().find_map(|(at, &inst)| {
+        let InstData::Call(Callee::Func(callee), _) = function[inst].data else { return None };
+        Some((at, candidate(function, ctx, callee, calls)?))
+    })
+}
+
+fn candidate<'c>(function: &Function, ctx: &Ctx<'c>, number: FuncRef, calls: &[usize]) -> Option<&'c Function> {
     let callee = ctx.functions.get(number.index())?;
     // The one that is being changed is empty in the table.
     if callee.kind != FuncKind::Static || callee.terminator(callee.entry()).is_none() {
         return None;
     }
     let insts = size(callee);
-    let small = insts <= ctx.options.inline_size || ctx.references.get(number.index()) == Some(&1);
+    // Every program gets its own copy of a function anyway, so where this is the only call in one, nothing is saved by it.
+    let once = insts <= ctx.options.inline_once && calls.get(number.index()) == Some(&1);
+    let small = insts <= ctx.options.inline_size || once || ctx.references.get(number.index()) == Some(&1);
     let fits = size(function) + insts <= ctx.options.max_size && frame(function) + frame(callee) <= FRAME;
     (small && fits && !stays(callee, number)).then_some(callee)
 }
@@ -82,13 +95,7 @@ fn inline_call(function: &mut Function, block: Block, at: usize, callee: &Functi
     let call = rest.remove(0);
     let behind = function.add_block();
     function[behind].insts = rest;
-    if let Some(&result) = function[call].results.first() {
-        let ty = function.ty(result);
-        let param = function.add_param(behind, ty);
-        let mut renames = Renames::new(function);
-        renames.set(result, param);
-        renames.apply(function);
-    }
+    function.make_param(behind, call);
     let InstData::Call(_, args) = function[call].data.clone() else { return };
     let wanted = !function[behind].params.is_empty();
     let first_slot = function.slots.len();

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, Module};
+use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, MapDecl, Module};
 
 use crate::{blocks, cse, dce, dse, inline, narrow, range, refine, sccp, simplify, slots, unroll};
 
@@ -15,10 +15,15 @@ pub struct Options {
     /// Static functions of at most so many instructions become part of their callers; those with one call do whatever
     /// their size.
     pub inline_size: usize,
+    /// Larger ones do where they are called once, up to so many: each program has copies of the functions that it calls.
+    pub inline_once: usize,
     /// No function grows beyond so many instructions by inlining or unrolling.
     pub max_size: usize,
     /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
+    /// Whether the second look-up of a key in a map gives what the first one gave, as long as the program itself changes
+    /// nothing in between.
+    pub merge_lookups: bool,
     /// Whether the rules of the representation are checked behind every pass. A violation is a defect of the pass, and a
     /// panic that names it.
     pub verify: bool,
@@ -26,13 +31,31 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { cpu: 3, inline_size: 40, max_size: 20_000, unroll: 0, verify: cfg!(debug_assertions) }
+        Self {
+            cpu: 3,
+            inline_size: 40,
+            inline_once: 200,
+            max_size: 20_000,
+            unroll: 0,
+            merge_lookups: false,
+            verify: cfg!(debug_assertions),
+        }
+    }
+}
+
+impl Options {
+    /// For code that is generated and not written: functions stay functions unless they are called once, and what
+    /// programs look up twice is looked up once.
+    pub fn compact() -> Self {
+        Self { inline_size: 8, merge_lookups: true, ..Self::default() }
     }
 }
 
 /// What a pass knows besides the function that it changes.
 #[derive(Debug, Clone, Copy)]
 pub struct Ctx<'m> {
+    /// Maps of the module.
+    pub maps: &'m [MapDecl],
     /// Variables of the module.
     pub globals: &'m [Global],
     /// Functions of the module; in the place of the one that is changed stands an empty one.
@@ -142,9 +165,14 @@ pub fn optimise_with(module: &mut Module, options: &Options, watch: &mut dyn FnM
         before: module.functions.iter().map(size).sum(),
         after: 0,
     };
+    let mut references = references(module);
     for function in callees_first(module) {
-        let references = references(module);
+        let before = called(&module.functions[function.index()]);
         run_on(module, function, &references, options, &mut report, watch);
+        // Only this function has changed what it calls: scripts have thousands of programs.
+        let after = called(&module.functions[function.index()]);
+        count(&mut references, &before, |number| number.saturating_sub(1));
+        count(&mut references, &after, |number| number + 1);
     }
     report.after = module.functions.iter().map(size).sum();
     report
@@ -174,7 +202,7 @@ fn run_one(
 ) -> bool {
     let empty = Function::new("", FuncKind::Static, &[], None);
     let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
-    let ctx = Ctx { globals: &module.globals, functions: &module.functions, references, options };
+    let ctx = Ctx { maps: &module.maps, globals: &module.globals, functions: &module.functions, references, options };
     let changed = (pass.run)(&mut function, &ctx);
     watch(&function, changed);
     module.functions[at.index()] = function;
@@ -234,13 +262,18 @@ pub(crate) fn called(function: &Function) -> Vec<FuncRef> {
 fn references(module: &Module) -> Vec<usize> {
     let mut counts = vec![0; module.functions.len()];
     for function in &module.functions {
-        for callee in called(function) {
-            if let Some(count) = counts.get_mut(callee.index()) {
-                *count += 1;
-            }
-        }
+        count(&mut counts, &called(function), |number| number + 1);
     }
     counts
+}
+
+/// Changes the counts of some functions.
+fn count(counts: &mut [usize], callees: &[FuncRef], change: impl Fn(usize) -> usize) {
+    for callee in callees {
+        if let Some(count) = counts.get_mut(callee.index()) {
+            *count = change(*count);
+        }
+    }
 }
 
 /// The functions of a module, each behind those that it calls, as far as there is no recursion.

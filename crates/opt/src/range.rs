@@ -38,12 +38,14 @@ pub fn range(function: &mut Function, ctx: &Ctx) -> bool {
     }
     // Before results of branches disappear, which may be among the new names.
     let renamed = renames.apply(function);
+    let mut operands = Renames::new(function);
     for &(inst, way) in &decided {
         if let InstData::Branch { yes, no, .. } = &function[inst].data {
             let edge = if way { yes.clone() } else { no.clone() };
-            make_jump(function, inst, edge);
+            make_jump(function, inst, edge, &mut operands);
         }
     }
+    operands.apply(function);
     if !decided.is_empty() {
         crate::blocks::remove_unreachable(function);
     }

@@ -71,13 +71,13 @@ pub fn refine(function: &mut Function, _ctx: &Ctx) -> bool {
 }
 
 fn rename(function: &mut Function, inst: Inst, names: &Names) -> bool {
-    let mut data = function[inst].data.clone();
     let mut changed = false;
-    data.for_each_operand_mut(|value| {
-        let name = names.get(*value);
-        changed |= name != *value;
-        *value = name;
-    });
+    function[inst].data.for_each_operand(|value| changed |= names.get(value) != value);
+    if !changed {
+        return false;
+    }
+    let mut data = function[inst].data.clone();
+    data.for_each_operand_mut(|value| *value = names.get(*value));
     if let InstData::Select(_, [_, _, yes, no]) = &mut data {
         // Both have to be of the type of the result.
         let InstData::Select(_, [_, _, old_yes, old_no]) = &function[inst].data else { return false };
@@ -100,7 +100,7 @@ fn refined_type(function: &Function, cond: Cond, value: Value, other: Value) -> 
         let null = constant(function, other) == Some(0) && matches!(cond, Cond::Eq | Cond::Ne);
         return (null && constant(function, value).is_none()).then_some(Type::ptr(pointer.to));
     }
-    matches!(pointer.to, Memory::Packet | Memory::PacketMeta).then_some(ty)
+    matches!(pointer.to, Memory::Packet | Memory::PacketMeta | Memory::Any).then_some(ty)
 }
 
 /// Adds results to a branch that has none.

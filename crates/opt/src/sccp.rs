@@ -3,9 +3,7 @@
 //!
 //! A value is a constant if it is one on all ways that can be taken. Branches on constants stay; `blocks` folds them.
 
-use std::collections::HashSet;
-
-use skep_ir::{Binary, Block, Edge, Entity, Function, Inst, InstData, Type, Value, ValueDef};
+use skep_ir::{Binary, Block, Entity, Function, Inst, InstData, Type, Value, ValueDef};
 
 use crate::Ctx;
 use crate::fold;
@@ -26,7 +24,6 @@ struct Solver<'f> {
     function: &'f Function,
     states: Vec<State>,
     reached: Vec<bool>,
-    taken: HashSet<(Inst, usize)>,
     users: Vec<Vec<Inst>>,
     places: Vec<Option<Block>>,
     /// Instructions to look at again.
@@ -53,7 +50,6 @@ impl<'f> Solver<'f> {
             function,
             states: vec![State::Unseen; function.value_count()],
             reached: vec![false; function.block_count()],
-            taken: HashSet::new(),
             users,
             places: skep_ir::analysis::inst_blocks(function),
             work: Vec::new(),
@@ -117,13 +113,13 @@ impl<'f> Solver<'f> {
 
     /// The numbers of the edges that can be taken.
     fn ways(&self, data: &InstData) -> Vec<usize> {
-        let all = (0..data.edges().len()).collect();
+        let all = || (0..data.edges().count()).collect();
         match data {
             InstData::Branch { cond, args, .. } => match self.compare(*cond, *args) {
                 State::Unseen => Vec::new(),
                 State::Number(0) => vec![1],
                 State::Number(_) => vec![0],
-                State::Any => all,
+                State::Any => all(),
             },
             InstData::Switch { value, cases, .. } => match self.state(*value) {
                 State::Unseen => Vec::new(),
@@ -132,16 +128,16 @@ impl<'f> Solver<'f> {
                     let found = cases.iter().position(|case| normal(case.0, ty) == number);
                     vec![found.unwrap_or(cases.len())]
                 }
-                State::Any => all,
+                State::Any => all(),
             },
-            _ => all,
+            _ => all(),
         }
     }
 
     fn take(&mut self, inst: Inst, at: usize) {
-        self.taken.insert((inst, at));
-        let edge: &Edge = self.function[inst].data.edges()[at];
-        let params = &self.function[edge.block].params;
+        let function = self.function;
+        let Some(edge) = function[inst].data.edges().nth(at) else { return };
+        let params = &function[edge.block].params;
         for (&param, &arg) in params.iter().zip(&edge.args) {
             self.lower(param, self.state(arg));
         }
@@ -230,11 +226,7 @@ fn replace(function: &mut Function, states: &[State], reached: &[bool]) -> bool 
     let replaced = renames.apply(function);
     if replaced {
         let entry = function.entry();
-        for block in function.blocks.clone() {
-            if block != entry {
-                function.retain_params(block, |_, param| renames.get(param) == param);
-            }
-        }
+        function.retain_all_params(|block, _, param| block == entry || renames.get(param) == param);
     }
     changed || replaced
 }

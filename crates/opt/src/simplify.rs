@@ -7,7 +7,7 @@
 mod integers;
 
 use skep_ir::analysis::use_counts;
-use skep_ir::{Binary, Cond, Edge, Entity, Function, Inst, InstData, Loc, Type, Unary, Value};
+use skep_ir::{Binary, Cond, Entity, Function, Inst, InstData, Loc, Type, Unary, Value};
 
 use crate::Ctx;
 use crate::fold;
@@ -57,8 +57,8 @@ impl Rewriter<'_> {
     }
 
     /// What defines a value.
-    fn def(&self, value: Value) -> Option<InstData> {
-        self.function.def_inst(value).cloned()
+    fn def(&self, value: Value) -> Option<&InstData> {
+        self.function.def_inst(value)
     }
 
     /// Whether one instruction reads a value. Values made in this round count as read once.
@@ -114,17 +114,21 @@ fn round(function: &mut Function) -> bool {
 
 fn rule(rewriter: &mut Rewriter, inst: Inst) -> Option<New> {
     let node = &rewriter.function[inst];
-    let data = node.data.clone();
     let result = node.results.first().map(|&value| rewriter.function.ty(value));
-    match data {
+    match node.data {
         InstData::Unary(op, value) => integers::unary(rewriter, op, value, result?),
         InstData::Binary(op, args) => integers::binary(rewriter, op, args, result?),
         InstData::Compare(cond, args) => compare(rewriter, cond, args),
         InstData::Select(cond, args) => select(rewriter, cond, args),
-        InstData::Branch { cond, args, yes, no } if rewriter.function[inst].results.is_empty() => {
-            branch(rewriter, cond, args, yes, no)
-        }
-        data => address(rewriter, data),
+        InstData::Branch { cond, args, .. } if node.results.is_empty() => branch(rewriter, inst, cond, args),
+        InstData::PtrAdd(..)
+        | InstData::PtrAddConst(..)
+        | InstData::PtrDiff(..)
+        | InstData::Load { .. }
+        | InstData::Store { .. }
+        | InstData::Atomic { .. }
+        | InstData::CompareExchange { .. } => address(rewriter, inst),
+        _ => None,
     }
 }
 
@@ -149,9 +153,10 @@ fn select(rewriter: &mut Rewriter, cond: Cond, [left, right, yes, no]: [Value; 4
     Some(New::Data(InstData::Select(cond, [left, right, yes, no])))
 }
 
-fn branch(rewriter: &mut Rewriter, cond: Cond, args: [Value; 2], yes: Edge, no: Edge) -> Option<New> {
+fn branch(rewriter: &mut Rewriter, inst: Inst, cond: Cond, args: [Value; 2]) -> Option<New> {
     // Decided ones are for `blocks`, which then removes what cannot be reached.
     let (cond, args, negate) = canonical(rewriter, cond, args)?;
+    let InstData::Branch { yes, no, .. } = rewriter.function[inst].data.clone() else { return None };
     let (yes, no) = if negate { (no, yes) } else { (yes, no) };
     Some(New::Data(InstData::Branch { cond, args, yes, no }))
 }
@@ -206,8 +211,8 @@ fn tested(rewriter: &Rewriter, cond: Cond, value: Value, number: i64) -> Option<
 }
 
 /// Addresses: constant steps are added up, and go into the offset of accesses.
-fn address(rewriter: &Rewriter, data: InstData) -> Option<New> {
-    match data {
+fn address(rewriter: &Rewriter, inst: Inst) -> Option<New> {
+    match rewriter.function[inst].data {
         InstData::PtrAdd(ptr, offset) => {
             let step = i32::try_from(rewriter.constant(offset)?).ok()?;
             Some(New::Data(InstData::PtrAddConst(ptr, step)))
@@ -215,21 +220,25 @@ fn address(rewriter: &Rewriter, data: InstData) -> Option<New> {
         InstData::PtrAddConst(ptr, 0) => Some(New::Value(ptr)),
         InstData::PtrAddConst(ptr, step) => {
             let Some(InstData::PtrAddConst(base, first)) = rewriter.def(ptr) else { return None };
-            Some(New::Data(InstData::PtrAddConst(base, first.checked_add(step)?)))
+            Some(New::Data(InstData::PtrAddConst(*base, first.checked_add(step)?)))
         }
         InstData::PtrDiff(left, right) if left == right => Some(New::Const(0)),
-        mut access => {
-            let (InstData::Load { ptr, off, .. }
+        InstData::Load { ptr, off, .. }
+        | InstData::Store { ptr, off, .. }
+        | InstData::Atomic { ptr, off, .. }
+        | InstData::CompareExchange { ptr, off, .. } => {
+            let Some(&InstData::PtrAddConst(base, step)) = rewriter.def(ptr) else { return None };
+            let sum = i16::try_from(i32::from(off).checked_add(step)?).ok()?;
+            let mut access = rewriter.function[inst].data.clone();
+            if let InstData::Load { ptr, off, .. }
             | InstData::Store { ptr, off, .. }
             | InstData::Atomic { ptr, off, .. }
-            | InstData::CompareExchange { ptr, off, .. }) = &mut access
-            else {
-                return None;
-            };
-            let Some(InstData::PtrAddConst(base, step)) = rewriter.def(*ptr) else { return None };
-            *off = i16::try_from(i32::from(*off).checked_add(step)?).ok()?;
-            *ptr = base;
+            | InstData::CompareExchange { ptr, off, .. } = &mut access
+            {
+                (*ptr, *off) = (base, sum);
+            }
             Some(New::Data(access))
         }
+        _ => None,
     }
 }

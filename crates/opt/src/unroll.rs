@@ -183,7 +183,7 @@ fn peel(function: &mut Function, header: Block, blocks: &[Block]) {
     for &inst in &insts {
         let mut data = function[inst].data.clone();
         data.for_each_operand_mut(|value| *value = values.get(value).copied().unwrap_or(*value));
-        for edge in data.edges_mut().into_iter().filter(|edge| edge.block != header) {
+        for edge in data.edges_mut().filter(|edge| edge.block != header) {
             edge.block = copies.get(&edge.block).copied().unwrap_or(edge.block);
         }
         function[inst].data = data;
@@ -191,7 +191,7 @@ fn peel(function: &mut Function, header: Block, blocks: &[Block]) {
     let own: Vec<Block> = blocks.iter().chain(copies.values()).copied().collect();
     for block in function.blocks.clone() {
         let Some(inst) = function.terminator(block).filter(|_| !own.contains(&block)) else { continue };
-        for edge in function[inst].data.edges_mut().into_iter().filter(|edge| edge.block == header) {
+        for edge in function[inst].data.edges_mut().filter(|edge| edge.block == header) {
             edge.block = copies[&header];
         }
     }

@@ -1,6 +1,45 @@
-//! What several passes need: renaming of values, constants, clones of instructions.
+//! What several passes need: renaming of values, constants, clones of instructions, quick tables.
+
+use std::hash::{BuildHasherDefault, Hasher};
 
 use skep_ir::{Block, Edge, Entity, Function, Inst, InstData, Loc, Type, Value};
+
+/// A quick hash for tables that only the compiler itself fills: nobody chooses keys that collide.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Quick(u64);
+
+impl Hasher for Quick {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            self.write_u64(chunk.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
+        }
+    }
+
+    fn write_u8(&mut self, number: u8) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.write_u64(number.into());
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        /// 2^64 divided by the golden ratio, an odd number.
+        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(SPREAD);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.write_u64(number as u64);
+    }
+}
+
+/// Makes [`Quick`] hashes.
+pub type Hashing = BuildHasherDefault<Quick>;
 
 /// Values that are replaced by others.
 #[derive(Debug)]
@@ -71,17 +110,15 @@ pub fn insert(function: &mut Function, block: Block, at: usize, data: InstData, 
     function[inst].results[0]
 }
 
-/// Makes a jump of the end of a block. The results of what ended it become its operands, where types are equal; where
-/// they are not (a pointer that was proved not to be null), only code that is unreachable now reads them.
-pub fn make_jump(function: &mut Function, inst: Inst, edge: Edge) {
+/// Makes a jump of the end of a block. The results of what ended it are to become its operands, where types are equal;
+/// where they are not (a pointer that was proved not to be null), only code that is unreachable now reads them.
+pub fn make_jump(function: &mut Function, inst: Inst, edge: Edge, renames: &mut Renames) {
     let old = std::mem::replace(&mut function[inst].data, InstData::Jump(edge));
     let results = std::mem::take(&mut function[inst].results);
     let InstData::Branch { args, .. } = old else { return };
-    let mut renames = Renames::new(function);
     for (result, operand) in results.into_iter().zip(args) {
         if function.ty(result) == function.ty(operand) {
             renames.set(result, operand);
         }
     }
-    renames.apply(function);
 }

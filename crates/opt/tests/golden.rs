@@ -26,6 +26,7 @@ fn options(words: &str) -> Options {
             "cpu" => options.cpu = u8::try_from(number).expect("1 to 4"),
             "unroll" => options.unroll = number,
             "inline" => options.inline_size = number as usize,
+            "lookups" => options.merge_lookups = number != 0,
             _ => panic!("no option `{name}`"),
         }
     }

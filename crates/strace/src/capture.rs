@@ -162,6 +162,7 @@ impl Plan {
                 self.before.push(bytes(0, 88).length(length::ARG + 1, 1));
                 self.after.push(bytes(0, 88).length(length::ARG + 1, 1));
             }
+            Kind::Bpf => self.before.push(bytes(1, 160).length(length::ARG + 2, 1)),
             Kind::Futex => self.before.push(bytes(3, 16)),
             Kind::Prctl => {
                 self.before.push(Operation::new(op::TEXT, 1, 17));

@@ -12,6 +12,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
+use skep_isa::syscalls::Arch;
 use skep_trace::names::Clock;
 
 use crate::decode::text::{Bytes, Style};
@@ -308,7 +309,10 @@ impl Lines {
     fn name_of(record: &Record<'_>) -> String {
         match Self::call_of(record) {
             Some(call) => call.name.to_owned(),
-            None if record.narrow => format!("syscall32_{:#x}", record.number),
+            None if record.narrow => match Arch::I386.syscall(record.number) {
+                Some(name) => format!("{name}_32"),
+                None => format!("syscall32_{:#x}", record.number),
+            },
             None => format!("syscall_{:#x}", record.number),
         }
     }

@@ -15,6 +15,7 @@ use crate::pattern::Pattern;
 use crate::plt;
 use crate::resolve::Mapping;
 use crate::usdt::{self, UsdtProbe};
+use crate::zip;
 
 /// The kind of machine that a file is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -80,12 +81,19 @@ pub struct Binary {
 }
 
 impl Binary {
-    /// Reads what is of interest in a file.
+    /// Reads what is of interest in a file, or in one that an archive holds: `base.apk!/lib/libmain.so`.
     ///
     /// # Errors
     /// [`SymError::File`] if it cannot be read, [`SymError::Format`] if it is no ELF file or a broken one.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, SymError> {
         let path = path.as_ref();
+        if let Some((archive, name)) = zip::parts(path) {
+            let member = zip::read(archive, name);
+            let member = member.map_err(|reason| SymError::File { path: archive.to_owned(), reason })?;
+            let mut binary = Self::read(&member.archive, member.bytes.as_slice(), true)?;
+            binary.shift(member.offset);
+            return Ok(binary);
+        }
         let file = File::open(path).map_err(|error| SymError::file(path, &error))?;
         let facts = file.metadata().map_err(|error| SymError::file(path, &error))?;
         if !facts.is_file() {
@@ -198,6 +206,16 @@ impl Binary {
             binary.merge(mini);
         }
         Ok(binary)
+    }
+
+    /// The file is a part of another one and begins there: offsets are those of the whole.
+    fn shift(&mut self, start: u64) {
+        let later = |offset: &mut u64| *offset = offset.saturating_add(start);
+        self.segments.iter_mut().for_each(|segment| later(&mut segment.offset));
+        self.symbols.iter_mut().filter_map(|symbol| symbol.offset.as_mut()).for_each(later);
+        for probe in &mut self.probes {
+            probe.offset.iter_mut().chain(&mut probe.semaphore).for_each(later);
+        }
     }
 
     /// Takes over the symbols of a file with the same addresses; offsets count bytes of this one.

@@ -24,6 +24,16 @@ pub(crate) fn section(path: &Path, data: &[u8], name: &str) -> Result<Vec<u8>, S
     found.map_err(|error| SymError::Format { path: path.display().to_string(), reason: error.to_string() })
 }
 
+/// Address and contents of a section of a 64-bit file that is not compressed; `None` if there is none of that name.
+pub(crate) fn with_address<'data, R: ReadRef<'data>>(data: R, name: &str) -> Option<(u64, Vec<u8>)> {
+    let header = elf::FileHeader64::<Endianness>::parse(data).ok()?;
+    let endian = header.endian().ok().filter(|endian| *endian == Endianness::Little)?;
+    let sections = header.sections(endian, data).ok()?;
+    let (_, section) = sections.section_by_name(endian, name.as_bytes())?;
+    section.compression(endian, data).ok().filter(Option::is_none)?;
+    Some((section.sh_addr(endian), section.data(endian, data).ok()?.to_vec()))
+}
+
 fn of_class<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     data: R,
     name: &str,

@@ -8,7 +8,7 @@ use crate::demangle::demangle;
 use crate::dwarf::{DebugInfo, DebugType};
 use crate::notes::{Order, notes};
 use crate::pattern::Pattern;
-use crate::{cache, resolve, usdt};
+use crate::{cache, resolve, unwind, usdt, zip};
 
 /// Any text as arguments of a probe, on both kinds of machine.
 pub fn arguments(data: &[u8]) {
@@ -67,6 +67,12 @@ pub fn files(data: &[u8]) {
         }
     }
     assert!(cache::entries(data).len() <= data.len());
+    let read = |at: u64, into: &mut [u8]| {
+        let start = usize::try_from(at).unwrap_or(usize::MAX);
+        into.copy_from_slice(&data[start..start + into.len()]);
+        Ok(())
+    };
+    let _ = zip::find(&read, data.len() as u64, "a");
     let text = String::from_utf8_lossy(data);
     let _ = resolve::mapping(&text);
     if text.len() < 2000 {
@@ -92,6 +98,11 @@ pub fn debug_information(data: &[u8]) {
             assert!(name.len() <= 16 << 10, "{symbol}");
         }
     }
+}
+
+/// Any bytes as a stack and call frame information.
+pub fn call_frames(data: &[u8]) {
+    unwind::any(data);
 }
 
 /// Asks debug information for everything that it can be asked for.
@@ -148,6 +159,26 @@ mod tests {
     #[test]
     fn debug_information() {
         smoke(super::debug_information);
+    }
+
+    #[test]
+    fn call_frames() {
+        smoke(super::call_frames);
+        // Real ones with changes.
+        let file = object::ReadCache::new(std::fs::File::open("/proc/self/exe").unwrap());
+        let (_, whole) = crate::contents::with_address(&file, ".eh_frame").unwrap();
+        let start = &whole[..whole.len().min(2048)];
+        arbtest(|u| {
+            let mut bytes = vec![0x70; 64];
+            bytes.extend(start);
+            for _ in 0..u.int_in_range(1..=8)? {
+                let at = u.int_in_range(0..=bytes.len() - 1)?;
+                bytes[at] = u.arbitrary()?;
+            }
+            super::call_frames(&bytes);
+            Ok(())
+        })
+        .budget_ms(500);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!                                                            |
 //!                                            offset in the file: what uprobes take
 //!  a process, an address --Processes--> function+distance in a file, in the vdso, in compiled code (perf-PID.map)
+//!  registers and a copy of a stack --Processes--> addresses of all callers, by call frame information
 //!  Binary --DebugInfo--> parameters of functions, types, addresses of lines
 //!  /proc/kallsyms --Kallsyms--> address <-> name+offset [module]
 //!  available_filter_functions --> names that can be traced, by pattern
@@ -33,7 +34,9 @@ mod plt;
 mod process;
 mod registers;
 mod resolve;
+mod unwind;
 mod usdt;
+mod zip;
 
 pub use arguments::{Argument, ArgumentError, Location, parse_arguments};
 pub use binary::{Binary, Machine, Symbol, SymbolKind};

@@ -31,6 +31,7 @@ pub mod expr;
 pub mod independent;
 pub mod packets;
 mod rng;
+pub mod selftests;
 pub mod tcpdump;
 
 pub use corpus::{Entry, corpus};

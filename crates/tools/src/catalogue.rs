@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::filters::FILTERS;
-use crate::header::Header;
+use crate::header::{Form, Header};
 
 /// Declares the scripts of the binary.
 macro_rules! scripts {
@@ -23,33 +23,80 @@ const TOOLS: &[(&str, &str)] = scripts! {
     "tcpconnlat" "tcpdrop" "tcplife" "tcpretrans" "tcpstates" "tcptop"
 };
 
+/// Tools whose programs are assembler: name and text.
+// TABLE
+const ASSEMBLED: &[(&str, &str)] = &[("nflat", crate::netfilter::TEXT)];
+
 /// What tools import, by path.
 // TABLE
 const LIBRARIES: &[(&str, &str)] = &[
+    ("doctor/blocked.bt", include_str!("../../../tools/doctor/blocked.bt")),
+    ("doctor/disks.bt", include_str!("../../../tools/doctor/disks.bt")),
+    ("doctor/files.bt", include_str!("../../../tools/doctor/files.bt")),
+    ("doctor/interrupts.bt", include_str!("../../../tools/doctor/interrupts.bt")),
+    ("doctor/kernel_locks.bt", include_str!("../../../tools/doctor/kernel_locks.bt")),
+    ("doctor/locks.bt", include_str!("../../../tools/doctor/locks.bt")),
+    ("doctor/memory.bt", include_str!("../../../tools/doctor/memory.bt")),
+    ("doctor/names.bt", include_str!("../../../tools/doctor/names.bt")),
+    ("doctor/network.bt", include_str!("../../../tools/doctor/network.bt")),
+    ("doctor/processors.bt", include_str!("../../../tools/doctor/processors.bt")),
+    ("doctor/programs.bt", include_str!("../../../tools/doctor/programs.bt")),
+    ("doctor/queue.bt", include_str!("../../../tools/doctor/queue.bt")),
     ("lib/filters.bt", include_str!("../../../tools/lib/filters.bt")),
     ("lib/owners.bt", include_str!("../../../tools/lib/owners.bt")),
-    ("lib/signals.bt", include_str!("../../../tools/lib/signals.bt")),
     ("lib/tasks.bt", include_str!("../../../tools/lib/tasks.bt")),
     ("lib/tcp.bt", include_str!("../../../tools/lib/tcp.bt")),
 ];
 
 /// Commands of skep that are tools in all but form: name, topic, question.
 // TABLE
-pub const COMMANDS: &[(&str, &str, &str)] =
-    &[("dns", "network", "Which names are looked up, how long does it take, and what fails?")];
+pub const COMMANDS: &[(&str, &str, &str)] = &[
+    ("argdist", "any function", "Which values do arguments and results have, how often?"),
+    ("dns", "network", "Which names are looked up, how long does it take, and what fails?"),
+    ("doctor", "everything", "What is wrong with this machine?"),
+    ("funccount", "any function", "How often are functions called?"),
+    ("funcinterval", "any function", "How much time is there between calls of a function?"),
+    ("funclatency", "any function", "How long do calls of a function take?"),
+    ("funcslower", "any function", "Which calls of a function are slow?"),
+    ("stackcount", "any function", "Which ways lead to a function?"),
+    ("strace", "system calls", "Which system calls are made, with which arguments and results?"),
+    ("trace", "any function", "When is a function called, with which arguments?"),
+];
+
+/// What the programs of a tool are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Made {
+    /// A script.
+    Script,
+    /// The assembler text of [`netfilter`](crate::netfilter).
+    Netfilter,
+}
 
 /// A tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tool {
     /// What its head says.
     pub header: Header,
-    /// The script.
+    /// What its programs are made of.
+    pub made: Made,
+    /// The script, or the text of its programs.
     pub text: String,
     /// The file that it comes from, `None` for tools of the binary.
     pub path: Option<PathBuf>,
 }
 
 impl Tool {
+    /// Its file among the sources.
+    pub fn source(&self) -> String {
+        let ending = if self.made == Made::Script { "bt" } else { "s" };
+        format!("tools/{}.{ending}", self.header.name)
+    }
+
+    /// Whether its rows have stacks, so that flame graphs can be made of them.
+    pub fn has_stacks(&self) -> bool {
+        self.header.columns.iter().any(|column| column.form == Form::Stack)
+    }
+
     /// Whether the script, or what it imports, has probes at tracepoints with a record, which need the tracing file system.
     pub fn needs_tracefs(&self) -> bool {
         let imported = LIBRARIES.iter().filter(|(name, _)| self.text.contains(&format!("import \"{name}\"")));
@@ -79,7 +126,7 @@ pub fn library(path: &str) -> Option<&'static str> {
 
 /// Whether the binary has a tool of this name.
 pub fn is_embedded(name: &str) -> bool {
-    TOOLS.iter().any(|(tool, _)| *tool == name)
+    TOOLS.iter().chain(ASSEMBLED).any(|(tool, _)| *tool == name)
 }
 
 impl Catalogue {
@@ -89,6 +136,9 @@ impl Catalogue {
         ALL.get_or_init(|| {
             let mut all = Self::default();
             TOOLS.iter().for_each(|(name, text)| all.add(name, (*text).to_owned(), None));
+            let scripts = all.tools.len();
+            ASSEMBLED.iter().for_each(|(name, text)| all.add(name, (*text).to_owned(), None));
+            all.tools[scripts..].iter_mut().for_each(|tool| tool.made = Made::Netfilter);
             all
         })
     }
@@ -124,7 +174,7 @@ impl Catalogue {
     fn add(&mut self, name: &str, text: String, path: Option<PathBuf>) {
         let shown = path.as_deref().map_or_else(|| format!("tools/{name}.bt"), |path| path.display().to_string());
         match Header::parse(&text) {
-            Ok(header) if header.name == name => self.tools.push(Tool { header, text, path }),
+            Ok(header) if header.name == name => self.tools.push(Tool { header, made: Made::Script, text, path }),
             Ok(header) => {
                 self.problems.push(format!("{shown}: its head calls it `{}`: the names have to agree", header.name))
             }
@@ -181,7 +231,7 @@ mod tests {
     #[test]
     fn every_script_has_a_head() {
         let all = Catalogue::embedded();
-        assert_eq!((all.problems.as_slice(), all.tools.len()), (&[][..], TOOLS.len()));
+        assert_eq!((all.problems.as_slice(), all.tools.len()), (&[][..], TOOLS.len() + ASSEMBLED.len()));
         let list = all.list();
         assert!(TOOLS.iter().all(|(name, _)| list.contains(&format!("\n  {name} "))), "{list}");
         // What is added to rows of processes must not have the name of a column.
@@ -210,7 +260,7 @@ mod tests {
         let all = Catalogue::with(&[directory.path().to_owned(), "/no/such/directory".into()]);
         assert_eq!(all.find("mine").unwrap().path, Some(directory.path().join("mine.bt")));
         assert_eq!(all.find("tcplife").unwrap().header.title, "mine");
-        assert_eq!(all.tools.len(), TOOLS.len() + 1);
+        assert_eq!(all.tools.len(), TOOLS.len() + ASSEMBLED.len() + 1);
         assert_eq!(all.problems.len(), 2, "{:?}", all.problems);
     }
 }

@@ -25,6 +25,8 @@ pub struct Selection {
     pub wishes: Wishes,
     /// Named arguments of the script.
     pub named: Vec<(String, String)>,
+    /// Probes of the script and what stands in for them.
+    pub probes: Vec<(String, String)>,
     /// Time between outputs.
     pub every: Option<Duration>,
     /// How many of them.
@@ -35,6 +37,8 @@ pub struct Selection {
     pub count: Option<u64>,
     /// Where rows are recorded.
     pub write: Option<PathBuf>,
+    /// Where a flame graph of the rows' stacks is drawn.
+    pub flame: Option<PathBuf>,
     /// From which recording rows come.
     pub read: Option<PathBuf>,
     /// Whether the script is printed.
@@ -42,6 +46,9 @@ pub struct Selection {
     /// How much is said about what happens.
     pub verbose: u8,
 }
+
+/// The most that the number of a probe may be: samples a second.
+const MOST_OFTEN: u32 = 10_000;
 
 /// An option that all tools have.
 #[derive(Debug)]
@@ -67,6 +74,8 @@ pub enum Group {
     All,
     /// Those that print rows.
     Rows,
+    /// Those whose rows have stacks.
+    Stacks,
 }
 
 /// The options that all tools have.
@@ -108,6 +117,7 @@ pub const COMMON: &[Common] = &[
     row("count", None, "N", Group::Rows, "End after N rows"),
     row("write", Some('w'), "FILE", Group::Rows, "Record rows in this file"),
     row("read", Some('r'), "FILE", Group::Rows, "Show the rows of a recording"),
+    row("flame", None, "FILE.svg", Group::Stacks, "At the end draw a flame graph of the stacks in this file"),
     row("every", None, "TIME", Group::All, "Output in intervals: `1s`, `500ms`"),
     row("for", None, "TIME", Group::All, "End after this time"),
     row("source", None, "", Group::All, "Print the script of the tool"),
@@ -125,12 +135,21 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
         Group::All => true,
         Group::Rows => !header.columns.is_empty(),
         Group::Whose => tool.is_filtered(),
+        Group::Stacks => tool.has_stacks(),
     });
     let rows = rows.filter(|row| !header.options.iter().any(|own| own.long == row.long));
     rows.map(|row| {
         let taken = header.options.iter().any(|own| own.short.is_some() && own.short == row.short);
         (row, row.short.filter(|_| !taken))
     })
+}
+
+impl Selection {
+    /// The script of a tool as it is asked for.
+    pub fn script(&self, tool: &Tool) -> String {
+        let beginning = |probe: &str| format!("\n{probe} ");
+        self.probes.iter().fold(tool.text.clone(), |text, (from, to)| text.replace(&beginning(from), &beginning(to)))
+    }
 }
 
 /// The command line of a tool.
@@ -149,7 +168,7 @@ pub fn command(tool: &Tool) -> Command {
     for (row, short) in common(tool) {
         let heading = match row.group {
             Group::Whose => "Whose events",
-            Group::All | Group::Rows => "Output",
+            Group::All | Group::Rows | Group::Stacks => "Output",
         };
         let arg = Arg::new(row.long).long(row.long).help(row.doc).help_heading(heading);
         command = command.arg(valued(arg, short, row.value));
@@ -234,6 +253,14 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
                     let text = condition.replace('$', &literals(value, condition.contains(" in $"))?);
                     selection.wishes.conditions.push(parsed(header, &text, &format!("--{} {value}", row.long))?);
                 }
+                Effect::Probe(probe) => {
+                    let number: u32 =
+                        value.parse().ok().filter(|number| (1..=MOST_OFTEN).contains(number)).ok_or_else(|| {
+                            format!("--{} {value}: expected a number from 1 to {MOST_OFTEN}", row.long)
+                        })?;
+                    let place = probe.rsplit_once(':').map_or("", |(place, _)| place);
+                    selection.probes.push((probe.clone(), format!("{place}:{number}")));
+                }
                 Effect::Same(other) => {
                     let (name, fixed) =
                         other.trim_start_matches('-').split_once('=').unwrap_or((other.trim_start_matches('-'), value));
@@ -313,6 +340,7 @@ fn set(header: &Header, selection: &mut Selection, name: &str, value: &str) -> R
         "time" => wishes.clock = true,
         "timestamp" => wishes.since = true,
         "count" => selection.count = Some(number()?),
+        "flame" => selection.flame = Some(PathBuf::from(value)),
         "write" => selection.write = Some(PathBuf::from(value)),
         "read" => selection.read = Some(PathBuf::from(value)),
         "every" => selection.every = Some(time(value)?),
@@ -394,6 +422,7 @@ mod tests {
                         let (name, fixed) = other.split_once('=').unwrap_or((other, value));
                         set(&tool.header, &mut Selection::default(), name, fixed).unwrap();
                     }
+                    Effect::Probe(probe) => assert!(tool.text.contains(&format!("\n{probe} "))),
                     Effect::Set(_) | Effect::Show => {}
                 }
             }
@@ -460,6 +489,18 @@ mod tests {
             let error = parse(tool("tcplife"), words.iter().copied()).unwrap_err();
             assert!(error.to_string().contains(part), "{words:?}: {error}");
             assert_eq!(error.exit_code(), 2, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn numbers_of_probes() {
+        let profile = tool("profile");
+        let text = parse(profile, ["-F", "99"]).unwrap().script(profile);
+        assert!(text.contains("\nprofile:hz:99 {") && !text.contains("\nprofile:hz:49 {"));
+        assert_eq!(parse(profile, ["-K"]).unwrap().script(profile), profile.text);
+        for wrong in ["0", "x", "99 { exit(); } profile:hz:1", "20000"] {
+            let error = parse(profile, ["-F", wrong]).unwrap_err().to_string();
+            assert!(error.contains("a number from 1 to 10000"), "{error}");
         }
     }
 

@@ -140,7 +140,7 @@ fn directories(path: &Path) -> Vec<PathBuf> {
 }
 
 /// The mount of version 2 of control groups, whose ids programs see.
-fn hierarchy() -> Option<PathBuf> {
+pub fn hierarchy() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
     mounts.lines().find_map(|line| {
         let mut fields = line.split(' ').skip(1);
@@ -208,6 +208,17 @@ pub fn network_namespace(text: &str) -> Result<u64, String> {
     })
 }
 
+/// The file of the network namespace with this inode: a name of `ip netns`, or that of a process.
+pub fn namespace_file(inode: u64) -> Option<fs::File> {
+    let entries = |path: &str| fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let named = entries("/run/netns");
+    let processes = entries("/proc").map(|path| path.join("ns/net"));
+    let own = std::iter::once(PathBuf::from("/proc/self/ns/net"));
+    let mut paths = own.chain(named).chain(processes);
+    let path = paths.find(|path| fs::metadata(path).is_ok_and(|facts| facts.ino() == inode))?;
+    fs::File::open(path).ok()
+}
+
 /// The number of a user, by name or as a number.
 ///
 /// # Errors
@@ -265,6 +276,8 @@ mod tests {
         assert_eq!(network_namespace(&std::process::id().to_string()), Ok(own));
         assert_eq!(network_namespace("/proc/self/ns/net"), Ok(own));
         assert_eq!(network_namespace("net:[77]"), Ok(77));
+        assert_eq!(namespace_file(own).and_then(|file| Some(file.metadata().ok()?.ino())), Some(own));
+        assert!(namespace_file(77).is_none());
         assert!(network_namespace("no-such-name").unwrap_err().contains("/run/netns/no-such-name"));
         assert_eq!((user("root"), user("12")), (Ok(0), Ok(12)));
         assert!(user("no such user").is_err());

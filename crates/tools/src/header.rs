@@ -29,6 +29,8 @@
 
 use std::fmt;
 
+use crate::named::Named;
+
 /// What a head says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Header {
@@ -94,6 +96,8 @@ pub enum Form {
     Words,
     /// A stack trace: lines below the row.
     Stack,
+    /// By the name of the number, in JSON and CSV as well.
+    Named(Named),
 }
 
 /// Names of forms in heads.
@@ -108,6 +112,10 @@ const FORMS: &[(&str, Form)] = &[
     ("hex", Form::Hex),
     ("words", Form::Words),
     ("stack", Form::Stack),
+    ("capability", Form::Named(Named::Capability)),
+    ("signal", Form::Named(Named::Signal)),
+    ("tcpstate", Form::Named(Named::TcpState)),
+    ("softirq", Form::Named(Named::Softirq)),
 ];
 
 /// When a column is shown.
@@ -121,6 +129,8 @@ pub enum Shown {
     Data,
     /// As [`Wide`](Self::Wide), and if this option is given.
     With(String),
+    /// Unless this option is given.
+    Without(String),
 }
 
 /// An option of one tool.
@@ -149,6 +159,8 @@ pub enum Effect {
     Where(String),
     /// It is another way to write a common option.
     Same(String),
+    /// The number at the end of this probe is the value.
+    Probe(String),
 }
 
 /// What words without a dash mean.
@@ -270,7 +282,7 @@ impl Header {
             return Err(wrong(line, format!("`Order:` has the field `{field}`, which is no column")));
         }
         for column in &self.columns {
-            if let Shown::With(option) = &column.shown
+            if let Shown::With(option) | Shown::Without(option) = &column.shown
                 && !self.options.iter().any(|row| row.named(option))
             {
                 return Err(wrong(
@@ -338,6 +350,7 @@ fn column(cells: &[&str]) -> Result<Column, String> {
         "wide" => Shown::Wide,
         "data" => Shown::Data,
         option if option.starts_with('-') => Shown::With(option.to_owned()),
+        option if option.starts_with("!-") => Shown::Without(option[1..].to_owned()),
         other => return Err(format!("a column is shown `always`, `wide`, `data` or with an option, not `{other}`")),
     };
     let problem = || format!("`{format}` is no format: `<` or `>`, a width, a form such as `ms`");
@@ -378,7 +391,11 @@ fn option(cells: &[&str]) -> Result<OptionRow, String> {
         ("show", "") => Effect::Show,
         ("where", condition) if !condition.is_empty() => Effect::Where(condition.to_owned()),
         ("same", other) if !other.is_empty() => Effect::Same(other.to_owned()),
-        _ => return Err(format!("`{effect}` is no effect: `set NAME`, `show`, `where CONDITION`, `same --option`")),
+        ("probe", probe) if probe.contains(':') => Effect::Probe(probe.to_owned()),
+        _ => {
+            let known = "`set NAME`, `show`, `where CONDITION`, `same --option`, `probe TYPE:UNIT:NUMBER`";
+            return Err(format!("`{effect}` is no effect: {known}"));
+        }
     };
     Ok(OptionRow { short, long, value, effect, doc: (*doc).to_owned() })
 }

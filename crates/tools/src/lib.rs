@@ -8,8 +8,9 @@
 //!  records of the script --> Viewer (a sink of trace) +<-- recordings
 //! ```
 //!
-//! What lives here: the catalogue, heads, command lines, rows, and the pages that are made of them. What does not: compiling
-//! and running scripts, which is done by whoever has a [`command::Selection`].
+//! What lives here: the catalogue, heads, command lines, rows, and the pages that are made of them; what `skep doctor` makes
+//! of what its collectors see; timing the hooks of netfilter. What does not: compiling and running scripts, which is done
+//! by whoever has a [`command::Selection`].
 //!
 //! ```
 //! use skep_tools::catalogue::Catalogue;
@@ -24,9 +25,12 @@
 pub mod catalogue;
 pub mod command;
 pub mod condition;
+pub mod doctor;
 pub mod filters;
 pub mod fuzz;
 pub mod header;
+pub mod named;
+pub mod netfilter;
 pub mod page;
 pub mod processes;
 pub mod recording;

@@ -21,6 +21,7 @@ pub fn after_help(header: &Header) -> String {
                 Shown::Wide => " (wide)".to_owned(),
                 Shown::Data => " (json, csv)".to_owned(),
                 Shown::With(option) => format!(" ({option})"),
+                Shown::Without(option) => format!(" (not with {option})"),
             };
             let _ = writeln!(text, "  {:14} {:10} {}{when}", column.field, column.head, column.doc);
         }
@@ -38,8 +39,11 @@ fn indented(text: &str) -> String {
 pub fn page(tool: &Tool) -> String {
     let header = &tool.header;
     let mut text = format!(
-        "<!-- Made from tools/{0}.bt by `cargo xtask docs`. -->\n\n# {0}\n\n{1}.\n\n**{2}**\n\n",
-        header.name, header.title, header.question
+        "<!-- Made from {3} by `cargo xtask docs`. -->\n\n# {0}\n\n{1}.\n\n**{2}**\n\n",
+        header.name,
+        header.title,
+        header.question,
+        tool.source()
     );
     if !header.about.is_empty() {
         let _ = writeln!(text, "{}\n", header.about);
@@ -53,6 +57,7 @@ pub fn page(tool: &Tool) -> String {
                 Shown::Wide => "wide, json, csv".to_owned(),
                 Shown::Data => "json, csv".to_owned(),
                 Shown::With(option) => format!("`{option}`, wide, json, csv"),
+                Shown::Without(option) => format!("without `{option}`, wide, json, csv"),
             };
             let _ = writeln!(
                 text,
@@ -100,7 +105,7 @@ fn unit(form: Form) -> &'static str {
         Form::Micros => " Nanoseconds; microseconds in tables.",
         Form::Seconds => " Nanoseconds; seconds in tables.",
         Form::Kilobytes => " Bytes; units of 1024 in tables.",
-        Form::Plain | Form::Clock | Form::Hex | Form::Words | Form::Stack => "",
+        Form::Plain | Form::Clock | Form::Hex | Form::Words | Form::Stack | Form::Named(_) => "",
     }
 }
 

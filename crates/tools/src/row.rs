@@ -50,6 +50,7 @@ impl Cell {
     fn number(number: i128, column: &Column, renderer: &Renderer<'_>) -> Self {
         match column.form {
             Form::Clock => Self::Number(number + i128::from(renderer.names.clock().wall_offset())),
+            Form::Named(names) => Self::Text(names.name(number)),
             _ => Self::Number(number),
         }
     }

@@ -1,7 +1,10 @@
 //! Rows to text: which columns, which rows, in which order, in which form.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::rc::Rc;
 
+use skep_trace::flame::Folded;
 use skep_trace::names::Names;
 
 use crate::condition::Condition;
@@ -44,6 +47,9 @@ pub const ADDED: &[(&str, &str, usize, &str)] = &[
     ("container", "CONTAINER", 12, "Short identity of its container, from the control group."),
     ("pod", "POD", 36, "Identity of its Kubernetes pod, from the control group."),
 ];
+
+/// Behind the names of frames of the kernel in flame graphs.
+const KERNEL: &str = "_[k]";
 
 /// What is to be shown.
 #[derive(Debug, Clone, Default)]
@@ -93,7 +99,12 @@ pub struct View {
     /// Whether an interval was over since the last row.
     has_gap: bool,
     shown: u64,
+    /// The stacks of all rows, if somebody wants them.
+    flame: Option<Flame>,
 }
+
+/// Stacks of rows, kept for a flame graph. The view belongs to the run.
+pub type Flame = Rc<RefCell<Folded>>;
 
 impl View {
     /// A view of rows with these columns.
@@ -120,12 +131,18 @@ impl View {
             has_head: false,
             has_gap: false,
             shown: 0,
+            flame: None,
         })
     }
 
     /// The form.
     pub fn style(&self) -> Style {
         self.wishes.style
+    }
+
+    /// Keeps the stacks of the rows that come from now on.
+    pub fn keep_stacks(&mut self) -> Flame {
+        Rc::clone(self.flame.get_or_insert_default())
     }
 
     /// Rows that were printed or wait for it.
@@ -158,6 +175,10 @@ impl View {
             return;
         }
         self.shown += 1;
+        if let Some(flame) = &self.flame {
+            let (frames, number) = self.frames(&row, KERNEL);
+            flame.borrow_mut().push(frames, u64::try_from(number).unwrap_or(0));
+        }
         if self.wishes.sort.is_empty() && self.wishes.top.is_none() {
             self.write(&row, names, out);
         } else {
@@ -262,20 +283,23 @@ impl View {
         out.push(b'\n');
     }
 
-    /// The process, the stacks from the outermost frame on, and what is counted: microseconds if that is a time.
     fn folded(&self, row: &Row, out: &mut Vec<u8>) {
+        let (parts, number) = self.frames(row, "");
+        out.extend_from_slice(format!("{} {number}\n", printable(&parts.join(";"))).as_bytes());
+    }
+
+    /// The process, the stacks from the outermost frame on, those of the kernel with a mark, and what is counted:
+    /// microseconds if that is a time.
+    fn frames(&self, row: &Row, mark: &str) -> (Vec<String>, i128) {
         let mut parts = Vec::new();
         let mut number = None;
         // The stack of the process is outside of that of the kernel, which stands in front of it.
         for (column, cell) in self.columns.iter().zip(row).rev() {
             match cell {
                 Cell::Text(stack) if column.form == Form::Stack => {
-                    parts.extend(
-                        stack
-                            .lines()
-                            .rev()
-                            .map(|frame| frame.trim().split('+').next().unwrap_or(frame).replace(';', ":")),
-                    );
+                    let mark = if column.field.starts_with("kernel") { mark } else { "" };
+                    let name = |frame: &str| frame.trim().split('+').next().unwrap_or(frame).replace(';', ":") + mark;
+                    parts.extend(stack.lines().rev().map(name));
                 }
                 Cell::Text(comm) if column.field == "comm" => parts.insert(0, comm.replace(';', ":")),
                 Cell::Number(value) if matches!(column.form, Form::Micros | Form::Millis | Form::Seconds) => {
@@ -285,7 +309,7 @@ impl View {
                 _ => {}
             }
         }
-        out.extend_from_slice(format!("{} {}\n", printable(&parts.join(";")), number.unwrap_or(1)).as_bytes());
+        (parts, number.unwrap_or(1))
     }
 
     fn json(&self, cells: &[(Source, Cell)], names: &Names, out: &mut Vec<u8>) {
@@ -341,7 +365,7 @@ impl View {
                 Form::Seconds => decimal(*number, 1_000_000_000, 6),
                 Form::Kilobytes => decimal(*number, 1024, 2),
                 Form::Hex => format!("{number:#x}"),
-                Form::Plain | Form::Words | Form::Stack => number.to_string(),
+                Form::Plain | Form::Words | Form::Stack | Form::Named(_) => number.to_string(),
             },
         }
     }
@@ -397,6 +421,7 @@ fn sources(columns: &[Column], wishes: &Wishes) -> Result<Vec<Source>, String> {
         Shown::Wide => wide,
         Shown::Data => data,
         Shown::With(option) => wide || wishes.given.contains(option),
+        Shown::Without(option) => wide || !wishes.given.contains(option),
     };
     let mut found = Vec::new();
     let has_time = columns.iter().any(|column| column.field == "time");

@@ -31,7 +31,7 @@ pub fn shape(bytes: &mut &[u8], depth: u32) -> Shape {
         10 => Shape::Mac,
         11 => Shape::KernelSymbol,
         12 => Shape::UserSymbol,
-        13 => Shape::Stack { kernel, mode: mode(byte(bytes)), limit: number },
+        13 => Shape::Stack { kernel, dwarf: !kernel && number % 3 == 0, mode: mode(byte(bytes)), limit: number },
         14 => Shape::User,
         15 => Shape::Time("%H:%M:%S %q".into()),
         16 => Shape::ErrorText,

@@ -40,7 +40,7 @@ impl Build {
         let mut bytes = hash.to_le_bytes().to_vec();
         bytes.extend_from_slice(&frames.to_le_bytes());
         bytes.extend_from_slice(&0u32.to_le_bytes());
-        (Shape::Stack { kernel: true, mode: Default::default(), limit: 127 }, bytes)
+        (Shape::Stack { kernel: true, dwarf: false, mode: Default::default(), limit: 127 }, bytes)
     }
     fn lay(values: &[(Shape, Vec<u8>)]) -> (Vec<skep_lang_script::plan::Field>, Vec<u8>) {
         let fields = lay_out(0, values.iter().map(|value| value.0.clone()));
@@ -84,6 +84,9 @@ impl Symbols for Fixed {
     }
     fn stack(&mut self, id: StackId, addresses: &mut Vec<u64>) {
         addresses.extend((0..u64::from(id.frames)).map(|frame| id.hash + frame));
+    }
+    fn same_trace(&mut self, hash: u64) -> u64 {
+        hash & !0xff
     }
     fn build_id(&mut self, pid: u32, address: u64) -> Option<(&str, u64)> {
         (pid == 7).then_some(("a226e0f1", address % 0x1000))

@@ -81,6 +81,7 @@ impl Verifier<'_> {
                 }
                 self.moved(&value, &operand, width, op)?
             }
+            (false, true) if width == Width::W32 && op == AluOp::Sub => Reg::UNKNOWN,
             (false, true) => {
                 if op != AluOp::Add {
                     return Err(Reason::PointerOperation(op.symbol()).into());
@@ -106,7 +107,7 @@ impl Verifier<'_> {
         let added = operand.num.as_constant().and_then(|number| i32::try_from(number.cast_signed()).ok());
         let added = added.filter(|added| *added >= 0 && op == AluOp::Add && width == Width::W64);
         match added {
-            Some(added) if result.id != 0 && result.delta.is_none() && self.kernel > Kernel::V6_1 => {
+            Some(added) if result.id != 0 && result.delta.is_none() && self.kernel >= Kernel::V6_12 => {
                 result.delta = Some(added)
             }
             _ => result.unlink(),
@@ -176,7 +177,8 @@ impl Verifier<'_> {
         let value = self.read(state, src)?;
         self.writable(dst)?;
         if value.is_pointer() {
-            return Err(Reason::PointerOperation("a sign extension").into());
+            state.set(dst.index(), Reg::UNKNOWN);
+            return Ok(());
         }
         let num = match width {
             Width::W64 => value.num.sign_extended(from.bytes()),
@@ -199,7 +201,8 @@ impl Verifier<'_> {
         let value = self.read(state, dst)?;
         self.writable(dst)?;
         if value.is_pointer() {
-            return Err(Reason::PointerOperation("a negation").into());
+            state.set(dst.index(), Reg::UNKNOWN);
+            return Ok(());
         }
         let num = match self.kernel {
             Kernel::V6_18 => value.num.neg(width_of(width)),
@@ -217,7 +220,8 @@ impl Verifier<'_> {
         let value = self.read(state, dst)?;
         self.writable(dst)?;
         if value.is_pointer() {
-            return Err(Reason::PointerOperation("a byte swap").into());
+            state.set(dst.index(), Reg::UNKNOWN);
+            return Ok(());
         }
         let num = if size.bytes() == 8 { Scalar::UNKNOWN } else { Scalar::UNKNOWN.truncated(size.bytes()) };
         state.set(dst.index(), Reg { num, precise: value.precise, ..Reg::UNKNOWN });
@@ -249,7 +253,7 @@ impl Verifier<'_> {
         self.sane_pointer(pointer)?;
         let subtract = match op {
             AluOp::Add => false,
-            AluOp::Sub if !matches!(kind, Kind::Stack(_)) || known.is_some() => true,
+            AluOp::Sub if !matches!(kind, Kind::Stack(_)) => true,
             AluOp::Sub => return Err(Reason::PointerOperation("a subtraction from the stack").into()),
             _ => return Err(Reason::PointerOperation(op.symbol()).into()),
         };

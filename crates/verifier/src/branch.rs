@@ -11,6 +11,7 @@ use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step};
 use crate::search::{Flow, Verifier};
 use crate::state::State;
+use crate::types::{Field, FieldKind};
 
 /// The farthest place in a packet that is proved (`MAX_PACKET_OFF`).
 const MAX_PACKET: u64 = 0xffff;
@@ -42,6 +43,41 @@ struct Test {
 }
 
 impl Verifier<'_> {
+    /// A nullable pointer and its copies turn out to be null or not.
+    fn settle(&self, state: &mut State, pointer: &Reg, is_null: bool) {
+        let id = pointer.id;
+        if id == 0 {
+            return;
+        }
+        if is_null && pointer.reference == id {
+            // Nothing was taken.
+            state.references.retain(|(held, _)| *held != pointer.reference);
+        }
+        // Which lock it is that a value or object has is told by the name of its pointer.
+        let keeps = self.may_have_lock(pointer.kind);
+        for value in state.values() {
+            if value.id == id && value.nullable {
+                if is_null {
+                    *value = Reg::constant(0);
+                } else {
+                    value.nullable = false;
+                    if !keeps {
+                        value.id = 0;
+                    }
+                }
+            }
+        }
+    }
+
+    fn may_have_lock(&self, kind: Kind) -> bool {
+        let has_lock = |fields: &[Field]| fields.iter().any(|field| field.kind == FieldKind::SpinLock);
+        match kind {
+            Kind::Value(map) => has_lock(&self.fields[map as usize]),
+            Kind::Object(ty, _) => has_lock(&self.fields_of(skep_btf::TypeId(ty))),
+            _ => false,
+        }
+    }
+
     /// `if dst OP src goto ...`
     pub fn branch(
         &mut self,
@@ -85,8 +121,8 @@ impl Verifier<'_> {
             && width == Width::W64
             && matches!(cond, Cond::Eq | Cond::Ne)
         {
-            settle(&mut other, &left, cond == Cond::Eq);
-            settle(state, &left, cond == Cond::Ne);
+            self.settle(&mut other, &left, cond == Cond::Eq);
+            self.settle(state, &left, cond == Cond::Ne);
         } else {
             self.compare_pointers(state, &mut other, cond, width, &left, &right);
         }
@@ -98,10 +134,7 @@ impl Verifier<'_> {
         match (left.is_number(), right.is_number()) {
             (true, true) => left.num.decide(cond, right.num, width_of(width)),
             (false, true)
-                if right.is_zero()
-                    && width == Width::W64
-                    && !left.nullable
-                    && is_never_null(left.kind, self.kernel) =>
+                if right.is_zero() && width == Width::W64 && !left.nullable && is_never_null(left, self.kernel) =>
             {
                 match cond {
                     Cond::Eq => Some(false),
@@ -195,8 +228,8 @@ impl Verifier<'_> {
         {
             let equal = if cond == Cond::Eq { &mut *other } else { &mut *state };
             match (left.nullable, right.nullable) {
-                (true, false) if right.kind != Kind::Typed => settle(equal, left, false),
-                (false, true) if left.kind != Kind::Typed => settle(equal, right, false),
+                (true, false) if is_sure(right.kind) => self.settle(equal, left, false),
+                (false, true) if is_sure(left.kind) => self.settle(equal, right, false),
                 _ => {}
             }
         }
@@ -233,36 +266,19 @@ impl Verifier<'_> {
 }
 
 /// Kinds of pointers that are never null once they are not nullable (`reg_not_null`).
-fn is_never_null(kind: Kind, kernel: Kernel) -> bool {
-    match kind {
+fn is_never_null(pointer: &Reg, kernel: Kernel) -> bool {
+    match pointer.kind {
         Kind::Socket | Kind::TcpSock | Kind::Value(_) | Kind::SockCommon | Kind::Memory(_) => true,
+        Kind::Struct(..) | Kind::Object(..) => crate::kcall::is_trusted(pointer),
+        Kind::Key(_) => true,
         Kind::Map(_) => kernel >= Kernel::V6_18,
         _ => false,
     }
 }
 
-/// A nullable pointer and its copies turn out to be null or not.
-fn settle(state: &mut State, pointer: &Reg, is_null: bool) {
-    let id = pointer.id;
-    if id == 0 {
-        return;
-    }
-    if is_null && pointer.reference != 0 {
-        // Nothing was taken.
-        state.references.retain(|(held, _)| *held != pointer.reference);
-    }
-    for value in state.values() {
-        if value.id == id && value.nullable {
-            if is_null {
-                *value = Reg::constant(0);
-            } else {
-                value.nullable = false;
-                if value.reference == 0 {
-                    value.id = 0;
-                }
-            }
-        }
-    }
+/// Whether a pointer of a kind that is not nullable is surely not null: those to structures of the kernel may be.
+fn is_sure(kind: Kind) -> bool {
+    !matches!(kind, Kind::Typed | Kind::Struct(..))
 }
 
 /// The bytes in front of a packet pointer, and with `more` the one it points to, are in the packet.

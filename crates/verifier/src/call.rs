@@ -1,37 +1,54 @@
 //! Calls of helpers: arguments against what the helper takes, and what it leaves (`check_helper_call`).
 
 use skep_domain::Scalar;
-use skep_isa::MapType;
 use skep_isa::helpers::{self, Access as Use, Arg, Helper, Ret};
+use skep_isa::{MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
 use crate::memory::Access;
 use crate::precision::{Place, Wanted};
 use crate::profile::Kernel;
-use crate::reg::{Kind, Reg};
+use crate::reg::{DynptrKind, Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
+use crate::rules;
 use crate::search::Verifier;
+use crate::special::Given;
 use crate::state::State;
+use crate::types::{Field, FieldKind};
 
 /// What the arguments of a call have told.
 #[derive(Debug, Default)]
-struct Seen {
+pub struct Seen {
+    /// The call.
+    pub at: u32,
+    /// The map of the timer that was passed.
+    pub timer: Option<u32>,
     /// The map that was passed.
-    map: Option<u32>,
+    pub map: Option<u32>,
     /// The key of it, if it is a constant.
-    key: Option<u64>,
+    pub key: Option<u64>,
     /// Memory that waits for its size: register and use.
-    memory: Option<(u8, Use)>,
+    pub memory: Option<(u8, Use)>,
     /// Memory that the helper fills: register and size.
-    filled: Vec<(u8, u32)>,
+    pub filled: Vec<(u8, u32)>,
     /// The greatest size that was passed.
-    most: u64,
+    pub most: u64,
     /// A size that is a constant.
-    constant: u32,
+    pub constant: u32,
     /// A reference that ends here.
-    released: Option<u32>,
+    pub released: Option<u32>,
     /// A reference that the result is a part of.
-    reference: u32,
+    pub reference: u32,
+    /// The callback.
+    pub callback: Option<u32>,
+    /// A dynptr that was passed.
+    pub dynptr: Option<Given>,
+    /// A dynptr that ends here.
+    pub ended: Option<Given>,
+    /// A place on the stack that becomes a dynptr.
+    pub made: Option<u8>,
+    /// The field of a map value that is exchanged, and whether something is put there.
+    pub field: Option<Field>,
 }
 
 impl Verifier<'_> {
@@ -40,6 +57,9 @@ impl Verifier<'_> {
         let number = u32::try_from(id).map_err(|_| Reason::NoHelper(id))?;
         let helper = helpers::by_id(number).ok_or(Reason::NoHelper(id))?;
         if !self.hook.has_helper(number) {
+            if self.hook.may_have_helper(number) {
+                return Err(Stop::Undecided("a helper of which it is not known when this hook got it"));
+            }
             // Some are only there for programs that may sleep, or at hooks that were not asked.
             if helper.may_sleep || self.program.flags != skep_object::ProgFlags::default() {
                 return Err(Stop::Undecided("helpers of programs that may sleep"));
@@ -52,7 +72,7 @@ impl Verifier<'_> {
         let Some(signature) = helper.signature(self.program.prog_type) else {
             return Err(Stop::Undecided("a helper without a signature"));
         };
-        let mut seen = Seen::default();
+        let mut seen = Seen { at, ..Seen::default() };
         for (index, arg) in signature.args.iter().enumerate() {
             let reg = u8::try_from(index + 1).unwrap_or(5);
             self.argument(state, helper, reg, *arg, &mut seen)?;
@@ -61,10 +81,16 @@ impl Verifier<'_> {
         for (reg, size) in std::mem::take(&mut seen.filled) {
             self.fill_memory(state, reg, size)?;
         }
+        self.check_regions(state, helper)?;
+        if helper.name == "get_local_storage" && !state.reg(2).is_zero() {
+            return Err(Reason::Rule(&rules::STORAGE_FLAGS).into());
+        }
+        if let Some(function) = seen.callback {
+            self.helper_callback(state, at, helper, function)?;
+        }
+        self.helper_dynptrs(state, at, helper, &seen)?;
         if helper.name == "tail_call" {
-            if let Some((_, at)) = state.references.first() {
-                return Err(Reason::Unreleased(*at).into());
-            }
+            self.holds_nothing(state)?;
             self.tail_calls[state.current().function as usize] = true;
         }
         if let Some(reference) = seen.released
@@ -110,6 +136,9 @@ impl Verifier<'_> {
             }
             Arg::Map => match value.kind {
                 Kind::Map(map) if !value.nullable => {
+                    if seen.timer.is_some_and(|other| other != map) {
+                        return Err(Reason::Rule(&rules::TIMER_MAP).into());
+                    }
                     seen.map = Some(map);
                     Ok(())
                 }
@@ -127,6 +156,9 @@ impl Verifier<'_> {
             Arg::ValueOrNull if null => self.precise_ok(state, reg),
             Arg::Value(_) | Arg::ValueOrNull => {
                 let map = seen.map.ok_or(Stop::Undecided("a value without a map"))?;
+                if matches!(self.maps[map as usize].map_type, MapType::Sockmap | MapType::Sockhash) {
+                    return self.argument(state, helper, reg, Arg::TypedSock, seen);
+                }
                 let size = self.maps[map as usize].value_size;
                 let usage = if let Arg::Value(usage) = arg { usage } else { Use::Read };
                 self.sized(state, helper, reg, arg, size, usage, seen)
@@ -139,6 +171,10 @@ impl Verifier<'_> {
                 self.kind_of_memory(&value, helper, reg, arg)?;
                 seen.memory = Some((reg, usage));
                 Ok(())
+            }
+            Arg::FixedMemory(size, Use::Fill) => {
+                self.aligned(&value, 0, size)?;
+                self.sized(state, helper, reg, arg, size, Use::Fill, seen)
             }
             Arg::FixedMemory(size, usage) => self.sized(state, helper, reg, arg, size, usage, seen),
             Arg::Size | Arg::SizeOrZero => self.size(state, helper, reg, &value, arg, seen),
@@ -159,6 +195,10 @@ impl Verifier<'_> {
                 seen.released = Some(value.reference);
                 Ok(())
             }
+            Arg::ReleasedSocket if matches!(value.kind, Kind::Struct(..)) && value.reference != 0 => {
+                seen.released = Some(value.reference);
+                self.typed_argument(&value, "sock_common", &wrong())
+            }
             Arg::ReleasedSocket => {
                 if value.nullable || !matches!(value.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock) {
                     return Err(wrong());
@@ -171,10 +211,13 @@ impl Verifier<'_> {
             }
             Arg::SockCommon | Arg::TypedSock => {
                 if value.nullable || !matches!(value.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock) {
-                    return if value.kind == Kind::Typed {
-                        Err(Stop::Undecided("typed sockets"))
-                    } else {
-                        Err(wrong())
+                    return match value.kind {
+                        Kind::Typed => Err(Stop::Undecided("typed sockets")),
+                        Kind::Struct(..) if arg == Arg::TypedSock => {
+                            seen.reference = value.reference;
+                            self.typed_argument(&value, "sock_common", &wrong())
+                        }
+                        _ => Err(wrong()),
                     };
                 }
                 seen.reference = value.reference;
@@ -188,7 +231,14 @@ impl Verifier<'_> {
                     seen.reference = value.reference;
                     return Ok(());
                 }
-                if value.kind == Kind::Typed { Err(Stop::Undecided("typed sockets")) } else { Err(wrong()) }
+                match value.kind {
+                    Kind::Typed => Err(Stop::Undecided("typed sockets")),
+                    Kind::Struct(..) if arg == Arg::TypedSockOrNull => {
+                        seen.reference = value.reference;
+                        self.typed_argument(&Reg { nullable: false, ..value }, "sock_common", &wrong())
+                    }
+                    _ => Err(wrong()),
+                }
             }
             Arg::StackOrNull if null => self.precise_ok(state, reg),
             Arg::StackOrNull => {
@@ -198,13 +248,58 @@ impl Verifier<'_> {
                     Err(wrong())
                 }
             }
-            Arg::Callback => Err(Stop::Undecided("callbacks")),
-            Arg::SpinLock => Err(Stop::Undecided("locks")),
-            Arg::Timer => Err(Stop::Undecided("timers")),
-            Arg::KernelPointerSlot | Arg::KernelPointerOrNull => Err(Stop::Undecided("pointers of the kernel in maps")),
-            Arg::Dynptr | Arg::NewDynptr | Arg::ReleasedDynptr => Err(Stop::Undecided("dynptrs")),
-            Arg::ConstantText => Err(Stop::Undecided("constant texts")),
-            Arg::Typed(_) | Arg::TypedOrNull(_) | Arg::PerCpuVariable => Err(Stop::Undecided("typed pointers")),
+            Arg::Callback => match value.kind {
+                Kind::Function(function) => {
+                    seen.callback = Some(function);
+                    Ok(())
+                }
+                _ => Err(wrong()),
+            },
+            Arg::SpinLock => self.spin_lock(state, seen.at, reg, helper.name == "spin_lock"),
+            Arg::Timer => match value.kind {
+                Kind::Value(map) if !value.nullable => {
+                    self.field_at(&value, map, FieldKind::Timer)?;
+                    seen.timer = Some(map);
+                    Ok(())
+                }
+                _ => Err(wrong()),
+            },
+            Arg::KernelPointerSlot => match value.kind {
+                Kind::Value(map) if !value.nullable => {
+                    let off = value.fixed_offset().ok_or(Reason::Rule(&rules::KPTR_WHOLE))?;
+                    let mut fields = self.fields[map as usize].iter();
+                    let field = fields.find(|field| i64::from(field.off) == off && field.kind == FieldKind::Pointer);
+                    seen.field = Some(*field.ok_or(Reason::Rule(&rules::KPTR_WHOLE))?);
+                    Ok(())
+                }
+                Kind::Value(_) | Kind::Number => Err(wrong()),
+                _ => Err(Stop::Undecided("pointers of the kernel in objects")),
+            },
+            Arg::KernelPointerOrNull if null => self.precise_ok(state, reg),
+            Arg::KernelPointerOrNull => {
+                self.exchanged(&value, seen).and_then(|fits| if fits { Ok(()) } else { Err(wrong()) })
+            }
+            Arg::Dynptr => {
+                seen.dynptr = Some(self.dynptr(state, &value)?);
+                Ok(())
+            }
+            Arg::NewDynptr => {
+                seen.made = Some(reg);
+                Ok(())
+            }
+            Arg::ReleasedDynptr => {
+                let given = self.dynptr(state, &value)?;
+                if given.reference == 0 || given.kind != DynptrKind::Record {
+                    return Err(Reason::Rule(&rules::DYNPTR_RELEASE).into());
+                }
+                seen.ended = Some(given);
+                Ok(())
+            }
+            Arg::ConstantText => self.text(&value),
+            Arg::Typed(name) => self.typed_argument(&value, name, &wrong()),
+            Arg::TypedOrNull(_) if null => self.precise_ok(state, reg),
+            Arg::TypedOrNull(name) => self.typed_argument(&Reg { nullable: false, ..value }, name, &wrong()),
+            Arg::PerCpuVariable => Err(Stop::Undecided("variables of the kernel")),
         }
     }
 
@@ -216,11 +311,12 @@ impl Verifier<'_> {
     /// Whether memory of this kind can be an argument.
     fn kind_of_memory(&self, value: &Reg, helper: &Helper, reg: u8, wanted: Arg) -> Step<()> {
         let fits =
-            matches!(value.kind, Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_));
+            matches!(value.kind, Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_))
+                || (matches!(value.kind, Kind::Key(_)) && self.types.kernel.is_some());
         if fits && !value.nullable {
             return Ok(());
         }
-        if matches!(value.kind, Kind::Typed | Kind::FlowKeys) {
+        if matches!(value.kind, Kind::Typed | Kind::FlowKeys | Kind::Struct(..) | Kind::Object(..)) {
             return Err(Stop::Undecided("structures of the kernel as arguments"));
         }
         Err(Reason::Argument { helper: helper.id, reg, wanted, found: value.kind, nullable: value.nullable }.into())
@@ -261,22 +357,44 @@ impl Verifier<'_> {
                 self.stack_range(state, extent, size, writes)
             }
             Kind::Packet | Kind::PacketMeta => {
-                if writes {
-                    return Err(Stop::Undecided("helpers that write packets"));
-                }
                 if !self.hands_packets_on(helper) {
+                    if writes {
+                        return Err(Stop::Undecided("helpers that write packets"));
+                    }
                     return Err(Stop::Undecided("packets as arguments of this helper"));
                 }
                 self.packet(&value, reg, 0, size)
             }
-            _ => self.region(&value, Access { reg, off: 0, size, write: writes }),
+            _ => {
+                let access = Access { reg, off: 0, size, write: writes };
+                self.region(&value, access)?;
+                self.no_fields(&value, access)
+            }
         }
     }
 
     /// Helpers that take packets (`pkt_access` of their prototype).
     fn hands_packets_on(&self, helper: &Helper) -> bool {
-        const TAKE: &[&str] =
-            &["map_lookup_elem", "map_update_elem", "map_delete_elem", "csum_diff", "skb_store_bytes"];
+        const TAKE: &[&str] = &[
+            "map_lookup_elem",
+            "map_lookup_percpu_elem",
+            "map_update_elem",
+            "map_delete_elem",
+            "map_push_elem",
+            "csum_diff",
+            "skb_store_bytes",
+            "sk_lookup_tcp",
+            "sk_lookup_udp",
+            "skc_lookup_tcp",
+            "sock_hash_update",
+            "sock_map_update",
+            "tcp_check_syncookie",
+            "tcp_gen_syncookie",
+            "tcp_raw_check_syncookie_ipv4",
+            "tcp_raw_check_syncookie_ipv6",
+            "tcp_raw_gen_syncookie_ipv4",
+            "tcp_raw_gen_syncookie_ipv6",
+        ];
         self.writes_packet() && TAKE.contains(&helper.name)
     }
 
@@ -324,7 +442,7 @@ impl Verifier<'_> {
         let most = u32::try_from(unsigned.max).map_err(|_| Reason::Size { reg, negative: false })?;
         let known = value.num.as_constant().is_some();
         let memory_arg = Arg::Memory(usage);
-        if most > 0 {
+        if most > 0 || self.kind_of_memory(state.reg(at.into()), helper, at, memory_arg).is_ok() {
             // Memory whose size is not known must be initialised: not all of it may be written.
             let usage = if usage == Use::Fill && !known { Use::Write } else { usage };
             self.memory(state, helper, at, memory_arg, most, usage)?;
@@ -340,7 +458,7 @@ impl Verifier<'_> {
         let value = *state.reg(reg.into());
         if let Kind::Stack(_) = value.kind {
             let extent = self.stack_extent(state, &value, 0, size)?;
-            self.stack_fill(state, extent, size);
+            self.stack_fill(state, extent, size)?;
         }
         Ok(())
     }
@@ -350,21 +468,44 @@ impl Verifier<'_> {
         let Some(map) = seen.map else { return Ok(()) };
         let spec = self.maps[map as usize];
         let facts = skep_isa::maps::facts(spec.map_type);
-        if !facts.helpers.contains(&helper.name) {
+        let any = helper.name.starts_with("timer_")
+            || (helper.name == "map_delete_elem" && matches!(spec.map_type, MapType::Array | MapType::PercpuArray));
+        let sockets = matches!(spec.map_type, MapType::Sockmap | MapType::Sockhash);
+        let changes = matches!(helper.name, "map_update_elem" | "map_delete_elem");
+        if sockets && changes && !self.may_change_sockets(helper) {
+            return Err(Reason::MapKind { helper: helper.id, map }.into());
+        }
+        if !any && !facts.helpers.contains(&helper.name) {
             return Err(Reason::MapKind { helper: helper.id, map }.into());
         }
         let writes = matches!(helper.name, "map_update_elem" | "map_delete_elem" | "map_push_elem" | "map_pop_elem");
-        if helper.name.starts_with("map_") {
-            self.map_access(map, writes)?;
+        if writes {
+            self.map_access(map, true)?;
         }
         Ok(())
+    }
+
+    /// Whether programs of this type change maps of sockets by the general helpers (`may_update_sockmap`).
+    fn may_change_sockets(&self, helper: &Helper) -> bool {
+        match self.program.prog_type {
+            ProgType::Tracing => self.program.attach_type == Some(skep_isa::AttachType::TraceIter),
+            ProgType::SockOps => helper.name == "map_delete_elem",
+            ProgType::SocketFilter
+            | ProgType::SchedCls
+            | ProgType::SchedAct
+            | ProgType::Xdp
+            | ProgType::SkReuseport
+            | ProgType::FlowDissector
+            | ProgType::SkLookup => true,
+            _ => false,
+        }
     }
 
     /// What is in register 0 behind the call.
     fn result(&mut self, state: &mut State, at: u32, helper: &Helper, ret: Ret, seen: &Seen) -> Step<Reg> {
         let takes = matches!(helper.name, "sk_lookup_tcp" | "sk_lookup_udp" | "skc_lookup_tcp" | "ringbuf_reserve");
         let id = self.id();
-        let reference = if takes { self.id() } else { 0 };
+        let reference = if takes { id } else { 0 };
         if takes {
             state.acquire(reference, at);
         }
@@ -380,25 +521,48 @@ impl Verifier<'_> {
                     (MapType::ArrayOfMaps | MapType::HashOfMaps, None) => {
                         return Err(Stop::Undecided("maps of unknown maps"));
                     }
-                    (MapType::Sockmap | MapType::Sockhash | MapType::Xskmap, _) => {
-                        return Err(Stop::Undecided("sockets in maps"));
+                    (MapType::Sockmap | MapType::Sockhash, _) => {
+                        let id = self.id();
+                        state.acquire(id, at);
+                        return Ok(Reg { reference: id, ..Reg::nullable(Kind::Socket, id) });
                     }
+                    (MapType::Xskmap, _) => return Err(Stop::Undecided("sockets in maps")),
                     _ => Kind::Value(map),
                 };
+                let locked = matches!(kind, Kind::Value(map) if self.fields[map as usize]
+                    .iter()
+                    .any(|field| field.kind == FieldKind::SpinLock));
                 let found =
                     spec.map_type == MapType::Array && seen.key.is_some_and(|key| key < u64::from(spec.max_entries));
                 let null = ret == Ret::ValueOrNull && !found;
-                if null { pointer(kind) } else { Reg::pointer(kind) }
+                if null { pointer(kind) } else { Reg { id: if locked { id } else { 0 }, ..Reg::pointer(kind) } }
             }
-            Ret::SocketOrNull => part(pointer(Kind::Socket), seen),
-            Ret::SockCommonOrNull => part(pointer(Kind::SockCommon), seen),
-            Ret::TcpSockOrNull => part(pointer(Kind::TcpSock), seen),
+            Ret::SocketOrNull => part(pointer(Kind::Socket), helper, seen),
+            Ret::SockCommonOrNull => part(pointer(Kind::SockCommon), helper, seen),
+            Ret::TcpSockOrNull => part(pointer(Kind::TcpSock), helper, seen),
             Ret::RingRecordOrNull => pointer(Kind::Memory(seen.constant)),
-            Ret::DynptrMemoryOrNull => return Err(Stop::Undecided("dynptrs")),
-            Ret::KernelPointerOrNull => return Err(Stop::Undecided("pointers of the kernel in maps")),
+            Ret::DynptrMemoryOrNull => {
+                let given = seen.dynptr.ok_or(Stop::Undecided("memory without a dynptr"))?;
+                Reg { slice: given.id, reference: given.reference, ..pointer(Kind::Memory(seen.constant)) }
+            }
+            Ret::KernelPointerOrNull => {
+                let field = seen.field.ok_or(Stop::Undecided("a pointer without a place"))?;
+                let Some((kind, _)) = self.target_of(&field)? else {
+                    return Err(Stop::Undecided("this pointer in a map"));
+                };
+                let reference = self.id();
+                state.acquire(reference, at);
+                Reg { reference, ..Reg::nullable(kind, reference) }
+            }
             Ret::PerCpuVariable | Ret::PerCpuVariableOrNull => return Err(Stop::Undecided("variables of the kernel")),
+            Ret::Typed(name) if self.types.kernel.is_some() => {
+                let trust = if helper.name == "get_current_task_btf" { Trust::Trusted } else { Trust::Plain };
+                Reg::pointer(Kind::Struct(self.kernel_structure(name)?, trust))
+            }
             Ret::Typed(_) => Reg::pointer(Kind::Typed),
-            Ret::TypedOrNull(_) => return Err(Stop::Undecided("typed pointers")),
+            Ret::TypedOrNull(name) => {
+                part(pointer(Kind::Struct(self.kernel_structure(name)?, Trust::Plain)), helper, seen)
+            }
         })
     }
 
@@ -428,7 +592,8 @@ impl Verifier<'_> {
     }
 }
 
-/// A pointer to a part of a socket that is held: it ends with it.
-fn part(pointer: Reg, seen: &Seen) -> Reg {
-    if pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
+/// A pointer to the same socket by another type ends with it if it is held (`is_ptr_cast_function`).
+fn part(pointer: Reg, helper: &Helper, seen: &Seen) -> Reg {
+    let casts = matches!(helper.name, "tcp_sock" | "sk_fullsock") || helper.name.starts_with("skc_to_");
+    if casts && pointer.reference == 0 { Reg { reference: seen.reference, ..pointer } } else { pointer }
 }

@@ -21,6 +21,19 @@ pub struct Code {
     pub functions: Vec<u32>,
     /// Slots at which states are compared.
     pub prune: Vec<bool>,
+    /// Slots at which rounds of loops begin that the kernel itself goes through.
+    pub turns: Vec<Option<Turn>>,
+}
+
+/// What goes through a loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// `may_goto`
+    MayGoto,
+    /// The function that gives the next element of an iterator.
+    Iterator,
+    /// A helper that calls a function of the program.
+    Callback,
 }
 
 /// Where control goes behind an instruction, inside of its function.
@@ -97,7 +110,8 @@ impl Code {
             ops[at] = Some(op);
             at += op.slots() as usize;
         }
-        let mut code = Self { prune: vec![false; ops.len()], ops, malformed, functions: Vec::new() };
+        let turns = vec![None; ops.len()];
+        let mut code = Self { prune: vec![false; ops.len()], ops, malformed, functions: Vec::new(), turns };
         code.find_functions()?;
         code.check_jumps()?;
         code.check_reachable()?;
@@ -217,6 +231,8 @@ impl Code {
                     self.mark(at + 1);
                 }
                 Some(Op::LoadImm { value: Imm64::Func(distance), .. }) => open.extend(self.target(at, distance)),
+                Some(Op::MayGoto { .. }) => self.turns[at as usize] = Some(Turn::MayGoto),
+                Some(op) if crate::callback::calls_back(op) => self.turn(at, Turn::Callback),
                 _ => {}
             }
             match self.next(at)? {
@@ -238,6 +254,13 @@ impl Code {
             Some(at) => Err(Rejection::at(at, Reason::Unreachable)),
             None => Ok(()),
         }
+    }
+
+    /// Rounds of a loop begin at a slot.
+    pub fn turn(&mut self, at: u32, turn: Turn) {
+        self.turns[at as usize] = Some(turn);
+        self.mark(at);
+        self.mark(at + 1);
     }
 
     fn mark(&mut self, at: u32) {

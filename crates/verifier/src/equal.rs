@@ -1,7 +1,7 @@
 //! Whether what was found out about an old state holds for a new one as well (`states_equal`).
 
 use crate::reg::{Kind, Reg};
-use crate::state::{Byte, Frame, Slot, State};
+use crate::state::{Byte, Frame, Role, Slot, State};
 
 /// How alike states have to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,6 +10,8 @@ pub enum Likeness {
     Covered,
     /// They are the same.
     Same,
+    /// All numbers of the new one are in the ranges of the old one, whether they matter or not.
+    Within,
 }
 
 /// Ids of the old state and what they are called in the new one.
@@ -78,12 +80,25 @@ struct Comparison {
 
 impl Comparison {
     fn references(&mut self, old: &State, new: &State) -> bool {
-        old.references.len() == new.references.len()
+        let same_lock = match (old.lock, new.lock) {
+            (None, None) => true,
+            (Some(left), Some(right)) => left.kind == right.kind && self.ids.same(left.id, right.id),
+            _ => false,
+        };
+        same_lock
+            && (old.rcu, old.preempt, old.sleeps) == (new.rcu, new.preempt, new.sleeps)
+            && old.interrupts.len() == new.interrupts.len()
+            && old.interrupts.iter().zip(&new.interrupts).all(|(left, right)| self.ids.same(*left, *right))
+            && old.references.len() == new.references.len()
             && old.references.iter().zip(&new.references).all(|((left, _), (right, _))| self.ids.same(*left, *right))
     }
 
     fn frames(&mut self, old: &Frame, new: &Frame, live: u16) -> bool {
-        if old.call != new.call || old.function != new.function {
+        let role = |frame: &Frame| match frame.role {
+            Role::Later(_) => Role::Later(0),
+            role => role,
+        };
+        if old.call != new.call || old.function != new.function || role(old) != role(new) {
             return false;
         }
         let registers =
@@ -98,12 +113,12 @@ impl Comparison {
         if old.kind == Kind::Unset {
             return true;
         }
-        if old.kind != new.kind || old.nullable != new.nullable {
+        if old.kind != new.kind || old.nullable != new.nullable || old.read_only != new.read_only {
             return false;
         }
         match old.kind {
             Kind::Number => {
-                !old.precise
+                (!old.precise && self.likeness == Likeness::Covered)
                     || (old.delta == new.delta
                         && old.num.includes(new.num)
                         && self.ids.same_number(old, new, &mut self.fresh))
@@ -119,6 +134,7 @@ impl Comparison {
                     && old.num.includes(new.num)
                     && self.ids.same(old.id, new.id)
                     && self.ids.same(old.reference, new.reference)
+                    && self.ids.same(old.slice, new.slice)
             }
             _ => exactly(old, new) && self.ids.same(old.id, new.id) && self.ids.same(old.reference, new.reference),
         }
@@ -138,13 +154,19 @@ impl Comparison {
         if old.bytes == [Byte::Invalid; 8] {
             return true;
         }
+        if old.special().is_some() || new.special().is_some() {
+            return old.bytes == new.bytes
+                && old.value.kind == new.value.kind
+                && self.ids.same(old.value.reference, new.value.reference)
+                && self.ids.same(old.value.slice, new.value.slice);
+        }
         if let (Some(left), Some(right)) = (self.number(old), self.number(new)) {
             return self.regs(&left, &right);
         }
         for (left, right) in old.bytes.iter().zip(&new.bytes) {
             let fits = match left {
                 Byte::Invalid => true,
-                Byte::Misc if self.uninit && self.likeness == Likeness::Covered => true,
+                Byte::Misc if self.uninit && self.likeness != Likeness::Same => true,
                 Byte::Misc => matches!(right, Byte::Misc | Byte::Zero),
                 other => other == right,
             };
@@ -167,6 +189,6 @@ impl Comparison {
 
 /// Whether values are the same but for the names of their ids.
 fn exactly(old: &Reg, new: &Reg) -> bool {
-    let plain = |reg: &Reg| Reg { id: 0, reference: 0, precise: false, ..*reg };
+    let plain = |reg: &Reg| Reg { id: 0, reference: 0, precise: false, slice: 0, ..*reg };
     plain(old) == plain(new)
 }

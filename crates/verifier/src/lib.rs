@@ -17,30 +17,51 @@
 //! Any instructions are answered with a verdict; time and memory are bounded by the kernel's own limit of a million
 //! instructions on all paths together.
 
+use std::sync::Arc;
+
+use skep_btf::Btf;
 use skep_object::{Object, Program};
 
 mod alu;
 mod branch;
 mod call;
+mod callback;
 pub mod code;
 mod equal;
+pub mod facts;
 pub mod fuzz;
+mod global;
+mod hold;
+mod hooks;
+mod kargs;
+mod kcall;
+pub mod kfuncs;
 mod live;
 mod memory;
+pub mod needs;
+pub mod noted;
+mod owned;
 mod precision;
 pub mod profile;
 pub mod reg;
 pub mod reject;
+pub mod rules;
 mod search;
+mod sockets;
+mod special;
 mod stack;
 mod stacks;
 mod state;
 mod step;
+mod typed;
+pub mod types;
 
 pub use profile::Kernel;
 pub use reject::{Reason, Rejection, Stop};
 
+use noted::Noted;
 use search::Verifier;
+use types::Types;
 
 /// The answer for one program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,9 +90,12 @@ impl Verdict {
     }
 }
 
-/// What is known about a program that is accepted.
+/// What is known about a program that is accepted. What it does is in [`facts`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Facts {
+    /// The most instructions that one run executes, those of functions of the kernel not counted; `None` if the rules do
+    /// not tell, as for loops that the kernel repeats.
+    pub longest: Option<u64>,
     /// Instructions that were looked at on all paths.
     pub processed: u64,
     /// Bytes of stack on the deepest chain of calls.
@@ -80,55 +104,74 @@ pub struct Facts {
 
 /// Verifies one program of an object for a kernel.
 pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
+    verify_and(object, program, kernel, None, None)
+}
+
+/// As [`verify`], with the types of the kernel that the object was fitted to: without them whatever depends on them is
+/// undecided.
+pub fn verify_with(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) -> Verdict {
+    verify_and(object, program, kernel, Some(types), None)
+}
+
+/// As [`verify`], and keeps what is known at each instruction.
+pub fn verify_noting(object: &Object, program: &Program, kernel: Kernel) -> (Verdict, Noted) {
+    noting(object, program, kernel, None)
+}
+
+/// As [`verify_with`], and keeps what is known at each instruction.
+pub fn verify_noting_with(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) -> (Verdict, Noted) {
+    noting(object, program, kernel, Some(types))
+}
+
+fn noting(object: &Object, program: &Program, kernel: Kernel, types: Option<&Arc<Btf>>) -> (Verdict, Noted) {
+    let mut noted = Noted::new(program.insns.len());
+    (verify_and(object, program, kernel, types, Some(&mut noted)), noted)
+}
+
+fn verify_and(
+    object: &Object,
+    program: &Program,
+    kernel: Kernel,
+    types: Option<&Arc<Btf>>,
+    noted: Option<&mut Noted>,
+) -> Verdict {
     if let Some(reference) = program.externs.first() {
         return Verdict::Undecided {
             at: u32::try_from(reference.at.index()).unwrap_or(0),
             what: "references to the kernel",
         };
     }
+    if let Some(need) = needs::first_unmet(&needs::needs(object, program), kernel.release()) {
+        let reason = Reason::Later { what: need.what.clone(), since: need.since };
+        return Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason));
+    }
     let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
-    let Some(hook) = kernel.hook(program.prog_type, attach_type) else {
+    let hook = kernel
+        .hook(program.prog_type, attach_type)
+        .or_else(|| hooks::typed(kernel, program))
+        .or_else(|| hooks::alike(kernel, program));
+    let Some(hook) = hook else {
         return Verdict::Undecided { at: 0, what: "this type of program" };
     };
-    let special = object.maps.iter().map(|map| map.value_type.is_some() && mentions_special(&object.btf)).collect();
-    let globals = globals(object, program);
-    let mut verifier = match Verifier::new(object, program, hook, kernel, special, globals) {
+    let types = Types { kernel: types.cloned(), own: Btf::parse(object.btf.clone()).ok().map(Arc::new) };
+    let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
+    let mut verifier = match Verifier::new(object, program, hook, kernel, types, globals) {
         Ok(verifier) => verifier,
         Err(rejection) => return Verdict::Rejected(rejection),
     };
+    verifier.noted = noted;
     match verifier.run().and_then(|()| verifier.check_stacks()) {
-        Ok(stack) => Verdict::Accepted(Facts { processed: verifier.processed, stack }),
+        Ok(stack) => Verdict::Accepted(Facts { processed: verifier.processed, stack, longest: verifier.longest() }),
         Err((at, Stop::Undecided(what))) => Verdict::Undecided { at, what },
         Err((at, Stop::Reject(reason))) => Verdict::Rejected(Rejection { at, reason, path: verifier.path() }),
     }
 }
 
 /// Which functions of a program other objects may call, by their types: the kernel verifies each of them by itself.
-fn globals(object: &Object, program: &Program) -> Vec<bool> {
-    let Ok(btf) = skep_btf::Btf::parse(object.btf.clone()) else { return Vec::new() };
+fn globals(btf: &Btf, program: &Program) -> Vec<bool> {
     let is_global = |function: &skep_object::Function| {
         let kind = function.ty.and_then(|ty| btf.kind(skep_btf::TypeId(ty)).ok());
         matches!(kind, Some(skep_btf::Kind::Func { linkage: skep_btf::Linkage::Global, .. }))
     };
     program.functions.iter().enumerate().map(|(index, function)| index > 0 && is_global(function)).collect()
-}
-
-/// Whether the types of an object name something that makes map values special.
-fn mentions_special(btf: &[u8]) -> bool {
-    const NAMES: &[&str] = &[
-        "bpf_spin_lock",
-        "bpf_res_spin_lock",
-        "bpf_timer",
-        "bpf_wq",
-        "bpf_list_head",
-        "bpf_list_node",
-        "bpf_rb_root",
-        "bpf_rb_node",
-        "bpf_refcount",
-        "kptr",
-        "uptr",
-        "percpu_kptr",
-    ];
-    let names = btf.split(|byte| *byte == 0);
-    names.into_iter().any(|name| std::str::from_utf8(name).is_ok_and(|name| NAMES.contains(&name)))
 }

@@ -8,6 +8,7 @@ use crate::alu::MAX_OFFSET;
 use crate::profile::Field;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step, Stop};
+use crate::rules;
 use crate::search::Verifier;
 use crate::state::State;
 
@@ -63,9 +64,15 @@ impl Verifier<'_> {
             Kind::Context => self.load_context(pointer, access),
             Kind::Value(map) => {
                 self.region(pointer, access)?;
+                if let Some(field) = self.field_of_value(map, pointer, access)? {
+                    return self.load_kernel_pointer(state, &field);
+                }
                 Ok(self.constant_in_map(map, pointer, access).unwrap_or(Reg::UNKNOWN))
             }
             Kind::Socket | Kind::SockCommon | Kind::TcpSock => self.load_socket(pointer, access),
+            Kind::Map(map) => self.load_map(pointer, map, access),
+            Kind::Struct(..) => self.load_struct(state, pointer, access),
+            Kind::Object(..) => self.access_object(pointer, access),
             _ => {
                 self.region(pointer, access)?;
                 Ok(Reg::UNKNOWN)
@@ -100,19 +107,20 @@ impl Verifier<'_> {
                     } else {
                         Err(Reason::Context { off, size: access.size, write: true }.into())
                     }
-                })?;
-                match value.filter(Reg::is_pointer) {
-                    Some(value) => Err(Reason::Leak(value.kind).into()),
-                    None => Ok(()),
-                }
+                })
             }
             Kind::Socket | Kind::SockCommon | Kind::TcpSock => Err(Reason::NoAccess(access.reg, pointer.kind).into()),
+            Kind::Struct(..) => self.load_struct(state, &pointer, access).map(drop),
+            Kind::Object(..) => self.access_object(&pointer, access).map(drop),
             _ => {
                 self.region(&pointer, access)?;
-                match value.filter(Reg::is_pointer) {
-                    Some(value) if pointer.kind.is_packet() => Err(Reason::Leak(value.kind).into()),
-                    _ => Ok(()),
+                if let Kind::Value(map) = pointer.kind
+                    && let Some(field) = self.field_of_value(map, &pointer, access)?
+                {
+                    let imm = if let Src::Imm(imm) = src { Some(imm) } else { None };
+                    return self.store_kernel_pointer(&field, value.as_ref(), imm);
                 }
+                Ok(())
             }
         }
     }
@@ -130,25 +138,28 @@ impl Verifier<'_> {
         off: i16,
         src: Register,
     ) -> Step<()> {
-        let value = self.read(state, src)?;
+        self.read(state, src)?;
         let compares = op == AtomicOp::CmpXchg;
         if compares {
-            let expected = self.read(state, Register::R0)?;
-            if expected.is_pointer() {
-                return Err(Reason::Atomic.into());
-            }
+            self.read(state, Register::R0)?;
         }
         let pointer = self.read(state, base)?;
-        if value.is_pointer()
-            || matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys)
-        {
+        if matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys) {
             return Err(Reason::Atomic.into());
         }
-        if matches!(pointer.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock) {
+        if matches!(pointer.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Struct(..) | Kind::Key(_)) {
             return Err(Reason::Atomic.into());
+        }
+        if let Kind::Value(map) = pointer.kind {
+            let access = Access { reg: base.number(), off: off.into(), size: width.size().bytes(), write: true };
+            self.region(&pointer, access)?;
+            if self.field_of_value(map, &pointer, access)?.is_some() {
+                return Err(Reason::Rule(&rules::KPTR_WHOLE).into());
+            }
         }
         self.same_kind(at, &pointer)?;
         let size = width.size();
+        self.aligned(&pointer, i64::from(off), size.bytes())?;
         let read = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         let mut old = self.load_from(state, &pointer, read)?;
         if old.is_pointer() && fetch {
@@ -174,12 +185,23 @@ impl Verifier<'_> {
         if !pointer.is_pointer() {
             return Ok(());
         }
-        let special =
-            matches!(pointer.kind, Kind::Context | Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Typed);
+        let special = match pointer.kind {
+            Kind::Context | Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Typed => true,
+            // Reads that may fail are another instruction than those that cannot.
+            Kind::Struct(_, trust) => !matches!(trust, crate::reg::Trust::Trusted | crate::reg::Trust::Rcu),
+            _ => false,
+        };
         match self.context[at as usize].replace(special) {
             Some(before) if before != special => Err(Reason::MixedAccess.into()),
             _ => Ok(()),
         }
+    }
+
+    /// Accesses that need to be aligned on every processor.
+    pub fn aligned(&self, pointer: &Reg, off: i64, size: u32) -> Step<()> {
+        let fixed = i64::from(pointer.off) + off;
+        let place = pointer.num.bits().add(skep_domain::Tnum::constant(fixed.cast_unsigned()));
+        if place.is_aligned(size.into()) { Ok(()) } else { Err(Reason::Misaligned { off: fixed, size }.into()) }
     }
 
     fn aligned_stack(&self, pointer: &Reg, access: Access) -> Step<()> {
@@ -204,7 +226,7 @@ impl Verifier<'_> {
     /// The place of an access to the context, which has to be a constant.
     fn context_place(&self, pointer: &Reg, access: Access) -> Step<i64> {
         let Some(0) = pointer.num.as_constant() else { return Err(Reason::MovedContext.into()) };
-        if pointer.off < 0 {
+        if pointer.off != 0 {
             return Err(Reason::MovedContext.into());
         }
         Ok(i64::from(pointer.off) + access.off)
@@ -212,6 +234,9 @@ impl Verifier<'_> {
 
     fn load_context(&mut self, pointer: &Reg, access: Access) -> Step<Reg> {
         let off = self.context_place(pointer, access)?;
+        if let Some(value) = self.argument_of_hook(off, access.size)? {
+            return Ok(value);
+        }
         if self.program.prog_type == ProgType::Tracepoint {
             let inside = (0..TRACE_RECORD).contains(&off) && off % i64::from(access.size) == 0;
             let reason = Reason::Context { off, size: access.size, write: false };
@@ -232,38 +257,6 @@ impl Verifier<'_> {
         }
     }
 
-    /// Fields of `struct bpf_sock` (`bpf_sock_is_valid_access`).
-    fn load_socket(&self, pointer: &Reg, access: Access) -> Step<Reg> {
-        if pointer.nullable {
-            return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
-        }
-        if pointer.kind != Kind::Socket && pointer.kind != Kind::SockCommon {
-            return Err(Stop::Undecided("fields of TCP sockets"));
-        }
-        let Some(off) = pointer.fixed_offset().map(|off| off + access.off) else {
-            return Err(Reason::NoAccess(access.reg, pointer.kind).into());
-        };
-        let fields = skep_isa::contexts::SOCK.fields;
-        let field =
-            fields.iter().find(|field| (i64::from(field.offset)..i64::from(field.offset + field.size)).contains(&off));
-        match field {
-            Some(field) if field.size >= access.size && off % i64::from(access.size) == 0 => {
-                // A socket of any kind has few of the fields.
-                if pointer.kind == Kind::SockCommon
-                    && !matches!(field.name, "type" | "family" | "protocol" | "bound_dev_if" | "mark" | "priority")
-                {
-                    return Err(Stop::Undecided("fields of sockets of any kind"));
-                }
-                if access.size == 4 || access.size == field.size {
-                    Ok(Reg::UNKNOWN)
-                } else {
-                    Err(Stop::Undecided("parts of fields of sockets"))
-                }
-            }
-            _ => Err(Stop::Undecided("fields of sockets")),
-        }
-    }
-
     /// Memory with a beginning and an end: map values, packets, records.
     pub fn region(&self, pointer: &Reg, access: Access) -> Step<()> {
         let Access { reg, off, size, write } = access;
@@ -277,12 +270,12 @@ impl Verifier<'_> {
             Kind::Value(map) => {
                 self.map_access(map, write)?;
                 let spec = self.maps[map as usize];
-                if self.special[map as usize] {
-                    return Err(Stop::Undecided("map values with locks, timers or pointers of the kernel"));
-                }
                 bounds(pointer, reg, off, size, spec.value_size)
             }
+            Kind::Memory(_) if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
             Kind::Memory(total) => bounds(pointer, reg, off, size, total),
+            Kind::Key(_) if write => Err(Reason::NoAccess(reg, pointer.kind).into()),
+            Kind::Key(map) => bounds(pointer, reg, off, size, self.maps[map as usize].key_size),
             Kind::FlowKeys => match pointer.fixed_offset().map(|fixed| fixed + off) {
                 Some(place) if place >= 0 && place + i64::from(size) <= FLOW_KEYS => Ok(()),
                 _ => Err(Reason::BehindEnd { reg, kind: pointer.kind, most: off, size: 56 }.into()),
@@ -315,6 +308,7 @@ impl Verifier<'_> {
                 | ProgType::LwtXmit
                 | ProgType::SkSkb
                 | ProgType::SkMsg
+                | ProgType::CgroupSockopt
         )
     }
 

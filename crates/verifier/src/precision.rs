@@ -126,7 +126,16 @@ impl Wanted {
             Op::LoadImm { dst, .. } => _ = self.take_reg(depth, dst),
             Op::JumpIf { dst, src, .. } => self.branch(depth, dst, src),
             Op::Call(Callee::Local(_)) => return self.call(depth),
-            Op::Call(_) => self.regs[depth] &= !1,
+            Op::Call(_) => {
+                self.regs[depth] &= !1;
+                // Numbers that a callback was called with do not come from registers of the caller one by one.
+                if let Some(callee) = depth.checked_add(1).filter(|callee| *callee < MAX_FRAMES) {
+                    let other = self.regs[callee] != 0 || self.slots[callee] != 0;
+                    self.regs[callee] = 0;
+                    self.slots[callee] = 0;
+                    return !other;
+                }
+            }
             Op::Exit => {
                 // Back into a function that has returned.
                 if let Some(caller) = depth.checked_sub(1) {

@@ -37,8 +37,88 @@ pub enum Kind {
     Memory(u32),
     /// A function of the program.
     Function(u32),
-    /// A structure of the kernel with a type that has to be looked up.
+    /// A structure of the kernel with a type that is not known here.
     Typed,
+    /// A structure of the kernel: its number in the kernel's types.
+    Struct(u32, Trust),
+    /// An object of the program: its number in the program's own types.
+    Object(u32, Hold),
+    /// The key of an entry of a map.
+    Key(u32),
+    /// A dynptr of the caller.
+    Dynptr(DynptrKind),
+    /// What a slot of the stack is part of.
+    Special(Special),
+}
+
+/// How far a pointer to a structure of the kernel can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Trust {
+    /// It is valid as long as the program runs, or as its reference is held (`PTR_TRUSTED`).
+    Trusted,
+    /// It is valid as long as the RCU read lock is held (`MEM_RCU`).
+    Rcu,
+    /// Old programs pass it to helpers.
+    Plain,
+    /// It is only read, by loads that may fail (`PTR_UNTRUSTED`).
+    Untrusted,
+    /// It is one of a process or of each processor.
+    Elsewhere,
+}
+
+/// What the program has of an object of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hold {
+    /// All of it (`MEM_ALLOC`).
+    Owned,
+    /// It is in a list or tree whose lock is held (`NON_OWN_REF`).
+    Shared,
+    /// It was read from a map under the RCU read lock.
+    Rcu,
+    /// It is not valid any more, or may not be.
+    Untrusted,
+    /// An object of each processor.
+    PerCpu,
+}
+
+/// What a dynptr stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DynptrKind {
+    /// Memory of the program.
+    Local,
+    /// A record of a ring buffer.
+    Record,
+    /// A packet.
+    Packet,
+    /// A frame of XDP.
+    Frame,
+    /// The metadata of a packet.
+    Metadata,
+}
+
+/// What the kernel keeps on the stack of a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Special {
+    /// An iterator.
+    Iterator {
+        /// The number of its structure in the kernel's types.
+        kind: u32,
+        /// Whether it is the slot at the lowest address.
+        first: bool,
+        /// Whether it is at its end.
+        drained: bool,
+        /// How far it can be relied on.
+        trust: Trust,
+    },
+    /// A dynptr.
+    Dynptr {
+        /// What it stands for.
+        kind: DynptrKind,
+        /// Whether it is the slot at the lowest address.
+        first: bool,
+    },
+    /// Whether interrupts were on.
+    Interrupts,
 }
 
 impl Kind {
@@ -54,6 +134,9 @@ impl Kind {
                 | Self::Memory(_)
                 | Self::FlowKeys
                 | Self::Typed
+                | Self::Struct(..)
+                | Self::Object(..)
+                | Self::Key(_)
         )
     }
 
@@ -81,7 +164,11 @@ impl fmt::Display for Kind {
             Self::FlowKeys => "the flow keys",
             Self::Memory(_) => "memory",
             Self::Function(_) => "a function",
-            Self::Typed => "a structure of the kernel",
+            Self::Typed | Self::Struct(..) => "a structure of the kernel",
+            Self::Object(..) => "an object of the program",
+            Self::Key(_) => "a map key",
+            Self::Dynptr(_) => "a dynptr",
+            Self::Special(_) => "an iterator or dynptr on the stack",
         })
     }
 }
@@ -111,6 +198,10 @@ pub struct Reg {
     pub reference: u32,
     /// Whether something was decided because of this number, so that states with another one are not the same.
     pub precise: bool,
+    /// Whether memory may only be read.
+    pub read_only: bool,
+    /// The dynptr that memory is a part of; 0 for none. For a dynptr its own number.
+    pub slice: u32,
 }
 
 impl Reg {
@@ -125,6 +216,8 @@ impl Reg {
         delta: None,
         reference: 0,
         precise: false,
+        read_only: false,
+        slice: 0,
     };
 
     /// A number.

@@ -2,10 +2,12 @@
 
 use std::fmt;
 
+use skep_isa::Release;
 use skep_isa::ebpf::InsnError;
 use skep_isa::helpers::Arg;
 
 use crate::reg::Kind;
+use crate::rules::{self, Rule};
 
 /// A refusal at an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -201,6 +203,21 @@ pub enum Reason {
     ReturnsStack,
     /// One instruction accesses the context on one path and something else on another.
     MixedAccess,
+    /// A rule without figures.
+    Rule(&'static Rule),
+    /// A function of the kernel that this type of program cannot call.
+    KfuncRefused(Box<str>),
+    /// An argument of a function of the kernel, the register, and what is wrong with it.
+    KfuncArgument(Box<str>, u8, &'static Rule),
+    /// An argument of a global function.
+    GlobalArgument(u8),
+    /// Something that only later releases have.
+    Later {
+        /// What it is.
+        what: String,
+        /// The first release that has it.
+        since: Release,
+    },
 }
 
 impl Reason {
@@ -231,6 +248,9 @@ impl Reason {
             Self::Unreachable => "remove what is never reached",
             Self::HelperRefused(_) => "`skep help helper NAME` lists the types of programs that may call it",
             Self::Licence(_) => "declare a licence that is compatible with the GPL",
+            Self::Rule(rule) | Self::KfuncArgument(_, _, rule) => rule.remedy,
+            Self::KfuncRefused(_) => rules::KFUNC_REFUSED.remedy,
+            Self::GlobalArgument(_) => rules::GLOBAL_ARGUMENT.remedy,
             Self::Leak(_) => "store a number in place of the pointer",
             _ => "",
         }
@@ -318,6 +338,11 @@ impl fmt::Display for Reason {
                 write!(f, "the stacks of the functions on the way have {bytes} bytes together, more than 512")
             }
             Self::ReturnsStack => f.write_str("a function cannot return a pointer to its stack"),
+            Self::Rule(rule) => f.write_str(rule.headline),
+            Self::KfuncRefused(name) => write!(f, "programs of this type cannot call {name}"),
+            Self::KfuncArgument(name, reg, rule) => write!(f, "r{reg} of {name}: {}", rule.headline),
+            Self::GlobalArgument(reg) => write!(f, "r{reg}: {}", rules::GLOBAL_ARGUMENT.headline),
+            Self::Later { what, since } => write!(f, "Linux {since} is the first with {what}"),
             Self::MixedAccess => {
                 f.write_str("one instruction accesses the context on one path and other memory on another")
             }

@@ -1,17 +1,19 @@
 //! The walk over all paths: depth first, with states kept at joins so that a path ends where another one has been
 //! (`do_check`, `is_state_visited`).
 
-use skep_isa::ebpf::Op;
+use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
 
-use crate::code::Code;
+use crate::code::{Code, Turn};
 use crate::equal::{Likeness, covers};
 use crate::live;
+use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Rejection, Step, Stop};
-use crate::state::{Frame, State};
+use crate::state::{Frame, Role, State};
+use crate::types::{Field, Types};
 
 /// Instructions on all paths together (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const MAX_PROCESSED: u64 = 1_000_000;
@@ -29,8 +31,16 @@ pub struct Kept {
     pub trace: Vec<Entry>,
     /// Paths from here that have not ended.
     branches: u32,
+    /// The instruction.
+    at: u32,
+    /// States before it on its path.
+    depth: u32,
+    /// The state with which the loop began that this one is in, if the loop is not done.
+    loop_entry: Option<u32>,
     hits: u32,
     misses: u32,
+    /// Instructions on the longest path from here.
+    longest: u64,
 }
 
 /// A branch that is taken later.
@@ -40,6 +50,7 @@ struct Pending {
     at: u32,
     parent: Option<u32>,
     trace: Vec<Entry>,
+    loop_entry: Option<u32>,
 }
 
 /// What comes behind an instruction.
@@ -61,8 +72,10 @@ pub struct Verifier<'a> {
     pub maps: Vec<&'a MapSpec>,
     /// The inner map of each map of maps.
     pub inner: Vec<Option<u32>>,
-    /// Maps whose values hold locks, timers and the like.
-    pub special: Vec<bool>,
+    /// For each map the fields of its values that only the kernel touches.
+    pub fields: Vec<Vec<Field>>,
+    /// Types.
+    pub types: Types,
     /// What the kernel allows at the hook.
     pub hook: &'a Hook,
     /// The kernel.
@@ -93,6 +106,17 @@ pub struct Verifier<'a> {
     pub tail_calls: Vec<bool>,
     /// Functions that are verified by themselves.
     pub globals: Vec<bool>,
+    /// Those that were called.
+    pub called: Vec<bool>,
+    /// Functions that the kernel calls later.
+    pub later: Vec<bool>,
+    loop_entry: Option<u32>,
+    /// Whether the program may sleep.
+    sleeps: bool,
+    /// Who wants to know what is known at each instruction.
+    pub noted: Option<&'a mut Noted>,
+    /// Instructions on the longest path.
+    longest: u64,
 }
 
 impl<'a> Verifier<'a> {
@@ -105,10 +129,11 @@ impl<'a> Verifier<'a> {
         program: &'a Program,
         hook: &'a Hook,
         kernel: Kernel,
-        special: Vec<bool>,
+        types: Types,
         globals: Vec<bool>,
     ) -> Result<Self, Rejection> {
-        let code = Code::new(&program.insns)?;
+        let mut code = Code::new(&program.insns)?;
+        mark_turns(&mut code, &types);
         let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
         let mut inner = vec![None; maps.len()];
         for (index, map) in object.maps.iter().enumerate() {
@@ -118,8 +143,7 @@ impl<'a> Verifier<'a> {
                 inner.push(None);
             }
         }
-        let mut special = special;
-        special.resize(maps.len(), false);
+        let fields = maps.iter().map(|map| fields_of_map(map, &types)).collect();
         let slots = code.ops.len();
         let functions = code.functions.len();
         Ok(Self {
@@ -128,7 +152,8 @@ impl<'a> Verifier<'a> {
             program,
             maps,
             inner,
-            special,
+            fields,
+            types,
             hook,
             kernel,
             gpl: is_gpl(&object.license),
@@ -146,6 +171,12 @@ impl<'a> Verifier<'a> {
             context: vec![None; slots],
             tail_calls: vec![false; functions],
             globals,
+            called: vec![false; functions],
+            later: vec![false; functions],
+            loop_entry: None,
+            sleeps: program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0,
+            noted: None,
+            longest: 0,
         })
     }
 
@@ -160,19 +191,39 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// The first instruction that cannot be executed, and why.
     pub fn run(&mut self) -> Result<(), (u32, Stop)> {
+        self.check_maps()?;
         let mut frame = Frame::new(0, None, 0);
         frame.regs[1] = Reg::pointer(Kind::Context);
-        let mut state = State { frames: vec![frame], references: Vec::new() };
-        let mut at = 0;
+        self.walk(State { sleeps: self.sleeps, ..State::new(frame) }, 0)?;
+        let mut done = vec![false; self.called.len()];
+        while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
+            done[function] = true;
+            let function = u32::try_from(function).unwrap_or(u32::MAX);
+            let start = self.code.extent(function).0;
+            let begin = self.begin_global(function).map_err(|stop| (start, stop))?;
+            // States of other functions say nothing about this one.
+            self.at.iter_mut().for_each(Vec::clear);
+            (self.parent, self.loop_entry) = (None, None);
+            self.trace.clear();
+            self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
+        }
+        Ok(())
+    }
+
+    fn walk(&mut self, mut state: State, mut at: u32) -> Result<(), (u32, Stop)> {
         loop {
             self.processed += 1;
             if self.processed > MAX_PROCESSED {
                 return Err((at, Reason::TooComplex.into()));
             }
-            let ended = self.code.prune[at as usize] && self.visited(at, &state).map_err(|stop| (at, stop))?;
-            let flow = if ended {
+            let covered =
+                if self.code.prune[at as usize] { self.visited(at, &state).map_err(|stop| (at, stop))? } else { None };
+            let flow = if covered.is_some() {
                 Flow::End
             } else {
+                if let Some(noted) = &mut self.noted {
+                    noted.note(at, &state);
+                }
                 self.trace.push(Entry { at, depth: state.depth(), stack: None, linked: None });
                 let op = self.code.op(at).ok_or((at, Stop::Reject(Reason::JumpOutside)))?;
                 self.jumps += u64::from(is_jump(op));
@@ -181,9 +232,10 @@ impl<'a> Verifier<'a> {
             match flow {
                 Flow::Next(next) => at = next,
                 Flow::End => {
-                    self.end_path();
+                    self.end_path(covered.map_or(0, |kept| self.kept[kept as usize].longest));
                     let Some(next) = self.pending.pop() else { return Ok(()) };
                     (state, at, self.parent, self.trace) = (next.state, next.at, next.parent, next.trace);
+                    self.loop_entry = next.loop_entry;
                 }
             }
         }
@@ -200,7 +252,20 @@ impl<'a> Verifier<'a> {
         if let Some(parent) = self.parent {
             self.kept[parent as usize].branches += 1;
         }
-        self.pending.push(Pending { state, at, parent: self.parent, trace: self.trace.clone() });
+        let (parent, trace, loop_entry) = (self.parent, self.trace.clone(), self.loop_entry);
+        self.pending.push(Pending { state, at, parent, trace, loop_entry });
+        Ok(())
+    }
+
+    /// A way that begins anew: nothing before it matters.
+    ///
+    /// # Errors
+    /// If there are too many.
+    pub fn push_fresh(&mut self, state: State, at: u32) -> Step<()> {
+        if self.pending.len() >= MAX_PENDING {
+            return Err(Reason::TooManyBranches.into());
+        }
+        self.pending.push(Pending { state, at, parent: None, trace: Vec::new(), loop_entry: None });
         Ok(())
     }
 
@@ -225,22 +290,49 @@ impl<'a> Verifier<'a> {
         }
     }
 
-    fn end_path(&mut self) {
+    /// A path ends; `behind` instructions are on the longest one of the state that covers it.
+    fn end_path(&mut self, behind: u64) {
+        let mut length = self.trace.len() as u64 + behind;
         let mut parent = self.parent;
+        if let (Some(above), Some(entry)) = (parent, self.loop_entry) {
+            let known = self.kept[above as usize].loop_entry;
+            self.kept[above as usize].loop_entry = self.outer(known, entry, Some(above));
+        }
         while let Some(index) = parent {
             let kept = &mut self.kept[index as usize];
+            kept.longest = kept.longest.max(length);
             kept.branches -= 1;
             if kept.branches > 0 {
                 return;
             }
+            length = kept.trace.len() as u64 + kept.longest;
             parent = kept.parent;
+            if let (Some(above), Some(entry)) = (parent, kept.loop_entry) {
+                let known = self.kept[above as usize].loop_entry;
+                self.kept[above as usize].loop_entry = self.outer(known, entry, Some(above));
+            }
         }
+        self.longest = self.longest.max(length);
     }
 
-    /// Whether another path has been here in a state that covers this one; else the state may be kept.
-    fn visited(&mut self, at: u32, state: &State) -> Step<bool> {
+    /// Instructions on the longest path, if paths are what runs: the kernel repeats loops of iterators, callbacks and
+    /// `may_goto` more often than they are walked through, and functions that are verified by themselves are not on the
+    /// paths of their callers.
+    pub fn longest(&self) -> Option<u64> {
+        let repeats = self.code.ops.iter().flatten().any(|op| {
+            matches!(
+                op,
+                Op::MayGoto { .. } | Op::Call(Callee::Kfunc { .. }) | Op::LoadImm { value: Imm64::Func(_), .. }
+            )
+        });
+        (!repeats && !self.globals.contains(&true)).then_some(self.longest)
+    }
+
+    /// Another path's state that covers this one, if there is one; else the state may be kept.
+    fn visited(&mut self, at: u32, state: &State) -> Step<Option<u32>> {
         let uninit = self.kernel > Kernel::V6_1;
-        let forced = self.trace.len() > 4 * 40;
+        let turn = self.code.turns[at as usize];
+        let forced = turn.is_some() || self.trace.len() > 4 * 40;
         let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
         let mut list = std::mem::take(&mut self.at[at as usize]);
         let mut index = 0;
@@ -248,8 +340,25 @@ impl<'a> Verifier<'a> {
         while index < list.len() {
             let kept = &self.kept[list[index] as usize];
             if kept.branches > 0 {
-                if maybe_looping(&kept.state, state)
-                    && covers(&kept.state, state, at, &self.live, Likeness::Same, uninit)
+                let old = &kept.state;
+                let another = entries_of_later(old) != entries_of_later(state);
+                let within = |likeness| covers(old, state, at, &self.live, likeness, uninit);
+                let again = turn.is_some()
+                    && !another
+                    && (turn != Some(Turn::MayGoto) || old.rounds != state.rounds)
+                    && within(Likeness::Within)
+                    && (turn != Some(Turn::Iterator) || iterator_goes_on(state));
+                if again {
+                    self.loop_entry = self.outer(self.loop_entry, list[index], None);
+                    found = Some(list[index]);
+                    break;
+                }
+                let counted = !another && !matches!(turn, Some(Turn::Iterator | Turn::Callback));
+                if counted
+                    && maybe_looping(old, state)
+                    && (old.depth_of_iterators, old.rounds, old.callbacks)
+                        == (state.depth_of_iterators, state.rounds, state.callbacks)
+                    && within(Likeness::Same)
                 {
                     self.at[at as usize] = list;
                     return Err(Reason::InfiniteLoop.into());
@@ -257,13 +366,22 @@ impl<'a> Verifier<'a> {
                 if !forced && self.jumps - self.last_jumps < 20 && self.processed - self.last_processed < 100 {
                     keep = false;
                 }
-            } else if covers(&kept.state, state, at, &self.live, Likeness::Covered, uninit) {
-                found = Some(list[index]);
-                break;
+            } else {
+                // In a loop that is not done it is not known yet which numbers matter.
+                let entry = self.open_entry(list[index]);
+                let likeness = if entry.is_some() { Likeness::Within } else { Likeness::Covered };
+                if covers(&kept.state, state, at, &self.live, likeness, uninit) {
+                    if let Some(entry) = entry {
+                        self.loop_entry = self.outer(self.loop_entry, entry, None);
+                    }
+                    found = Some(list[index]);
+                    break;
+                }
             }
             let kept = &mut self.kept[list[index] as usize];
             kept.misses += u32::from(keep);
-            if kept.misses > kept.hits * 3 + 3 {
+            let patience = if turn.is_some() && kept.branches > 0 { 64 } else { 3 };
+            if kept.misses > kept.hits * 3 + patience {
                 list.swap_remove(index);
             } else {
                 index += 1;
@@ -273,17 +391,87 @@ impl<'a> Verifier<'a> {
         if let Some(index) = found {
             self.kept[index as usize].hits += 1;
             self.inherit(index, state);
-            return Ok(true);
+            return Ok(Some(index));
         }
         if keep {
             let (trace, parent) = (std::mem::take(&mut self.trace), self.parent);
             let number = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
-            self.kept.push(Kept { state: state.clone(), parent, trace, branches: 1, hits: 0, misses: 0 });
+            let depth = parent.map_or(0, |parent| self.kept[parent as usize].depth + 1);
+            self.kept.push(Kept {
+                state: state.clone(),
+                parent,
+                trace,
+                branches: 1,
+                at,
+                depth,
+                loop_entry: self.loop_entry,
+                hits: 0,
+                misses: 0,
+                longest: 0,
+            });
             self.at[at as usize].push(number);
             self.parent = Some(number);
             (self.last_jumps, self.last_processed) = (self.jumps, self.processed);
         }
-        Ok(false)
+        Ok(None)
+    }
+
+    /// The state with which the unfinished loop began that a kept state is in.
+    fn open_entry(&self, kept: u32) -> Option<u32> {
+        let mut entry = self.kept[kept as usize].loop_entry?;
+        while let Some(outer) = self.kept[entry as usize].loop_entry.filter(|outer| *outer != entry) {
+            if self.kept[outer as usize].depth >= self.kept[entry as usize].depth {
+                break;
+            }
+            entry = outer;
+        }
+        (self.kept[entry as usize].branches > 0).then_some(entry)
+    }
+
+    /// The outermost of two loops that go on.
+    fn outer(&self, known: Option<u32>, entry: u32, of: Option<u32>) -> Option<u32> {
+        if self.kept[entry as usize].branches == 0 {
+            return known;
+        }
+        let depth = self.kept[entry as usize].depth;
+        let bound = known.or(of).map_or(u32::MAX, |kept| self.kept[kept as usize].depth);
+        if depth <= bound { Some(entry) } else { known }
+    }
+
+    /// The last state on this path that was kept at an instruction in the same functions.
+    pub fn entry_before(&self, at: u32, state: &State, skip: bool) -> Option<u32> {
+        let mut parent = self.parent;
+        if skip {
+            parent = parent.and_then(|parent| self.kept[parent as usize].parent);
+        }
+        while let Some(index) = parent {
+            let kept = &self.kept[index as usize];
+            let calls = |state: &State| state.frames.iter().map(|frame| frame.call).collect::<Vec<_>>();
+            if kept.at == at && calls(&kept.state) == calls(state) {
+                return Some(index);
+            }
+            parent = kept.parent;
+        }
+        None
+    }
+
+    /// Numbers that change from round to round and matter to nobody are forgotten, so that rounds become alike
+    /// (`widen_imprecise_scalars`).
+    pub fn widen(&self, before: u32, state: &mut State) {
+        let widen = |old: &Reg, new: &mut Reg| {
+            if old.is_number() && new.is_number() && !old.precise && !new.precise && old.num != new.num {
+                *new = Reg::UNKNOWN;
+            }
+        };
+        let old = &self.kept[before as usize].state;
+        for (old, new) in old.frames.iter().zip(&mut state.frames) {
+            old.regs.iter().zip(&mut new.regs).for_each(|(old, new)| widen(old, new));
+            for (old, new) in old.stack.iter().zip(&mut new.stack) {
+                if old.is_number() && new.is_number() {
+                    widen(&old.value, &mut new.value);
+                }
+            }
+        }
     }
 
     /// What was precise behind the old state is so on this path.
@@ -330,6 +518,42 @@ impl<'a> Verifier<'a> {
             }
         }
         path
+    }
+}
+
+/// The entries into functions that are called later, which are no rounds of a loop.
+fn entries_of_later(state: &State) -> Option<u32> {
+    state.frames.first().and_then(|frame| if let Role::Later(count) = frame.role { Some(count) } else { None })
+}
+
+/// Whether the iterator in register 1 has more elements.
+fn iterator_goes_on(state: &State) -> bool {
+    let pointer = state.reg(1);
+    let Kind::Stack(depth) = pointer.kind else { return false };
+    let slot = pointer.fixed_offset().and_then(|off| usize::try_from(-off / 8 - 1).ok());
+    let place = slot.map(|slot| crate::special::Place { depth: usize::from(depth), slot });
+    place.and_then(|place| Verifier::iterator_state(state, place)).is_some_and(|(drained, _)| !drained)
+}
+
+/// Functions of the kernel with which rounds of loops begin.
+fn mark_turns(code: &mut Code, types: &Types) {
+    let Some(kernel) = &types.kernel else { return };
+    for at in 0..code.slots() {
+        let Some(Op::Call(Callee::Kfunc { id, module: 0 })) = code.op(at) else { continue };
+        let name = u32::try_from(id).ok().and_then(|id| kernel.name(skep_btf::TypeId(id)).ok());
+        match name.map(|name| (name, crate::kfuncs::by_name(name))) {
+            Some((_, Some(kfunc))) if kfunc.next => code.turn(at, Turn::Iterator),
+            Some(("bpf_rbtree_add_impl", _)) => code.turn(at, Turn::Callback),
+            _ => {}
+        }
+    }
+}
+
+/// The fields of a map's values that only the kernel touches.
+fn fields_of_map(map: &MapSpec, types: &Types) -> Vec<Field> {
+    match (&types.own, map.value_type) {
+        (Some(own), Some(ty)) => crate::types::fields(own, skep_btf::TypeId(ty)),
+        _ => Vec::new(),
     }
 }
 

@@ -7,6 +7,7 @@ use crate::precision::{Place, Wanted};
 use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step};
+use crate::rules;
 use crate::search::Verifier;
 use crate::state::{Byte, STACK, Slot, State};
 
@@ -68,6 +69,7 @@ impl Verifier<'_> {
         imm: Option<i32>,
     ) -> Step<()> {
         let value = source.map(|reg| *state.reg(reg.into()));
+        self.overwrite(state, extent, size)?;
         if extent.is_fixed() {
             self.write_fixed(state, extent, size, source, value, imm)
         } else {
@@ -131,9 +133,10 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Numbers of less than eight bytes keep what is known since 6.3; before, if something is.
+    /// Numbers of less than eight bytes keep what is known since 6.3; before, since 5.16, if something is and they have
+    /// four.
     fn keeps_narrow(&self, number: &Reg, size: u32) -> bool {
-        self.kernel > Kernel::V6_1 || (size == 4 && number.num != Scalar::UNKNOWN)
+        self.kernel > Kernel::V6_1 || (self.kernel >= Kernel::V6_1 && size == 4 && number.num != Scalar::UNKNOWN)
     }
 
     fn write_variable(
@@ -191,6 +194,7 @@ impl Verifier<'_> {
                 Byte::Misc => zeros = false,
                 Byte::Spill if slot.value.is_number() => zeros = false,
                 Byte::Spill => pointer = Some(off),
+                Byte::Kernel => return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into()),
                 Byte::Invalid if uninit => zeros = false,
                 Byte::Invalid => return Err(Reason::StackUnwritten(off).into()),
             }
@@ -250,6 +254,7 @@ impl Verifier<'_> {
                         slot.scramble();
                     }
                 }
+                Byte::Kernel => return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into()),
                 Byte::Invalid if uninit => {
                     if writes {
                         slot.bytes[byte] = Byte::Misc;
@@ -262,14 +267,18 @@ impl Verifier<'_> {
     }
 
     /// Memory on the stack that a helper fills.
-    pub fn stack_fill(&mut self, state: &mut State, extent: Extent, size: u32) {
+    pub fn stack_fill(&mut self, state: &mut State, extent: Extent, size: u32) -> Step<()> {
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.min + i64::from(size) {
             let (index, byte) = place(off);
             let slot = frame.slot(index);
+            if slot.bytes[byte] == Byte::Kernel {
+                return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into());
+            }
             slot.scramble();
             slot.bytes[byte] = Byte::Misc;
         }
+        Ok(())
     }
 
     /// The number that the four bytes of a key hold, if they were spilled as one (`get_constant_map_key`).

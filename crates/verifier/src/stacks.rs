@@ -1,6 +1,6 @@
 //! Stacks of functions that call one another together (`check_max_stack_depth`).
 
-use skep_isa::ebpf::{Callee, Op};
+use skep_isa::ebpf::{Callee, Imm64, Op};
 
 use crate::reject::{Reason, Stop};
 use crate::search::Verifier;
@@ -16,7 +16,17 @@ impl Verifier<'_> {
     /// If there are too many, or too many functions on a chain.
     pub fn check_stacks(&self) -> Result<u32, (u32, Stop)> {
         let mut deepest = 0;
-        let mut chain = vec![(0u32, self.code.extent(0).0, self.bytes(0))];
+        for function in 0..u32::try_from(self.later.len()).unwrap_or(0) {
+            if function == 0 || self.later[function as usize] {
+                deepest = deepest.max(self.check_chain(function)?);
+            }
+        }
+        Ok(deepest)
+    }
+
+    fn check_chain(&self, start: u32) -> Result<u32, (u32, Stop)> {
+        let mut deepest = 0;
+        let mut chain = vec![(start, self.code.extent(start).0, self.bytes(start))];
         while let Some((function, at, below)) = chain.pop() {
             deepest = deepest.max(below);
             if below > STACK {
@@ -27,6 +37,12 @@ impl Verifier<'_> {
                 Some(Op::Call(Callee::Local(distance))) => {
                     let target = u32::try_from(i64::from(at) + 1 + i64::from(distance)).ok()?;
                     self.code.function_at(target).map(|callee| (at, callee))
+                }
+                Some(Op::LoadImm { value: Imm64::Func(distance), .. }) => {
+                    let target = u32::try_from(i64::from(at) + 1 + i64::from(distance)).ok()?;
+                    let callee = self.code.function_at(target)?;
+                    // What is called later has a stack of its own.
+                    (!self.later[callee as usize]).then_some((at, callee))
                 }
                 _ => None,
             });

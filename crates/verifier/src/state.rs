@@ -1,9 +1,11 @@
 //! The state on one path: frames of the functions on the way, references that are held (`struct bpf_verifier_state`).
 
-use crate::reg::{Kind, Reg};
+use crate::reg::{Kind, Reg, Special, Trust};
 
 /// Bytes of stack of a function.
 pub const STACK: u32 = 512;
+/// Set in the number of dynptrs that stand for packets.
+pub const PACKET_SLICE: u32 = 1 << 31;
 /// Functions on a chain of calls.
 pub const MAX_FRAMES: usize = 8;
 
@@ -18,6 +20,8 @@ pub enum Byte {
     Misc,
     /// Zero.
     Zero,
+    /// A part of something that the kernel keeps here: an iterator, a dynptr, flags of interrupts.
+    Kernel,
 }
 
 /// Eight bytes of the stack.
@@ -41,6 +45,14 @@ impl Slot {
     /// Whether the last byte is of a spilled value: a whole one, or a narrow one in the lower bytes.
     pub fn has_value(&self) -> bool {
         self.bytes.contains(&Byte::Spill)
+    }
+
+    /// What the kernel keeps here.
+    pub fn special(&self) -> Option<Special> {
+        match self.value.kind {
+            Kind::Special(special) if self.bytes[7] == Byte::Kernel => Some(special),
+            _ => None,
+        }
     }
 
     /// Whether it holds a number of eight bytes.
@@ -70,6 +82,25 @@ pub struct Frame {
     pub function: u32,
     /// The call that it was called by; the main function has none.
     pub call: Option<u32>,
+    /// As what it was called.
+    pub role: Role,
+    /// Rounds of the callback that its current call runs.
+    pub rounds: u32,
+}
+
+/// As what a function is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// By a call, or as the main function.
+    Function,
+    /// By a helper, again and again; results are 0 or 1.
+    Callback,
+    /// By a function of the kernel that compares nodes, with the lock held.
+    Compare,
+    /// By the kernel later, so many calls after the program.
+    Later(u32),
+    /// By the verification itself: other programs call it.
+    Global,
 }
 
 impl Frame {
@@ -77,7 +108,7 @@ impl Frame {
     pub fn new(function: u32, call: Option<u32>, depth: u8) -> Self {
         let mut regs = [Reg::UNSET; 11];
         regs[10] = Reg::pointer(Kind::Stack(depth));
-        Self { regs, stack: Vec::new(), function, call }
+        Self { regs, stack: Vec::new(), function, call, role: Role::Function, rounds: 0 }
     }
 
     /// The slot, which is added if it was never used.
@@ -96,9 +127,107 @@ pub struct State {
     pub frames: Vec<Frame>,
     /// References that have to be given back: id and the instruction that took it.
     pub references: Vec<(u32, u32)>,
+    /// The lock that is held.
+    pub lock: Option<Lock>,
+    /// Whether the RCU read lock is held.
+    pub rcu: bool,
+    /// How often preemption was forbidden.
+    pub preempt: u32,
+    /// Interrupts that were saved: ids, the last one at the end.
+    pub interrupts: Vec<u32>,
+    /// How often `may_goto` went on.
+    pub rounds: u32,
+    /// How many callbacks were begun.
+    pub callbacks: u32,
+    /// How many rounds iterators went.
+    pub depth_of_iterators: u32,
+    /// Whether this is code that may sleep.
+    pub sleeps: bool,
+}
+
+/// A lock that is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lock {
+    /// What it is in: a map value or an object.
+    pub kind: Kind,
+    /// The name of the pointer that it was taken with.
+    pub id: u32,
+    /// The instruction.
+    pub at: u32,
 }
 
 impl State {
+    /// A state with one function.
+    pub fn new(frame: Frame) -> Self {
+        Self {
+            frames: vec![frame],
+            references: Vec::new(),
+            lock: None,
+            rcu: false,
+            preempt: 0,
+            interrupts: Vec::new(),
+            rounds: 0,
+            callbacks: 0,
+            depth_of_iterators: 0,
+            sleeps: false,
+        }
+    }
+
+    /// Whether pointers that need the RCU read lock are valid (`in_rcu_cs`).
+    pub fn in_rcu(&self) -> bool {
+        self.rcu || self.lock.is_some() || self.preempt > 0 || !self.interrupts.is_empty() || !self.sleeps
+    }
+
+    /// Every slot that holds something of the kernel: depth of its frame and number.
+    pub fn specials(&self) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
+        for (depth, frame) in self.frames.iter().enumerate() {
+            let slots = frame.stack.iter().enumerate().filter(|(_, slot)| slot.special().is_some());
+            found.extend(slots.map(|(slot, _)| (depth, slot)));
+        }
+        found
+    }
+
+    /// Pointers into a dynptr that is gone are of no use any more.
+    pub fn forget_slices(&mut self, dynptr: u32) {
+        for value in self.values().filter(|value| value.is_pointer() && value.slice == dynptr) {
+            *value = Reg::UNKNOWN;
+        }
+    }
+
+    /// The lock is given back: pointers to nodes that are in its list or tree may be invalid now.
+    pub fn forget_shared(&mut self) {
+        for value in self.values() {
+            if matches!(value.kind, Kind::Object(_, crate::reg::Hold::Shared)) {
+                *value = Reg::UNKNOWN;
+            }
+        }
+    }
+
+    /// The RCU read lock is given back: pointers that need it are not to be trusted any more.
+    pub fn leave_rcu(&mut self) {
+        self.rcu = false;
+        for frame in &mut self.frames {
+            let slots = frame.stack.iter_mut().map(|slot| &mut slot.value);
+            for value in frame.regs.iter_mut().chain(slots) {
+                match &mut value.kind {
+                    Kind::Struct(_, trust) if *trust == Trust::Rcu => {
+                        *trust = Trust::Untrusted;
+                        value.nullable = false;
+                    }
+                    Kind::Object(_, hold) if *hold == crate::reg::Hold::Rcu => {
+                        *hold = crate::reg::Hold::Untrusted;
+                        value.nullable = false;
+                    }
+                    Kind::Special(Special::Iterator { trust, .. }) if *trust == Trust::Rcu => {
+                        *trust = Trust::Untrusted;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
     /// The function that runs.
     pub fn top(&mut self) -> &mut Frame {
         let last = self.frames.len() - 1;
@@ -150,10 +279,11 @@ impl State {
         true
     }
 
-    /// The packet may have moved: pointers into it are of no use any more.
+    /// The packet may have moved: pointers into it, and into parts that dynptrs gave, are of no use any more.
     pub fn forget_packet(&mut self) {
         for value in self.values() {
-            if matches!(value.kind, Kind::Packet | Kind::PacketMeta | Kind::PacketEnd) {
+            let part = matches!(value.kind, Kind::Memory(_)) && value.slice & PACKET_SLICE != 0;
+            if part || matches!(value.kind, Kind::Packet | Kind::PacketMeta | Kind::PacketEnd) {
                 *value = Reg::UNKNOWN;
             }
         }

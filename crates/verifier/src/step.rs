@@ -2,11 +2,14 @@
 
 use skep_isa::ebpf::{Callee, Imm64, Op, Src};
 
+use crate::code::Next;
 use crate::precision::{Place, Wanted};
+use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step, Stop};
+use crate::rules;
 use crate::search::{Flow, Verifier};
-use crate::state::State;
+use crate::state::{Role, State};
 
 impl Verifier<'_> {
     /// Executes the instruction at a slot.
@@ -45,12 +48,12 @@ impl Verifier<'_> {
                 };
             }
             Op::JumpIf { width, op, dst, src, .. } => return self.branch(state, at, width, op, dst, src),
-            Op::MayGoto { .. } => return Err(Stop::Undecided("may_goto")),
+            Op::MayGoto { .. } => return self.may_goto(state, at),
             Op::Call(Callee::Helper(id)) => self.helper(state, at, id)?,
             Op::Call(Callee::Local(_)) => return self.local(state, at),
-            Op::Call(Callee::Kfunc { .. }) => return Err(Stop::Undecided("kernel functions")),
+            Op::Call(Callee::Kfunc { id, module }) => return self.kfunc(state, at, id, module),
             Op::Call(Callee::Reg(_)) => return Err(Stop::Undecided("calls of registers")),
-            Op::Exit => return self.exit(state),
+            Op::Exit => return self.exit(state, at),
         }
         Ok(Flow::Next(next))
     }
@@ -98,12 +101,7 @@ impl Verifier<'_> {
         if !allowed {
             return Err(Stop::Undecided("absolute loads in this type of program"));
         }
-        if state.frames.len() > 1 {
-            return Err(Stop::Undecided("absolute loads in functions"));
-        }
-        if let Some((_, at)) = state.references.first() {
-            return Err(Reason::Unreleased(*at).into());
-        }
+        self.holds_nothing(state)?;
         let context = self.read(state, skep_isa::ebpf::Reg::R6)?;
         if context.kind != Kind::Context {
             return Err(Reason::NoAccess(6, context.kind).into());
@@ -112,6 +110,9 @@ impl Verifier<'_> {
         if let Some(src) = src {
             self.read(state, src)?;
         }
+        if state.frames.len() > 1 {
+            self.leave_function(state)?;
+        }
         for reg in 0..6 {
             state.set(reg, Reg::UNSET);
         }
@@ -119,8 +120,34 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// A load that fails ends the function that runs with 0.
+    fn leave_function(&mut self, state: &State) -> Step<()> {
+        let function = state.current().function as usize;
+        let types = self.types.own.as_ref();
+        let ty = self.program.functions.get(function).and_then(|function| function.ty).map(skep_btf::TypeId);
+        let (Some(types), Some(ty), Kernel::V6_18, Role::Function) = (types, ty, self.kernel, state.current().role)
+        else {
+            return Err(Stop::Undecided("absolute loads in functions"));
+        };
+        let Ok(skep_btf::Kind::Func { proto, .. }) = types.kind(ty) else {
+            return Err(Stop::Undecided("absolute loads in functions"));
+        };
+        match types.kind(proto) {
+            Ok(skep_btf::Kind::FuncProto(proto)) if crate::kcall::is_number(types, proto.result) => {}
+            _ => return Err(Reason::Rule(&rules::LOADS_IN_FUNCTION).into()),
+        }
+        let mut left = state.clone();
+        let Some(frame) = left.frames.pop() else { return Ok(()) };
+        left.set(0, Reg::constant(0));
+        self.push(left, frame.call.map_or(0, |call| call + 1))
+    }
+
     /// The end of a function, or of the program.
-    fn exit(&mut self, state: &mut State) -> Step<Flow> {
+    fn exit(&mut self, state: &mut State, at: u32) -> Step<Flow> {
+        let role = state.current().role;
+        if matches!(role, Role::Callback | Role::Compare) {
+            return self.return_from_callback(state, at);
+        }
         if state.frames.len() > 1 {
             let result = *state.reg(0);
             if matches!(result.kind, Kind::Stack(_)) {
@@ -130,10 +157,36 @@ impl Verifier<'_> {
             state.set(0, result);
             return Ok(Flow::Next(frame.call.map_or(0, |call| call + 1)));
         }
-        if let Some((_, at)) = state.references.first() {
-            return Err(Reason::Unreleased(*at).into());
-        }
+        self.holds_nothing(state)?;
         let result = self.read(state, skep_isa::ebpf::Reg::R0)?;
+        match role {
+            Role::Later(_) => self.check_later_result(state)?,
+            Role::Global if !result.is_number() => return Err(Reason::Rule(&rules::GLOBAL_RESULT).into()),
+            Role::Global => {}
+            _ => self.check_result(state, &result, 0)?,
+        }
+        Ok(Flow::End)
+    }
+
+    /// `may_goto`: the loop ends, or goes on.
+    fn may_goto(&mut self, state: &mut State, at: u32) -> Step<Flow> {
+        if self.kernel < Kernel::V6_12 {
+            return Err(Stop::Undecided("may_goto"));
+        }
+        let Next::Branch(behind, target) = self.code.next(at).map_err(|error| error.reason)? else {
+            return Err(Reason::JumpOutside.into());
+        };
+        let mut more = state.clone();
+        more.rounds += 1;
+        if let Some(before) = self.entry_before(at, state, true) {
+            self.widen(before, &mut more);
+        }
+        self.push(more, behind)?;
+        Ok(Flow::Next(target))
+    }
+
+    /// The result of the program, in a register, is one that counts.
+    pub fn check_result(&mut self, state: &State, result: &Reg, reg: u8) -> Step<()> {
         if let Some(allowed) = &self.hook.results {
             if !result.is_number() {
                 return Err(Reason::ResultKind(result.kind).into());
@@ -144,9 +197,9 @@ impl Verifier<'_> {
             if range.min < least || range.max > most {
                 return Err(Reason::Result { least: range.min, most: range.max }.into());
             }
-            self.mark_precise(Wanted::of(&[Place::Reg(0, 0)]), 1);
+            self.mark_precise(Wanted::of(&[Place::Reg(state.depth(), reg)]), 1);
         }
-        Ok(Flow::End)
+        Ok(())
     }
 
     /// A call of a function of the program (`check_func_call`).
@@ -155,7 +208,8 @@ impl Verifier<'_> {
         let target = u32::try_from(i64::from(at) + 1 + i64::from(distance)).map_err(|_| Reason::JumpOutside)?;
         let function = self.code.function_at(target).ok_or(Reason::JumpOutside)?;
         if self.is_global(function) {
-            return Err(Stop::Undecided("global functions"));
+            self.call_global(state, function)?;
+            return Ok(Flow::Next(at + 1));
         }
         if state.frames.len() >= crate::state::MAX_FRAMES {
             return Err(Reason::TooDeep.into());

@@ -10,7 +10,7 @@ use skep_isa::ebpf::Insn;
 use skep_kernel::{KernelError, LoadError, LoadOptions, LoadedProgram, ProgramDefinition, RunningKernel, load_with};
 use skep_object::{Object, Program};
 use skep_testkit::conformance::{self, KernelVerdict};
-use skep_verifier::{Kernel, Verdict, verify};
+use skep_verifier::{Kernel, Verdict, verify, verify_with};
 use skep_vm::fuzz::{Bytes, arbitrary_program, arithmetic_program, idiom_program};
 
 /// How long each random test runs: two seconds, or what `SKEP_FUZZ_SECONDS` says.
@@ -161,7 +161,10 @@ fn programs_of(name: &str, bytes: &[u8], tally: &mut Tally) {
     }
     for program in &fitted.programs {
         let what = format!("{name} {}", program.name);
-        let mine = verify(&fitted, program, Kernel::V6_18);
+        let mine = match RunningKernel::new().types() {
+            Ok(types) => verify_with(&fitted, program, Kernel::V6_18, &types),
+            Err(_) => verify(&fitted, program, Kernel::V6_18),
+        };
         let options = LoadOptions { programs: Some(&[program.name.as_str()]), ..LoadOptions::default() };
         let kernel = match load_with(&object, &options) {
             Ok(_) => true,

@@ -18,6 +18,7 @@ struct { __uint(type, ARRAY); __uint(max_entries, 4); __type(key, u32); __type(v
 struct { __uint(type, HASH); __uint(max_entries, 4); __type(key, u64); __type(value, u64); } hash SEC(\".maps\");
 static u32 (*const get_prandom_u32)(void) = (void *)7;
 static void (*const ringbuf_discard)(void *record, u64 flags) = (void *)133;
+static long (*const ringbuf_output)(void *ring, const void *data, u64 size, u64 flags) = (void *)130;
 struct { __uint(type, RINGBUF); __uint(max_entries, 4096); } ring SEC(\".maps\");
 ";
 
@@ -110,6 +111,62 @@ const CASES: &[Case] = &[
             _Pragma(\"clang loop unroll(disable)\") for (u32 i = 0; i < 20; i++) sum += get_prandom_u32();
             return sum; }",
     },
+    Case {
+        faulty: "SEC(\"xdp\") int f(void *x) { u32 key = 1; char *found = map_lookup(&pairs, &key); u32 size = get_prandom_u32();
+            if (!found) return 1;
+            return ringbuf_output(&ring, found, size, 0); }",
+        said: "the size in r3 may be too large",
+        line: "return ringbuf_output(",
+        mended: "SEC(\"xdp\") int f(void *x) { u32 key = 1; char *found = map_lookup(&pairs, &key); u32 size = get_prandom_u32();
+            if (!found || size > sizeof(struct pair)) return 1;
+            return ringbuf_output(&ring, found, size, 0); }",
+    },
+    Case {
+        faulty: "SEC(\"xdp\") int f(void *x) { u32 key = 1; char *found = map_lookup(&pairs, &key); s32 size = get_prandom_u32();
+            if (!found || size > 16) return 1;
+            return ringbuf_output(&ring, found, size, 0); }",
+        said: "the size in r3 may be negative",
+        line: "return ringbuf_output(",
+        mended: "SEC(\"xdp\") int f(void *x) { u32 key = 1; char *found = map_lookup(&pairs, &key); u32 size = get_prandom_u32();
+            if (!found || size > 16) return 1;
+            return ringbuf_output(&ring, found, size, 0); }",
+    },
+    Case {
+        faulty: "SEC(\"xdp\") int f(void *x) { u64 word;
+            asm volatile(\"%0 = r5\" : \"=r\"(word));
+            return word & 1; }",
+        said: "r5 was never written on this path",
+        line: "asm volatile(",
+        mended: "SEC(\"xdp\") int f(void *x) { u64 word;
+            asm volatile(\"r5 = 1\\n%0 = r5\" : \"=r\"(word) : : \"r5\");
+            return word & 1; }",
+    },
+    Case {
+        faulty: "static __attribute__((noinline)) int deep(u32 n) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = n; return n + 1; }
+            SEC(\"xdp\") int f(void *x) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = 1;
+            return deep(get_prandom_u32()) & 1; }",
+        said: "bytes together, more than 512",
+        line: "",
+        mended: "static __attribute__((noinline)) int deep(u32 n) { char room[100]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = n; return n + 1; }
+            SEC(\"xdp\") int f(void *x) { char room[300]; asm volatile(\"\" : : \"r\"(room) : \"memory\"); *(volatile char *)room = 1;
+            return deep(get_prandom_u32()) & 1; }",
+    },
+    Case {
+        faulty: "SEC(\"xdp\") int f(void *x) { u64 *found = map_lookup(&hash, x);
+            return found ? 1 : 2; }",
+        said: "in r2, which is the context",
+        line: "map_lookup(&hash, x);",
+        mended: "SEC(\"xdp\") int f(void *x) { u64 key = 1; u64 *found = map_lookup(&hash, &key);
+            return found ? 1 : 2; }",
+    },
+    Case {
+        faulty: "SEC(\"xdp\") int f(struct xdp_md *x) { u32 by = get_prandom_u32() & 4;
+            return *(volatile u32 *)((char *)x + by) & 1; }",
+        said: "the pointer to the context was moved",
+        line: "return *(volatile u32 *)",
+        mended: "SEC(\"xdp\") int f(struct xdp_md *x) { u32 by = get_prandom_u32() & 4;
+            return *(volatile u32 *)((char *)x + 12) & by & 1; }",
+    },
 ];
 
 fn object(text: &str) -> Option<Object> {
@@ -152,7 +209,7 @@ fn refusals_and_their_remedies() {
     for case in CASES {
         let (Some(faulty), Some(mended)) = (object(case.faulty), object(case.mended)) else { return };
         let program = &faulty.programs[0];
-        for kernel in Kernel::ALL {
+        for kernel in Kernel::ASKED {
             match verify(&faulty, program, kernel) {
                 Verdict::Rejected(rejection) => {
                     let said = rejection.reason.to_string();

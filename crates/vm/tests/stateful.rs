@@ -34,7 +34,7 @@ const COUNT: usize = STATEFUL_MAPS.len();
 fn start(bytes: &mut Bytes<'_>) -> Vec<u8> {
     let words = STATEFUL_MAPS[0].value_size / 8;
     (0..words)
-        .flat_map(|_| (u64::from(bytes.interesting()) << 32 | u64::from(bytes.interesting())).to_le_bytes())
+        .flat_map(|_| (u64::from(bytes.interesting_u32()) << 32 | u64::from(bytes.interesting_u32())).to_le_bytes())
         .collect()
 }
 

@@ -10,9 +10,11 @@ const PACKAGES: &[(&str, &str)] = &[
     ("apt-get", "apt"),
     ("dpkg-deb", "dpkg"),
     ("ldd", "libc-bin"),
+    ("make", "make"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("setpriv", "util-linux"),
     ("strip", "binutils"),
+    ("tar", "tar"),
     ("xz", "xz-utils"),
 ];
 

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::vm::host;
+use crate::vm::{built, host};
 
 /// The flavour without drivers for hardware that only real machines have: small, and with everything that BPF needs.
 const FLAVOUR: &str = "-cloud-amd64";
@@ -37,9 +37,29 @@ pub struct Kernel {
 pub fn fetch(cache: &Path, release: &str) -> Result<Option<Kernel>, String> {
     let directory = cache.join(release);
     if !directory.join("package").is_file() {
-        let Some(package) = newest(&offered(release)?) else { return Ok(None) };
+        let (number, settings) = match release.split_once('+') {
+            Some((number, name)) => (number, Some(built::find(name)?)),
+            None => (release, None),
+        };
+        let package = match settings {
+            Some(_) => Some(built::package(number)),
+            None => newest(&offered(number)?),
+        };
+        let Some(package) = package else { return Ok(None) };
         println!("vm: fetching {package}");
-        download(cache, &package, &directory)?;
+        install(cache, &directory, |work, kept| {
+            let unpacked = unpack(work, &package)?;
+            match settings {
+                Some(settings) => {
+                    println!("vm: building {release}, which takes some minutes");
+                    built::build(work, &unpacked, number, settings, &kept.join("root"))
+                }
+                None => fs::rename(&unpacked, kept.join("root"))
+                    .map_err(|error| format!("cannot keep {}: {error}", unpacked.display())),
+            }?;
+            fs::write(kept.join("package"), &package)
+                .map_err(|error| format!("cannot write {}: {error}", kept.display()))
+        })?;
     }
     open(release, &directory).map(Some)
 }
@@ -84,24 +104,29 @@ fn newest(names: &[String]) -> Option<String> {
     names.iter().max_by_key(|name| numbers(name)).cloned()
 }
 
-/// Fetches and unpacks a package; a directory with the name `directory` exists afterwards only if all went well.
-fn download(cache: &Path, package: &str, directory: &Path) -> Result<(), String> {
+/// Makes the directory of a kernel; it exists afterwards only if all went well. `fill` gets a directory to work in and
+/// the one to be kept.
+fn install(
+    cache: &Path,
+    directory: &Path,
+    fill: impl FnOnce(&Path, &Path) -> Result<(), String>,
+) -> Result<(), String> {
     let work = cache.join(format!("fetch-{}", std::process::id()));
-    let result = unpack(&work, package).and_then(|()| {
+    let kept = work.join("kept");
+    let made = fs::create_dir_all(&kept).map_err(|error| format!("cannot create {}: {error}", kept.display()));
+    let result = made.and_then(|()| fill(&work, &kept)).and_then(|()| {
         if directory.exists() {
             fs::remove_dir_all(directory).map_err(|error| format!("cannot remove {}: {error}", directory.display()))?;
         }
-        fs::rename(work.join("kept"), directory)
-            .map_err(|error| format!("cannot create {}: {error}", directory.display()))
+        fs::rename(&kept, directory).map_err(|error| format!("cannot create {}: {error}", directory.display()))
     });
     // What is left is of no use, and an error here would hide the one that matters.
     let _ = fs::remove_dir_all(&work);
     result
 }
 
-fn unpack(work: &Path, package: &str) -> Result<(), String> {
-    let kept = work.join("kept");
-    fs::create_dir_all(&kept).map_err(|error| format!("cannot create {}: {error}", kept.display()))?;
+/// Fetches a package; gives the directory with its files.
+fn unpack(work: &Path, package: &str) -> Result<PathBuf, String> {
     // Without the sandbox user, which cannot write below a private directory.
     let mut fetch = Command::new("apt-get");
     fetch.args(["download", "-q", "-o", "APT::Sandbox::User=root", package]).current_dir(work);
@@ -109,8 +134,9 @@ fn unpack(work: &Path, package: &str) -> Result<(), String> {
         .map_err(|error| format!("{error}\nif the package is outdated or unknown, run `apt-get update` first"))?;
     let archive = files(work)?.into_iter().find(|path| path.extension().is_some_and(|extension| extension == "deb"));
     let archive = archive.ok_or_else(|| format!("`apt-get download {package}` left no package behind"))?;
-    host::output(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(kept.join("root")))?;
-    fs::write(kept.join("package"), package).map_err(|error| format!("cannot write {}: {error}", kept.display()))
+    let unpacked = work.join("unpacked");
+    host::output(Command::new("dpkg-deb").arg("--extract").arg(archive).arg(&unpacked))?;
+    Ok(unpacked)
 }
 
 /// A kernel that was unpacked earlier.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::vm::built;
+
 /// What the sub-command understands.
 pub const USAGE: &str = "\
 usage: cargo xtask vm [OPTIONS] [-- TEST ARGUMENTS]
@@ -9,7 +11,8 @@ usage: cargo xtask vm [OPTIONS] [-- TEST ARGUMENTS]
 Boots kernels of Debian in an emulator and runs tests in them.
 
   --kernel VERSION      one release, such as 6.1 (may be repeated; default: 6.1 and 6.12,
-                        without those that no package source offers)
+                        without those that no package source offers); 6.12+infrared is built here
+                        from Debian's sources, with settings that no package has
   -p, --package NAME    the tests of this package (may be repeated; default: skep-kernel)
   --test NAME, --lib    only these test programs of the packages, as for `cargo test`
   --shell COMMAND       run this command instead of tests
@@ -100,9 +103,14 @@ impl Options {
     }
 }
 
-/// A release of two numbers: the text becomes part of file names and patterns.
+/// A release of two numbers, and the name of settings if it is to be built: the text becomes part of file names and
+/// patterns.
 fn release(text: &str) -> Result<String, String> {
-    let valid = text.split_once('.').is_some_and(|(major, minor)| {
+    let number = match text.split_once('+') {
+        Some((number, name)) => built::find(name).map(|_| number)?,
+        None => text,
+    };
+    let valid = number.split_once('.').is_some_and(|(major, minor)| {
         [major, minor].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
     });
     if valid { Ok(text.to_owned()) } else { Err(format!("`--kernel {text}`: expected two numbers, such as 6.12")) }
@@ -138,8 +146,10 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
+        assert_eq!(Options::parse(&["--kernel", "6.12+infrared"]).unwrap().kernels, ["6.12+infrared"]);
         for (words, expected) in [
-            (&["--kernel", "6"][..], "`--kernel 6`: expected two numbers, such as 6.12"),
+            (&["--kernel", "6.12+x"][..], "`+x`: there are no such settings; expected infrared"),
+            (&["--kernel", "6"], "`--kernel 6`: expected two numbers, such as 6.12"),
             (&["--kernel", "../6.1"], "`--kernel ../6.1`: expected two numbers, such as 6.12"),
             (&["--kernel"], "`--kernel` needs a value"),
             (&["--time-limit", "0"], "`--time-limit 0`: expected a number above 0"),

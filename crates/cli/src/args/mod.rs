@@ -2,7 +2,10 @@
 //!
 //! `--help`, the manual pages and shell completion are made from these definitions.
 
+mod build;
+mod debug;
 mod dns;
+mod doctor;
 mod features;
 mod filter;
 mod firewall;
@@ -23,7 +26,10 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+pub use build::{BuildArgs, CpuArg, SourceArgs};
+pub use debug::DebugArgs;
 pub use dns::DnsArgs;
+pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use firewall::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, XdpArg};
@@ -38,7 +44,7 @@ pub use seccomp::SeccompArgs;
 pub use strace::StraceArgs;
 pub use tools::{ToolArgs, ToolsArgs};
 pub use values::{CompatArg, Precision, hex_bytes};
-pub use verify::{KernelArg, VerifyArgs};
+pub use verify::VerifyArgs;
 pub use vm::{ProgramArgs, VmBenchArgs, VmCommand, VmPluginArgs, VmRunArgs};
 
 /// The BPF system in one binary.
@@ -71,6 +77,7 @@ pub enum Command {
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process
     Seccomp(SeccompArgs),
+    Build(BuildArgs),
     Load(LoadArgs),
     Run(RunArgs),
     Script(ScriptArgs),
@@ -82,6 +89,8 @@ pub enum Command {
     Funcinterval(FuncintervalArgs),
     Funcslower(FuncslowerArgs),
     Verify(VerifyArgs),
+    Debug(DebugArgs),
+    Doctor(DoctorArgs),
     Tools(ToolsArgs),
     Tool(ToolArgs),
     Strace(StraceArgs),
@@ -136,6 +145,9 @@ pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
     {
         words.insert(1, "tool".into());
     }
+    if words.get(1).is_some_and(|word| word == "build" || word == "run" || word == "load") {
+        words = words.into_iter().map(habit_of_compilers).collect();
+    }
     if words.get(1).is_some_and(|word| word == "script") {
         // The pattern of `-l` stands behind it, so `-v` must not.
         let both = |word: &OsString| word == "-lv";
@@ -144,6 +156,15 @@ pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
         }
     }
     words
+}
+
+/// Options of compilers that are words behind one dash. Levels of optimisation and `-g` ask for what is done anyway.
+fn habit_of_compilers(word: OsString) -> OsString {
+    match word.to_str() {
+        Some("-include") => "--include".into(),
+        Some(text) if text.starts_with("-mcpu=") => format!("-{text}").into(),
+        _ => word,
+    }
 }
 
 /// Whether the user has a tool of this name. Commands of skep come first.

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::SourceArgs;
+
 /// The object, what of it, and where it goes.
 #[derive(Debug, Clone, Args)]
 #[group(skip)]
 pub struct ObjectArgs {
-    /// An object file of clang (`clang -O2 -g -target bpf -c`); several are linked
+    /// An object file (`clang -O2 -g -target bpf -c`), or a program in C (`.c`), which is compiled; several are linked
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Only this program; may be repeated. Without it all whose section does not begin with `?`
@@ -21,6 +23,8 @@ pub struct ObjectArgs {
     /// Tell more; twice also what the verifier says of programs that it accepts
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub verbose: u8,
+    #[command(flatten)]
+    pub source: SourceArgs,
 }
 
 /// Load the programs and maps of an object into the kernel and pin them.
@@ -82,6 +86,7 @@ const PLACES: &str = "WHERE:
   dev=eth0                  the interface for XDP, traffic control and netkit programs
   xdp=generic               how XDP programs are attached: native, generic, offload
   cgroup=/sys/fs/cgroup/x   the control group for programs of control groups
+  lirc=/dev/lirc0           the receiver for decoders of infrared signals
   pid=4711                  the process for user probes and performance events
   cookie=7                  what bpf_get_attach_cookie returns
   hz=99                     how often programs of type perf_event run on each processor

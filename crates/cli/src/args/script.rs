@@ -145,8 +145,9 @@ pub struct OtherArgs {
     /// Hold what the compiler made against its own rules
     #[arg(long, hide = true)]
     pub verify_llvm_ir: bool,
+    /// Processes whose stacks can be unwound; this is so for all
     #[arg(long, hide = true, value_name = "PID")]
-    pub dwarf_pid: Option<u32>,
+    pub dwarf_pid: Vec<u32>,
     #[arg(long, hide = true, value_name = "FILE")]
     pub emit_llvm: Option<PathBuf>,
     #[arg(long, hide = true, value_name = "FILE")]

@@ -99,7 +99,7 @@ pub struct StraceArgs {
     /// Say less: nothing about lost calls; twice: nothing about ends of processes
     #[arg(short, long, action = clap::ArgAction::Count)]
     pub quiet: u8,
-    /// Write to this file in place of standard error
+    /// Write to this file in place of standard error; `|COMMAND` writes to a command of the shell
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// One JSON object for each call

@@ -1,6 +1,7 @@
 //! The options of `skep verify`.
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args};
+use skep_verifier::Kernel;
 
 use super::ObjectArgs;
 
@@ -9,29 +10,69 @@ use super::ObjectArgs;
 /// Nothing is loaded: the rules of the kernel's verifier are applied here, for a process with all capabilities. What needs rules
 /// that are not known here is undecided. Layouts of types are those of the running kernel.
 #[derive(Debug, Clone, Args)]
-#[command(after_help = "Exit status: 0 if nothing is refused, 1 if something is, 2 wrong usage.
+#[command(group = ArgGroup::new("form").args(["states", "at", "dot"]), after_help = "Exit status: 0 if nothing is refused, 1 if something is, 2 wrong usage.
 
 Examples:
   skep verify filter.bpf.o
-  skep verify --kernel 6.1 --kernel 6.18 --prog handle_xdp filter.bpf.o")]
+  skep verify --kernel 6.1 --kernel 6.18 --prog handle_xdp filter.bpf.o
+  skep verify --kernel 5.10..6.18 filter.bpf.o
+  skep verify --prog handle_xdp --at 31 filter.bpf.o
+  skep verify --prog handle_xdp --dot filter.bpf.o | dot -Tsvg > filter.svg")]
 pub struct VerifyArgs {
     #[command(flatten)]
     pub object: ObjectArgs,
-    /// For this kernel; may be repeated. Without it for all whose rules are known
-    #[arg(long, value_enum, value_name = "RELEASE")]
-    pub kernel: Vec<KernelArg>,
+    /// For this kernel: a release (5.4, 5.10, 5.15, 6.1, 6.6, 6.12, 6.18), those FROM..TO, or `live` for the running one; may be
+    /// repeated. Without it for 6.1, 6.12 and 6.18, whose rules were compared with these kernels
+    #[arg(long, value_name = "RELEASE", value_parser = kernels)]
+    pub kernel: Vec<Kernels>,
+    /// Also tell what the programs that are accepted do: helpers, maps, packets, memory, instructions, stack
+    #[arg(long)]
+    pub facts: bool,
+    /// Show what is known at each instruction, on the first paths that come there
+    #[arg(long)]
+    pub states: bool,
+    /// Show that for the instructions of this source line
+    #[arg(long, value_name = "LINE")]
+    pub at: Option<u32>,
+    /// Print the graph of each program for `dot`, the path to a refusal in red
+    #[arg(long, conflicts_with = "json")]
+    pub dot: bool,
+    /// One JSON object for each program and kernel
+    #[arg(long, conflicts_with_all = ["states", "at"])]
+    pub json: bool,
 }
 
-/// A release of the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum KernelArg {
-    /// Linux 6.1
-    #[value(name = "6.1")]
-    V6_1,
-    /// Linux 6.12
-    #[value(name = "6.12")]
-    V6_12,
-    /// Linux 6.18
-    #[value(name = "6.18")]
-    V6_18,
+/// Kernels that one option names, the oldest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kernels(pub Vec<Kernel>);
+
+fn kernels(text: &str) -> Result<Kernels, String> {
+    let known = || Kernel::ALL.map(Kernel::name).join(", ");
+    let one = |name: &str| {
+        let found = if name == "live" {
+            skep_kernel::running_release().and_then(Kernel::at_most)
+        } else {
+            Kernel::from_name(name)
+        };
+        found.ok_or_else(|| format!("the rules of `{name}` are not known; expected one of {}, A..B, or live", known()))
+    };
+    let Some((first, last)) = text.split_once("..") else { return Ok(Kernels(vec![one(text)?])) };
+    let (first, last) = (one(first)?, one(last)?);
+    if first > last {
+        return Err(format!("the range begins with the younger one; expected {}..{}", last.name(), first.name()));
+    }
+    Ok(Kernels(Kernel::ALL.into_iter().filter(|kernel| (first..=last).contains(kernel)).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_of_kernels() {
+        assert_eq!(kernels("6.1"), Ok(Kernels(vec![Kernel::V6_1])));
+        assert_eq!(kernels("5.15..6.6"), Ok(Kernels(vec![Kernel::V5_15, Kernel::V6_1, Kernel::V6_6])));
+        assert!(kernels("6.6..5.15").is_err_and(|why| why.contains("expected 5.15..6.6")));
+        assert!(kernels("4.9").is_err_and(|why| why.contains("5.4, 5.10")));
+    }
 }

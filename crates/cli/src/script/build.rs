@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
+use skep_isa::ebpf::{Cpu, Endian};
 use skep_lang_script::compile::{Compiled, Environment, Switches};
 use skep_lang_script::desugar::Loader;
 use skep_lang_script::plan::{Attach, Plan};
@@ -34,7 +35,7 @@ pub struct Built {
     pub lowered: Option<String>,
     /// Programs and maps.
     pub object: Object,
-    /// How long each stage took.
+    /// How long each stage took, and then each pass of the optimiser.
     pub times: Vec<(&'static str, Duration)>,
 }
 
@@ -173,15 +174,30 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     if wishes.verified {
         verify(&compiled.module)?;
     }
-    skep_opt::optimise(&mut compiled.module, &skep_opt::Options::default());
+    let (passes, code) = target(wishes.elsewhere);
+    let report = skep_opt::optimise(&mut compiled.module, &passes);
     if wishes.verified {
         verify(&compiled.module)?;
     }
     done("optimise");
-    let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default())
+    let object = skep_codegen::compile(&compiled.module, &code)
         .map_err(|error| Failure::Run(format!("{}: {error}", input.name)))?;
     done("generate");
+    for pass in report.passes {
+        match times.iter_mut().find(|time| time.0 == pass.name) {
+            Some(known) => known.1 += pass.time,
+            None => times.push((pass.name, pass.time)),
+        }
+    }
     Ok(Built { desugared, compiled, lowered, object, times })
+}
+
+/// What code is made for: the running kernel, or the machine in this process, which takes every version.
+fn target(elsewhere: bool) -> (skep_opt::Options, skep_codegen::Options) {
+    let newest = || Cpu::from_number(skep_kernel::probe::instruction_set()).unwrap_or(Cpu::V3);
+    let cpu = if elsewhere { Cpu::V3 } else { newest() };
+    let passes = skep_opt::Options { cpu: cpu.number(), ..skep_opt::Options::compact() };
+    (passes, skep_codegen::Options { cpu, endian: Endian::NATIVE })
 }
 
 /// Whether this process lives in a process id namespace of its own.

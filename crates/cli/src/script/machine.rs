@@ -18,7 +18,7 @@ use skep_lang_script::desugar::{FileKind, Loaded, Loader};
 use skep_lang_script::providers::{Kind as ProbeKind, ProbeSource, find};
 use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::user::{UsdtSite, UserFunction};
-use skep_lang_script::types::{Composite, Prototype, Tag, Type, TypeSource};
+use skep_lang_script::types::{Composite, Prototype, Step, Tag, Type, TypeSource};
 use skep_sym::{DebugDirs, Kallsyms, Pattern, mappings, traceable_functions};
 use skep_trace::programs::{FIRST_COMPOSITE, Programs, usdt_sites};
 
@@ -197,6 +197,9 @@ impl TypeSource for MachineTypes<'_> {
             return self.machine.programs.composite(id);
         }
         self.types()?.composite(id)
+    }
+    fn walk(&self, id: u32, offset: u32, size: u32) -> Option<Step> {
+        self.types()?.walk(id, offset, size)
     }
     fn enumerator(&self, name: &str) -> Option<(i64, Type)> {
         let kernel = self.types().and_then(|types| types.enumerator(name));

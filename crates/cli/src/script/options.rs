@@ -55,8 +55,6 @@ pub fn refuse(args: &ScriptArgs) -> Result<(), Failure> {
         ("--aot", "compiling takes milliseconds and needs no compiler: keep the script itself")
     } else if args.other.emit_llvm.is_some() {
         ("--emit-llvm", "nothing is compiled by LLVM: `-d ir` and `-d opt` print the intermediate representation")
-    } else if args.other.dwarf_pid.is_some() {
-        ("--dwarf-pid", "stacks are not unwound by DWARF: `ustack` follows frame pointers")
     } else {
         return Ok(());
     };

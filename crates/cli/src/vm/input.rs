@@ -36,6 +36,8 @@ pub struct Work {
     /// The captured bytes of the packet, if the program gets one.
     pub packet: Option<Vec<u8>>,
     meta: Metadata,
+    /// The length of the packet on the wire.
+    wire_len: u32,
 }
 
 impl Work {
@@ -59,13 +61,13 @@ impl Work {
         let (packet, wire_len, meta) = first_packet(path)?;
         if kind == Kind::SocketFilter {
             let context = SkBuff::new(wire_len, &meta).as_ref().to_vec();
-            return Ok(Self { kind, context, packet: Some(packet), meta });
+            return Ok(Self { kind, context, packet: Some(packet), meta, wire_len });
         }
         if packet.len() > MAX_FRAME_BYTES {
             let error = PacketError::TooLong(packet.len());
             return Err(Failure::Usage(format!("{}: {error}", path.display())));
         }
-        Ok(Self { kind, context: packet, packet: None, meta })
+        Ok(Self { kind, context: packet, packet: None, meta, wire_len })
     }
 
     fn memory(args: &ProgramArgs) -> Result<Self, Failure> {
@@ -76,7 +78,21 @@ impl Work {
                 context.len()
             )));
         }
-        Ok(Self { kind: Kind::Memory, context, packet: None, meta: Metadata::default() })
+        Ok(Self { kind: Kind::Memory, context, packet: None, meta: Metadata::default(), wire_len: 0 })
+    }
+
+    /// The same, for the debugger.
+    pub fn for_debugger(&self) -> skep_debug::Work {
+        let bytes = self.context.clone();
+        match self.kind {
+            Kind::Memory => skep_debug::Work::Context(bytes),
+            Kind::SocketFilter => {
+                let packet = self.packet.clone().unwrap_or_default();
+                skep_debug::Work::Filtered(packet, self.wire_len, self.meta)
+            }
+            Kind::Xdp => skep_debug::Work::Frame(bytes, self.meta),
+            Kind::Skb => skep_debug::Work::Buffer(bytes, self.meta),
+        }
     }
 
     /// What people call the bytes behind register 1.

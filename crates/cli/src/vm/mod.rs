@@ -1,7 +1,7 @@
 //! `skep vm`: runs, traces and times 64-bit programs in user space.
 
 mod bench;
-mod input;
+pub mod input;
 pub mod json;
 pub mod load;
 mod maps;

@@ -161,6 +161,42 @@ fn the_reference_prints_the_same() {
     }
 }
 
+/// Builtins that no test can run on the machines that we have, and why.
+const NOT_RUN: &[(&str, &str)] = &[
+    ("override", "it needs kprobes and a kernel with CONFIG_BPF_KPROBE_OVERRIDE"),
+    ("socket_cookie", "it needs a program at a function that gets a socket"),
+];
+
+/// Every builtin, type of probe and setting of the tables is in a script that a test runs.
+#[test]
+fn everything_in_the_tables_is_run() {
+    fn gather(directory: &Path, text: &mut String) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                gather(&path, text);
+            } else if path.extension().is_some_and(|ending| ["rs", "txt", "bt"].iter().any(|known| ending == *known)) {
+                text.push_str(&std::fs::read_to_string(&path).unwrap());
+            }
+        }
+    }
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    let mut text = String::new();
+    gather(&tests, &mut text);
+    gather(&tests.join("../../lang-script/tests/constructs"), &mut text);
+    let words: std::collections::HashSet<&str> =
+        text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_').collect();
+    let builtins = skep_lang_script::builtins::BUILTINS.iter().map(|row| row.name);
+    let probes = skep_lang_script::providers::PROVIDERS.iter().map(|row| row.name);
+    let settings = skep_lang_script::settings::SETTINGS.iter().filter(|row| !row.doc.is_empty()).map(|row| row.name);
+    let missing: Vec<&str> = builtins
+        .chain(probes)
+        .chain(settings)
+        .filter(|name| !words.contains(name) && NOT_RUN.iter().all(|row| row.0 != *name))
+        .collect();
+    assert!(missing.is_empty(), "no test runs {missing:?}");
+}
+
 /// The script in a file, run with these options; `None` where programs cannot be loaded.
 fn in_directory(files: &[(&str, &str)], options: &[&str]) -> Option<(tempfile::TempDir, Run)> {
     if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {

@@ -1,6 +1,9 @@
 //! The binary `skep` as its users run it: arguments in, output, files and exit status out.
 
+mod build;
+mod debug;
 mod dns;
+mod dns_matching;
 mod dump;
 mod errors;
 mod features;

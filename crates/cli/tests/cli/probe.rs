@@ -144,6 +144,23 @@ fn counts_stacks_and_durations() {
 }
 
 #[test]
+fn functions_of_processes_that_have_ended_have_names() {
+    if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
+        return skip("loading programs needs CAP_SYS_ADMIN");
+    }
+    let mut short = Command::new("sh");
+    let short =
+        short.args(["-c", "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do ls / ; sleep 0.2; done"]);
+    let mut short = short.stdout(Stdio::null()).spawn().unwrap();
+    let run = skep(["funccount", "-d", "2", "c:strc*"]);
+    let _ = short.kill();
+    let _ = short.wait();
+    let run = run.ok();
+    let names: Vec<&str> = run.lines().iter().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(!names.is_empty() && names.iter().all(|name| name.starts_with("strc")), "{run:?}");
+}
+
+#[test]
 fn tracepoints() {
     if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
         return skip("loading programs needs CAP_SYS_ADMIN");

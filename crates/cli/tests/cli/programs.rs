@@ -248,6 +248,51 @@ fn stack_traces_of_processes_that_have_ended() {
     assert!(run.out.contains(&format!("{id} 0x")), "{id} is missing in {run:?}");
 }
 
+/// The keys of a map that are stack traces, by the names of their functions, with their counts.
+fn traces(run: &Run, map: &str) -> Vec<(Vec<String>, u64)> {
+    let name = |line: &str| line.trim().split('+').next().unwrap_or_default().to_owned();
+    let starts = format!("{map}[\n");
+    let entries = run.out.split(&starts).skip(1).map(|entry| entry.split_once("]: ").unwrap());
+    let count = |rest: &str| rest.lines().next().unwrap().parse().unwrap();
+    entries.map(|(frames, rest)| (frames.lines().map(name).collect(), count(rest))).collect()
+}
+
+/// No function of the program keeps a frame pointer: only its call frame information leads to the callers, through the C
+/// library and through a signal. The process has ended when the map is printed.
+#[test]
+fn stack_traces_without_frame_pointers() {
+    if !cfg!(target_arch = "x86_64") {
+        return skip("`dw_ustack` is for x86-64");
+    }
+    unwound(&["-fasynchronous-unwind-tables"]);
+}
+
+/// Traces a program that was compiled with these options.
+fn unwound(more: &[&str]) {
+    let mut options = vec!["-O2", "-fomit-frame-pointer", "-fno-optimize-sibling-calls"];
+    options.extend(more);
+    let Some(program) = Program::compile("unwind.c", "gcc", &options) else { return };
+    let text = "uprobe:BIN:innermost { @dwarf[dw_ustack] = count(); @pointers[ustack] = count(); }
+                uprobe:BIN:inner { printf(\"in %d%s\", pid > 0, dw_ustack(perf, 2)); }";
+    let run = program.trace("50", text).ok();
+    // One trace for each way, although what else is on the stack differs from round to round.
+    let found = traces(&run, "@dwarf");
+    assert_eq!(found.len(), 2, "{run:?}");
+    let position = |frames: &[String], name: &str| frames.iter().position(|frame| frame == name);
+    for (frames, count) in &found {
+        assert_eq!((*count, &frames[..2]), (50, &["innermost".to_owned(), "inner".to_owned()][..]), "{run:?}");
+        let way = if frames[2] == "compare" { "sorts" } else { "interrupted" };
+        let (way, main) = (position(frames, way), position(frames, "main"));
+        assert!(way.is_some() && way.map(|way| way + 1) == main, "{frames:?}");
+        assert!(frames.len() > main.unwrap() + 1, "the C library called main: {frames:?}");
+    }
+    assert!(found.iter().any(|trace| trace.0[2] == "handle" && position(&trace.0, "raise").is_some()), "{run:?}");
+    let pointers = traces(&run, "@pointers");
+    assert!(pointers.iter().all(|trace| position(&trace.0, "main").is_none()), "{run:?}");
+    assert_eq!(run.out.matches("in 1\n").count(), 100, "{run:?}");
+    assert_eq!(run.out.matches(&format!("inner+0 ({})\n", program.name())).count(), 100, "{run:?}");
+}
+
 /// The frame of a function without a file has the name that the program gave it.
 #[test]
 fn functions_that_are_made_at_run_time() {
@@ -259,6 +304,42 @@ fn functions_that_are_made_at_run_time() {
     let run = program.trace("", "uprobe:BIN:innermost { @[ustack] = count(); @perf[ustack(perf)] = count(); }").ok();
     assert!(run.out.contains("        made at run time+6\n"), "{run:?}");
     assert!(run.out.contains(" made at run time+6 (/tmp/perf-"), "{run:?}");
+}
+
+/// A library inside of an archive, from where it is mapped.
+#[test]
+fn functions_of_libraries_in_archives() {
+    let Some(program) = Program::compile("mapped.c", "cc", &["-O1"]) else { return };
+    let source = program.directory.path().join("part.c");
+    fs::write(&source, "int work(int n) { return n * 3; }\nint other(int n) { return n * 5; }\n").unwrap();
+    let library = program.directory.path().join("libpart.so");
+    let made = Command::new("cc").args(["-shared", "-fPIC", "-O1", "-o"]).arg(&library).arg(&source).status();
+    assert!(made.unwrap().success());
+    let archive = program.directory.path().join("all.zip");
+    let pack = |kind: &str| {
+        let text = format!(
+            "import sys, zipfile\nwith zipfile.ZipFile(sys.argv[1], 'w', zipfile.{kind}) as file:\n    \
+             file.writestr('first', 'x' * 5000)\n    file.write(sys.argv[2], 'lib/libpart.so')\n"
+        );
+        Command::new("python3").args(["-c", &text]).arg(&archive).arg(&library).status()
+    };
+    match pack("ZIP_STORED") {
+        Ok(status) => assert!(status.success()),
+        Err(_) => return skip("there is no python3"),
+    }
+    let inside = format!("{}!/lib/libpart.so", archive.display());
+    let offset = skep_sym::Binary::open(&inside).unwrap().function("work").unwrap().offset.unwrap();
+    let text = format!(
+        "uprobe:{inside}:work {{ @work = count(); @sum = sum(arg0); }} uprobe:{inside}:oth* {{ @other = count(); }}"
+    );
+    let run = program.trace(&format!("{} {offset} 4", archive.display()), &text).ok();
+    has(&run, &["@work: 4", "@sum: 10"]);
+    assert!(!run.out.contains("@other"), "{run:?}");
+    let said = skep(["run", "-e", &format!("uprobe:{}!/lib/no.so:work {{ @ = 1; }}", archive.display())]);
+    assert!(said.status != Some(0) && said.err.contains("it holds no file `lib/no.so`"), "{said:?}");
+    assert!(pack("ZIP_DEFLATED").unwrap().success());
+    let said = skep(["run", "-e", &text]);
+    assert!(said.status != Some(0) && said.err.contains("`lib/libpart.so` is compressed in it"), "{said:?}");
 }
 
 #[test]

@@ -149,7 +149,19 @@ fn what_is_printed_instead_of_running() {
     assert_eq!(stages.lines().filter(|line| line.ends_with(" ms")).count(), 4, "{stages}");
     assert!(skep(["run", "-d", "all", "-e", "begin { }"]).ok().out.contains("Script {"));
     assert_eq!(
-        skep(["run", "--vm", "-q", "--verify-llvm-ir", "--usdt-file-activation", "-e", "begin { }"]).ok().out,
+        skep([
+            "run",
+            "--vm",
+            "-q",
+            "--verify-llvm-ir",
+            "--usdt-file-activation",
+            "--dwarf-pid",
+            "1",
+            "-e",
+            "begin { }"
+        ])
+        .ok()
+        .out,
         "\n\n"
     );
     let functions = directory.path().join("functions");
@@ -181,7 +193,6 @@ fn what_is_not_available_says_so() {
     for (args, instead) in [
         (&["--aot", "x"][..], "keep the script itself"),
         (&["--emit-llvm", "x"], "`-d ir`"),
-        (&["--dwarf-pid", "1"], "frame pointers"),
         (&["--probe-filter", "("], "--probe-filter ("),
     ] {
         let run = skep(["run"].iter().chain(args).chain(&["-e", "begin { }"]));

@@ -1,5 +1,7 @@
 //! `skep strace` against strace: the same lines, the same counts; nothing of others; nothing lost without saying so.
 
+pub mod options;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -24,6 +24,7 @@ fn a_matrix_and_reasons() {
         Err(why) => return skip(&why),
     }
     let path = object.to_str().unwrap();
+    forms(path);
     let run = skep(["verify", path]);
     assert_eq!(run.status, Some(1), "{run:?}");
     assert_eq!(
@@ -40,4 +41,48 @@ fn a_matrix_and_reasons() {
     assert_eq!(run.out, "PROGRAM  6.18\ngood     yes\n");
     let run = skep(["verify", "--prog", "none", path]);
     assert_eq!((run.status, run.err.contains("no program `none`")), (Some(2), true), "{run:?}");
+}
+
+/// States, graphs, facts, JSON and ranges of kernels.
+fn forms(path: &str) {
+    let run = skep(["verify", "--kernel", "5.10..6.6", path]);
+    assert_eq!(run.lines()[0], "PROGRAM  5.10       5.15       6.1        6.6", "{run:?}");
+    assert!(run.out.contains("    r") && run.out.contains(" = the packet+4 (4 bytes known)"), "{run:?}");
+    let run = skep(["verify", "--kernel", "4.9", path]);
+    assert_eq!((run.status, run.err.contains("expected one of 5.4")), (Some(2), true), "{run:?}");
+    let run = skep(["verify", "--facts", "--prog", "good", path]).ok();
+    assert!(run.out.contains("  instructions of a run   at most 2\n"), "{run:?}");
+    assert!(run.out.contains("  drops or refuses        never\n"), "{run:?}");
+    assert!(run.out.contains("  needs Linux 4.8         programs of type xdp\n"), "{run:?}");
+    let run = skep(["verify", "--states", "--prog", "bad", path]);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.out.contains("r1 = the context") && run.out.contains("the packet (0 bytes known)"), "{run:?}");
+    let run = skep(["verify", "--at", "9", "--prog", "bad", path]);
+    assert!(run.out.contains("return start[4];") && !run.out.contains("start + 4 > end"), "{run:?}");
+    let run = skep(["verify", "--dot", "--prog", "bad", path]);
+    assert!(run.out.starts_with("digraph \"bad\" {") && run.out.contains("color=red"), "{run:?}");
+    let run = skep(["verify", "--json", "--kernel", "6.18", path]);
+    let rows: Vec<serde_json::Value> = run.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&rows[0]["verdict"], &rows[0]["longest"]), (&"yes".into(), &2.into()), "{run:?}");
+    assert_eq!(rows[1]["verdict"], "no", "{run:?}");
+    assert_eq!(rows[1]["text"], "return start[4];", "{run:?}");
+}
+
+#[test]
+fn what_the_kernel_refuses_is_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let (source, object) = (directory.path().join("case.c"), directory.path().join("case.o"));
+    let header = skep_testkit::clang::directory().join("skep.h");
+    std::fs::write(&source, format!("#include \"{}\"\n{PROGRAMS}", header.display())).unwrap();
+    match skep_testkit::clang::compile(&source, &[]) {
+        Ok(bytes) => std::fs::write(&object, bytes).unwrap(),
+        Err(why) => return skip(&why),
+    }
+    if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
+        return skip("loading programs needs CAP_SYS_ADMIN");
+    }
+    let run = skep(["load", "--prog", "bad", object.to_str().unwrap()]);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.err.contains("skep explains, by the rules of Linux"), "{run:?}");
+    assert!(run.err.contains("1 bytes at 4 behind r") && run.err.contains("help: compare the address"), "{run:?}");
 }

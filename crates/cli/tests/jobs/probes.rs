@@ -204,6 +204,48 @@ fn counters_and_clocks() {
     traced("software", Needs::Nothing, text, memory, &["@faults: *", "@p: *", "@i: *", "@c: *"]);
 }
 
+/// Each event that the kernel counts can be attached; those that this work causes are counted.
+#[test]
+fn software_events() {
+    let names: Vec<&str> = skep_lang_script::providers::SOFTWARE_EVENTS.iter().map(|event| event.name).collect();
+    let text: String = names.iter().map(|name| format!("software:{name}:1 {{ @[probe] = count(); }} ")).collect();
+    // A clock that runs once in each nanosecond would leave no time for anything else.
+    let text = text.replace("-clock:1 ", "-clock:1000000 ");
+    let expected = [
+        "@[software:page-faults:1]: *",
+        "@[software:minor-faults:1]: *",
+        "@[software:context-switches:1]: *",
+        "@[software:cpu-clock:1000000]: *",
+    ];
+    traced("software events", Needs::Nothing, &text, memory, &expected);
+}
+
+/// Counters of the processor, where it has them; else what is missing is said.
+#[test]
+fn hardware_events() {
+    for (name, count) in [("cpu-cycles", 1_000_000), ("instructions", 1_000_000), ("L1-dcache-loads", 100_000)] {
+        let text = format!("hardware:{name}:{count} {{ @n = count(); @user = sum((uint64)usermode); }}");
+        match Session::start(&["-e", &text]) {
+            Ok(session) => {
+                work::busy();
+                let printed = session.end();
+                assert!(printed.has("@n: *"), "{name}: {}\n{}", printed.out, printed.err);
+            }
+            Err(printed) => {
+                if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
+                    return println!("SKIPPED: attaching needs CAP_SYS_ADMIN");
+                }
+                let has_counters = Path::new("/sys/bus/event_source/devices/cpu").exists();
+                // A machine may have counters without this event.
+                assert!(!has_counters || name == "L1-dcache-loads", "{name}: {}", printed.err);
+                let said = format!("cannot attach the probe `hardware:{name}:{count}` (line 1): ");
+                assert!(printed.err.contains(&said) && printed.status == Some(255), "{name}: {printed:#?}");
+                println!("{name}: SKIPPED: the processor has no such counter: {}", printed.err);
+            }
+        }
+    }
+}
+
 #[test]
 fn raw_tracepoints() {
     let text = "rawtracepoint:sched_process_exec { @[str(args.p->comm)] = count(); } \

@@ -22,7 +22,7 @@ impl Selector<'_> {
             InstData::Load { width, signed, ptr, off, .. } => self.load(width, signed, ptr, off, result),
             InstData::Store { width, ptr, off, value, .. } => {
                 let src = self.stored(width, ptr, value);
-                let (base, off) = self.place(ptr, off);
+                let (base, off) = self.place_or_member(ptr, off);
                 self.emit(Inst::Store { size: width.size(), base, off, src });
             }
             InstData::Atomic { op, width, ptr, off, value } => {
@@ -56,10 +56,12 @@ impl Selector<'_> {
     }
 
     fn load(&mut self, bytes: Bytes, signed: bool, ptr: Value, off: i16, result: Option<Value>) {
-        let (base, off) = self.place(ptr, off);
+        let (base, off) = self.place_or_member(ptr, off);
         let size = bytes.size();
         let narrow = result.is_none_or(|value| self.is_narrow(value));
-        let extends = signed && bytes != Bytes::W64 && !(narrow && bytes == Bytes::W32);
+        // Of 32 bits that are read, the extension changes only the upper half.
+        let whole = bytes == Bytes::W32 && (narrow || !self.is_wide(result));
+        let extends = signed && bytes != Bytes::W64 && !whole;
         // The instruction extends to 64 bits, always, and not all memory can be read by it.
         let by_load = self.has(Cpu::V4) && !matches!(self.memory_of(ptr), Some(Memory::Context | Memory::Arena));
         if !extends || by_load && !(narrow && self.is_wide(result)) {

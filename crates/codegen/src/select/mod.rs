@@ -131,12 +131,12 @@ impl Selector<'_> {
             InstData::Compare(cond, args) => self.compare(*cond, *args, result),
             InstData::Select(cond, args) => self.select_one(*cond, *args, result),
             InstData::PtrAdd(ptr, offset) => {
-                if self.constant_i32(*offset).is_none() {
+                if self.constant_i32(*offset).is_none() && self.relocated(*offset).is_none() {
                     self.alu(AluOp::Add, Width::W64, *ptr, *offset, result);
                 }
             }
             InstData::PtrDiff(left, right) => self.alu(AluOp::Sub, Width::W64, *left, *right, result),
-            InstData::PtrToInt(value) => self.rename(result, *value),
+            InstData::PtrToInt(value) | InstData::Cast(value) | InstData::Opaque(value) => self.rename(result, *value),
             InstData::Load { .. }
             | InstData::Store { .. }
             | InstData::Atomic { .. }
@@ -237,6 +237,11 @@ impl Selector<'_> {
         if root != value {
             return self.address(root, off);
         }
+        if let Some(InstData::PtrAdd(ptr, offset)) = self.func.def_inst(value) {
+            // A member whose place is relocated, and that is more than read or written.
+            let (ptr, offset) = (self.reg(*ptr), self.reg(*offset));
+            return self.emit_alu(Width::W64, AluOp::Add, ptr, Rhs::Reg(offset));
+        }
         let reg = self.new_reg();
         match self.func.def_inst(value) {
             Some(InstData::SlotAddr(slot)) => self.emit(Inst::SlotAddr { dst: reg, slot: *slot, off: 0 }),
@@ -306,6 +311,29 @@ impl Selector<'_> {
         }
         let base = self.reg(root);
         if off == 0 { base } else { self.emit_alu(Width::W64, AluOp::Add, base, Rhs::Imm(off)) }
+    }
+
+    /// The number of the constant that an offset is, if it is the relocated place of a member that fits into an access.
+    fn relocated(&self, offset: Value) -> Option<(u32, i16)> {
+        let Some(InstData::Core(core)) = self.func.def_inst(self.root(offset)) else { return None };
+        let info = &self.module.cores[core.index()];
+        let off = i16::try_from(info.local).ok()?;
+        (info.kind == skep_ir::CoreKind::FieldOffset).then_some((core.0, off))
+    }
+
+    /// The same for a pointer that is a member of what another points to.
+    fn member(&self, ptr: Value) -> Option<(Value, u32, i16)> {
+        let Some(InstData::PtrAdd(base, offset)) = self.func.def_inst(self.root(ptr)) else { return None };
+        let (core, off) = self.relocated(*offset)?;
+        Some((*base, core, off))
+    }
+
+    /// How a read or write reaches `off` bytes behind a pointer: as [`place`](Self::place), or relocated itself.
+    fn place_or_member(&mut self, ptr: Value, off: i16) -> (Base, i16) {
+        match self.member(ptr) {
+            Some((base, core, local)) if off == 0 => (Base::Core(self.reg(base), core), local),
+            _ => self.place(ptr, off),
+        }
     }
 
     /// How an access reaches `off` bytes behind a pointer.

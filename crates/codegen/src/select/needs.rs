@@ -1,4 +1,4 @@
-//! What of a function has to be computed at all, and which 32-bit values somebody reads all 64 bits of.
+//! What of a function has to be computed at all, and which values somebody reads all 64 bits of.
 
 use skep_ir::{
     Binary, Block, Callee, Cond, Entity, FuncKind, Function, Inst, InstData, Type, Unary, Value, ValueDef, Width,
@@ -10,7 +10,7 @@ use skep_isa::ebpf::Cpu;
 pub struct Needs {
     /// How often each value is read by what is needed.
     pub uses: Vec<u32>,
-    /// Whether somebody reads the upper half of the register of each 32-bit value.
+    /// Whether somebody reads the upper half of the register of each value.
     pub wide: Vec<bool>,
     /// The blocks that can be reached, each behind those that dominate it.
     pub order: Vec<Block>,
@@ -74,16 +74,20 @@ impl Needs {
             // Before 32-bit jumps the sign of a dividend is looked for in all bits from 31 on.
             InstData::Binary(Binary::Sdiv | Binary::Srem, _) if cpu < Cpu::V3 => &[],
             InstData::Binary(_, args) if func.ty(args[0]) == Type::I32 => args,
-            InstData::Unary(Unary::Extend, _) => &[],
+            InstData::Unary(Unary::Extend | Unary::Swap64, _) => &[],
+            InstData::Unary(Unary::Neg, arg) if func.ty(*arg) != Type::I32 => &[],
             InstData::Unary(_, arg) => std::slice::from_ref(arg),
             InstData::Store { width, value, .. } if *width != Width::W64 => std::slice::from_ref(value),
             InstData::Atomic { width: Width::W32, value, .. } => std::slice::from_ref(value),
             InstData::Return(Some(value)) if matches!(func.kind, FuncKind::Program(_)) => std::slice::from_ref(value),
-            InstData::Compare(_, args) if cpu >= Cpu::V3 => args,
-            InstData::Branch { args, .. } if cpu >= Cpu::V3 && unread => fused.as_ref().unwrap_or(args),
+            InstData::Compare(_, args) if cpu >= Cpu::V3 && func.ty(args[0]) == Type::I32 => args,
+            InstData::Branch { args, .. } if cpu >= Cpu::V3 && unread => {
+                let args = fused.as_ref().unwrap_or(args);
+                if func.ty(args[0]) == Type::I32 { args } else { &[] }
+            }
             _ => &[],
         };
-        let edge_args: Vec<Value> = node.data.edges().into_iter().flat_map(|edge| edge.args.iter().copied()).collect();
+        let edge_args: Vec<Value> = node.data.edges().flat_map(|edge| edge.args.iter().copied()).collect();
         let wide = &mut self.wide;
         for_each_read(func, inst, |value| wide[value.index()] |= !narrow.contains(&value));
         edge_args.iter().for_each(|value| wide[value.index()] = true);
@@ -140,17 +144,16 @@ fn reverse_postorder(func: &Function) -> Vec<Block> {
     let mut seen = vec![false; func.block_count()];
     let mut order = Vec::new();
     let entry = func.entry();
-    let mut stack = vec![(entry, func.successors(entry), 0)];
+    let mut stack = vec![(entry, func.successors(entry))];
     seen[entry.index()] = true;
-    while let Some((block, targets, next)) = stack.last_mut() {
-        let Some(&target) = targets.get(*next) else {
+    while let Some((block, targets)) = stack.last_mut() {
+        let Some(target) = targets.next() else {
             order.push(*block);
             stack.pop();
             continue;
         };
-        *next += 1;
         if !std::mem::replace(&mut seen[target.index()], true) {
-            stack.push((target, func.successors(target), 0));
+            stack.push((target, func.successors(target)));
         }
     }
     order.reverse();

@@ -51,8 +51,7 @@ impl Liveness {
     /// The values that are live behind a block: those that its successors need, without their parameters. In the order of
     /// their numbers.
     pub fn live_out(&self, function: &Function, block: Block) -> Vec<Value> {
-        let mut values: Vec<Value> =
-            function.successors(block).iter().flat_map(|next| self.live_in(*next)).copied().collect();
+        let mut values: Vec<Value> = function.successors(block).flat_map(|next| self.live_in(next)).copied().collect();
         values.sort_unstable();
         values.dedup();
         values

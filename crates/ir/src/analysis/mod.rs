@@ -23,7 +23,7 @@ pub fn reverse_postorder(function: &Function) -> Vec<Block> {
     let mut stack = vec![(entry, function.successors(entry))];
     seen[entry.index()] = true;
     while let Some((block, rest)) = stack.last_mut() {
-        let Some(next) = rest.pop() else {
+        let Some(next) = rest.next_back() else {
             order.push(*block);
             stack.pop();
             continue;

@@ -1,13 +1,12 @@
 //! Random modules, and bodies of property tests, shared by `cargo test` and the fuzz targets. Each body takes arbitrary
 //! bytes.
 
-mod bytes;
 mod generate;
 mod memory;
 mod statements;
 
-pub use bytes::Bytes;
 pub use generate::module;
+pub use skep_isa::fuzz::Bytes;
 
 use crate::entity::FuncRef;
 use crate::interp::{Trap, World, interpret};

@@ -86,6 +86,14 @@ impl Memory {
         region.bytes.get_mut(start..start.saturating_add(bytes)).ok_or(error)
     }
 
+    /// Writes the first bytes of the region with an address, read-only ones too. Whether they fit.
+    pub(super) fn overwrite(&mut self, address: u64, bytes: &[u8]) -> bool {
+        let region = Self::index(address).and_then(|index| self.regions.get_mut(index)?.as_mut());
+        let Some(target) = region.and_then(|region| region.bytes.get_mut(..bytes.len())) else { return false };
+        target.copy_from_slice(bytes);
+        true
+    }
+
     /// A little-endian number of up to eight bytes.
     ///
     /// # Errors

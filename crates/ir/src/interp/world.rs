@@ -17,6 +17,7 @@ const MOST_LOOPS: u64 = 1 << 23;
 
 const ENOENT: i64 = 2;
 const E2BIG: i64 = 7;
+const EFAULT: i64 = 14;
 const EEXIST: i64 = 17;
 const EINVAL: i64 = 22;
 
@@ -50,8 +51,9 @@ impl Table {
 }
 
 /// A machine with one processor: arrays and hash tables (also per processor and LRU, which never drop anything here),
-/// variables, a context and a packet, the helpers `map_lookup_elem`, `map_update_elem`, `map_delete_elem` and `loop`, and
-/// fixed answers of others.
+/// variables, a context and a packet; the helpers `map_lookup_elem`, `map_update_elem`, `map_delete_elem`,
+/// `map_lookup_percpu_elem`, `for_each_map_elem`, `loop`, `probe_read_kernel` of its own memory, `ringbuf_reserve` and
+/// `ringbuf_submit`; and fixed answers of others.
 #[derive(Debug, Clone)]
 pub struct World {
     memory: Memory,
@@ -102,6 +104,12 @@ impl World {
     /// The bytes of a variable.
     pub fn global_bytes(&self, global: GlobalRef) -> Option<&[u8]> {
         self.memory.region(*self.globals.get(global.index())?)
+    }
+
+    /// Writes the first bytes of a variable, read-only ones too. Whether there is one with room for them.
+    pub fn set_global(&mut self, global: GlobalRef, bytes: &[u8]) -> bool {
+        let Some(&address) = self.globals.get(global.index()) else { return false };
+        self.memory.overwrite(address, bytes)
     }
 
     /// The entries of a map in the order of their keys as bytes. Of an array those that were ever looked at or written.
@@ -177,12 +185,66 @@ impl World {
         let key = self.memory.slice(key, table.decl.key_size as usize)?.to_vec();
         Ok(match id {
             1 => self.lookup(index, &key),
+            // The third argument is the number of a processor.
+            195 if value != 0 => 0,
+            195 => self.lookup(index, &key),
             2 => {
                 let value = self.memory.slice(value, value_size)?.to_vec();
                 self.update(index, key, value, flags).cast_unsigned()
             }
             _ => self.delete(index, &key).cast_unsigned(),
         })
+    }
+
+    /// `bpf_for_each_map_elem`: calls a function with each entry until it returns something else than 0.
+    fn for_each(
+        &mut self,
+        machine: &mut Machine<'_>,
+        [map, callback, context, flags, _]: [u64; 5],
+    ) -> Result<u64, Trap> {
+        let index = map.checked_sub(MAPS).and_then(|index| usize::try_from(index).ok());
+        let table = index.and_then(|index| self.tables.get(index));
+        let (Some(table), Some(function)) = (table, machine.function_at(callback)) else {
+            return Err(Machine::trap(Reason::Host("the arguments are no map and no function".to_owned())));
+        };
+        if flags != 0 {
+            return Ok((-EINVAL).cast_unsigned());
+        }
+        let entries: Vec<(Vec<u8>, u64)> = table.entries.iter().map(|(key, &value)| (key.clone(), value)).collect();
+        let mut count = 0;
+        for (key, value) in entries {
+            count += 1;
+            let key = self.memory.add(key, false);
+            let result = machine.call(self, function, &[map, key, value, context])?;
+            self.memory.remove(key);
+            if result != Some(0) {
+                break;
+            }
+        }
+        Ok(count)
+    }
+
+    /// `bpf_probe_read_kernel`: what cannot be read is zero.
+    fn probe_read(&mut self, [to, len, from, ..]: [u64; 5]) -> Result<u64, Reason> {
+        // The length is an `u32`.
+        let len = (len & u64::from(u32::MAX)) as usize;
+        let bytes = self.memory.slice(from, len).map(<[u8]>::to_vec);
+        let target = self.memory.slice_mut(to, len)?;
+        match bytes {
+            Ok(bytes) => {
+                target.copy_from_slice(&bytes);
+                Ok(0)
+            }
+            Err(_) => {
+                target.fill(0);
+                Ok((-EFAULT).cast_unsigned())
+            }
+        }
+    }
+
+    /// `bpf_ringbuf_reserve` of a buffer that is never full: what is submitted is forgotten.
+    fn reserve(&mut self, [_, len, ..]: [u64; 5]) -> u64 {
+        self.memory.add(vec![0; len.min(1 << 20) as usize], true)
     }
 
     /// `bpf_loop`: calls a function with 0, 1, 2, ... until it returns something else than 0.
@@ -234,7 +296,14 @@ impl Host for World {
 
     fn helper(&mut self, machine: &mut Machine<'_>, id: u32, args: [u64; 5]) -> Result<u64, Trap> {
         match id {
-            1..=3 => self.map_helper(id, args).map_err(Machine::trap),
+            1..=3 | 195 => self.map_helper(id, args).map_err(Machine::trap),
+            113 => self.probe_read(args).map_err(Machine::trap),
+            131 => Ok(self.reserve(args)),
+            132 => {
+                self.memory.remove(args[0]);
+                Ok(0)
+            }
+            164 => self.for_each(machine, args),
             181 => self.run_loop(machine, args),
             _ => self.answers.get(&id).copied().ok_or_else(|| {
                 let name = skep_isa::helpers::by_id(id).map_or("?", |helper| helper.name);

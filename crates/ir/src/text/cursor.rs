@@ -233,6 +233,7 @@ impl Cursor {
             "untrusted" => Memory::KernelUntrusted(self.number("the id of a type")?),
             "function" => Memory::Function,
             "arena" => Memory::Arena,
+            "any" => Memory::Any,
             other => return Err(at.error(format!("`{other}` is no class of memory"))),
         })
     }

@@ -100,6 +100,8 @@ fn plain(cursor: &mut Cursor, opcode: &str) -> Result<Option<InstData>, ParseErr
         "ptr_add_const" => InstData::PtrAddConst(cursor.value()?, comma_number(cursor, "an offset")?),
         "ptr_diff" => InstData::PtrDiff(cursor.value()?, comma_value(cursor)?),
         "ptr_to_int" => InstData::PtrToInt(cursor.value()?),
+        "cast" => InstData::Cast(cursor.value()?),
+        "opaque" => InstData::Opaque(cursor.value()?),
         "copy" => {
             let [to, from] = values(cursor)?;
             let len = comma_number(cursor, "a number of bytes")?;

@@ -273,6 +273,8 @@ impl Display for InstData {
             Self::PtrAddConst(ptr, offset) => write!(f, "ptr_add_const {ptr}, {offset}"),
             Self::PtrDiff(left, right) => write!(f, "ptr_diff {left}, {right}"),
             Self::PtrToInt(ptr) => write!(f, "ptr_to_int {ptr}"),
+            Self::Cast(value) => write!(f, "cast {value}"),
+            Self::Opaque(value) => write!(f, "opaque {value}"),
             Self::Load { width: bytes, signed, ptr, off, volatile } => {
                 let (signed, volatile) = (flag(*signed, ".signed"), flag(*volatile, ".volatile"));
                 write!(f, "load.{}{signed}{volatile} {}", width(*bytes), at(*ptr, *off))

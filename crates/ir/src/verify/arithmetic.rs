@@ -6,7 +6,7 @@ use crate::entity::{Entity, Value};
 use crate::inst::InstData;
 use crate::module::FuncKind;
 use crate::op::{Cond, Unary};
-use crate::types::{Memory, Type};
+use crate::types::{Memory, Pointer, Type};
 
 /// Judges everything that neither touches memory nor leads anywhere.
 pub fn judge(check: &Check<'_>, data: &InstData, results: &[Type]) -> Judged {
@@ -14,6 +14,7 @@ pub fn judge(check: &Check<'_>, data: &InstData, results: &[Type]) -> Judged {
     match data {
         InstData::Const(number) => match result {
             Type::I32 | Type::I64 => Ok(()),
+            Type::Ptr(Pointer { to: Memory::Any, .. }) => Ok(()),
             Type::Ptr(pointer) => ensure(pointer.nullable && *number == 0, || {
                 "the only constant of a pointer type is 0, of a type that may be null".to_owned()
             }),
@@ -57,6 +58,11 @@ pub fn judge(check: &Check<'_>, data: &InstData, results: &[Type]) -> Judged {
             ensure(!check.ty(*ptr).is_int(), || format!("{ptr} is not a pointer"))?;
             is(result, Type::I64)
         }
+        InstData::Cast(value) => {
+            ensure(check.ty(*value) != Type::I32, || format!("{value} is an i32: a pointer has 64 bits"))?;
+            is(result, Type::ptr(Memory::Any))
+        }
+        InstData::Opaque(value) => is(result, check.ty(*value)),
         _ => address(check, data, result),
     }
 }

@@ -42,10 +42,11 @@ fn lookup(check: &Check<'_>, args: &[Value], results: &[Type]) -> Judged {
     let &[map, _] = args else { return Err("map_lookup_elem takes a map and a key".to_owned()) };
     let map = match check.pointer(map)? {
         Memory::Map(map) | Memory::InnerMap(map) => map,
+        Memory::Any => return Ok(()),
         _ => return Err(format!("{map} is not a map")),
     };
     let Some(pointer) = results.first().and_then(|result| result.pointer()) else { return Ok(()) };
-    ensure(pointer.nullable, || "what is looked up may be null".to_owned())?;
+    ensure(pointer.nullable || pointer.to == Memory::Any, || "what is looked up may be null".to_owned())?;
     ensure(!matches!(pointer.to, Memory::MapValue(other) | Memory::InnerMap(other) if other != map), || {
         format!("the result is of {}, the map is {map}", pointer.to)
     })

@@ -37,7 +37,9 @@ pub fn check(check: &mut Check<'_>, options: Options) {
                         None => false,
                     },
                 };
-                if !defined {
+                if !is_alive(function, value) {
+                    wrong.push((value, "is read, but nothing defines it any more"));
+                } else if !defined {
                     wrong.push((value, "is not defined on every way that leads here"));
                 } else if let Some(edge) = non_null_edge(function, value)
                     && !edge_dominates(&dominators, &predecessors, edge, block)
@@ -50,6 +52,15 @@ pub fn check(check: &mut Check<'_>, options: Options) {
             }
         }
     }
+}
+
+/// Whether the block or the instruction that a value is from still has it: passes take parameters and results away.
+fn is_alive(function: &Function, value: Value) -> bool {
+    let (values, number) = match function.def(value) {
+        ValueDef::Param(block, number) => (&function[block].params, number),
+        ValueDef::Result(inst, number) => (&function[inst].results, number),
+    };
+    values.get(number as usize) == Some(&value)
 }
 
 /// The target of the edge on which a name that is not null was found not to be; `None` for other values. Both edges to

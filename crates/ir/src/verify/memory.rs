@@ -148,8 +148,10 @@ fn stored(memory: Memory, width: Width, value: Type) -> Judged {
 
 fn atomic(check: &Check<'_>, width: Width, ptr: Value, off: i16, values: &[Value], results: &[Type]) -> Judged {
     let memory = writable(check, ptr)?;
-    let allowed =
-        matches!(memory, Memory::Stack | Memory::MapValue(_) | Memory::Global(_) | Memory::Record | Memory::Arena);
+    let allowed = matches!(
+        memory,
+        Memory::Stack | Memory::MapValue(_) | Memory::Global(_) | Memory::Record | Memory::Arena | Memory::Any
+    );
     ensure(allowed, || {
         format!("atomic operations work on stack, map values, variables, records and arenas, not {memory}")
     })?;

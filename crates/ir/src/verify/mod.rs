@@ -14,10 +14,13 @@
 //!   to functions and to the end of the packet; to kernel objects only constants. The context is read and written through
 //!   the parameter of the function (or a copy that was saved on the stack) at constant, aligned offsets. Accesses to the
 //!   stack are aligned, atomic ones always. Constant offsets stay in the object. `.rodata` is not written.
+//! - **Unknown classes.** Pointers to [`Memory::Any`](crate::Memory::Any) come from numbers and from other pointers by
+//!   [`Cast`](crate::InstData::Cast). They may be null or point anywhere: what holds for them only the kernel's verifier
+//!   says, and the rules above do not.
 //! - **Refinement.** The results of a branch are its operands, in order, with their types; a nullable pointer that is
 //!   compared with the constant 0 for equality may become one that is not null, which is read only where the edge
 //!   dominates on which it is not.
-//! - **Packets.** Packet pointers are not used behind calls that [move the packet](moves_packet).
+//! - **Packets.** Packet pointers are not used behind calls that [move the packet](crate::Callee::moves_packet).
 //! - **Calls.** At most five arguments; functions of the module take what they declare. No recursion, at most eight
 //!   frames, at most 512 bytes of objects on a chain of calls.
 
@@ -32,8 +35,6 @@ mod packet;
 mod structure;
 
 use std::fmt;
-
-pub use packet::moves_packet;
 
 use crate::entity::{Block, Entity, FuncRef};
 use crate::function::Loc;

@@ -1,7 +1,5 @@
 //! Packet pointers end with calls that may move the packet.
 
-use skep_isa::helpers;
-
 use super::Violation;
 use super::arithmetic::is_packet;
 use super::check::Check;
@@ -10,11 +8,6 @@ use crate::entity::{Block, Entity, FuncRef, Value};
 use crate::function::Function;
 use crate::inst::{Callee, InstData};
 use crate::module::Module;
-
-/// Whether packet pointers that were loaded before a call of the helper are worth nothing behind it.
-pub fn moves_packet(helper: u32) -> bool {
-    helpers::by_id(helper).is_some_and(helpers::Helper::moves_packet)
-}
 
 /// Checks all functions.
 pub fn check(module: &Module, violations: &mut Vec<Violation>) {
@@ -28,8 +21,8 @@ pub fn check(module: &Module, violations: &mut Vec<Violation>) {
 /// Whether an instruction may move the packet, given which functions do.
 fn moves(data: &InstData, functions: &[bool]) -> bool {
     match data {
-        InstData::Call(Callee::Helper(id), _) => moves_packet(*id),
         InstData::Call(Callee::Func(callee), _) => functions[callee.index()],
+        InstData::Call(callee, _) => callee.moves_packet(),
         // Passed to a helper that calls it.
         InstData::FuncAddr(callee) => functions[callee.index()],
         _ => false,
@@ -124,15 +117,4 @@ fn walk(
 fn calls_back(function: &Function, data: &InstData, moving: &[bool]) -> bool {
     let InstData::Call(_, args) = data else { return false };
     args.iter().any(|&arg| matches!(function.def_inst(arg), Some(InstData::FuncAddr(callee)) if moving[callee.index()]))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_table_of_helpers_tells_what_moves_the_packet() {
-        let store = helpers::by_name("skb_store_bytes").map_or(0, |helper| helper.id);
-        assert!(moves_packet(store) && !moves_packet(1) && !moves_packet(0) && !moves_packet(u32::MAX));
-    }
 }

@@ -142,7 +142,7 @@ fn references(check: &Check<'_>, inst: Inst, blocks: &HashSet<Block>) -> Result<
     if !exists {
         return Err("what it refers to does not exist in the module".to_owned());
     }
-    data.edges().into_iter().try_for_each(|edge| edge_fits(check, edge, blocks))
+    data.edges().try_for_each(|edge| edge_fits(check, edge, blocks))
 }
 
 fn edge_fits(check: &Check<'_>, edge: &Edge, blocks: &HashSet<Block>) -> Result<(), String> {

@@ -60,6 +60,24 @@ pub enum Cpu {
     V4,
 }
 
+impl Cpu {
+    /// Its number, 1 to 4.
+    pub const fn number(self) -> u8 {
+        self as u8 + 1
+    }
+
+    /// The version with this number.
+    pub const fn from_number(number: u8) -> Option<Self> {
+        match number {
+            1 => Some(Self::V1),
+            2 => Some(Self::V2),
+            3 => Some(Self::V3),
+            4 => Some(Self::V4),
+            _ => None,
+        }
+    }
+}
+
 /// Set of instruction fields that carry an operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Uses(u8);

@@ -9,6 +9,19 @@ mod table;
 
 pub use signature::{Access, Arg, Ret, Signature};
 
+/// What a call does to the memory that its program sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing, and during one run of a program it gives the same for the same arguments.
+    Same,
+    /// Nothing: what is read in front of the call is what is read behind it.
+    Nothing,
+    /// It may write memory that it is given, values of maps, objects of the kernel.
+    Memory,
+    /// The same, and the packet may be somewhere else: pointers into it that were loaded before are worth nothing.
+    Packet,
+}
+
 /// One helper.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Helper {
@@ -22,6 +35,8 @@ pub struct Helper {
     pub gpl_only: bool,
     /// Whether only programs that may sleep can call it.
     pub may_sleep: bool,
+    /// What a call does to the program's memory.
+    pub effect: Effect,
     /// The program types that may call it at one of their attach types, with all capabilities, in Linux 6.18.
     pub programs: ProgSet,
     /// Its prototype in C (`linux/bpf.h`).
@@ -38,39 +53,16 @@ impl Helper {
         self.signatures.iter().find(|signature| signature.programs.contains(prog_type))
     }
 
+    /// Whether it may write memory whose address it is given, or hands it to a function of the program that may.
+    pub fn writes_arguments(&self) -> bool {
+        self.signatures.iter().flat_map(|signature| signature.args).any(Arg::is_written)
+    }
+
     /// Whether pointers into the packet that were loaded before a call are worth nothing behind it.
     pub fn moves_packet(&self) -> bool {
-        MOVING.contains(&self.name)
+        self.effect == Effect::Packet
     }
 }
-
-// TABLE
-/// Helpers after which the verifier forgets packet pointers (`bpf_helper_changes_pkt_data` in `net/core/filter.c`).
-const MOVING: &[&str] = &[
-    "skb_store_bytes",
-    "l3_csum_replace",
-    "l4_csum_replace",
-    "tail_call",
-    "clone_redirect",
-    "skb_vlan_push",
-    "skb_vlan_pop",
-    "skb_change_proto",
-    "skb_change_tail",
-    "skb_pull_data",
-    "skb_change_head",
-    "xdp_adjust_head",
-    "skb_adjust_room",
-    "xdp_adjust_meta",
-    "msg_pull_data",
-    "xdp_adjust_tail",
-    "lwt_push_encap",
-    "lwt_seg6_store_bytes",
-    "lwt_seg6_adjust_srh",
-    "lwt_seg6_action",
-    "msg_push_data",
-    "msg_pop_data",
-    "store_hdr_opt",
-];
 
 /// Every helper in the order of the numbers.
 pub static HELPERS: &[Helper; 211] = &table::HELPERS;
@@ -102,8 +94,29 @@ mod tests {
         assert_eq!(by_id(212), None);
         assert_eq!(by_name("unspec"), None);
         assert!(HELPERS.is_sorted_by_key(|helper| helper.since));
-        assert!(MOVING.iter().all(|name| by_name(name).is_some_and(Helper::moves_packet)));
     }
+
+    #[test]
+    fn what_a_helper_writes_it_changes() {
+        for helper in HELPERS {
+            let writes = |arg: &Arg| match arg {
+                Arg::Value(access) | Arg::Memory(access) | Arg::MemoryOrNull(access) => *access != Access::Read,
+                Arg::FixedMemory(_, access) => *access != Access::Read,
+                _ => false,
+            };
+            let changes = helper.signatures.iter().flat_map(|signature| signature.args).any(writes);
+            let quiet = matches!(helper.effect, Effect::Same | Effect::Nothing);
+            assert!(!changes || !quiet && helper.writes_arguments(), "{}", helper.name);
+        }
+        assert!(
+            by_name("xdp_adjust_head").unwrap().moves_packet() && !by_name("skb_load_bytes").unwrap().moves_packet()
+        );
+        assert_eq!(by_name("ktime_get_ns").unwrap().effect, Effect::Nothing);
+        let writes = |name| by_name(name).unwrap().writes_arguments();
+        assert!(writes("probe_read") && writes("for_each_map_elem") && writes("dynptr_write"));
+        assert!(!writes("map_update_elem") && !writes("ringbuf_reserve") && !writes("ringbuf_output"));
+    }
+
     #[test]
     fn rows_agree_with_themselves() {
         for helper in HELPERS {

@@ -84,6 +84,45 @@ pub enum Arg {
     PerCpuVariable,
 }
 
+impl Arg {
+    /// Whether the helper may write memory through it, or hands it to a function of the program that may.
+    pub const fn is_written(&self) -> bool {
+        match self {
+            Self::Scalar
+            | Self::Context
+            | Self::ContextOrNull
+            | Self::Map
+            | Self::Key
+            | Self::ValueOrNull
+            | Self::Size
+            | Self::SizeOrZero
+            | Self::ConstantSize
+            | Self::ConstantText
+            | Self::RingRecord
+            | Self::SockCommon
+            | Self::SocketOrNull
+            | Self::TypedSock
+            | Self::TypedSockOrNull
+            | Self::ReleasedSocket
+            | Self::Typed(_)
+            | Self::TypedOrNull(_)
+            | Self::PerCpuVariable => false,
+            Self::Value(access) | Self::Memory(access) | Self::MemoryOrNull(access) | Self::FixedMemory(_, access) => {
+                !matches!(access, Access::Read)
+            }
+            Self::StackOrNull
+            | Self::Callback
+            | Self::SpinLock
+            | Self::Timer
+            | Self::KernelPointerSlot
+            | Self::KernelPointerOrNull
+            | Self::Dynptr
+            | Self::NewDynptr
+            | Self::ReleasedDynptr => true,
+        }
+    }
+}
+
 /// What a helper leaves in register 0 (`enum bpf_return_type`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Ret {

@@ -12,9 +12,9 @@ use super::usdt::Descriptions;
 use super::{
     Attachment, CgroupOptions, Direction, Iter, IterTarget, KernelPlace, KernelPlaces, MultiMode, NetfilterPlace,
     NetkitSide, Order, PerfEvent, PerfRate, PerfTarget, TcOptions, UsdtPlace, UserPlace, XdpMode, attach_cgroup,
-    attach_flow_dissector, attach_freplace, attach_iter, attach_kprobe, attach_kprobe_multi, attach_netfilter,
-    attach_netkit, attach_perf_event, attach_raw_tracepoint, attach_sk_lookup, attach_tc, attach_tc_action,
-    attach_tracepoint, attach_tracing, attach_uprobe, attach_uprobe_multi, attach_xdp,
+    attach_flow_dissector, attach_freplace, attach_infrared, attach_iter, attach_kprobe, attach_kprobe_multi,
+    attach_netfilter, attach_netkit, attach_perf_event, attach_raw_tracepoint, attach_sk_lookup, attach_tc,
+    attach_tc_action, attach_tracepoint, attach_tracing, attach_uprobe, attach_uprobe_multi, attach_xdp,
 };
 use crate::errors::KernelError;
 use crate::features::running_release;
@@ -66,6 +66,8 @@ pub struct AttachOptions<'a> {
     pub xdp: XdpMode,
     /// The control group for programs of control groups.
     pub cgroup: Option<BorrowedFd<'a>>,
+    /// The receiver for decoders of infrared signals, from [`open_infrared`](super::open_infrared).
+    pub infrared: Option<BorrowedFd<'a>>,
     /// The only process in which user probes run and perf events count.
     pub process: Option<u32>,
     /// What `bpf_get_attach_cookie` returns in all programs.
@@ -238,6 +240,10 @@ fn without_place(program: &LoadedProgram, spec: &Program, options: &AttachOption
                 Ok(Attachment::Perf(attach_perf_event(program, event, rate, target)?).into())
             }
             None => left("no event was given"),
+        },
+        (AttachWay::Infrared, _) => match options.infrared {
+            Some(device) => Ok(Attachment::Infrared(attach_infrared(program, device)?).into()),
+            None => left("no receiver of infrared signals was given"),
         },
         (AttachWay::Nothing, _) => left("it runs when it is called"),
         _ if attach_type.is_none() || way == AttachWay::Socket => left("it belongs to a socket, a map or a route"),

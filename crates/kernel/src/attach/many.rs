@@ -4,6 +4,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use super::cgroup::CgroupSlot;
+use super::infrared::InfraredSlot;
 use super::link::Link;
 use super::lwt::RouteSlot;
 use super::netns::FlowDissectorSlot;
@@ -37,6 +38,8 @@ pub enum Attachment {
     Reuseport(ReuseportSlot),
     /// A route with programs.
     Route(RouteSlot),
+    /// A decoder at a receiver of infrared signals.
+    Infrared(InfraredSlot),
     /// A table of operations, registered without link.
     Table(TableSlot),
 }
@@ -65,6 +68,7 @@ impl Attachment {
             Self::FlowDissector(slot) => return slot.detach(),
             Self::Reuseport(slot) => return slot.detach(),
             Self::Route(slot) => return slot.detach(),
+            Self::Infrared(slot) => return slot.detach(),
             Self::Table(slot) => return slot.detach(),
         }
         Ok(())
@@ -91,6 +95,7 @@ impl Attachment {
             Self::FlowDissector(slot) => slot.leave(),
             Self::Reuseport(slot) => slot.leave(),
             Self::Route(slot) => slot.leave(),
+            Self::Infrared(slot) => slot.leave(),
             Self::Table(slot) => slot.leave(),
         }
         Ok(())

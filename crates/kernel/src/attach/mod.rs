@@ -5,6 +5,7 @@
 //!  network   xdp, tc (tcx, netkit, clsact), netfilter, lwt,
 //!            netns (sk_lookup, flow dissector), sockmap        -> Link, or the older slot of each kind
 //!  cgroup    every hook of control groups                      -> Link, or CgroupSlot
+//!  devices   receivers of infrared signals                     -> InfraredSlot
 //!  tracing   tracepoint, raw tracepoint, kprobe, uprobe, perf  -> Link, PerfProbe
 //!            functions, security hooks, replaced functions     -> Link
 //!            iterators                                         -> Link, Iter to read from
@@ -20,6 +21,7 @@
 
 mod all;
 mod cgroup;
+mod infrared;
 mod interface;
 mod iter;
 mod kprobe;
@@ -46,6 +48,7 @@ mod xdp;
 
 pub use all::{AttachOptions, Attachments, Symbols, attach_all};
 pub use cgroup::{CgroupOptions, CgroupSlot, attach_cgroup, attach_cgroup_slot, open_cgroup};
+pub use infrared::{InfraredSlot, attach_infrared, open_infrared};
 pub use interface::{Interface, interface, interfaces};
 pub use iter::{CgroupOrder, Iter, IterTarget, attach_iter};
 pub use kprobe::{KernelPlace, attach_kprobe, attach_kprobe_event, has_kprobes};
@@ -53,7 +56,7 @@ pub use link::Link;
 pub use lwt::{LwtHook, LwtRoute, RouteSlot, Seg6Route, attach_lwt, attach_seg6_local};
 pub use many::{Attachment, detach_all};
 pub use multi::{KernelPlaces, MultiMode, attach_kprobe_multi, attach_uprobe_multi};
-pub use netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace, attach_netfilter};
+pub use netfilter::{NetfilterFamily, NetfilterHook, NetfilterPlace, attach_netfilter, attach_netfilter_in};
 pub use netns::{FlowDissectorSlot, attach_flow_dissector, attach_sk_lookup};
 pub use perf::{PerfEvent, PerfProbe, PerfRate, PerfTarget, attach_perf_event};
 pub use socket::{

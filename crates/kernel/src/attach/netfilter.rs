@@ -1,6 +1,7 @@
 //! Programs at the hooks of netfilter (Linux 6.4).
 
 use std::os::fd::AsFd;
+use std::thread;
 
 use skep_isa::{AttachType, Release};
 
@@ -8,6 +9,7 @@ use super::link::Link;
 use super::words::{NETWORK, Way};
 use crate::errors::KernelError;
 use crate::sys::link::{Extra, Target, link_create};
+use crate::sys::namespace::enter_network;
 
 const WAY: Way = Way {
     action: "attach a program to netfilter",
@@ -90,4 +92,27 @@ pub fn attach_netfilter(program: impl AsFd, place: NetfilterPlace) -> Result<Lin
             }
         },
     )
+}
+
+/// Attaches a program to netfilter in another network namespace, given by its file (`/proc/PID/ns/net`, `/run/netns/NAME`).
+///
+/// # Errors
+/// As [`attach_netfilter`]; [`KernelError::Invalid`] if the file is no network namespace, or it must not be entered.
+pub fn attach_netfilter_in(
+    program: impl AsFd,
+    place: NetfilterPlace,
+    namespace: impl AsFd,
+) -> Result<Link, KernelError> {
+    let (program, namespace) = (program.as_fd(), namespace.as_fd());
+    // Only a thread of its own may change its namespace: there is no way back without privilege.
+    let attached = thread::scope(|scope| {
+        let attach = || {
+            enter_network(namespace).map_err(|errno| {
+                WAY.error(errno, || "the file is no network namespace (open /proc/PID/ns/net)".to_owned())
+            })?;
+            attach_netfilter(program, place)
+        };
+        scope.spawn(attach).join()
+    });
+    attached.unwrap_or_else(|_| Err(WAY.invalid("the thread that enters the network namespace ended".to_owned())))
 }

@@ -12,6 +12,7 @@ use crate::errors::KernelError;
 use crate::features::{possible_cpus, running_release};
 use crate::map::{LoadedMap, MapDefinition, MapOptions, MapTypes};
 use crate::pin::Rights;
+use crate::sys::memory::page_size;
 
 /// The values can be mapped into the memory of processes (`BPF_F_MMAPABLE`, Linux 5.5).
 const MAPPABLE: u32 = 1 << 10;
@@ -95,6 +96,8 @@ fn check(spec: &MapSpec, map: &LoadedMap, which: &str) -> Result<(), KernelError
 fn definition(spec: &MapSpec) -> MapDefinition<'_> {
     let max_entries = match (spec.map_type, spec.max_entries) {
         (MapType::PerfEventArray, 0) => possible_cpus().unwrap_or(0),
+        // The kernel wants pages, and a power of 2 of them; libbpf rounds up as well.
+        (MapType::Ringbuf | MapType::UserRingbuf, bytes) => whole_pages(bytes),
         (_, entries) => entries,
     };
     // Definitions may name the type of the records of a buffer, which the kernel does not want to know.
@@ -104,6 +107,13 @@ fn definition(spec: &MapSpec) -> MapDefinition<'_> {
         _ => (spec.key_size, spec.value_size),
     };
     MapDefinition { name: &spec.name, map_type: spec.map_type, key_size, value_size, max_entries, flags: spec.flags.0 }
+}
+
+/// The least power of 2 of pages that holds so many bytes; 0 and what is too large stay as they are.
+fn whole_pages(bytes: u32) -> u32 {
+    let page = u32::try_from(page_size()).unwrap_or(4096);
+    let pages = bytes.div_ceil(page).checked_next_power_of_two().filter(|_| bytes > 0);
+    pages.and_then(|pages| pages.checked_mul(page)).unwrap_or(bytes)
 }
 
 /// Whether processes may be given the memory of a map: it holds variables that are not private to their file.
@@ -153,4 +163,18 @@ fn create(spec: &MapSpec, types: Option<&ObjectTypes>) -> Result<LoadedMap, Kern
         map.freeze()?;
     }
     Ok(map)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ring_buffers_have_whole_pages() {
+        let page = u32::try_from(page_size()).unwrap();
+        let cases = [(0, 0), (8, page), (page, page), (page + 1, 2 * page), (3 * page, 4 * page), (u32::MAX, u32::MAX)];
+        for (bytes, expected) in cases {
+            assert_eq!(whole_pages(bytes), expected, "{bytes}");
+        }
+    }
 }

@@ -64,6 +64,23 @@ fn try_feature(prober: &Prober, feature: &InsnFeature) -> Status {
     }
 }
 
+/// The newest version of the instruction set that the running kernel takes, 1 to 4. Where this process may not try, the
+/// release decides.
+pub fn instruction_set() -> u8 {
+    let prober = Prober::new();
+    let takes = |feature: &&InsnFeature| match try_feature(&prober, feature) {
+        Status::Present | Status::Value(_) => true,
+        Status::Missing(Reason::Capabilities { .. }) => {
+            running_release().is_some_and(|running| running >= feature.since)
+        }
+        Status::Missing(_) => false,
+    };
+    let is_version = |feature: &&InsnFeature| {
+        feature.name.strip_prefix('v').is_some_and(|number| number.parse::<u8>() == Ok(feature.version))
+    };
+    FEATURES.iter().filter(is_version).rev().find(takes).map_or(1, |feature| feature.version)
+}
+
 /// What cannot be tried with instructions alone goes by the release.
 fn by_release(since: Release) -> Status {
     match running_release() {
@@ -76,6 +93,15 @@ fn by_release(since: Release) -> Status {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_version_is_one_that_programs_have() {
+        let version = instruction_set();
+        assert!((1..=4).contains(&version));
+        let newest = running_release().is_some_and(|running| running >= Release::new(6, 6));
+        // Older kernels may have been given newer instructions, not the other way round.
+        assert!(version == 4 || !newest, "{version}");
+    }
 
     #[test]
     fn programs_belong_to_rows_and_can_be_written() {

@@ -18,6 +18,7 @@ mod types;
 use skep_isa::Release;
 
 pub use config::KernelConfig;
+pub use insns::instruction_set;
 pub use reason::Reason;
 
 use types::KernelTypes;

@@ -1,5 +1,6 @@
 //! Places of attachment as texts: what a command line says beyond sections.
 
+use std::fs::File;
 use std::os::fd::{AsFd as _, OwnedFd};
 
 use skep_isa::sections;
@@ -7,7 +8,7 @@ use skep_object::AttachPoint;
 
 use crate::attach::{
     AttachOptions, NetfilterFamily, NetfilterHook, NetfilterPlace, PerfEvent, PerfRate, Symbols, XdpMode, interface,
-    open_cgroup,
+    open_cgroup, open_infrared,
 };
 use crate::errors::KernelError;
 
@@ -19,6 +20,7 @@ pub struct Places {
     interface: Option<u32>,
     xdp: XdpMode,
     cgroup: Option<OwnedFd>,
+    infrared: Option<File>,
     process: Option<u32>,
     cookie: u64,
     event: Option<(PerfEvent, PerfRate)>,
@@ -31,6 +33,7 @@ impl Places {
     ///
     /// * `dev=eth0` for programs of network interfaces, `xdp=generic`, `xdp=native` or `xdp=offload` for their mode;
     /// * `cgroup=/sys/fs/cgroup/...` for those of control groups;
+    /// * `lirc=/dev/lirc0` for decoders of infrared signals;
     /// * `pid=4711` for user probes and performance events; `cookie=7` for what `bpf_get_attach_cookie` returns;
     /// * `hz=99` for programs of type perf_event: the clock of each processor, so many times a second;
     /// * `netfilter=ip:local_out:0` (`ip` or `ip6`, hook, priority);
@@ -66,6 +69,7 @@ impl Places {
                 };
             }
             Some(("cgroup", path)) => self.cgroup = Some(open_cgroup(path)?),
+            Some(("lirc", path)) => self.infrared = Some(open_infrared(path)?),
             Some(("pid", pid)) => self.process = Some(number(pid, "process")?),
             Some(("cookie", cookie)) => self.cookie = number(cookie, "cookie")?.into(),
             Some(("hz", hertz)) => {
@@ -82,7 +86,7 @@ impl Places {
             }
             _ => {
                 return Err(invalid(format!(
-                    "`{text}` is none of dev=NAME, xdp=MODE, cgroup=PATH, pid=NUMBER, cookie=NUMBER, hz=NUMBER, \
+                    "`{text}` is none of dev=NAME, xdp=MODE, cgroup=PATH, lirc=PATH, pid=NUMBER, cookie=NUMBER, hz=NUMBER, \
                      netfilter=FAMILY:HOOK:PRIORITY, PROGRAM@SECTION"
                 )));
             }
@@ -105,6 +109,7 @@ impl Places {
             interface: self.interface,
             xdp: self.xdp,
             cgroup: self.cgroup.as_ref().map(|group| group.as_fd()),
+            infrared: self.infrared.as_ref().map(|device| device.as_fd()),
             process: self.process,
             cookie: self.cookie,
             event: self.event,
@@ -159,6 +164,7 @@ mod tests {
             "netfilter=ip:nowhere:1",
             "f@nothing/x",
             "cgroup=/proc",
+            "lirc=/dev/no_such_device",
             "xdp=fast",
             "what=ever",
         ] {

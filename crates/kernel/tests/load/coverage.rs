@@ -33,7 +33,7 @@ const V6_12: Kernel = Kernel::Packaged("6.12");
 /// Whether the host has kprobes, takes programs at functions, or has a part that may be left out, is its own affair.
 const HOST: &[Kernel] = &[Kernel::Host];
 const OLD: &[Kernel] = &[Kernel::Host, V6_1];
-const NOWHERE: &[Kernel] = &[Kernel::Host, V6_1, V6_12];
+const PACKAGED: &[Kernel] = &[Kernel::Host, V6_1, V6_12];
 const EVERYWHERE: &[Kernel] = &[];
 
 const fn row(
@@ -76,8 +76,9 @@ const ROWS: &[Row] = &[
     row(ProgType::CgroupSockAddr, "hooks", &["connecting"], hooks::control_groups, EVERYWHERE),
     // CONFIG_IPV6_SEG6_BPF.
     row(ProgType::LwtSeg6local, "hooks", &["segment"], hooks::segments, HOST),
-    // CONFIG_BPF_LIRC_MODE2 demands CONFIG_RC_CORE=y; Debian has it as a module, its cloud kernels not at all.
-    row(ProgType::LircMode2, "hooks", &["remote"], hooks::remote_controls, NOWHERE),
+    // CONFIG_BPF_LIRC_MODE2 demands CONFIG_RC_CORE=y; Debian has it as a module, its cloud kernels not at all. The kernel
+    // 6.12+infrared of `cargo xtask vm` has it.
+    row(ProgType::LircMode2, "hooks", &["remote"], hooks::remote_controls, PACKAGED),
     row(ProgType::SkReuseport, "hooks", &["chosen"], hooks::sockets_and_calls, EVERYWHERE),
     row(ProgType::FlowDissector, "hooks", &["dissected"], hooks::packets_and_routes, EVERYWHERE),
     row(ProgType::CgroupSysctl, "hooks", &["asked"], hooks::control_groups, EVERYWHERE),

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use skep_isa::{AttachType, MapType};
 use skep_kernel::attach::{
-    AttachOptions, Attachments, LwtHook, LwtRoute, Seg6Route, attach_all, attach_flow_dissector, attach_lwt,
-    attach_reuseport, attach_seg6_local, attach_sockmap, open_cgroup,
+    AttachOptions, Attachments, LwtHook, LwtRoute, Seg6Route, attach_all, attach_flow_dissector, attach_infrared,
+    attach_lwt, attach_reuseport, attach_seg6_local, attach_sockmap, open_cgroup, open_infrared,
 };
 use skep_kernel::{LoadError, LoadOptions, Loaded, LoadedProgram, TestInput, Update, attach_program, load_with};
 use skep_object::Object;
@@ -303,12 +303,35 @@ pub fn arguments_of_tracepoints() {
 }
 
 /// No kernel that Debian packages for x86-64 has them: CONFIG_BPF_LIRC_MODE2 demands that remote controls are built in
-/// (CONFIG_RC_CORE=y), and there they are a module or left out.
+/// (CONFIG_RC_CORE=y), and there they are a module or left out. `cargo xtask vm --kernel 6.12+infrared` builds one with a
+/// receiver that hears what is sent with it.
 #[test]
 pub fn remote_controls() {
-    if let Some(_loaded) = Hooks::one("remote") {
-        println!("remote: this kernel takes it; there is no device to attach it to");
-    }
+    let Some(hooks) = Hooks::one("remote") else { return };
+    let none = AttachOptions::default();
+    let left = attach_all(&hooks.loaded, &hooks.object, &none).unwrap().left;
+    assert_eq!(left, [("remote".to_owned(), "no receiver of infrared signals was given".to_owned())]);
+    let wrong = attach_infrared(hooks.program("remote"), File::open("/dev/null").unwrap()).unwrap_err().to_string();
+    assert!(wrong.contains("is no receiver of infrared signals"), "{wrong}");
+    let mut device = match open_infrared("/dev/lirc0") {
+        Ok(device) => device,
+        // The kernel that is built for this test has a receiver.
+        Err(error) if std::env::var("SKEP_VM_KERNEL").is_err() => return println!("SKIPPED: {error}"),
+        Err(error) => panic!("{error}"),
+    };
+    let options = AttachOptions { infrared: Some(device.as_fd()), ..AttachOptions::default() };
+    let attached = hooks.attach(&options).unwrap();
+    let again = attach_infrared(hooks.program("remote"), &device).unwrap_err().to_string();
+    assert!(again.contains("has this program already"), "{again}");
+    // A pulse, a space and a pulse, in microseconds.
+    let signal: Vec<u8> = [900_u32, 450, 560].iter().flat_map(|duration| duration.to_ne_bytes()).collect();
+    hooks.expect(20, || device.write_all(&signal).unwrap());
+    drop(attached);
+    std::thread::sleep(Duration::from_millis(200));
+    let before = hooks.count(20);
+    device.write_all(&signal).unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(hooks.count(20), before);
 }
 
 /// A UDP packet from 10.9.0.7 to 10.77.0.5.

@@ -95,7 +95,7 @@ impl Checker<'_> {
                     "boot, monotonic, tai and sw_tai can be read",
                 ),
             },
-            Builtin::Kstack | Builtin::Ustack => {
+            Builtin::Kstack | Builtin::Ustack | Builtin::DwUstack => {
                 let (mut mode, mut limit) = (None, None);
                 for arg in args {
                     if let Some(named) = word(arg).and_then(|word| stack_mode(&word)) {
@@ -117,6 +117,16 @@ impl Checker<'_> {
                 }
                 if mode == Some(StackMode::BuildId) && row.builtin == Builtin::Kstack {
                     return self.error(span, "the kernel's stack traces have no build ids");
+                }
+                if row.builtin == Builtin::DwUstack {
+                    if mode == Some(StackMode::BuildId) {
+                        return self.error_with_help(
+                            span,
+                            "stack traces that are unwound have no build ids",
+                            "`ustack(build_id)` has them; `dw_ustack(perf)` prints files",
+                        );
+                    }
+                    return self.unwound_stack(mode, limit, span);
                 }
                 self.stack(row.builtin == Builtin::Kstack, mode, limit, span)
             }
@@ -238,6 +248,11 @@ impl Checker<'_> {
                 let value = self.expr(&args[0]);
                 return match &value.ty {
                     Type::Unknown => value,
+                    Type::Host(Shape::Stack { dwarf: true, .. }) => self.error_with_help(
+                        span,
+                        "how many frames `dw_ustack` has is not known before it is printed",
+                        "`len(ustack)` counts those that frame pointers lead to",
+                    ),
                     Type::Host(Shape::Stack { .. }) => builtin(Call::Frames(Box::new(value)), Type::U64, span),
                     Type::Array(_, count) => Expr::number((*count).into(), Type::U64, span),
                     other => {

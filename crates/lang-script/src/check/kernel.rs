@@ -4,7 +4,7 @@ use skep_diag::Span;
 
 use super::Checker;
 use super::calls::builtin;
-use super::tree::{Base, Call, Expr, Kind, Packet, Place, Stmt, StmtKind, Word};
+use super::tree::{Base, Call, Expr, Kind, Packet, Place, Stmt, StmtKind, ThreadTable, Word};
 use super::values::named;
 use crate::ast::{self, BinaryOp, ExprKind};
 use crate::builtins::Builtin;
@@ -100,23 +100,60 @@ impl Checker<'_> {
             Some(Type::Composite(id)) => self.types.member(id, "comm"),
             _ => None,
         };
-        let Some(name) = name.filter(|_| self.types.source().function("", FIND).is_some()) else {
+        let Some(name) = name else {
             return self.error_with_help(
                 span,
-                "the kernel has no function to find a thread by its id",
-                "Linux 6.2 and later have one; `comm` alone is the name of the current thread",
+                "`comm` of another thread needs the kernel's type information",
+                "`comm` alone is the name of the current thread",
             );
         };
-        if !self.may_call(FIND) {
-            let message = format!("`comm` of another thread does not exist in {}", self.site_name());
-            return self.error_with_help(
-                span,
-                message,
-                "the kernel lets tracepoints, fentry, fexit and perf events use it",
-            );
+        let thread = Box::new(self.coerce(thread, &Type::int(4, true)));
+        if self.types.source().function("", FIND).is_some() && self.may_call(FIND) {
+            return builtin(Call::NameOf(thread, name.offset), Type::Text(16), span);
         }
-        let thread = self.coerce(thread, &Type::int(4, true));
-        builtin(Call::NameOf(Box::new(thread), name.offset), Type::Text(16), span)
+        // Where programs may not ask the kernel, they look into its table themselves.
+        match self.thread_table() {
+            Ok(table) => {
+                let own = self.of_task("comm", &["thread_pid"], span);
+                let own = Box::new(self.coerce(own, &Type::U64));
+                builtin(Call::NameInTable(thread, own, table, name.offset), Type::Text(16), span)
+            }
+            Err(problem) => {
+                let message = format!("`comm` of another thread does not exist in {}: {problem}", self.site_name());
+                self.error_with_help(
+                    span,
+                    message,
+                    "tracepoints, fentry, fexit and perf events have it from Linux 6.2 on",
+                )
+            }
+        }
+    }
+
+    /// Where the kernel keeps its threads by their ids, and how.
+    fn thread_table(&self) -> Result<ThreadTable, String> {
+        let place =
+            |ty: &str, way: &[&str]| self.place_in(ty, way).ok_or_else(|| format!("`struct {ty}` has another form"));
+        Ok(ThreadTable {
+            namespace: place("pid", &["numbers"])?.saturating_add(place("upid", &["ns"])?),
+            root: place("pid_namespace", &["idr", "idr_rt", "xa_head"])?,
+            shift: place("xa_node", &["shift"])?,
+            slots: place("xa_node", &["slots"])?,
+            threads: place("pid", &["tasks"])?,
+            link: place("task_struct", &["pid_links"])?,
+        })
+    }
+
+    /// Bytes from the start of a structure to a member of a member.
+    fn place_in(&self, ty: &str, way: &[&str]) -> Option<u32> {
+        let mut offset = 0u32;
+        let mut at = self.types.find(Tag::Struct, ty)?;
+        for name in way {
+            let Type::Composite(id) = at else { return None };
+            let member = self.types.member(id, name)?;
+            offset = offset.checked_add(member.offset)?;
+            at = member.ty;
+        }
+        Some(offset)
     }
 
     /// Whether programs here may call a function of the kernel, as far as that is known.

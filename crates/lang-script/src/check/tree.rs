@@ -234,6 +234,9 @@ pub enum Call {
     SoftTai,
     /// A stack trace; the type says which.
     Stack,
+    /// A stack trace that the host unwinds: first address of the program's code, address behind it, and the address below
+    /// which files are mapped.
+    Unwind(Box<[Expr; 3]>),
     /// `str(pointer, length)`
     Str(Box<Expr>, Option<Box<Expr>>, Space),
     /// `buf(pointer, length)`
@@ -282,10 +285,31 @@ pub enum Call {
     SocketCookie(Box<Expr>),
     /// `comm(tid)`: the thread, and where its name is in `struct task_struct`.
     NameOf(Box<Expr>, u32),
+    /// `comm(tid)` by the kernel's table of threads: the thread, the `struct pid` of the current one, the table, and where
+    /// the name is.
+    NameInTable(Box<Expr>, Box<Expr>, ThreadTable, u32),
     /// `write_user`: where to, the value, the number of bytes, and the bytes that the value has.
     WriteUser(Box<Expr>, Box<Expr>, Box<Expr>, u32),
     /// `skboutput`
     Packet(Box<Packet>),
+}
+
+/// The kernel's table of threads by their ids: an IDR (include/linux/idr.h) in the first namespace, whose leaves are
+/// `struct pid`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ThreadTable {
+    /// Where `struct pid` has the first namespace, which holds all threads.
+    pub namespace: u32,
+    /// Where a namespace has the pointer to the uppermost node.
+    pub root: u32,
+    /// Where a node has the number of bits that nodes below it take of the id.
+    pub shift: u32,
+    /// Where a node has its 64 children.
+    pub slots: u32,
+    /// Where `struct pid` has the address of the link in its thread.
+    pub threads: u32,
+    /// Where the link is in `struct task_struct`.
+    pub link: u32,
 }
 
 /// A packet that is written to a capture file.
@@ -334,12 +358,13 @@ impl Call {
             | Self::SocketCookie(inner)
             | Self::NameOf(inner, _)
             | Self::Override(inner) => inner.visit(see),
-            Self::Search(first, second) | Self::Concat(first, second) => {
+            Self::Search(first, second) | Self::Concat(first, second) | Self::NameInTable(first, second, ..) => {
                 [first, second].into_iter().for_each(|part| part.visit(see));
             }
             Self::CompareBytes(first, second, third, _) | Self::WriteUser(first, second, third, _) => {
                 [first, second, third].into_iter().for_each(|part| part.visit(see));
             }
+            Self::Unwind(code) => code.iter().for_each(|part| part.visit(see)),
             Self::Packet(packet) => {
                 [&packet.data, &packet.wanted, &packet.there, &packet.whole]
                     .into_iter()

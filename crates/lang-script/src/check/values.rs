@@ -100,6 +100,7 @@ impl Checker<'_> {
             }
             B::Kstack => Some(self.stack(true, None, None, span)),
             B::Ustack => Some(self.stack(false, None, None, span)),
+            B::DwUstack => Some(self.unwound_stack(None, None, span)),
             B::Args => Some(self.error_with_help(
                 span,
                 "`args` as a whole has no value",
@@ -196,7 +197,41 @@ impl Checker<'_> {
     pub(super) fn stack(&self, kernel: bool, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
         let mode = mode.unwrap_or(self.settings.stack_mode);
         let limit = limit.unwrap_or(crate::plan::StackKey::MAX_FRAMES);
-        Expr::new(Kind::Builtin(Call::Stack), Type::Host(Shape::Stack { kernel, mode, limit }), span)
+        Expr::new(Kind::Builtin(Call::Stack), Type::Host(Shape::Stack { kernel, dwarf: false, mode, limit }), span)
+    }
+
+    /// A stack trace that the host finds in a copy of the stack.
+    pub(super) fn unwound_stack(&mut self, mode: Option<StackMode>, limit: Option<u32>, span: Span) -> Expr {
+        if self.env.arch != crate::registers::Arch::X86_64 {
+            return self.error_with_help(
+                span,
+                "`dw_ustack` is only available on x86-64",
+                "`ustack` follows frame pointers",
+            );
+        }
+        // The kernel's types list the helpers that it has.
+        if self.types.enumerator("BPF_FUNC_loop").is_none() {
+            return self.error_with_help(
+                span,
+                "programs of this kernel cannot copy the stack of the process",
+                "`dw_ustack` needs Linux 5.17; `ustack` follows frame pointers",
+            );
+        }
+        let mode = mode.unwrap_or(match self.settings.stack_mode {
+            StackMode::BuildId => StackMode::Bpftrace,
+            mode => mode,
+        });
+        let limit = limit.unwrap_or(crate::plan::StackKey::MAX_FRAMES);
+        let field = |checker: &mut Self, name: &str| {
+            let value = checker.of_task("dw_ustack", &["mm", name], span);
+            checker.coerce(value, &Type::U64)
+        };
+        let code = [field(self, "start_code"), field(self, "end_code"), field(self, "mmap_base")];
+        if let Some(unknown) = code.iter().find(|value| value.ty == Type::Unknown) {
+            return unknown.clone();
+        }
+        let shape = Shape::Stack { kernel: false, dwarf: true, mode, limit };
+        Expr::new(Kind::Builtin(Call::Unwind(Box::new(code))), Type::Host(shape), span)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{Ability, Environment, Wanted};
 use crate::ast::Script;
 use crate::check::{Arguments, Site};
 use crate::plan::{Attach, MissingProbes, UserTarget};
-use crate::providers::{self, KernelPlace, Point, Provider, UserPlace, expand, parse_point, suggest};
+use crate::providers::{self, HARDWARE_EVENTS, KernelPlace, Point, Provider, UserPlace, expand, parse_point, suggest};
 use crate::settings::Settings;
 use crate::types::CompositeId;
 use crate::types::definitions::Types;
@@ -145,7 +145,10 @@ fn attach(point: &Point) -> Attach {
         Point::Profile(period) => Attach::Profile(*period),
         Point::Interval(period) => Attach::Interval(*period),
         Point::Software { event, count, .. } => Attach::Software { event: *event, count: *count },
-        Point::Hardware { event, count, .. } => Attach::Hardware { event: *event, cache: false, count: *count },
+        Point::Hardware { name, event, count } => {
+            let cache = HARDWARE_EVENTS.iter().any(|row| row.cache && row.name == name);
+            Attach::Hardware { event: *event, cache, count: *count }
+        }
         Point::User { ret, binary, place } => {
             let target = match place {
                 UserPlace::Function(name, 0) => UserTarget::Functions(vec![name.clone()]),

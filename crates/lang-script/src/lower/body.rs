@@ -101,6 +101,8 @@ pub struct Body<'u, 'a, 'f> {
     pub scratch_used: bool,
     /// The frame that callbacks share.
     frame: Option<Slot>,
+    /// Whether the arguments of the probe are pointers whose types the verifier knows.
+    pub is_typed: bool,
     /// The loops around.
     pub loops: Vec<Loop>,
     /// The ends of the functions that stand in place of their calls here, the innermost one last.
@@ -150,6 +152,7 @@ impl<'u, 'a, 'f> Body<'u, 'a, 'f> {
             scratch,
             scratch_used: false,
             frame: None,
+            is_typed: false,
             loops: Vec::new(),
             inlines: Vec::new(),
             has_loop: super::control::has_loop(&checked.body),

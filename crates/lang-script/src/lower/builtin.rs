@@ -74,6 +74,7 @@ impl Body<'_, '_, '_> {
             Call::WriteUser(to, value, len, room) => self.write_user(to, value, len, *room, expr.span),
             Call::Packet(packet) => self.packet(packet, expr.span),
             Call::Stack
+            | Call::Unwind(_)
             | Call::Str(..)
             | Call::Buf(..)
             | Call::Inet(..)
@@ -81,7 +82,8 @@ impl Body<'_, '_, '_> {
             | Call::UserSymbol(_)
             | Call::Concat(..)
             | Call::Path(..)
-            | Call::NameOf(..) => self.b.i64(0),
+            | Call::NameOf(..)
+            | Call::NameInTable(..) => self.b.i64(0),
         }
     }
 
@@ -176,26 +178,9 @@ impl Body<'_, '_, '_> {
 
     /// A word of what the host says; 0 if it says nothing.
     pub fn host_word(&mut self, offset: u32) -> Value {
-        let map = self.cx.host();
-        let key = self.temp(4);
-        let zero = self.b.i64(0);
-        self.store(Width::W32, key, zero);
-        let key = self.addr(key);
-        let address = self.b.map_addr(map);
-        let memory = Memory::MapValue(map);
-        let found = self.call(helpers::MAP_LOOKUP, &[address, key], IrType::nullable(memory));
-        let (some, none) = (self.b.block(&[]), self.b.block(&[]));
-        let join = self.b.block(&[IrType::I64]);
-        let null = self.b.null(memory);
-        let found = self.b.branch_refining(Cond::Ne, found, null, some, none);
-        self.b.switch_to(some);
-        let word = self.load(Width::W64, false, At::start(found).plus(offset));
-        self.b.jump(join, &[word]);
-        self.b.switch_to(none);
-        let zero = self.b.i64(0);
-        self.b.jump(join, &[zero]);
-        self.b.switch_to(join);
-        self.b.param(join, 0)
+        let host = self.cx.host();
+        let host = self.b.global_addr(host);
+        self.load(Width::W64, false, At::start(host).plus(offset))
     }
 
     fn swap(&mut self, inner: &Expr) -> Value {

@@ -152,6 +152,7 @@ impl Body<'_, '_, '_> {
                 self.write_user_symbol(address, to);
             }
             Call::Stack => self.write_stack(&expr.ty, to),
+            Call::Unwind(code) => self.write_unwound(code, to),
             Call::Str(pointer, len, space) => {
                 let address = self.scalar(pointer);
                 let len = len.as_ref().map(|len| self.scalar(len));
@@ -166,6 +167,10 @@ impl Body<'_, '_, '_> {
             }
             Call::Concat(left, right) => self.write_both(left, right, to, size),
             Call::Path(file, offset) => self.write_path(file, *offset, to, size),
+            Call::NameInTable(thread, own, table, offset) => {
+                let task = self.thread_in_table(thread, own, *table);
+                self.write_name_at(task, *offset, to, size);
+            }
             Call::NameOf(thread, offset) => self.write_name_of(thread, *offset, to, size),
             _ => {
                 self.scalar(expr);

@@ -39,11 +39,13 @@ helpers! {
     JIFFIES = 118, "jiffies64";
     NS_PID_TGID = 120, "get_ns_current_pid_tgid";
     BOOT_NS = 125, "ktime_get_boot_ns";
+    CURRENT_TASK_BTF = 158, "get_current_task_btf";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
     D_PATH = 147, "d_path";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";
+    TASK_REGISTERS = 175, "task_pt_regs";
     LOOP = 181, "loop";
     GET_FUNC_ARG = 183, "get_func_arg";
     GET_FUNC_RET = 184, "get_func_ret";

@@ -5,15 +5,20 @@ use skep_ir::{Binary, Block, Cond, Global, Type as IrType, Value, Width};
 use super::body::Body;
 use super::memory::At;
 
-/// A sequence of 64 bits in which every six consecutive bits differ: multiplied by a power of two, the highest six bits
-/// say which one it was.
+/// A sequence of 64 bits in which every six consecutive bits differ. Multiplied by a number that is ones from its highest
+/// bit on, the highest six bits of the product say how many ones there were (de Bruijn sequences; a test tries them all).
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
+
+/// The highest six bits of the product for a number whose highest bit has this place.
+const fn place_in_table(power: u32) -> usize {
+    ((u64::MAX >> (63 - power)).wrapping_mul(DE_BRUIJN) >> 58) as usize
+}
 
 /// For the highest six bits of the product the power.
 fn powers() -> Vec<u8> {
     let mut table = vec![0; 64];
     for power in 0..64u8 {
-        table[((1u64 << power).wrapping_mul(DE_BRUIJN) >> 58) as usize] = power;
+        table[place_in_table(power.into())] = power;
     }
     table
 }
@@ -39,10 +44,10 @@ impl Body<'_, '_, '_> {
 
         self.b.switch_to(large);
         let power = self.power(value);
-        let shift = self.b.binary_const(Binary::Sub, power, bits.into());
+        let shift = self.b.binary_const(Binary::Add, power, -i64::from(bits));
         let within = self.b.binary(Binary::Lshr, value, shift);
         let within = self.b.binary_const(Binary::And, within, (1 << bits) - 1);
-        let above = self.b.binary_const(Binary::Sub, shift, 1);
+        let above = self.b.binary_const(Binary::Add, shift, -1);
         let above = self.b.binary_const(Binary::Shl, above, bits.into());
         let bucket = self.b.binary(Binary::Add, above, within);
         let bucket = self.b.binary_const(Binary::Add, bucket, 1 + (1 << (bits + 1)));
@@ -58,9 +63,7 @@ impl Body<'_, '_, '_> {
             let shifted = self.b.binary_const(Binary::Lshr, filled, count);
             filled = self.b.binary(Binary::Or, filled, shifted);
         }
-        let half = self.b.binary_const(Binary::Lshr, filled, 1);
-        let top = self.b.binary(Binary::Sub, filled, half);
-        let product = self.b.binary_const(Binary::Mul, top, DE_BRUIJN.cast_signed());
+        let product = self.b.binary_const(Binary::Mul, filled, DE_BRUIJN.cast_signed());
         let index = self.b.binary_const(Binary::Lshr, product, 58);
         let table = match self.cx.powers {
             Some(table) => table,
@@ -134,8 +137,7 @@ mod tests {
     fn powers_are_told_apart() {
         let table = powers();
         for power in 0..64u32 {
-            let index = (1u64 << power).wrapping_mul(DE_BRUIJN) >> 58;
-            assert_eq!(u32::from(table[index as usize]), power);
+            assert_eq!(u32::from(table[place_in_table(power)]), power);
         }
     }
 }

@@ -116,9 +116,7 @@ impl Body<'_, '_, '_> {
             Some(at) => at,
             None => {
                 let at = self.temp(size);
-                if used < size || matches!(ty, Type::Tuple(_) | Type::Record(_)) {
-                    self.fill(at, size);
-                }
+                self.clear_gaps(&ty, at, size);
                 self.write(value, at, true);
                 at
             }
@@ -227,7 +225,7 @@ impl Body<'_, '_, '_> {
         self.b.switch_to(next);
     }
 
-    /// Sends a record with nothing but its action.
+    /// Sends a record with nothing but its action: a warning, or what the host does without values.
     pub fn warn(&mut self, action: i64) {
         let function = self.cx.warning_function();
         let action = self.b.i64(action);

@@ -7,6 +7,8 @@ use skep_isa::MapType as KernelMap;
 
 use super::body::{Body, Home};
 use super::helpers;
+use crate::plan::Shape;
+use crate::types::Type;
 
 /// An address: a pointer whose own alignment is known, and bytes behind it.
 #[derive(Debug, Clone, Copy)]
@@ -72,6 +74,19 @@ impl Temps {
 pub struct Mark {
     used: usize,
     scratch: u32,
+}
+
+/// The bytes of a value that are written when it is: those of its fields, without what lies between them.
+fn bytes_of_shape(shape: &Shape, at: u32, out: &mut Vec<(u32, u32)>) {
+    match shape {
+        Shape::Tuple(fields) => {
+            fields.iter().for_each(|field| bytes_of_shape(&field.shape, at + field.offset, out));
+        }
+        Shape::Record(fields) => {
+            fields.iter().for_each(|(_, field)| bytes_of_shape(&field.shape, at + field.offset, out));
+        }
+        shape => out.push((at, at + shape.size())),
+    }
 }
 
 impl Body<'_, '_, '_> {
@@ -184,6 +199,12 @@ impl Body<'_, '_, '_> {
         self.b.load_as(skep_ir::Type::I64, width, signed && width != Width::W64, ptr, off)
     }
 
+    /// Reads a pointer that may be null.
+    pub fn load_pointer(&mut self, to: skep_ir::Memory, at: At) -> Value {
+        let (ptr, off) = self.near(at);
+        self.b.load_as(skep_ir::Type::nullable(to), Width::W64, false, ptr, off)
+    }
+
     /// Makes bytes zero.
     pub fn fill(&mut self, at: At, len: u32) {
         /// More bytes than this are cleared by a helper: reading from address 0 fails, and clears the destination.
@@ -199,6 +220,19 @@ impl Body<'_, '_, '_> {
         let size = self.b.i64(len.into());
         let nowhere = self.b.i64(0);
         self.call_void(helpers::PROBE_READ_KERNEL, &[to, size, nowhere]);
+    }
+
+    /// Makes the bytes zero that writing a value of a type leaves as they are, in a place of `size` bytes.
+    pub fn clear_gaps(&mut self, ty: &Type, at: At, size: u32) {
+        let mut fields = Vec::new();
+        bytes_of_shape(&self.cx.shape(ty), 0, &mut fields);
+        fields.sort_unstable();
+        fields.push((size, size));
+        let mut end = 0;
+        for (from, to) in fields {
+            self.fill(at.plus(end), from.saturating_sub(end));
+            end = end.max(to);
+        }
     }
 
     /// Copies bytes between objects that do not overlap.

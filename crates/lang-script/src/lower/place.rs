@@ -61,6 +61,9 @@ impl Body<'_, '_, '_> {
         let value = match &place.base {
             Base::Context => self.context_load(place.offset, width, signed),
             Base::Address(address, space) => {
+                if let Some(value) = self.direct(address, place, width, signed) {
+                    return value;
+                }
                 let base = self.scalar(address);
                 let address = self.b.binary_const(Binary::Add, base, place.offset.into());
                 let temp = self.temp(8);

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use skep_diag::Span;
-use skep_ir::{Callee, Cond, Memory, Type as IrType, Value, Width};
+use skep_ir::{Cond, Memory, Type as IrType, Value, Width};
 
 use super::body::Body;
 use super::helpers;
 use super::memory::At;
-use crate::check::tree::{Expr, Kind, Request};
+use crate::check::tree::{Call, Expr, Kind, Request};
 use crate::plan::{Action, Field, PrintTo, Shape, lay_out};
 use crate::types::{Space, Type};
 
@@ -26,6 +26,12 @@ pub enum Lost {
     Error,
     /// The end of the script, with this status.
     Exit(Value),
+}
+
+/// Whether an expression has to be evaluated before there is a record: it could leave the program, or it sends a record
+/// that has to come first.
+const fn comes_first(kind: &Kind) -> bool {
+    matches!(kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..) | Kind::Builtin(Call::Unwind(_)))
 }
 
 /// A field whose value is known before there is a record.
@@ -71,6 +77,9 @@ impl Body<'_, '_, '_> {
         };
         let action = self.cx.action(action);
         self.at(span);
+        if args.is_empty() && matches!(lost, Lost::Record) {
+            return self.warn(action);
+        }
         self.record(action, size, lost, |body, record| {
             for ((arg, ready), offset) in args.iter().zip(ready).zip(offsets) {
                 body.write_ready(arg, ready, record.plus(offset));
@@ -78,14 +87,15 @@ impl Body<'_, '_, '_> {
         });
     }
 
-    /// Evaluates what has to be known before there is a record: numbers, and everything that could leave the program.
+    /// Evaluates what has to be known before there is a record: numbers, and everything that could leave the program or
+    /// sends a record itself.
     fn prepare(&mut self, arg: &Expr) -> Ready {
         if arg.ty.scalar().is_some() {
             return Ready::Number(arg.ty.clone(), self.scalar(arg));
         }
-        let mut leaves = false;
-        arg.visit(&mut |inner| leaves |= matches!(inner.kind, Kind::Block(..) | Kind::Function(..) | Kind::Inline(..)));
-        if leaves {
+        let mut first = false;
+        arg.visit(&mut |inner| first |= comes_first(&inner.kind));
+        if first {
             let size = self.size(&arg.ty);
             return Ready::Bytes(self.bytes_of(arg), size);
         }
@@ -102,11 +112,6 @@ impl Body<'_, '_, '_> {
 
     /// Makes a record, lets `fill` write its fields, and submits it. Without room it counts as lost.
     pub fn record(&mut self, action: i64, size: u32, lost: Lost, fill: impl FnOnce(&mut Self, At)) {
-        let (report, arguments) = match lost {
-            Lost::Record => (self.cx.lost_function(), Vec::new()),
-            Lost::Error => (self.cx.lost_error_function(), Vec::new()),
-            Lost::Exit(status) => (self.cx.lost_exit_function(), vec![status]),
-        };
         let map = self.b.map_addr(self.cx.events);
         let bytes = self.b.i64(size.into());
         let flags = self.b.i64(0);
@@ -115,7 +120,7 @@ impl Body<'_, '_, '_> {
         let (some, none, done) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
         let record = self.b.branch_refining(Cond::Ne, found, null, some, none);
         self.b.switch_to(none);
-        self.b.call_void(Callee::Func(report), &arguments);
+        self.cx.count_lost(&mut self.b, &lost);
         self.b.jump(done, &[]);
         self.b.switch_to(some);
         let action = self.b.i64(action);

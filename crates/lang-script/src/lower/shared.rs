@@ -2,21 +2,21 @@
 
 use std::sync::Arc;
 
-use skep_ir::{Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width};
+use skep_ir::{
+    AtomicOp, Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, Memory, Type as IrType, Value, Width,
+};
 
+use super::send::Lost;
 use super::{Unit, helpers};
 use crate::check::tree::Map;
 use crate::plan::{Action, LostInfo};
 
 /// Places in [`Unit::report`].
-const LOST: usize = 0;
-const WARNING: usize = 1;
-const FAILURE: usize = 2;
-const LEARN: usize = 3;
-const LOST_EXIT: usize = 4;
-const LOST_ERROR: usize = 5;
+const WARNING: usize = 0;
+const FAILURE: usize = 1;
+const LEARN: usize = 2;
 /// How many there are.
-pub const REPORTS: usize = 6;
+pub const REPORTS: usize = 3;
 
 /// Bytes of the record about a process: the action, its number.
 const LEARN_BYTES: u32 = 16;
@@ -26,7 +26,8 @@ const FAILURE_BYTES: u32 = 16;
 /// Where the error is in it.
 const FAILURE_ERROR: u32 = 8;
 
-fn helper(b: &mut Builder<'_>, number: u32, args: &[Value], result: IrType) -> Value {
+/// A call of a helper with a result.
+pub fn helper(b: &mut Builder<'_>, number: u32, args: &[Value], result: IrType) -> Value {
     b.call(Callee::Helper(number), args, result)
 }
 
@@ -40,63 +41,25 @@ impl Unit<'_> {
         }
     }
 
-    /// Counts a record for which there was no room.
-    pub fn lost_function(&mut self) -> FuncRef {
-        self.counting_loss(LOST, "skep_lost", &[], |_, _| {})
-    }
-
-    /// Counts the record of an error for which there was no room.
-    pub fn lost_error_function(&mut self) -> FuncRef {
-        self.counting_loss(LOST_ERROR, "skep_lost_error", &[], |b, found| {
-            let one = b.i64(1);
-            b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, LostInfo::ERRORS as i16, one);
-        })
-    }
-
-    /// Counts the record of an `exit()` for which there was no room, and remembers the status, its parameter.
-    pub fn lost_exit_function(&mut self) -> FuncRef {
-        self.counting_loss(LOST_EXIT, "skep_lost_exit", &[IrType::I64], |b, found| {
-            let status = b.function.params()[0];
-            let status = b.binary_const(Binary::And, status, 0xffff_ffff);
-            let word = b.binary_const(Binary::Add, status, 1);
-            b.store(Width::W64, found, LostInfo::EXIT as i16, word);
-        })
-    }
-
-    /// A function that counts a record for which there was no room, and does something more with the value of the map.
-    fn counting_loss(
-        &mut self,
-        place: usize,
-        name: &str,
-        params: &[IrType],
-        more: impl FnOnce(&mut Builder<'_>, Value),
-    ) -> FuncRef {
-        if let Some(known) = self.report[place] {
-            return known;
-        }
-        let memory = Memory::MapValue(self.lost);
-        let mut function = Function::new(name, FuncKind::Static, params, None);
-        let slot = function.add_slot("key", 4, 4);
-        let mut b = Builder::new(&mut function);
-        let key = b.slot_addr(slot);
-        let zero = b.i32(0);
-        b.store(Width::W32, key, 0, zero);
-        let map = b.map_addr(self.lost);
-        let found = helper(&mut b, helpers::MAP_LOOKUP, &[map, key], IrType::nullable(memory));
-        let null = b.null(memory);
-        let (some, none) = (b.block(&[]), b.block(&[]));
-        let found = b.branch_refining(Cond::Ne, found, null, some, none);
-        b.switch_to(some);
+    /// Counts a record for which there was no room. Programs on other processors, and those that interrupt this one, count
+    /// as well.
+    pub fn count_lost(&mut self, b: &mut Builder<'_>, lost: &Lost) {
+        let counters = b.global_addr(self.lost());
         let one = b.i64(1);
-        // A program that interrupts this one counts as well.
-        b.atomic(skep_ir::AtomicOp::Add, Width::W64, found, LostInfo::RECORDS as i16, one);
-        more(&mut b, found);
-        b.ret(None);
-        b.switch_to(none);
-        b.ret(None);
-        let reference = self.module.add_function(function);
-        self.report[place] = Some(reference);
-        reference
+        let count =
+            |b: &mut Builder<'_>, offset: u32| b.atomic(AtomicOp::Add, Width::W64, counters, offset as i16, one);
+        count(b, LostInfo::RECORDS);
+        match lost {
+            Lost::Record => {}
+            Lost::Error => {
+                count(b, LostInfo::ERRORS);
+            }
+            Lost::Exit(status) => {
+                let status = b.binary_const(Binary::And, *status, 0xffff_ffff);
+                let word = b.binary_const(Binary::Add, status, 1);
+                b.store(Width::W64, counters, LostInfo::EXIT as i16, word);
+            }
+        }
     }
 
     /// Sends a record with nothing but its action.
@@ -158,7 +121,6 @@ impl Unit<'_> {
 
     /// A function that sends its parameters, the first as the action.
     fn sender(&mut self, name: &str, bytes: u32) -> FuncRef {
-        let lost = self.lost_function();
         let params = vec![IrType::I64; bytes as usize / 8];
         let mut function = Function::new(name, FuncKind::Static, &params, None);
         let mut b = Builder::new(&mut function);
@@ -178,7 +140,7 @@ impl Unit<'_> {
         b.call_void(Callee::Helper(helpers::RINGBUF_SUBMIT), &[record, flags]);
         b.ret(None);
         b.switch_to(none);
-        b.call_void(Callee::Func(lost), &[]);
+        self.count_lost(&mut b, &Lost::Record);
         b.ret(None);
         self.module.add_function(function)
     }

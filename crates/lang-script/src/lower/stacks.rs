@@ -17,12 +17,12 @@ const BUILD_ID_BYTES: u32 = 32;
 /// `BPF_NOEXIST`
 const NO_EXIST: i64 = 1;
 /// 2^64 divided by the golden ratio: an odd number whose ones are spread (Knuth, The Art of Computer Programming, 6.4).
-const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
+pub const PRIME: u64 = 0x9e37_79b9_7f4a_7c15;
 
 impl Body<'_, '_, '_> {
     /// Writes the key of the stack trace at this moment.
     pub fn write_stack(&mut self, ty: &Type, to: At) {
-        let Type::Host(Shape::Stack { kernel, mode, limit }) = *ty else { return };
+        let Type::Host(Shape::Stack { kernel, mode, limit, .. }) = *ty else { return };
         let build_id = mode == StackMode::BuildId;
         let frame = if build_id { BUILD_ID_BYTES } else { 8 };
         let room = StackKey::MAX_FRAMES * 8;
@@ -48,7 +48,8 @@ impl Body<'_, '_, '_> {
         self.b.jump(done, &[]);
         self.b.switch_to(some);
         let frames = self.b.binary_const(Binary::Udiv, got, frame.into());
-        let hash = self.hash(buffer, bytes / 8);
+        let words = self.b.binary_const(Binary::Udiv, got, 8);
+        let hash = self.hash(buffer, bytes / 8, words);
         let pid = if kernel { self.b.i64(0) } else { self.process_id() };
         // Older kernels do not take a key out of a record.
         let in_record = self.b.function.ty(to.ptr).pointer().is_none_or(|pointer| pointer.to == Memory::Record);
@@ -84,11 +85,11 @@ impl Body<'_, '_, '_> {
         self.b.call_void(callee, &[pid]);
     }
 
-    /// A hash of so many words; words behind the last frame are zero.
-    fn hash(&mut self, buffer: At, words: u32) -> Value {
+    /// A hash of the first words of a buffer that has room for `room`.
+    fn hash(&mut self, buffer: At, room: u32, words: Value) -> Value {
         let start = self.addr(buffer);
         let first = self.b.i64(PRIME.cast_signed());
-        self.counted(words, &[first], |body, index, values| {
+        self.counted(room, Some(words), &[first], |body, index, values| {
             let distance = body.b.binary_const(Binary::Shl, index, 3);
             let word = At { ptr: body.b.ptr_add(start, distance), off: 0, align: 8 };
             let word = body.load(Width::W64, false, word);

@@ -96,9 +96,7 @@ impl Body<'_, '_, '_> {
             self.copy(home, from, size);
             return;
         }
-        if !size.is_multiple_of(8) || matches!(ty, Type::Tuple(_) | Type::Record(_)) {
-            self.fill(home, size.next_multiple_of(8));
-        }
+        self.clear_gaps(&ty, home, size.next_multiple_of(8));
         self.write(value, home, true);
     }
 

@@ -141,7 +141,7 @@ impl Body<'_, '_, '_> {
         let (left, right) = (self.addr(a), self.addr(b));
         let none = self.b.i64(0);
         let align = step;
-        self.counted(words, &[none], |body, index, values| {
+        self.counted(words, None, &[none], |body, index, values| {
             let distance = body.b.binary_const(Binary::Mul, index, step.into());
             let left = At { ptr: body.b.ptr_add(left, distance), off: 0, align };
             let right = At { ptr: body.b.ptr_add(right, distance), off: 0, align };
@@ -149,10 +149,12 @@ impl Body<'_, '_, '_> {
         })[0]
     }
 
-    /// A loop that runs so many times, with values that change. What it gives are their last ones.
+    /// A loop that runs so many times, or as often as a value says if that is less, with values that change. What it gives
+    /// are their last ones.
     pub fn counted(
         &mut self,
         times: u32,
+        most: Option<Value>,
         values: &[Value],
         step: impl FnOnce(&mut Self, Value, &[Value]) -> Vec<Value>,
     ) -> Vec<Value> {
@@ -169,6 +171,11 @@ impl Body<'_, '_, '_> {
         let limit = self.b.i64(times.into());
         let index = self.b.branch_refining(Cond::Ult, index, limit, run, after);
         self.b.switch_to(run);
+        if let Some(most) = most {
+            let more = self.b.block(&[]);
+            self.b.branch(Cond::Ult, index, most, more, after);
+            self.b.switch_to(more);
+        }
         let mut next = step(self, index, &current);
         let following = self.b.binary_const(Binary::Add, index, 1);
         next.insert(0, following);
@@ -189,7 +196,7 @@ impl Body<'_, '_, '_> {
         let start = self.addr(at);
         // Texts end in zeros only: the length is the number of bytes that are none.
         let none = self.b.i64(0);
-        self.counted(size, &[none], |body, index, values| {
+        self.counted(size, None, &[none], |body, index, values| {
             let byte = At { ptr: body.b.ptr_add(start, index), off: 0, align: 1 };
             let byte = body.load(Width::W8, false, byte);
             // 1 for 1..=255, 0 for 0.
@@ -214,7 +221,7 @@ impl Body<'_, '_, '_> {
         let zero = self.b.i64(0);
         let mut values = vec![zero; words.len() + 1];
         values[0] = self.b.i64(0);
-        let results = self.counted(size, &values, |body, index, values| {
+        let results = self.counted(size, None, &values, |body, index, values| {
             let byte = At { ptr: body.b.ptr_add(start, index), off: 0, align: 1 };
             let mut carry = body.load(Width::W8, false, byte);
             let mut next = vec![values[0]];

@@ -41,6 +41,8 @@ pub enum Shape {
     Stack {
         /// Of the kernel, or of the process.
         kernel: bool,
+        /// Whether the host unwinds a copy of the stack ([`UnwindRecord`](super::UnwindRecord)).
+        dwarf: bool,
         /// How frames are printed.
         mode: StackMode,
         /// Most frames.
@@ -158,10 +160,12 @@ pub struct StackKey;
 impl StackKey {
     /// Hash of the addresses, 64 bits.
     pub const HASH: u32 = 0;
-    /// Number of frames, 32 bits.
+    /// Number of frames, 32 bits; [`UNWOUND`](Self::UNWOUND) if the host finds them out.
     pub const FRAMES: u32 = 8;
     /// Process id for user stacks, 0 for kernel stacks, 32 bits.
     pub const PID: u32 = 12;
+    /// Stands for the number of frames where the hash is that of a copy of the stack.
+    pub const UNWOUND: u32 = u32::MAX;
     /// Bytes in all.
     pub const SIZE: u32 = 16;
     /// Most frames that a trace keeps.

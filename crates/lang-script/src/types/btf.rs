@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use skep_btf::{Btf, Kind, Member as BtfMember, TypeId};
 
-use super::{Composite, CompositeId, Member, Parameter, Prototype, Space, Tag, Type, TypeSource, format};
+use super::walk::walk;
+use super::{Composite, CompositeId, Member, Parameter, Prototype, Space, Step, Tag, Type, TypeSource, format};
 use crate::plan::Enumeration;
 
 /// How the text about a tracepoint in tracefs is read: category and event, `None` if there is no such event.
@@ -169,6 +170,10 @@ impl TypeSource for BtfTypes<'_> {
         let read = Arc::new(self.read(TypeId(id))?);
         self.composites.borrow_mut().insert(id, read.clone());
         Some(read)
+    }
+
+    fn walk(&self, id: u32, offset: u32, size: u32) -> Option<Step> {
+        walk(self.btf, id, offset, size)
     }
 
     fn enumerator(&self, name: &str) -> Option<(i64, Type)> {

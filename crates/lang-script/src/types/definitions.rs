@@ -67,12 +67,12 @@ impl<'a> Types<'a> {
                     self.constants.insert(name.node.clone(), constant);
                 }
             }
-            Definition::Composite { name, union, packed, members, .. } => {
+            Definition::Composite { name, union, packed, align, members } => {
                 // The name is known inside of the definition, behind a pointer.
                 let tag = if *union { Tag::Union } else { Tag::Struct };
                 let number = self.add(Composite { name: name.node.clone(), ..Composite::default() });
                 self.tags.insert((tag, name.node.clone()), Type::Composite(CompositeId::Script(number)));
-                let composite = self.lay_out(name.node.clone(), *union, *packed, members, 0)?;
+                let composite = self.lay_out(name.node.clone(), *union, (*packed, align.unwrap_or(1)), members, 0)?;
                 self.composites[number as usize] = Arc::new(composite);
             }
             Definition::Enum { name, values } => self.define_enum(name.as_ref(), values)?,
@@ -120,15 +120,16 @@ impl<'a> Types<'a> {
         u32::try_from(self.composites.len() - 1).unwrap_or(u32::MAX)
     }
 
+    /// Lays out members; `least` is what addresses of the whole are a multiple of at least.
     fn lay_out(
         &mut self,
         name: Arc<str>,
         union: bool,
-        packed: bool,
+        (packed, least): (bool, u32),
         members: &[ast::Member],
         depth: u32,
     ) -> Result<Composite, Diagnostic> {
-        let mut composite = Composite { name, size: 0, align: 1, members: Vec::new() };
+        let mut composite = Composite { name, size: 0, align: least.max(1), members: Vec::new() };
         // Bits are laid out as C compilers for Linux do: a field stays in one unit of its own type.
         let (mut bit, mut end) = (0u64, 0u64);
         for member in members {
@@ -173,7 +174,7 @@ impl<'a> Types<'a> {
                 if depth == DEEPEST {
                     return Err(Diagnostic::error(member.ty.span, "structures are nested too deeply"));
                 }
-                let inner = self.lay_out("".into(), *union, false, inner, depth + 1)?;
+                let inner = self.lay_out("".into(), *union, (false, 1), inner, depth + 1)?;
                 Ok(Type::Composite(CompositeId::Script(self.add(inner))))
             }
             None => self.resolve(&member.ty),

@@ -74,6 +74,15 @@ pub struct Prototype {
     pub result: Type,
 }
 
+/// What a read at some place of a kernel object gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A number, or an address that nobody knows more about.
+    Number,
+    /// A pointer to the composite with this number.
+    Pointer(u32),
+}
+
 /// Type information of the kernel.
 pub trait TypeSource {
     /// The type with a name.
@@ -81,6 +90,12 @@ pub trait TypeSource {
 
     /// A composite by the number in [`CompositeId::Kernel`].
     fn composite(&self, id: u32) -> Option<Arc<Composite>>;
+
+    /// What programs that read so many bytes at an offset of a composite without a helper get; `None` if they may not, or if
+    /// that is not known.
+    fn walk(&self, _id: u32, _offset: u32, _size: u32) -> Option<Step> {
+        None
+    }
 
     /// The enumerator with a name: its value and its type.
     fn enumerator(&self, name: &str) -> Option<(i64, Type)>;

@@ -129,7 +129,10 @@ fn functions_of_the_script() {
 
 #[test]
 fn what_reaches_into_the_kernel() {
-    refused("begin { print(comm(1)); }", &["`comm` of another thread does not exist in begin probes", "tracepoints"]);
+    refused("begin { print(len(dw_ustack)); }", &["how many frames `dw_ustack` has is not known", "len(ustack)"]);
+    refused("begin { print(dw_ustack(build_id)); }", &["have no build ids", "`ustack(build_id)` has them"]);
+    refused("begin { print(dw_ustack(200)); }", &["neither a way of printing stack traces nor a number of frames"]);
+    refused("begin { $s = ustack; $s = dw_ustack; }", &["ustack_t", "dw_ustack_t"]);
     refused("kprobe:vfs_read { print(path(arg0)); }", &["there is no `path` in kprobe probes", "fentry, fexit, iter"]);
     refused("fentry:vfs_read { print(path(args.file)); }", &["this is no `struct path`", "path(args.file.f_path)"]);
     refused("fentry:vfs_read { print(socket_cookie(args.count)); }", &["this is no socket", "socket_cookie(args.sk)"]);

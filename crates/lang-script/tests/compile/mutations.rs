@@ -54,10 +54,9 @@ fn changed_scripts_are_compiled_or_refused() {
             panic!("{text}\n{violations:?}");
         }
         // Too much stack is an answer; everything else is a mistake of the compiler.
-        let object = match skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()) {
+        let object = match world::generate(&compiled.module, u.arbitrary()?) {
             Ok(object) => object,
-            Err(error) => {
-                let message = error.to_string();
+            Err(message) => {
                 assert!(message.contains("stack"), "{text}\n{message}");
                 return Ok(());
             }
@@ -110,7 +109,7 @@ fn too_many_paths(text: &str, reason: &str) -> bool {
 }
 
 /// How long random tests run.
-fn budget() -> u64 {
+pub fn budget() -> u64 {
     std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_000, |s| s * 1000)
 }
 

@@ -82,8 +82,9 @@ fn typed_programs_have_code() {
     for text in scripts {
         let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
         skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
-        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
-        assert_eq!(object.programs.len(), 1);
+        for optimised in [false, true] {
+            assert_eq!(world::generate(&compiled.module, optimised).unwrap().programs.len(), 1);
+        }
     }
 }
 
@@ -91,15 +92,15 @@ fn typed_programs_have_code() {
 #[test]
 fn programs_are_small() {
     let most = [
-        ("begin { exit(); }", 60),
-        ("kprobe:vfs_read { @[comm] = count(); }", 90),
-        ("kprobe:vfs_read { @ = hist(arg2); }", 130),
-        ("kprobe:vfs_read { @[kstack] = count(); }", 140),
-        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 70),
+        ("begin { exit(); }", 23),
+        ("kprobe:vfs_read { @[comm] = count(); }", 60),
+        ("kprobe:vfs_read { @ = hist(arg2); }", 85),
+        ("kprobe:vfs_read { @[kstack] = count(); }", 112),
+        ("tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }", 40),
     ];
     for (text, most) in most {
         let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
-        let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+        let object = world::generate(&compiled.module, true).unwrap();
         let count: usize = object.programs.iter().map(|program| program.insns.len()).sum();
         println!("{count} of {most}: {text}");
         assert!(count <= most, "{count} instructions, at most {most}: {text}");

@@ -18,7 +18,7 @@ struct Ran {
 fn run(text: &str) -> Option<Ran> {
     let compiled = world::build("test", text).unwrap_or_else(|problems| panic!("{problems}"));
     skep_ir::verify(&compiled.module).unwrap_or_else(|violations| panic!("{violations:?}"));
-    let object = skep_codegen::compile(&compiled.module, &skep_codegen::Options::default()).unwrap();
+    let object = world::generate(&compiled.module, true).unwrap();
     let loaded = match skep_kernel::load(&object) {
         Ok(loaded) => loaded,
         Err(error) if world::not_permitted(&error) => {
@@ -243,6 +243,20 @@ fn histograms_have_the_buckets_of_the_plan() {
     let found: Vec<u64> =
         (0..6).map(|bucket| (0..cpus).map(|cpu| word(&bytes[cpu * 48 + bucket * 8..])).sum()).collect();
     assert_eq!(found, [1, 1, 0, 0, 1, 1]);
+}
+
+#[test]
+fn kernel_objects_read_directly_are_what_helpers_read() {
+    if world::kernel_types().is_none() {
+        return world::skip("the kernel has no types");
+    }
+    check(
+        "$t = (struct task_struct *)(uint64)curtask;",
+        "curtask->pid == $t->pid, curtask->tgid == $t->tgid, curtask->static_prio == $t->static_prio, \
+         curtask->group_leader->pid == $t->group_leader->pid, ppid == $t->real_parent->tgid, \
+         curtask->mm->owner->pid == $t->mm->owner->pid, curtask->pid == tid, curtask->pid != 0",
+        &["1"; 8],
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::sync::{Arc, OnceLock};
 
 use skep_btf::Btf;
 use skep_diag::render;
+use skep_ir::Module;
+use skep_isa::ebpf::{Cpu, Endian};
 use skep_kernel::{KernelBtf, KernelError, LoadError};
 use skep_lang_script::compile::{Compiled, Environment, Facts, Switches, compile};
 use skep_lang_script::providers::ProbeSource;
@@ -12,6 +14,7 @@ use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::user::{UsdtArgument, UsdtLocation, UsdtSite};
 use skep_lang_script::{Options, builtins, desugar};
+use skep_object::Object;
 
 /// A kernel whose symbols are all in one place.
 pub struct Answers;
@@ -184,16 +187,28 @@ pub fn check(name: &str, text: &str) -> Result<(), String> {
         let list: Vec<String> = violations.iter().map(ToString::to_string).collect();
         list.join("\n")
     })?;
-    let mut optimised = compiled.module.clone();
-    skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
-    let code =
-        |module| skep_codegen::compile(module, &skep_codegen::Options::default()).map_err(|error| error.to_string());
-    let object = code(&compiled.module)?;
-    for probe in &compiled.plan.probes {
-        assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
+    for optimised in [false, true] {
+        let object = generate(&compiled.module, optimised)?;
+        for probe in &compiled.plan.probes {
+            assert!(object.programs.iter().any(|program| program.name == probe.program), "{}", probe.program);
+        }
+        load(&object)?;
     }
-    load(&object)?;
-    load(&code(&optimised)?).map_err(|reason| format!("optimised: {reason}"))
+    Ok(())
+}
+
+/// Code for a module: as it comes from the compiler, for version 3 of the instruction set, or optimised for what the
+/// running kernel takes.
+pub fn generate(module: &Module, optimised: bool) -> Result<Object, String> {
+    if !optimised {
+        return skep_codegen::compile(module, &skep_codegen::Options::default()).map_err(|error| error.to_string());
+    }
+    let cpu = Cpu::from_number(skep_kernel::probe::instruction_set()).unwrap();
+    let mut module = module.clone();
+    let passes = skep_opt::Options { cpu: cpu.number(), verify: true, ..skep_opt::Options::compact() };
+    skep_opt::optimise(&mut module, &passes);
+    let options = skep_codegen::Options { cpu, endian: Endian::NATIVE };
+    skep_codegen::compile(&module, &options).map_err(|error| error.to_string())
 }
 
 /// Loads programs, or gives the end of the verifier's log.

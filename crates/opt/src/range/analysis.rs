@@ -129,7 +129,7 @@ impl Facts {
                 sides = [cond(*test), cond(*test).negated()].map(|test| left.refine(test, right, width)).to_vec();
             }
         }
-        for (at, edge) in node.data.edges().into_iter().enumerate() {
+        for (at, edge) in node.data.edges().enumerate() {
             let side = sides.get(at).copied();
             if side == Some(None) {
                 // The way cannot be taken.

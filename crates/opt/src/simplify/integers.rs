@@ -12,7 +12,7 @@ pub fn unary(rewriter: &Rewriter, op: Unary, value: Value, ty: Type) -> Option<N
     if let Some(number) = rewriter.constant(value) {
         return Some(New::Const(fold::unary(op, number, from, ty)));
     }
-    let InstData::Unary(inner, source) = rewriter.def(value)? else { return None };
+    let &InstData::Unary(inner, source) = rewriter.def(value)? else { return None };
     let source_ty = rewriter.function.ty(source);
     match (op, inner) {
         // What was extended is cut again, or undone.
@@ -119,7 +119,7 @@ fn signed_power_of_two(rewriter: &mut Rewriter, op: Binary, value: Value, expone
 
 /// The same operation with two numbers one after the other, and tests of comparisons.
 fn twice(rewriter: &mut Rewriter, op: Binary, value: Value, number: i64, ty: Type) -> Option<New> {
-    match rewriter.def(value)? {
+    match *rewriter.def(value)? {
         InstData::Binary(inner, [source, second]) if inner == op && rewriter.used_once(value) => {
             if !matches!(op, Binary::Add | Binary::And | Binary::Or | Binary::Xor) {
                 return None;

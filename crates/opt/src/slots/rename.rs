@@ -190,10 +190,12 @@ impl<'f> Walk<'f> {
 
     fn arguments(&mut self, block: Block, state: &State) {
         let Some(end) = self.function.terminator(block) else { return };
-        for (at, next) in self.function.successors(block).into_iter().enumerate() {
-            for cell in self.plan.params[next.index()].clone() {
-                let value = self.current(cell, state);
-                self.function[end].data.edges_mut()[at].args.push(value);
+        let successors: Vec<Block> = self.function.successors(block).collect();
+        for (at, next) in successors.into_iter().enumerate() {
+            let cells = self.plan.params[next.index()].clone();
+            let values: Vec<Value> = cells.into_iter().map(|cell| self.current(cell, state)).collect();
+            if let Some(edge) = self.function[end].data.edges_mut().nth(at) {
+                edge.args.extend(values);
             }
         }
     }

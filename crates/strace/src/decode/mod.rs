@@ -3,6 +3,7 @@
 //! A line comes in two parts, because a call may be interrupted by others: what is known when it begins, and the rest.
 
 pub mod files;
+pub mod kernel;
 pub mod net;
 mod rest;
 mod result;

@@ -18,6 +18,7 @@ pub(super) fn write(writer: &mut Writer<'_, '_>, kind: Kind, number: usize, part
         Kind::Clone => clone(writer.view, parts),
         Kind::Clone3 => clone3(writer.view, parts),
         Kind::Futex => futex(writer, parts),
+        Kind::Bpf => bpf(writer, parts),
         Kind::Prctl => prctl(writer, parts),
         Kind::ArchPrctl => arch_prctl(writer.view, parts),
         Kind::Select(time) => select(writer, time, parts),
@@ -38,6 +39,8 @@ enum Use {
     In,
     /// It is filled.
     Out,
+    /// It begins with a name, by which the rest is filled.
+    Asked,
     /// It is a number itself.
     Number,
     /// There is none.
@@ -69,6 +72,27 @@ const IOCTLS: &[(&str, Use, &str)] = &[
     ("TIOCNOTTY", Use::None, ""),
     ("TIOCEXCL", Use::None, ""),
     ("TIOCNXCL", Use::None, ""),
+    ("SIOCGIFINDEX", Use::Asked, "ifreq_index"),
+    ("SIOCGIFMTU", Use::Asked, "ifreq_mtu"),
+    ("SIOCGIFTXQLEN", Use::Asked, "ifreq_queue"),
+    ("SIOCGIFFLAGS", Use::Asked, "ifreq_flags"),
+    ("SIOCGIFADDR", Use::Asked, "ifreq_address"),
+    ("SIOCSIFMTU", Use::In, "ifreq_mtu"),
+    ("SIOCSIFFLAGS", Use::In, "ifreq_flags"),
+    ("SIOCSIFADDR", Use::In, "ifreq_address"),
+    ("SIOCGIFNAME", Use::Out, "ifreq_index"),
+    ("BLKGETSIZE64", Use::Out, "u64"),
+    ("BLKGETSIZE", Use::Out, "u64"),
+    ("BLKSSZGET", Use::Out, "int"),
+    ("BLKROGET", Use::Out, "int"),
+    ("BLKROSET", Use::In, "int"),
+    ("BLKFLSBUF", Use::None, ""),
+    ("BLKRRPART", Use::None, ""),
+    ("LOOP_SET_FD", Use::Number, ""),
+    ("LOOP_CLR_FD", Use::None, ""),
+    ("LOOP_CTL_GET_FREE", Use::None, ""),
+    ("LOOP_GET_STATUS64", Use::Out, "loop_info"),
+    ("LOOP_SET_STATUS64", Use::In, "loop_info"),
 ];
 
 fn ioctl(writer: &mut Writer<'_, '_>, number: usize, parts: &mut Parts) {
@@ -84,6 +108,12 @@ fn ioctl(writer: &mut Writer<'_, '_>, number: usize, parts: &mut Parts) {
         (Use::Out, Some(one)) => {
             let bytes = view.bytes_after(arg).filter(|_| !view.failed());
             writer.structure(one, bytes, at);
+            parts.after.push(std::mem::take(&mut writer.out));
+        }
+        (Use::Asked, Some(one)) => {
+            let bytes = view.bytes_after(arg).filter(|_| !view.failed());
+            let name = structs::find("ifreq").filter(|_| bytes.is_none());
+            writer.structure(name.unwrap_or(one), bytes.or(view.bytes_before(arg)), at);
             parts.after.push(std::mem::take(&mut writer.out));
         }
         (Use::In, Some(one)) => {
@@ -104,6 +134,20 @@ fn request_number(request: u64, out: &mut String) {
     out.push_str(", ");
     hex(request >> 16 & 0x3fff, out);
     out.push(')');
+}
+
+/// The argument of bpf(2), as its command reads it.
+fn bpf(writer: &mut Writer<'_, '_>, parts: &mut Parts) {
+    let (view, command) = (writer.view, writer.view.arg(0) & 0xffff_ffff);
+    parts.before.push(text(|out| value("bpf", command, out)));
+    let style = writer.style;
+    parts.before.push(text(|out| {
+        let known = view.bytes_before(1).is_some_and(|bytes| super::kernel::bpf(command, bytes, style, out));
+        if !known {
+            address(view.arg(1), out);
+        }
+    }));
+    parts.before.push((view.arg(2) & 0xffff_ffff).to_string());
 }
 
 fn fcntl(writer: &mut Writer<'_, '_>, number: usize, parts: &mut Parts) {

@@ -284,6 +284,11 @@ const CAPABILITIES: [&str; 41] = [
     "CHECKPOINT_RESTORE",
 ];
 
+/// The name of a capability, without `CAP_`.
+pub fn capability(number: u64) -> Option<&'static str> {
+    CAPABILITIES.get(usize::try_from(number).ok()?).copied()
+}
+
 /// Two `struct __user_cap_data_struct`, of which the second has the upper halves.
 pub fn capabilities(bytes: Bytes<'_>, _: Style, out: &mut String) {
     for (at, before) in [(0, "{effective="), (4, ", permitted="), (8, ", inheritable=")] {

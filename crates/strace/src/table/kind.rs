@@ -91,6 +91,7 @@ pub enum Kind {
     ArchPrctl,
     Select(&'static Struct),
     SigReturn,
+    Bpf,
 }
 
 /// What a result is.
@@ -194,6 +195,7 @@ impl Kind {
                 | Self::ArchPrctl
                 | Self::Select(_)
                 | Self::SigReturn
+                | Self::Bpf
         )
     }
 }
@@ -245,6 +247,7 @@ const PLAIN: &[(&str, Kind)] = &[
     ("prctl", Kind::Prctl),
     ("archprctl", Kind::ArchPrctl),
     ("sigreturn", Kind::SigReturn),
+    ("bpf", Kind::Bpf),
 ];
 
 // TABLE

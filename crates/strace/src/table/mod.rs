@@ -5,6 +5,7 @@ pub mod calls;
 pub mod kind;
 pub mod sets;
 mod sets_ioctl;
+mod sets_kernel;
 mod sets_main;
 mod sets_net;
 pub mod signals;

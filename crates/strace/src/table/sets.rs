@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{sets_ioctl, sets_main, sets_net};
+use super::{sets_ioctl, sets_kernel, sets_main, sets_net};
 
 /// Names of numbers.
 #[derive(Debug)]
@@ -17,14 +17,14 @@ pub struct Set {
 
 /// The set with a name.
 pub fn find(name: &str) -> Option<&'static Set> {
-    let all = sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS);
+    let all = sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS).chain(sets_kernel::SETS);
     all.into_iter().find(|set| set.name == name)
 }
 
 impl Set {
     /// Every set.
     pub fn all() -> impl Iterator<Item = &'static Set> {
-        sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS)
+        sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS).chain(sets_kernel::SETS)
     }
 
     /// The name of a number.

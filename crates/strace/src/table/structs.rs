@@ -1,6 +1,7 @@
 //! Structures that arguments point to: their sizes on x86-64, and who writes them.
 
 use crate::decode::files;
+use crate::decode::kernel;
 use crate::decode::text::{Bytes, Style};
 use crate::decode::values;
 
@@ -61,4 +62,14 @@ static STRUCTS: &[Struct] = rows![
     ("epoll_event", 12, values::epoll_event),
     ("winsize", 8, values::winsize),
     ("termios", 36, values::termios),
+    ("perf_event_attr", 64, kernel::perf_event_attr),
+    ("io_uring_params", 120, kernel::io_uring_params),
+    ("u64", 8, kernel::bracketed_u64),
+    ("ifreq", 40, kernel::ifreq_name),
+    ("ifreq_index", 40, kernel::ifreq_index),
+    ("ifreq_mtu", 40, kernel::ifreq_mtu),
+    ("ifreq_queue", 40, kernel::ifreq_queue),
+    ("ifreq_flags", 40, kernel::ifreq_flags),
+    ("ifreq_address", 40, kernel::ifreq_address),
+    ("loop_info", 56, kernel::loop_info),
 ];

@@ -7,7 +7,7 @@
 //!    file:line --line----> addresses                              (lines)
 //! ```
 //!
-//! Units are read when something in them is asked for. Not here: unwinding, values of variables inside of functions, and
+//! Units are read when something in them is asked for. Not here: unwinding (`crate::unwind`), values of variables inside of functions, and
 //! debug information in files of its own for each unit (`.dwo`).
 
 mod convention;

@@ -3,6 +3,7 @@
 //! ```text
 //!  learn(pid): /proc/PID/maps --> regions        kept when the process has ended
 //!                  each file  --> opened through map_files: also deleted ones, and those of other mount namespaces
+//!  unwind(pid, registers, stack): region --> call frame information of the file --> addresses of all callers
 //!  symbol(pid, address): region --> file, read when it is first needed, once for all processes --> function + distance
 //!                        region without a file --> /tmp/perf-PID.map, which compilers at run time write
 //! ```
@@ -12,6 +13,7 @@
 
 mod jit;
 mod regions;
+mod unwind;
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -25,6 +27,7 @@ use crate::binary::Binary;
 use crate::debug_files::DebugDirs;
 use crate::demangle::demangle;
 use jit::JitMap;
+use unwind::Frames;
 
 /// Processes that are remembered.
 const MOST_PROCESSES: usize = 4096;
@@ -81,14 +84,17 @@ struct Mapped {
     build_id: Option<String>,
     /// Readable names, by the address of the symbol.
     names: HashMap<u64, Option<Box<str>>>,
+    /// The paths that it can be opened by while the process lives, the exact one first.
+    ways: Vec<PathBuf>,
+    frames: Frames,
 }
 
 #[derive(Debug)]
 enum State {
     /// Open, so that it can be read when the process is gone.
     Open(File),
-    /// To be opened by one of these paths.
-    Named(Vec<PathBuf>),
+    /// To be opened by one of its paths.
+    Named,
     Read(Box<Binary>),
     Unusable,
 }
@@ -149,17 +155,18 @@ impl Processes {
         if let Some(number) = self.numbers.get(&key) {
             return Some(*number);
         }
-        let state = match name {
-            "[vdso]" => vdso().map_or(State::Unusable, |binary| State::Read(Box::new(binary))),
+        let (state, ways) = match name {
+            "[vdso]" => (vdso().map_or(State::Unusable, |binary| State::Read(Box::new(binary))), Vec::new()),
             name => self.opened(pid, region, name),
         };
-        self.files.push(Mapped { name: name.to_owned(), state, build_id: None, names: HashMap::new() });
+        let (name, names, frames) = (name.to_owned(), HashMap::new(), Frames::default());
+        self.files.push(Mapped { name, state, build_id: None, names, ways, frames });
         self.numbers.insert(key, self.files.len() - 1);
         Some(self.files.len() - 1)
     }
 
     /// The file of a region, by the way that leads to exactly this file, else by its name.
-    fn opened(&mut self, pid: u32, region: &Region, name: &str) -> State {
+    fn opened(&mut self, pid: u32, region: &Region, name: &str) -> (State, Vec<PathBuf>) {
         let exact = PathBuf::from(format!("/proc/{pid}/map_files/{:x}-{:x}", region.start, region.end));
         let mut ways = vec![exact];
         if !region.deleted {
@@ -171,9 +178,9 @@ impl Processes {
             && let Some(file) = ways.iter().find_map(|way| open(way))
         {
             self.open += 1;
-            return State::Open(file);
+            return (State::Open(file), ways);
         }
-        State::Named(ways)
+        (State::Named, ways)
     }
 
     /// The region with an address: number of its file, offset in that.
@@ -234,9 +241,9 @@ impl Processes {
                 let State::Open(file) = std::mem::replace(&mut mapped.state, State::Unusable) else { return None };
                 Binary::read_file(&mapped.name, file).ok()
             }
-            State::Named(ways) => {
+            State::Named => {
                 let name = &mapped.name;
-                ways.iter().find_map(|way| Binary::read_file(name, open(way)?).ok())
+                mapped.ways.iter().find_map(|way| Binary::read_file(name, open(way)?).ok())
             }
         };
         let Some(mut binary) = binary else {
@@ -280,12 +287,17 @@ fn identity(pid: u32) -> Option<Identity> {
 
 /// The kernel's code for processes: the same in each, so that this process may look at its own.
 fn vdso() -> Option<Binary> {
+    Binary::parse("[vdso]", &vdso_bytes()?).ok()
+}
+
+/// Its bytes.
+fn vdso_bytes() -> Option<Vec<u8>> {
     let text = fs::read_to_string("/proc/self/maps").ok()?;
     let region = text.lines().filter_map(Region::parse).find(|region| region.name == "[vdso]")?;
     let size = usize::try_from(region.end - region.start).ok().filter(|size| *size <= 1 << 20)?;
     let mut bytes = vec![0; size];
     File::open("/proc/self/mem").ok()?.read_exact_at(&mut bytes, region.start).ok()?;
-    Binary::parse("[vdso]", &bytes).ok()
+    Some(bytes)
 }
 
 #[cfg(test)]

@@ -6,13 +6,13 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use skep_lang_script::plan::{Action, Field, PacketRecord, PrintTo};
+use skep_lang_script::plan::{Action, Field, PacketRecord, PrintTo, UnwindRecord};
 
 use super::{Dispatcher, EventError, Flow, Form, parts};
 use crate::maps::{Aggregate, MapRequest, MapSource, gathered};
-use crate::names::error_text;
+use crate::names::{StackCopy, error_text};
 use crate::table::Style;
-use crate::value::{Value, half, json_integer, json_string, push_unsigned};
+use crate::value::{Value, half, json_integer, json_string, push_unsigned, word};
 
 /// Bytes of the index in front of every record.
 const HEADER: u64 = 8;
@@ -30,6 +30,7 @@ pub(super) fn length(action: &Action) -> u64 {
         Action::Exit { status: offset } | Action::Learn { pid: offset } | Action::HelperError { error: offset, .. } => {
             (&[], u64::from(*offset) + 4)
         }
+        Action::Unwind { room } => (&[], u64::from(UnwindRecord::size(*room))),
         Action::Packet { room, .. } => (&[], u64::from(PacketRecord::size(*room))),
         Action::PrintMap { .. }
         | Action::Clear { .. }
@@ -38,6 +39,19 @@ pub(super) fn length(action: &Action) -> u64 {
         | Action::Warning { .. } => (&[], 0),
     };
     fields.iter().map(end).max().unwrap_or(0).max(extra).max(HEADER)
+}
+
+/// The copy of a stack in a record.
+fn stack_copy(record: &[u8]) -> Option<StackCopy<'_>> {
+    let part = |start: u32, len: usize| record.get(start as usize..(start as usize).checked_add(len)?);
+    let len = usize::try_from(word(record, UnwindRecord::LEN)?).ok()?;
+    Some(StackCopy {
+        pid: half(record, UnwindRecord::PID)?,
+        hash: word(record, UnwindRecord::HASH)?,
+        registers: part(UnwindRecord::REGISTERS, UnwindRecord::REGISTERS_SIZE as usize)?,
+        base: word(record, UnwindRecord::BASE)?,
+        stack: part(UnwindRecord::STACK, len)?,
+    })
 }
 
 impl Dispatcher<'_> {
@@ -82,6 +96,11 @@ impl Dispatcher<'_> {
             Action::Packet { file, .. } => self.packet(file, record)?,
             Action::Exit { status } => self.exit = half(record, *status).map(u32::cast_signed),
             Action::Learn { pid } => self.names.symbols().learn(half(record, *pid).unwrap_or(0)),
+            Action::Unwind { .. } => {
+                if let Some(copy) = stack_copy(record) {
+                    self.names.symbols().unwind(copy);
+                }
+            }
             Action::Warning { text, at } => self.runtime_error(text, *at)?,
             Action::HelperError { helper, error, at } => {
                 self.helper_error(helper, half(record, *error).unwrap_or(0).cast_signed(), *at)?;

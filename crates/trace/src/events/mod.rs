@@ -24,7 +24,7 @@ pub use sink::Sink;
 
 use crate::flame::{Folded, has_stack};
 use crate::format::{Format, FormatError};
-use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered};
+use crate::maps::{MapRequest, MapSource, Snapshot, SourceError, gathered, united};
 use crate::names::Names;
 use crate::table::Style;
 use crate::value::{Renderer, json_string, push_unsigned, word};
@@ -331,7 +331,7 @@ impl<'p> Dispatcher<'p> {
         let plan = self.plan;
         let Some(map) = plan.maps.get(index) else { return Ok(()) };
         let entries = maps.entries(index).map_err(|error| self.map_error(index, error))?;
-        let entries = gathered(map, entries);
+        let entries = united(map, gathered(map, entries), self.names.symbols());
         let snapshot = Snapshot::new(map, &entries, request);
         if snapshot.is_empty() {
             return Ok(());

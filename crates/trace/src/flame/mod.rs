@@ -76,10 +76,15 @@ impl Folded {
                 frames.push(clean(&snapshot.map.name));
             }
             fold(*key, renderer, &mut frames);
-            if !frames.is_empty() {
-                let sum = self.stacks.entry(frames).or_default();
-                *sum = sum.saturating_add(weight);
-            }
+            self.push(frames, weight);
+        }
+    }
+
+    /// Takes in a stack whose frames have names already, the outermost first.
+    pub fn push(&mut self, frames: Vec<String>, weight: u64) {
+        if !frames.is_empty() && weight > 0 {
+            let sum = self.stacks.entry(frames).or_default();
+            *sum = sum.saturating_add(weight);
         }
     }
 

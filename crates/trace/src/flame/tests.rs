@@ -8,7 +8,7 @@ use crate::testing::names;
 
 /// A key of a text, a stack of the process and one of the kernel.
 fn map(name: &str) -> ScriptMap {
-    let stack = |kernel| Shape::Stack { kernel, mode: StackMode::Bpftrace, limit: 127 };
+    let stack = |kernel| Shape::Stack { kernel, dwarf: false, mode: StackMode::Bpftrace, limit: 127 };
     let key = lay_out(0, [Shape::Text(8), stack(false), stack(true)]);
     ScriptMap { name: name.into(), object_map: "m".to_owned(), key, value: MapValue::Count, per_cpu: false }
 }

@@ -16,11 +16,12 @@ mod text;
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
-use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape};
+use skep_lang_script::plan::{Field, MapValue, ScriptMap, Shape, StackKey};
 
 pub use aggregate::{Aggregate, Number, Point};
 pub use kernel::KernelMaps;
 
+use crate::names::Symbols;
 use crate::value::{Renderer, Tuple, Value};
 
 /// Why a map could not be read or changed.
@@ -75,6 +76,46 @@ pub fn gathered(map: &ScriptMap, entries: Vec<MapEntry>) -> Vec<MapEntry> {
         found.entry(entry.key).or_default().push(entry.values.concat());
     }
     found.into_iter().map(|(key, values)| MapEntry { key, values }).collect()
+}
+
+/// The entries of a map of aggregates with those brought together whose keys differ only in the copies of stacks that the
+/// same stack traces were unwound from.
+pub fn united(map: &ScriptMap, mut entries: Vec<MapEntry>, symbols: &mut dyn Symbols) -> Vec<MapEntry> {
+    let mut places = Vec::new();
+    unwound(&map.key, 0, &mut places);
+    if places.is_empty() {
+        return entries;
+    }
+    for entry in &mut entries {
+        for place in &places {
+            let Some(hash) = entry.key.get_mut(*place..).and_then(<[u8]>::first_chunk_mut) else { continue };
+            *hash = symbols.same_trace(u64::from_le_bytes(*hash)).to_le_bytes();
+        }
+    }
+    // Of values that were assigned none stands for the others.
+    if matches!(map.value, MapValue::Plain(_)) {
+        return entries;
+    }
+    let mut found: BTreeMap<Vec<u8>, Vec<Vec<u8>>> = BTreeMap::new();
+    for entry in entries {
+        found.entry(entry.key).or_default().extend(entry.values);
+    }
+    found.into_iter().map(|(key, values)| MapEntry { key, values }).collect()
+}
+
+/// Where in a key the hashes of copies of stacks are.
+fn unwound(fields: &[Field], start: u32, places: &mut Vec<usize>) {
+    for field in fields {
+        let at = start.saturating_add(field.offset);
+        match &field.shape {
+            Shape::Stack { dwarf: true, .. } => places.push(at.saturating_add(StackKey::HASH) as usize),
+            Shape::Tuple(inner) => unwound(inner, at, places),
+            Shape::Record(inner) => inner.iter().for_each(|(_, field)| {
+                unwound(std::slice::from_ref(field), at, places);
+            }),
+            _ => {}
+        }
+    }
 }
 
 /// What `print(@m, top, div)` asks for.

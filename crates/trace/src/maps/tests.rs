@@ -344,3 +344,33 @@ fn long_series_have_an_entry_for_each_interval() {
     };
     assert_eq!((points(0), points(1)), (vec![3, 5, 30], vec![4]));
 }
+
+/// Copies of stacks whose hashes agree but for the last two digits have the same stack trace here.
+#[test]
+fn copies_of_stacks_with_the_same_trace_are_one_entry() {
+    let stack = |hash: u64| {
+        let mut bytes = hash.to_le_bytes().to_vec();
+        bytes.extend(StackKey::UNWOUND.to_le_bytes());
+        bytes.extend(7u32.to_le_bytes());
+        (Shape::Stack { kernel: false, dwarf: true, mode: Default::default(), limit: 1 }, bytes)
+    };
+    let keys = [0x1111, 0x1122, 0x2211, 0x1133].map(|hash| [Build::int(5), Build::tuple(&[stack(hash)])]);
+    let keys: Vec<&[(Shape, Vec<u8>)]> = keys.iter().map(|key| &key[..]).collect();
+    for (value, expected) in [
+        (MapValue::Count, vec![vec![vec![1, 2], vec![10, 20], vec![1000, 2000]], vec![vec![100, 200]]]),
+        (
+            MapValue::Plain(Build::int(0).0),
+            vec![vec![vec![1, 2]], vec![vec![10, 20]], vec![vec![100, 200]], vec![vec![1000, 2000]]],
+        ),
+    ] {
+        let (map, keys) = map("@m", value, &keys);
+        let entries = keys.into_iter().zip([1, 10, 100, 1000]);
+        let entries =
+            entries.map(|(key, number)| MapEntry { key, values: vec![words(&[number, 2 * number])] }).collect();
+        let united = united(&map, entries, names().symbols());
+        let found: Vec<Vec<Vec<u8>>> = united.into_iter().map(|entry| entry.values).collect();
+        let expected: Vec<Vec<Vec<u8>>> =
+            expected.iter().map(|entry| entry.iter().map(|values| words(values)).collect()).collect();
+        assert_eq!(found, expected);
+    }
+}

@@ -18,9 +18,9 @@ pub(crate) use numbers::{error_text, signal_text, syscall_name};
 pub struct StackId {
     /// Of the kernel, or of a process.
     pub kernel: bool,
-    /// Hash of its addresses.
+    /// Hash of its addresses, or of the copy of the stack that it is unwound from.
     pub hash: u64,
-    /// Number of its addresses.
+    /// Number of its addresses; [`StackKey::UNWOUND`](skep_lang_script::plan::StackKey::UNWOUND) if it is unwound.
     pub frames: u32,
     /// The process, 0 for the kernel.
     pub pid: u32,
@@ -51,6 +51,21 @@ pub enum BuildIdFrame {
     Address(u64),
 }
 
+/// Registers of a process and a copy of its stack, from which a stack trace is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StackCopy<'a> {
+    /// The process.
+    pub pid: u32,
+    /// What the copy is known by in [`StackId`].
+    pub hash: u64,
+    /// `struct pt_regs` of the process.
+    pub registers: &'a [u8],
+    /// Address of the first byte of the copy.
+    pub base: u64,
+    /// The copy.
+    pub stack: &'a [u8],
+}
+
 /// Where symbols and stack traces come from.
 pub trait Symbols: fmt::Debug {
     /// The symbol at an address of the kernel.
@@ -64,6 +79,14 @@ pub trait Symbols: fmt::Debug {
 
     /// Appends the addresses of a stack trace, innermost first; nothing if it is not known.
     fn stack(&mut self, id: StackId, addresses: &mut Vec<u64>);
+
+    /// Finds the stack trace of a copy, for [`stack`](Self::stack).
+    fn unwind(&mut self, _copy: StackCopy<'_>) {}
+
+    /// The hash that stands for all copies of stacks with the same stack trace: that of one of them.
+    fn same_trace(&mut self, hash: u64) -> u64 {
+        hash
+    }
 
     /// Appends the frames of a stack trace that was taken with build ids, innermost first.
     fn build_ids(&mut self, id: StackId, frames: &mut Vec<BuildIdFrame>) {

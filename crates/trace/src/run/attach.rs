@@ -175,7 +175,8 @@ fn open(name: &str, process: Option<u32>, directories: &DebugDirs) -> Result<(Pa
         (name, process) => resolve(name, process).map_err(|error| error.to_string())?,
     };
     let binary = Binary::open_with_debug(&path, directories).map_err(|error| error.to_string())?;
-    Ok((path, binary))
+    // That of an archive, if it names a file in one.
+    Ok((binary.path().to_owned(), binary))
 }
 
 /// A place in a file, or several. `many` says whether the program is one for links of many places.

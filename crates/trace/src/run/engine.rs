@@ -69,17 +69,14 @@ pub(super) struct Losses {
 }
 
 impl Losses {
-    /// From the values of all processors.
-    pub fn read<'v>(values: impl Iterator<Item = &'v [u8]>) -> Self {
-        let mut losses = Self::default();
-        for value in values {
-            let word = |at: u32| crate::value::word(value, at).unwrap_or(0);
-            losses.records += word(LostInfo::RECORDS);
-            losses.errors += word(LostInfo::ERRORS);
-            let exit = word(LostInfo::EXIT).checked_sub(1).map(|status| (status as u32).cast_signed());
-            losses.exit = losses.exit.or(exit);
+    /// From the value of the variable that programs count in.
+    pub fn read(value: &[u8]) -> Self {
+        let word = |at: u32| crate::value::word(value, at).unwrap_or(0);
+        Self {
+            records: word(LostInfo::RECORDS),
+            exit: word(LostInfo::EXIT).checked_sub(1).map(|status| (status as u32).cast_signed()),
+            errors: word(LostInfo::ERRORS),
         }
-        losses
     }
 }
 
@@ -88,13 +85,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn losses_of_all_processors() {
-        let value = |words: [u64; 3]| words.map(u64::to_ne_bytes).concat();
-        let values = [value([3, 0, 1]), value([4, 0, 0]), value([0, 1 + 7, 2])];
-        let losses = Losses::read(values.iter().map(Vec::as_slice));
-        assert_eq!(losses, Losses { records: 7, exit: Some(7), errors: 3 });
-        let minus = [value([1, u64::from(u32::MAX) + 1, 0])];
-        assert_eq!(Losses::read(minus.iter().map(Vec::as_slice)).exit, Some(-1));
-        assert_eq!(Losses::read([[1u8, 2].as_slice()].into_iter()), Losses::default());
+    fn losses_are_the_words_of_the_variable() {
+        let read = |words: [u64; 3]| Losses::read(&words.map(u64::to_ne_bytes).concat());
+        assert_eq!(read([7, 0, 1]), Losses { records: 7, exit: None, errors: 1 });
+        assert_eq!(read([1, 1 + 7, 0]), Losses { records: 1, exit: Some(7), errors: 0 });
+        assert_eq!(read([1, u64::from(u32::MAX) + 1, 0]).exit, Some(-1));
+        assert_eq!(Losses::read(&[1, 2]), Losses::default());
     }
 }

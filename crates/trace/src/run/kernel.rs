@@ -139,8 +139,7 @@ impl Engine for InKernel<'_> {
 
     fn losses(&self) -> Result<Losses, RunError> {
         let Some(map) = self.script.map(system_maps::LOST) else { return Ok(Losses::default()) };
-        let values = map.get_per_cpu(&[0; 4])?;
-        Ok(values.map(|values| Losses::read(values.iter())).unwrap_or_default())
+        Ok(map.get(&[0; 4])?.map(|value| Losses::read(&value)).unwrap_or_default())
     }
 
     fn detach(&mut self) -> Result<(), RunError> {

@@ -220,8 +220,7 @@ impl Engine for InProcess<'_> {
 
     fn losses(&self) -> Result<Losses, RunError> {
         let Some(map) = self.script.map(system_maps::LOST) else { return Ok(Losses::default()) };
-        let values = split(&map, &map.user().lookup(&[0; 4]).unwrap_or_default());
-        Ok(Losses::read(values.iter().map(Vec::as_slice)))
+        Ok(Losses::read(&map.user().lookup(&[0; 4]).unwrap_or_default()))
     }
 
     fn detach(&mut self) -> Result<(), RunError> {

@@ -158,7 +158,7 @@ fn go(
         _ if run.over => {}
         Mode::Test => failed = run.tests()?,
         Mode::Bench => run.benches()?,
-        Mode::Trace => run.trace(process, &options)?,
+        Mode::Trace => run.trace(process, &mut options)?,
     }
     if let Some(child) = options.child.take() {
         child.end();
@@ -220,12 +220,12 @@ impl<E: Engine> Run<'_, '_, E> {
     }
 
     /// Attaches everything and performs records until something ends the script.
-    fn trace(&mut self, process: Option<u32>, options: &RunOptions) -> Result<(), RunError> {
+    fn trace(&mut self, process: Option<u32>, options: &mut RunOptions) -> Result<(), RunError> {
         self.attach(process, options.times)?;
         if !options.quiet && !self.over {
             self.dispatcher.attached(self.plan.probes.len() as u64 - self.missing)?;
         }
-        if let Some(child) = &options.child {
+        if let Some(child) = &mut options.child {
             child.go_on().map_err(RunError::Child)?;
         }
         self.iterate()?;

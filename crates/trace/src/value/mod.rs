@@ -201,7 +201,7 @@ impl<'a> Value<'a> {
             Shape::Mac => Self::Mac(array(bytes, 0)?),
             Shape::KernelSymbol => Self::KernelSymbol(word(bytes, 0)?),
             Shape::UserSymbol => Self::UserSymbol { address: word(bytes, 0)?, pid: half(bytes, 8)? },
-            Shape::Stack { kernel, mode, limit } => {
+            Shape::Stack { kernel, mode, limit, .. } => {
                 let hash = word(bytes, StackKey::HASH)?;
                 let frames = half(bytes, StackKey::FRAMES)?;
                 let pid = half(bytes, StackKey::PID)?;

@@ -86,7 +86,7 @@ fn stacks() {
     );
     let user = |mode, pid: u8| {
         let bytes = [[0x30, 0x10, 0, 0, 0, 0, 0, 0], [2, 0, 0, 0, pid, 0, 0, 0]].concat();
-        (Shape::Stack { kernel: false, mode, limit: 1 }, bytes)
+        (Shape::Stack { kernel: false, dwarf: false, mode, limit: 1 }, bytes)
     };
     assert_eq!(both(&user(StackMode::Perf, 7)).0, "\n\t1030 main+48 (/bin/x)\n");
     assert_eq!(both(&user(StackMode::Perf, 8)).0, "\n\t1030 0x1030 ([unknown])\n");

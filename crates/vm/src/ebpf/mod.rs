@@ -52,4 +52,4 @@ pub use program::{LoadError, MAX_INSNS, Problem};
 pub use socket_filter::{ObjectError, SkBuff, SocketFilter};
 pub use space::{Access, Model};
 pub use vm::{DEFAULT_FUEL, Engine, Setup, SetupError, Vm};
-pub use worker::{Input, Worker};
+pub use worker::{Input, Step, Watcher, Worker};

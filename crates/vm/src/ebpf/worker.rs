@@ -1,9 +1,12 @@
 //! One thread's part of a machine: a cage with the context, the stack and the packet of a run.
 
+use std::fmt;
 use std::io;
 use std::panic::resume_unwind;
 use std::ptr;
 use std::sync::Arc;
+
+use skep_isa::ebpf::InsnIdx;
 
 use super::environment::{Clock, ClockKind, Task};
 use super::fault::{Fault, FaultKind};
@@ -30,6 +33,35 @@ pub struct Input<'a> {
     pub meta: &'a Metadata,
 }
 
+/// What is seen in front of an instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The index of the program; another one behind a tail call.
+    pub program: usize,
+    /// The instruction.
+    pub at: InsnIdx,
+    /// The registers.
+    pub registers: &'a [u64; 11],
+    /// The memory.
+    pub machine: &'a Machine,
+}
+
+/// Looks at every instruction of the runs of a worker ([`Worker::set_watcher`]).
+pub struct Watcher(Box<dyn FnMut(Step<'_>) + Send>);
+
+impl Watcher {
+    /// Calls a function in front of every instruction.
+    pub fn new(watch: impl FnMut(Step<'_>) + Send + 'static) -> Self {
+        Self(Box::new(watch))
+    }
+}
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
+}
+
 /// An address space in which programs of one machine run, one at a time.
 #[derive(Debug)]
 pub struct Worker {
@@ -44,6 +76,7 @@ pub struct Worker {
     context_len: u32,
     /// Bytes at the end of the stack page that may not be zero.
     dirty: u32,
+    watcher: Option<Watcher>,
 }
 
 impl Worker {
@@ -57,7 +90,17 @@ impl Worker {
         // SAFETY: the state lies in the head of the new space; the machine lives as long as the worker.
         unsafe { machine.space.state().write(State::new(&raw mut *machine)) };
         let (engine, fuel) = (shared.engine, shared.fuel);
-        Ok(Self { machine, shared, engine, fuel, fuel_used: 0, context_room: 0, context_len: 0, dirty: 0 })
+        Ok(Self {
+            machine,
+            shared,
+            engine,
+            fuel,
+            fuel_used: 0,
+            context_room: 0,
+            context_len: 0,
+            dirty: 0,
+            watcher: None,
+        })
     }
 
     /// With another limit than that of the machine.
@@ -250,10 +293,10 @@ impl Worker {
         &mut self,
         program: usize,
         input: Input<'_>,
-        mut watch: impl FnMut(usize, skep_isa::ebpf::InsnIdx, &[u64; 11]),
+        mut watch: impl FnMut(usize, InsnIdx, &[u64; 11]),
     ) -> Result<u64, Fault> {
         let shared = Arc::clone(&self.shared);
-        let mut watch = |program: usize, step: usize, registers: &[u64; 11]| {
+        let mut watch = |program: usize, step: usize, registers: &[u64; 11], _: &Machine| {
             watch(program, insn_of(&shared.programs[program].program, step), registers);
         };
         self.run_watched(program, input, Some(&mut watch))
@@ -323,8 +366,29 @@ impl Worker {
         self.execute_prepared(program)
     }
 
+    /// Looks at every instruction of all runs that follow, on packets too; they are interpreted. Callbacks of helpers and
+    /// timers are not looked at. `None` ends that.
+    pub fn set_watcher(&mut self, watcher: Option<Watcher>) {
+        self.watcher = watcher;
+    }
+
+    #[cold]
+    fn execute_watched(&mut self, program: usize, mut watcher: Watcher) -> Result<u64, Fault> {
+        let shared = Arc::clone(&self.shared);
+        let mut watch = |program: usize, step: usize, registers: &[u64; 11], machine: &Machine| {
+            let at = insn_of(&shared.programs[program].program, step);
+            (watcher.0)(Step { program, at, registers, machine });
+        };
+        let result = self.interpret(program, Form::Step, Some(&mut watch));
+        self.watcher = Some(watcher);
+        result
+    }
+
     #[inline]
     fn execute_prepared(&mut self, program: usize) -> Result<u64, Fault> {
+        if let Some(watcher) = self.watcher.take() {
+            return self.execute_watched(program, watcher);
+        }
         match self.engine {
             Engine::Interpreter => self.interpret(program, Form::Fast, None),
             Engine::InterpreterByPage => self.interpret(program, Form::StepPages, None),

@@ -79,7 +79,7 @@ fn listing(insns: &[Insn]) -> String {
 fn raw_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
     let len = bytes.below(24);
     (0..len)
-        .map(|_| Insn { code: bytes.u8().into(), jt: bytes.u8() % 8, jf: bytes.u8() % 8, k: bytes.interesting() })
+        .map(|_| Insn { code: bytes.u8().into(), jt: bytes.u8() % 8, jf: bytes.u8() % 8, k: bytes.interesting_u32() })
         .collect()
 }
 
@@ -100,7 +100,7 @@ pub fn program(bytes: &mut Bytes<'_>, special: Special) -> Vec<Insn> {
             insn(bytes, len - at, special)
         });
     }
-    insns.push(if bytes.one_in(2) { Insn::ret_a() } else { Insn::ret_k(bytes.interesting()) });
+    insns.push(if bytes.one_in(2) { Insn::ret_a() } else { Insn::ret_k(bytes.interesting_u32()) });
     insns
 }
 
@@ -117,7 +117,7 @@ fn insn(bytes: &mut Bytes<'_>, following: usize, special: Special) -> Insn {
     let op = match form {
         Op::JumpK { op, .. } => {
             let (jt, jf) = (distance(), distance());
-            Op::JumpK { op, k: bytes.interesting(), jt, jf }
+            Op::JumpK { op, k: bytes.interesting_u32(), jt, jf }
         }
         Op::JumpX { op, .. } => Op::JumpX { op, jt: distance(), jf: distance() },
         Op::Ja(_) => Op::Ja(distance().into()),
@@ -128,13 +128,13 @@ fn insn(bytes: &mut Bytes<'_>, following: usize, special: Special) -> Insn {
         Op::LdxMem(_) => Op::LdxMem(bytes.u32() % SCRATCH_WORDS),
         Op::St(_) => Op::St(bytes.u32() % SCRATCH_WORDS),
         Op::Stx(_) => Op::Stx(bytes.u32() % SCRATCH_WORDS),
-        Op::AluK(op @ (AluOp::Div | AluOp::Mod), _) => Op::AluK(op, bytes.interesting().max(1)),
+        Op::AluK(op @ (AluOp::Div | AluOp::Mod), _) => Op::AluK(op, bytes.interesting_u32().max(1)),
         Op::AluK(op @ (AluOp::Lsh | AluOp::Rsh), _) => Op::AluK(op, bytes.u32() % 32),
-        Op::AluK(op, _) => Op::AluK(op, bytes.interesting()),
-        Op::LdImm(_) => Op::LdImm(bytes.interesting()),
-        Op::LdxImm(_) => Op::LdxImm(bytes.interesting()),
+        Op::AluK(op, _) => Op::AluK(op, bytes.interesting_u32()),
+        Op::LdImm(_) => Op::LdImm(bytes.interesting_u32()),
+        Op::LdxImm(_) => Op::LdxImm(bytes.interesting_u32()),
         // Most programs would end at once if every return form were taken.
-        Op::RetK(_) if bytes.one_in(4) => Op::RetK(bytes.interesting()),
+        Op::RetK(_) if bytes.one_in(4) => Op::RetK(bytes.interesting_u32()),
         Op::RetK(_) => Op::Tax,
         Op::RetA if bytes.one_in(4) => Op::RetA,
         Op::RetA => Op::Txa,

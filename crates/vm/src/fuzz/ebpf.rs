@@ -89,7 +89,7 @@ pub(super) fn computing_program(bytes: &mut Bytes<'_>, body: impl FnOnce(&mut By
     let mut ops: Vec<Op> = (0..10)
         .filter_map(Reg::new)
         .map(|dst| {
-            let value = u64::from(bytes.interesting()) << 32 | u64::from(bytes.interesting());
+            let value = u64::from(bytes.interesting_u32()) << 32 | u64::from(bytes.interesting_u32());
             Op::LoadImm { dst, value: Imm64::Value(value) }
         })
         .collect();
@@ -147,7 +147,7 @@ pub(super) fn register(bytes: &mut Bytes<'_>) -> Reg {
 }
 
 pub(super) fn immediate(bytes: &mut Bytes<'_>) -> i32 {
-    bytes.interesting().cast_signed()
+    bytes.interesting_u32().cast_signed()
 }
 
 /// What a run leaves behind.

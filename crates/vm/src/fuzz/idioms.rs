@@ -2,7 +2,7 @@
 
 use skep_isa::ebpf::{AluOp, Insn, JmpOp, Op, Order, Reg, Size, Src, Width};
 
-use super::bytes::Bytes;
+use super::Bytes;
 use super::ebpf::computing_program;
 
 /// Operators that stand last in a sequence.
@@ -62,7 +62,7 @@ fn sequence(bytes: &mut Bytes<'_>, registers: [Reg; 3], out: &mut Vec<Op>) {
             out.push(alu(other, bytes.pick(&COMBINING), to, Src::Reg(with)));
         }
         4 => {
-            let by = if bytes.one_in(3) { Src::Imm(bytes.interesting().cast_signed()) } else { Src::Reg(y) };
+            let by = if bytes.one_in(3) { Src::Imm(bytes.interesting_u32().cast_signed()) } else { Src::Reg(y) };
             out.push(alu(width, AluOp::Mul, t, by));
             let (to, with) = if bytes.one_in(2) { (t, x) } else { (x, t) };
             out.push(alu(other, bytes.pick(&COMBINING), to, Src::Reg(with)));
@@ -82,13 +82,13 @@ fn sequence(bytes: &mut Bytes<'_>, registers: [Reg; 3], out: &mut Vec<Op>) {
             out.push(Op::JumpIf { width, op: bytes.pick(JmpOp::ALL), dst: t, src: Src::Imm(imm), off: 0 });
         }
         _ => {
-            let src = if bytes.one_in(2) { Src::Reg(x) } else { Src::Imm(bytes.interesting().cast_signed() | 1) };
+            let src = if bytes.one_in(2) { Src::Reg(x) } else { Src::Imm(bytes.interesting_u32().cast_signed() | 1) };
             out.push(alu(other, bytes.pick(&COMBINING), t, src));
             out.push(Op::Swap { order: Order::Big, size: bytes.pick(&[Size::H, Size::W, Size::DW]), dst: x });
         }
     }
     // What nothing reads any more may stay away.
     if bytes.one_in(2) {
-        out.push(Op::mov_imm(bytes.pick(&registers), bytes.interesting().cast_signed()));
+        out.push(Op::mov_imm(bytes.pick(&registers), bytes.interesting_u32().cast_signed()));
     }
 }

@@ -2,7 +2,9 @@
 //! values, while rows about other things do not.
 
 mod common;
+mod doctor;
 mod files;
+mod grammar;
 mod memory;
 mod network;
 mod processes;

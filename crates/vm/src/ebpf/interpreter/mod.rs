@@ -20,6 +20,7 @@ use skep_isa::ebpf::InsnIdx;
 use super::fault::FaultKind;
 use super::helpers::Helpers;
 use super::layout::{FRAME_BYTES, STACK, STACK_END};
+use super::machine::Machine;
 use super::program::Program;
 use super::space::{Model, set_stack_bottom};
 use super::state::{MAX_LOOPS, State, state_of};
@@ -134,8 +135,8 @@ impl Code {
     }
 }
 
-/// What looks at every step of a run: gets the step as program and index, and the registers in front of it.
-pub(crate) type Watch<'a> = dyn FnMut(usize, usize, &[u64; 11]) + 'a;
+/// What looks at every step of a run: gets the step as program and index, the registers in front of it, and the memory.
+pub(crate) type Watch<'a> = dyn FnMut(usize, usize, &[u64; 11], &Machine) + 'a;
 
 /// How a run ended.
 pub(crate) enum End {
@@ -182,7 +183,8 @@ pub(crate) unsafe fn run(
             let mut cell = first;
             while !cell.is_null() {
                 if let Some((program, step)) = shared.find_step(cell, form) {
-                    watch(program, step, &(*state).registers);
+                    // No handler runs meanwhile, so nothing else looks at the machine.
+                    watch(program, step, &(*state).registers, &*(*state).machine);
                 }
                 cell = ((*cell).run)(cell, base, (*state).fuel);
             }

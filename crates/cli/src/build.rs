@@ -1,0 +1,138 @@
+//! `skep build`: a program in C to an object. Compiling is done by `skep_cc`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use skep_btf::{Btf, Source};
+use skep_cc::{Built, Disk, Failed, Wishes};
+use skep_isa::Release;
+use skep_kernel::KernelBtf;
+use skep_lang_c::options::{MacroOption, Options};
+use skep_lang_c::pp::MainFile;
+use skep_lang_c::provider::{BtfTypes, NoTypes, TypeSource};
+use skep_object::{Object, ObjectNames, listing};
+
+use crate::args::{BuildArgs, CpuArg, SourceArgs};
+use crate::failure::{Failure, colour_on_stderr, note, say_part};
+use crate::text::print;
+use crate::vm::load::unreadable;
+
+/// Does what the arguments ask for.
+pub fn run(args: &BuildArgs) -> Result<(), Failure> {
+    let options = options(&args.source)?;
+    if args.preprocess || args.dependencies {
+        let text = fs::read(&args.file).map_err(|error| unreadable(&args.file, &error))?;
+        let name = args.file.display().to_string();
+        let main = MainFile { name: &name, text: &text };
+        let (text, files) = skep_cc::expand(&main, &options, &Disk, colour_on_stderr()).map_err(failure)?;
+        return print(&if args.preprocess { text } else { rule(args, &files) });
+    }
+    let built = compile(&args.file, &args.source, args.emit_ir || args.emit_lowered)?;
+    if args.verbose {
+        let times: Vec<String> = built.times.iter().map(|(stage, time)| format!("{stage} {time:.1?}")).collect();
+        note(&times.join(", "));
+    }
+    if let Some([lowered, optimised]) = &built.ir {
+        return print(if args.emit_lowered { lowered } else { optimised });
+    }
+    if args.assembly {
+        return print(&assembly(&built.object));
+    }
+    let path = output(args);
+    let bytes = built.object.to_elf().map_err(Failure::run)?;
+    fs::write(&path, bytes).map_err(|error| {
+        let text = error.to_string();
+        let reason = text.split(" (os error").next().unwrap_or_default();
+        Failure::Run(format!("cannot write {}: {reason}", path.display()))
+    })
+}
+
+/// Compiles a file for the types of a kernel; warnings are shown.
+pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Failure> {
+    let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    let name = path.display().to_string();
+    let main = MainFile { name: &name, text: &text };
+    let options = options(source)?;
+    let wishes = Wishes { ir, colour: colour_on_stderr() };
+    let file;
+    let kernel;
+    let mut known;
+    let mut nothing;
+    let types: &mut dyn TypeSource = if let Some(path) = &source.btf {
+        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        file = Btf::parse(bytes).map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?;
+        known = BtfTypes::new(&file);
+        &mut known
+    } else if let Ok(found) = KernelBtf::vmlinux() {
+        kernel = Btf::parse(Source::new(found)).map_err(Failure::run)?;
+        known = BtfTypes::new(&kernel);
+        &mut known
+    } else {
+        nothing = NoTypes::new();
+        &mut nothing
+    };
+    let built = skep_cc::build(&main, &options, &Disk, types, wishes).map_err(failure)?;
+    say_part!("{}", built.warnings);
+    Ok(built)
+}
+
+fn failure(failed: Failed) -> Failure {
+    match failed {
+        Failed::Source(text) => Failure::Expression(text),
+        Failed::Code(text) => Failure::Run(text),
+    }
+}
+
+/// The arguments as the compiler takes them.
+fn options(args: &SourceArgs) -> Result<Options, Failure> {
+    let defines = args.defines.iter().map(|text| match text.split_once('=') {
+        Some((name, value)) => MacroOption::Define(name.to_owned(), Some(value.to_owned())),
+        None => MacroOption::Define(text.clone(), None),
+    });
+    let undefines = args.undefines.iter().map(|name| MacroOption::Undefine(name.clone()));
+    let release = |text: &String| {
+        Release::parse(text)
+            .ok_or_else(|| Failure::Usage(format!("--target-kernel {text}: expected a release such as 5.10")))
+    };
+    let names = |paths: &[PathBuf]| paths.iter().map(|path| path.display().to_string()).collect();
+    Ok(Options {
+        macros: defines.chain(undefines).collect(),
+        include_dirs: names(&args.include_dirs),
+        includes: names(&args.includes),
+        vmlinux: args.vmlinux.as_ref().map(|path| path.display().to_string()),
+        cpu: Some(match args.mcpu {
+            CpuArg::V1 => 1,
+            CpuArg::V2 => 2,
+            CpuArg::V3 => 3,
+            CpuArg::V4 => 4,
+        }),
+        target_kernel: args.target_kernel.as_ref().map(release).transpose()?,
+    })
+}
+
+/// `trace.bpf.c` becomes `trace.bpf.o` here.
+fn output(args: &BuildArgs) -> PathBuf {
+    let here = || PathBuf::from(args.file.file_name().unwrap_or_default()).with_extension("o");
+    args.output.clone().unwrap_or_else(here)
+}
+
+/// A rule for make.
+fn rule(args: &BuildArgs, files: &[(String, bool)]) -> String {
+    let mut rule = format!("{}:", output(args).display());
+    for (name, _) in files.iter().filter(|(_, embedded)| !embedded) {
+        rule.push_str(" \\\n  ");
+        rule.push_str(&name.replace(' ', "\\ "));
+    }
+    rule.push('\n');
+    rule
+}
+
+/// The instructions of all programs.
+fn assembly(object: &Object) -> String {
+    let texts = object.programs.iter().map(|program| {
+        let items = listing(program, &ObjectNames { object, program });
+        let head = format!("program {} ({}, section `{}`)\n", program.name, program.prog_type, program.section);
+        head + &crate::dis::text(&items, false)
+    });
+    texts.collect::<Vec<_>>().join("\n")
+}

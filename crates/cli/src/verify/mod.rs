@@ -1,0 +1,120 @@
+//! `skep verify`: the verdicts of kernels on the programs of an object, reasons, states, facts. The rules are in
+//! `skep_verifier`; here is what becomes of options and how answers look.
+
+mod dot;
+pub mod explain;
+mod json;
+mod states;
+
+use std::fmt::Write as _;
+use std::process::ExitCode;
+
+use skep_kernel::RunningKernel;
+use skep_object::{Object, Program};
+use skep_verifier::noted::Noted;
+use skep_verifier::{Kernel, Verdict, verify_noting, verify_noting_with};
+
+use crate::args::VerifyArgs;
+use crate::failure::{Failure, note};
+use crate::object;
+use crate::text::print;
+
+/// A program with its verdict on each kernel.
+#[derive(Debug)]
+struct Judged<'a> {
+    program: &'a Program,
+    verdicts: Vec<(Verdict, Noted)>,
+}
+
+/// Verifies all programs that are wanted.
+pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
+    let mut object = object::read(&args.object)?;
+    if object.is_unresolved() {
+        let kernel = RunningKernel::for_object(&object);
+        if let Err(error) = object.resolve(&kernel) {
+            note(&format!(
+                "the object cannot be fitted to the running kernel, so some programs are undecided: {error}"
+            ));
+        }
+    }
+    let kernels = kernels(args);
+    let programs = programs(&object, args)?;
+    // The running kernel's types are what the object was fitted to.
+    let types = RunningKernel::new().types().ok();
+    let one = |program: &Program, kernel: Kernel| match &types {
+        Some(types) => verify_noting_with(&object, program, kernel, types),
+        None => verify_noting(&object, program, kernel),
+    };
+    let judge = |program: &Program| kernels.iter().map(|kernel| one(program, *kernel)).collect();
+    let judged: Vec<Judged<'_>> =
+        programs.into_iter().map(|program| Judged { program, verdicts: judge(program) }).collect();
+    print(&shown(args, &object, &kernels, &judged))?;
+    let refused = judged.iter().flat_map(|one| &one.verdicts).any(|(verdict, _)| verdict.accepted() == Some(false));
+    Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// The answers in the form that was asked for.
+fn shown(args: &VerifyArgs, object: &Object, kernels: &[Kernel], judged: &[Judged<'_>]) -> String {
+    let mut text = String::new();
+    if args.dot {
+        judged.iter().for_each(|one| dot::graph(&mut text, one));
+    } else if args.json {
+        judged.iter().for_each(|one| json::lines(&mut text, object, one, kernels));
+    } else if args.states || args.at.is_some() {
+        judged.iter().for_each(|one| states::listing(&mut text, one, kernels, args.at));
+    } else {
+        text = matrix(kernels, judged);
+        judged.iter().for_each(|one| explain::verdicts(&mut text, one, kernels));
+        if args.facts {
+            judged.iter().for_each(|one| explain::facts(&mut text, object, one, kernels));
+        }
+    }
+    text
+}
+
+/// The kernels that were asked for, each once, the oldest first.
+fn kernels(args: &VerifyArgs) -> Vec<Kernel> {
+    let mut kernels: Vec<Kernel> = args.kernel.iter().flat_map(|kernels| kernels.0.iter().copied()).collect();
+    if kernels.is_empty() {
+        kernels =
+            if args.states || args.at.is_some() || args.dot { vec![Kernel::newest()] } else { Kernel::ASKED.to_vec() };
+    }
+    kernels.sort_unstable();
+    kernels.dedup();
+    kernels
+}
+
+fn programs<'a>(object: &'a Object, args: &VerifyArgs) -> Result<Vec<&'a Program>, Failure> {
+    let wanted = |program: &&Program| args.object.prog.is_empty() || args.object.prog.contains(&program.name);
+    let programs: Vec<&Program> = object.programs.iter().filter(wanted).collect();
+    match args.object.prog.iter().find(|name| programs.iter().all(|program| program.name != **name)) {
+        Some(missing) => Err(Failure::Usage(format!("the object has no program `{missing}`"))),
+        None => Ok(programs),
+    }
+}
+
+/// `yes`, `no`, `undecided`.
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict.accepted() {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => "undecided",
+    }
+}
+
+/// A row for each program, a column for each kernel.
+fn matrix(kernels: &[Kernel], judged: &[Judged<'_>]) -> String {
+    let names = judged.iter().map(|one| one.program.name.len());
+    let width = names.max().unwrap_or(0).max("PROGRAM".len());
+    let mut text = format!("{:<width$}", "PROGRAM");
+    kernels.iter().for_each(|kernel| _ = write!(text, "  {:<9}", kernel.name()));
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    for one in judged {
+        let mut line = format!("{:<width$}", one.program.name);
+        one.verdicts.iter().for_each(|(verdict, _)| _ = write!(line, "  {:<9}", word(verdict)));
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}

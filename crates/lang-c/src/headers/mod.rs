@@ -1,0 +1,104 @@
+//! Headers that need no file.
+//!
+//! What lives here: the headers under `include/`, which we wrote ourselves with the names that programs expect, and those
+//! that are made from the tables of `skep-isa`. Headers in directories of `-I` come first, except for `vmlinux.h`: it
+//! stands for the types of the kernel, which the parser asks for one by one.
+
+mod helpers;
+
+use std::borrow::Cow;
+
+/// The header that stands for all types of the kernel.
+pub const VMLINUX: &str = "vmlinux.h";
+
+macro_rules! texts {
+    ($($name:literal)*) => { &[$(($name, include_str!(concat!("../../include/", $name)))),*] };
+}
+
+// TABLE
+/// Headers that are texts.
+const TEXTS: &[(&str, &str)] = texts! {
+    "vmlinux.h"
+    "bpf/bpf_helpers.h"
+    "bpf/bpf_tracing.h"
+    "bpf/bpf_core_read.h"
+    "bpf/bpf_endian.h"
+    "linux/types.h"
+    "linux/bpf.h"
+    "linux/if_ether.h"
+    "linux/if_packet.h"
+    "linux/if_vlan.h"
+    "linux/in.h"
+    "linux/in6.h"
+    "linux/ip.h"
+    "linux/ipv6.h"
+    "linux/tcp.h"
+    "linux/udp.h"
+    "linux/icmp.h"
+    "linux/icmpv6.h"
+    "linux/pkt_cls.h"
+    "linux/ptrace.h"
+    "linux/socket.h"
+    "linux/stddef.h"
+    "linux/version.h"
+    "linux/errno.h"
+    "stdint.h"
+    "stdbool.h"
+    "stddef.h"
+    "limits.h"
+};
+
+/// Other names of the same headers.
+const ALIASES: &[(&str, &str)] = &[
+    ("bpf_helpers.h", "bpf/bpf_helpers.h"),
+    ("bpf_tracing.h", "bpf/bpf_tracing.h"),
+    ("bpf_core_read.h", "bpf/bpf_core_read.h"),
+    ("bpf_endian.h", "bpf/bpf_endian.h"),
+    ("bpf_helper_defs.h", "bpf/bpf_helper_defs.h"),
+    ("uapi/linux/bpf.h", "linux/bpf.h"),
+    ("linux/bpf_common.h", "linux/bpf.h"),
+    ("linux/bpf_perf_event.h", "linux/bpf.h"),
+    ("linux/kernel.h", "linux/types.h"),
+    ("linux/const.h", "linux/types.h"),
+    ("linux/byteorder/little_endian.h", "bpf/bpf_endian.h"),
+    ("asm/byteorder.h", "bpf/bpf_endian.h"),
+    ("asm/types.h", "linux/types.h"),
+    ("asm/ptrace.h", "linux/ptrace.h"),
+    ("asm/errno.h", "linux/errno.h"),
+    ("asm-generic/errno.h", "linux/errno.h"),
+    ("asm-generic/errno-base.h", "linux/errno.h"),
+    ("errno.h", "linux/errno.h"),
+    ("sys/types.h", "linux/types.h"),
+    ("sys/socket.h", "linux/socket.h"),
+    ("netinet/in.h", "linux/in.h"),
+    ("inttypes.h", "stdint.h"),
+];
+
+/// The header made from the table of helpers.
+const HELPER_DEFS: &str = "bpf/bpf_helper_defs.h";
+
+/// The names of all headers.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    TEXTS.iter().map(|(name, _)| *name).chain([HELPER_DEFS]).chain(ALIASES.iter().map(|(name, _)| *name))
+}
+
+/// The header with this name: its own name, under which it is read once, and its text.
+pub fn find(name: &str) -> Option<(&'static str, Cow<'static, str>)> {
+    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| *name);
+    if name == HELPER_DEFS {
+        return Some((HELPER_DEFS, helpers::definitions().into()));
+    }
+    TEXTS.iter().find(|(known, _)| *known == name).map(|&(name, text)| (name, text.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_found() {
+        for name in names() {
+            assert!(find(name).is_some_and(|(_, text)| text.contains("#pragma once")), "{name}");
+        }
+    }
+}

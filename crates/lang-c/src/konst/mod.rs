@@ -1,0 +1,216 @@
+//! Constant expressions: numbers, and addresses of variables plus a distance, as initialisers, array lengths, labels of
+//! `case` and `_Static_assert` need them. Overflow wraps as at run time; nothing here can panic.
+
+use crate::parse::ast::{BinOp, Builtin, Expr, ExprKind, FuncId, Program, UnOp, VarId};
+use crate::types::{Int, Kind, QTy, Types};
+
+/// What an address is relative to.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Symbol {
+    Var(VarId),
+    Func(FuncId),
+    Str(std::rc::Rc<[u8]>),
+}
+
+/// A constant.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Const {
+    /// A number as its type has it.
+    Int(i64),
+    /// An address.
+    Addr(Symbol, i64),
+}
+
+impl Const {
+    pub const fn int(&self) -> Option<i64> {
+        match self {
+            Self::Int(value) => Some(*value),
+            Self::Addr(..) => None,
+        }
+    }
+}
+
+/// Evaluates expressions.
+#[derive(Debug, Clone, Copy)]
+pub struct Eval<'a> {
+    pub types: &'a Types,
+    pub program: &'a Program,
+    /// Whether `const` variables with known initialisers count.
+    pub variables: bool,
+}
+
+/// `left OP right` of one type. `None` for a division by zero, which is no constant.
+pub fn binary(int: Int, op: BinOp, left: i64, right: i64) -> Option<i64> {
+    let signed = int.signed();
+    let bits = 8 * int.size();
+    let (uleft, uright) = (left.cast_unsigned(), right.cast_unsigned());
+    let value = match op {
+        BinOp::Add => left.wrapping_add(right),
+        BinOp::Sub => left.wrapping_sub(right),
+        BinOp::Mul => left.wrapping_mul(right),
+        BinOp::Div if right == 0 => return None,
+        BinOp::Rem if right == 0 => return None,
+        BinOp::Div if signed => left.wrapping_div(right),
+        BinOp::Rem if signed => left.wrapping_rem(right),
+        BinOp::Div => (uleft / uright).cast_signed(),
+        BinOp::Rem => (uleft % uright).cast_signed(),
+        BinOp::And => left & right,
+        BinOp::Or => left | right,
+        BinOp::Xor => left ^ right,
+        BinOp::Shl => left.wrapping_shl((uright % bits) as u32),
+        BinOp::Shr if signed => left.wrapping_shr((uright % bits) as u32),
+        BinOp::Shr => uleft.wrapping_shr((uright % bits) as u32).cast_signed(),
+        BinOp::Eq => return Some((left == right).into()),
+        BinOp::Ne => return Some((left != right).into()),
+        BinOp::Lt => return Some(if signed { left < right } else { uleft < uright }.into()),
+        BinOp::Le => return Some(if signed { left <= right } else { uleft <= uright }.into()),
+        BinOp::Gt => return Some(if signed { left > right } else { uleft > uright }.into()),
+        BinOp::Ge => return Some(if signed { left >= right } else { uleft >= uright }.into()),
+    };
+    Some(int.wrap(value))
+}
+
+impl Eval<'_> {
+    /// The number that an expression is.
+    pub fn int(&self, expr: &Expr) -> Option<i64> {
+        self.eval(expr)?.int()
+    }
+
+    fn truth(&self, expr: &Expr) -> Option<bool> {
+        match self.eval(expr)? {
+            Const::Int(value) => Some(value != 0),
+            Const::Addr(..) => Some(true),
+        }
+    }
+
+    /// The constant that an expression is, `None` if it is none.
+    pub fn eval(&self, expr: &Expr) -> Option<Const> {
+        match &expr.kind {
+            ExprKind::Int(value) => Some(Const::Int(*value)),
+            ExprKind::Func(func) => Some(Const::Addr(Symbol::Func(*func), 0)),
+            ExprKind::Unary(op, inner) => {
+                let value = self.int(inner)?;
+                let int = self.types.as_int(expr.ty)?;
+                Some(Const::Int(int.wrap(match op {
+                    UnOp::Neg => value.wrapping_neg(),
+                    UnOp::Not => !value,
+                })))
+            }
+            ExprKind::Binary(op, left, right) => {
+                let int = self.types.as_int(left.ty).unwrap_or(Int::ULong);
+                match (self.eval(left)?, self.eval(right)?) {
+                    (Const::Int(left), Const::Int(right)) => binary(int, *op, left, right).map(Const::Int),
+                    (Const::Addr(a, i), Const::Addr(b, j)) if a == b && op.is_comparison() => {
+                        binary(Int::Long, *op, i, j).map(Const::Int)
+                    }
+                    (Const::Addr(sym, off), Const::Int(n)) if matches!(op, BinOp::Add) => {
+                        Some(Const::Addr(sym, off.wrapping_add(n)))
+                    }
+                    _ => None,
+                }
+            }
+            ExprKind::PtrAdd(ptr, index, size) => {
+                let step = self.int(index)?.wrapping_mul(size.cast_signed());
+                self.eval(ptr).map(|base| add(base, step))
+            }
+            ExprKind::PtrSub(left, right, size) => match (self.eval(left)?, self.eval(right)?) {
+                (Const::Int(a), Const::Int(b)) => a.wrapping_sub(b).checked_div(size.cast_signed()).map(Const::Int),
+                (Const::Addr(a, i), Const::Addr(b, j)) if a == b => {
+                    i.wrapping_sub(j).checked_div(size.cast_signed()).map(Const::Int)
+                }
+                _ => None,
+            },
+            ExprKind::LogNot(inner) => self.truth(inner).map(|value| Const::Int((!value).into())),
+            ExprKind::LogAnd(left, right) => match self.truth(left)? {
+                false => Some(Const::Int(0)),
+                true => self.truth(right).map(|value| Const::Int(value.into())),
+            },
+            ExprKind::LogOr(left, right) => match self.truth(left)? {
+                true => Some(Const::Int(1)),
+                false => self.truth(right).map(|value| Const::Int(value.into())),
+            },
+            ExprKind::Cond(cond, yes, no) => match (self.truth(cond)?, yes) {
+                (true, Some(yes)) => self.eval(yes),
+                (true, None) => self.eval(cond),
+                (false, _) => self.eval(no),
+            },
+            ExprKind::Cast(inner) => self.cast(self.eval(inner)?, expr.ty),
+            ExprKind::Decay(inner) | ExprKind::AddrOf(inner) => self.address(inner),
+            ExprKind::Var(var) if self.variables => {
+                let var = self.program.var(*var);
+                let init = var.init.as_ref().filter(|_| {
+                    var.ty.quals.has(crate::types::Quals::CONST) && !var.ty.quals.has(crate::types::Quals::VOLATILE)
+                })?;
+                match init.entries.as_slice() {
+                    [entry] if entry.bits.is_none() && self.types.is_scalar(var.ty) => self.eval(&entry.expr),
+                    [] if self.types.is_scalar(var.ty) => Some(Const::Int(0)),
+                    _ => None,
+                }
+            }
+            ExprKind::Builtin(builtin, args) => self.builtin(builtin, args, expr.ty),
+            _ => None,
+        }
+    }
+
+    fn builtin(&self, builtin: &Builtin, args: &[Expr], ty: QTy) -> Option<Const> {
+        let value = |at: usize| args.get(at).and_then(|arg| self.int(arg));
+        let int = match builtin {
+            Builtin::ConstantP => i64::from(args.first().is_some_and(|arg| self.eval(arg).is_some())),
+            Builtin::Swap(2) => i64::from((value(0)? as u16).swap_bytes()),
+            Builtin::Swap(4) => i64::from((value(0)? as u32).swap_bytes()),
+            Builtin::Swap(_) => value(0)?.swap_bytes(),
+            Builtin::Clz(4) => i64::from((value(0)? as u32).leading_zeros()),
+            Builtin::Clz(_) => i64::from(value(0)?.leading_zeros()),
+            Builtin::Ctz(4) => i64::from((value(0)? as u32).trailing_zeros()),
+            Builtin::Ctz(_) => i64::from(value(0)?.trailing_zeros()),
+            Builtin::Popcount(4) => i64::from((value(0)? as u32).count_ones()),
+            Builtin::Popcount(_) => i64::from(value(0)?.count_ones()),
+            Builtin::Ffs(_) => {
+                value(0).map(|value| if value == 0 { 0 } else { i64::from(value.trailing_zeros()) + 1 })?
+            }
+            Builtin::Preserve => return self.eval(args.first()?),
+            _ => return None,
+        };
+        Some(Const::Int(self.types.as_int(ty)?.wrap(int)))
+    }
+
+    fn cast(&self, value: Const, to: QTy) -> Option<Const> {
+        match (value, self.types.kind(to)) {
+            (Const::Int(value), Kind::Ptr(_)) => Some(Const::Int(value)),
+            (value, Kind::Ptr(_)) => Some(value),
+            (Const::Int(value), _) => Some(Const::Int(self.types.as_int(to)?.wrap(value))),
+            (addr, _) if self.types.size(to) == Some(8) => Some(addr),
+            (Const::Addr(..), Kind::Int(Int::Bool)) => Some(Const::Int(1)),
+            _ => None,
+        }
+    }
+
+    /// The address of an lvalue.
+    pub fn address(&self, expr: &Expr) -> Option<Const> {
+        match &expr.kind {
+            ExprKind::Var(var) => Some(Const::Addr(Symbol::Var(*var), 0)),
+            ExprKind::Func(func) => Some(Const::Addr(Symbol::Func(*func), 0)),
+            ExprKind::Str(bytes) => Some(Const::Addr(Symbol::Str(bytes.clone()), 0)),
+            ExprKind::Compound(var, _) => Some(Const::Addr(Symbol::Var(*var), 0)),
+            ExprKind::Deref(ptr) => self.eval(ptr),
+            ExprKind::Member(base, record, index, _) => {
+                let member = self.types.record(*record).members.as_ref()?.get(*index as usize)?;
+                self.address(base).map(|base| add(base, (member.bit_offset / 8).cast_signed()))
+            }
+            ExprKind::Index(base, index, _) => {
+                let size = self.types.size(expr.ty)?.cast_signed();
+                let step = self.int(index)?.wrapping_mul(size);
+                self.address(base).map(|base| add(base, step))
+            }
+            ExprKind::Builtin(Builtin::Preserve, args) => self.address(args.first()?),
+            _ => None,
+        }
+    }
+}
+
+fn add(base: Const, step: i64) -> Const {
+    match base {
+        Const::Int(value) => Const::Int(value.wrapping_add(step)),
+        Const::Addr(symbol, off) => Const::Addr(symbol, off.wrapping_add(step)),
+    }
+}

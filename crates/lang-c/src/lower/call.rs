@@ -1,0 +1,258 @@
+//! Calls: of helpers, kernel functions, functions of the program, and functions that become part of their callers.
+
+use std::rc::Rc;
+
+use skep_ir::{Callee, InstData, Kfunc, Memory, Type, Unary, Value};
+
+use super::Lower;
+use super::expr::Val;
+use super::func::{Home, PTR};
+use crate::konst::{Const, Eval};
+use crate::parse::ast::{Expr, ExprKind, FuncId, Storage};
+use crate::parse::{Parsed, Reported};
+use crate::source::{Diag, Loc};
+use crate::types::{Int, QTy, Types};
+
+/// Most functions on a chain of inlined calls.
+const DEEPEST: usize = 64;
+
+/// What is called.
+enum Called {
+    Func(FuncId),
+    Helper(u32),
+}
+
+impl Lower<'_> {
+    fn called(&mut self, callee: &Expr) -> Parsed<Called> {
+        let mut expr = callee;
+        loop {
+            match &expr.kind {
+                ExprKind::Decay(inner) | ExprKind::Cast(inner) | ExprKind::Deref(inner) | ExprKind::AddrOf(inner) => {
+                    expr = inner;
+                }
+                ExprKind::Func(func) => return Ok(Called::Func(*func)),
+                ExprKind::Int(number) => return self.helper_number(*number, expr.loc),
+                ExprKind::Var(var) => {
+                    let program = Rc::clone(&self.program);
+                    let item = program.var(*var);
+                    let eval = Eval { types: &self.types, program: &program, variables: false };
+                    let known = item.init.as_ref().filter(|_| !item.assigned || item.storage != Storage::Local);
+                    let value = known.and_then(|init| eval.eval(&init.entries.last()?.expr));
+                    match value {
+                        Some(Const::Int(number)) => return self.helper_number(number, expr.loc),
+                        Some(Const::Addr(crate::konst::Symbol::Func(func), 0)) => return Ok(Called::Func(func)),
+                        _ => break,
+                    }
+                }
+                _ => break,
+            }
+        }
+        // What is known only after inlining: a function or a helper that was passed.
+        self.push(
+            Diag::error(callee.loc, "BPF has no calls through pointers: what is called must be known")
+                .with_help("call the function by its name, or choose with `if` or `switch`"),
+        )
+    }
+
+    fn helper_number(&mut self, number: i64, loc: Loc) -> Parsed<Called> {
+        match u32::try_from(number).ok().filter(|&id| skep_isa::helpers::by_id(id).is_some()) {
+            Some(id) => Ok(Called::Helper(id)),
+            None => self.error(loc, format!("there is no helper with the number {number}")),
+        }
+    }
+
+    /// A call.
+    pub fn call(&mut self, callee: &Expr, args: &[Expr], expr: &Expr) -> Parsed<Val> {
+        match self.called(callee)? {
+            Called::Helper(id) => {
+                let name = skep_isa::helpers::by_id(id).map_or("?", |helper| helper.name);
+                let values = self.arguments(args, &format!("bpf_{name}"), expr.loc)?;
+                self.at(expr.loc);
+                self.check_helper(id, expr.loc);
+                let result = self.finish_call(Callee::Helper(id), values, expr.ty, false);
+                if let Val::Value(value) = result
+                    && super::warn::may_be_null(id)
+                {
+                    self.lookups.push(super::warn::Lookup { result: value, helper: id, loc: expr.loc });
+                }
+                Ok(result)
+            }
+            Called::Func(id) => self.call_function(id, args, expr),
+        }
+    }
+
+    fn arguments(&mut self, args: &[Expr], name: &str, loc: Loc) -> Parsed<Vec<Value>> {
+        if args.len() > 5 {
+            return self.error(
+                loc,
+                format!("`{name}` is called with {} arguments, a call of BPF has at most five", args.len()),
+            );
+        }
+        let mut values = Vec::new();
+        for arg in args {
+            if !self.types.is_register(arg.ty) {
+                let shown = self.types.show(arg.ty);
+                return self.push(
+                    Diag::error(arg.loc, format!("a `{shown}` is passed to `{name}` by value"))
+                        .with_help("pass a pointer to it, or make the function `static __always_inline`"),
+                );
+            }
+            values.push(self.value(arg)?);
+        }
+        Ok(values)
+    }
+
+    fn finish_call(&mut self, callee: Callee, args: Vec<Value>, ret: QTy, normalise: bool) -> Val {
+        if self.types.is_void(ret) {
+            self.f().inst(InstData::Call(callee, args), &[]);
+            return Val::Void;
+        }
+        let ty = self.register(ret);
+        let value = self.f().value(InstData::Call(callee, args), ty);
+        match self.types.as_int(ret).filter(|int| normalise && int.size() < 4) {
+            // Others leave anything in the bits that the type does not have.
+            Some(Int::Bool) => {
+                let low = self.f().binary_number(skep_ir::Binary::And, value, 0xff);
+                Val::Value(self.convert(low, Types::int(Int::Int), ret))
+            }
+            Some(_) => Val::Value(self.convert(value, Types::int(Int::Int), ret)),
+            None => Val::Value(value),
+        }
+    }
+
+    fn call_function(&mut self, id: FuncId, args: &[Expr], expr: &Expr) -> Parsed<Val> {
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        if let Some(name) = &func.asm_name {
+            let width = match &**name {
+                "llvm.bpf.load.byte" => Some(skep_ir::Width::W8),
+                "llvm.bpf.load.half" => Some(skep_ir::Width::W16),
+                "llvm.bpf.load.word" => Some(skep_ir::Width::W32),
+                _ => None,
+            };
+            if let (Some(width), [_, offset]) = (width, args) {
+                let offset = self.value(offset)?;
+                return Ok(Val::Value(self.packet_load(width, offset)));
+            }
+        }
+        if func.body.is_none() {
+            if super::program_section(func).is_some()
+                || func.section.as_deref() != Some(".ksyms") && func.storage == Storage::Static
+            {
+                return self.error(expr.loc, format!("`{}` is declared, but not defined", func.name));
+            }
+            let values = self.arguments(args, &func.name, expr.loc)?;
+            self.at(expr.loc);
+            let known = self.module.kfuncs.len();
+            let kfunc = self.module.add_kfunc(Kfunc { name: func.name.to_string(), weak: func.weak });
+            if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
+                // Loaders compare the type with that of the kernel's function.
+                let params: Vec<(Rc<str>, QTy)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
+                self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
+            }
+            return Ok(self.finish_call(Callee::Kfunc(kfunc), values, expr.ty, true));
+        }
+        let by_value = !self.types.is_register(expr.ty) && !self.types.is_void(expr.ty)
+            || args.iter().any(|arg| !self.types.is_register(arg.ty));
+        let wanted = func.always_inline || func.inline || by_value || args.len() > 5;
+        let inline = func.storage == Storage::Static && !func.noinline && wanted || func.always_inline;
+        if inline {
+            return self.inline(id, args, expr);
+        }
+        if super::program_section(func).is_some() {
+            return self.push(
+                Diag::error(expr.loc, format!("`{}` is a program: only the kernel calls it", func.name))
+                    .with_help("move its body into a `static` function that both call"),
+            );
+        }
+        let mut values = self.arguments(args, &func.name, expr.loc)?;
+        self.at(expr.loc);
+        for value in &mut values {
+            if !self.f().ty(*value).is_int() {
+                *value = self.f().to_ptr(*value);
+            }
+        }
+        let number = self.function_ref(id, false)?;
+        // Whoever calls a function with too few arguments has not seen its prototype.
+        let wanted = self.types.as_func(func.ty).map_or(0, |ty| ty.params.len());
+        values.truncate(wanted);
+        let global = func.storage != Storage::Static;
+        Ok(self.finish_call(Callee::Func(number), values, expr.ty, global))
+    }
+
+    /// A function becomes part of its caller.
+    fn inline(&mut self, id: FuncId, args: &[Expr], expr: &Expr) -> Parsed<Val> {
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        if self.f().frames.iter().any(|frame| frame.func == id) {
+            return self.error(expr.loc, format!("`{}` calls itself, which BPF forbids", func.name));
+        }
+        if self.f().frames.len() >= DEEPEST {
+            return self.error(expr.loc, format!("more than {DEEPEST} functions call each other"));
+        }
+        self.bounded(expr.loc)?;
+        let (Some(body), Some(ty)) = (func.body.clone(), self.types.as_func(func.ty)) else { return Err(Reported) };
+        let mut values = Vec::new();
+        for arg in args {
+            values.push(self.rvalue(arg)?);
+        }
+        let home = if self.types.is_void(ty.ret) {
+            None
+        } else if self.types.is_register(ty.ret) {
+            let register = self.register(ty.ret);
+            Some(Home::Value(self.f().new_local(register)))
+        } else {
+            let size = self.types.size(ty.ret).unwrap_or(1);
+            let align = self.types.align(ty.ret);
+            Some(Home::Slot(self.slot(&func.name, size, align)))
+        };
+        let behind = self.f().new_block();
+        self.enter_frame(id, ty.ret, Some((behind, home)));
+        let mut result = Ok(());
+        for (&param, value) in func.params.iter().zip(values) {
+            result = self.parameter(param, value).and(result);
+        }
+        result = result.and_then(|()| self.statements(&body));
+        self.f().jump(behind);
+        self.leave_frame();
+        self.f().enter_sealed(behind);
+        result?;
+        self.at(expr.loc);
+        Ok(match home {
+            None => Val::Void,
+            Some(Home::Value(local)) => Val::Value(self.f().read(local)),
+            Some(Home::Slot(slot)) => {
+                let base = self.f().value(InstData::SlotAddr(slot), Type::ptr(Memory::Stack));
+                let align = self.types.align(ty.ret).clamp(1, 8);
+                Val::Memory(super::place::Addr::new(base, align))
+            }
+        })
+    }
+
+    /// The address of a function, for helpers that call it back; of a kernel function whether there is one.
+    pub fn func_address(&mut self, id: FuncId, loc: Loc) -> Parsed<Value> {
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        if func.body.is_some() {
+            let number = self.function_ref(id, true)?;
+            return Ok(self.f().value(InstData::FuncAddr(number), Type::ptr(Memory::Function)));
+        }
+        if func.storage == Storage::Extern {
+            let there = self.kernel_has(&func.name);
+            return Ok(self.f().number(there.into(), PTR));
+        }
+        self.error(loc, format!("`{}` is declared, but not defined", func.name))
+    }
+
+    /// A legacy packet load, as a 64-bit number.
+    pub fn packet_load(&mut self, width: skep_ir::Width, offset: Value) -> Value {
+        let offset = if self.f().ty(offset) == Type::I64 { self.f().unary(Unary::Truncate, offset) } else { offset };
+        let known = self.f().constant(offset).and_then(|known| i32::try_from(known).ok());
+        let (base, k) = match known {
+            Some(known) => (None, known),
+            None => (Some(offset), 0),
+        };
+        let value = self.f().value(InstData::PacketLoad { width, base, k }, Type::I32);
+        self.f().unary(Unary::Extend, value)
+    }
+}

@@ -1,0 +1,406 @@
+//! Lowering: from the typed tree to the intermediate representation.
+//!
+//! All pointers have one class, [`Memory::Any`], except where an address is formed: of variables, maps, the context.
+//! Behind a function, what those are is carried to the accesses again ([`finish`]), so that passes see objects of the
+//! stack. Functions that ask for it become part of their callers here. Variables without address are values.
+
+mod asm;
+mod builtin;
+mod call;
+mod core;
+mod expr;
+mod finish;
+mod func;
+mod globals;
+mod maps;
+mod place;
+mod stmt;
+mod warn;
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use skep_btf::Linkage;
+use skep_ir::{Entity, FuncKind, FuncRef, Function, GlobalRef, MapRef, Memory, Module, ProgramInfo, Type};
+use skep_isa::sections;
+
+use crate::Options;
+use crate::lex::Token;
+use crate::parse::ast::{Func, FuncId, Program, Storage, VarId};
+use crate::parse::{Parsed, Parser, Reported};
+use crate::provider::{NameKind, TypeSource};
+use crate::source::{Diag, Diags, FileId, Loc, Sources};
+use crate::types::emit::BtfOut;
+use crate::types::{QTy, RecordId, Types};
+use crate::unit::{self, Unit};
+use func::{Fn, Home, PTR};
+
+/// Most instructions of one function before optimisation.
+const LARGEST: usize = 200_000;
+/// `BPF_F_SLEEPABLE`, as `BPF_PROG_LOAD` takes it.
+const SLEEPABLE: u32 = 1 << 4;
+/// `BPF_F_XDP_HAS_FRAGS`
+const XDP_FRAGS: u32 = 1 << 5;
+
+/// Compiles a preprocessed translation unit. `None` if there are errors.
+pub fn compile(
+    tokens: &[Token],
+    sources: &Sources,
+    provider: &mut dyn TypeSource,
+    options: &Options,
+    diags: &mut Diags,
+) -> Option<Unit> {
+    let (types, program) = Parser::new(tokens, sources, provider, diags).run();
+    if diags.has_errors() {
+        return None;
+    }
+    let mut lower = Lower {
+        types,
+        program: Rc::new(program),
+        sources,
+        provider,
+        diags,
+        module: Module::new(""),
+        unit: Unit::default(),
+        btf: BtfOut::new(),
+        current: None,
+        files: HashMap::new(),
+        maps: HashMap::new(),
+        globals: HashMap::new(),
+        strings: HashMap::new(),
+        functions: HashMap::new(),
+        queue: Vec::new(),
+        place_now: Loc::default(),
+        failed: false,
+        lookups: Vec::new(),
+        target_kernel: options.target_kernel,
+    };
+    let result = lower.unit();
+    if result.is_err() || lower.failed || lower.diags.has_errors() {
+        if !lower.diags.has_errors() {
+            lower.diags.error(Loc::default(), "the program could not be compiled");
+        }
+        return None;
+    }
+    let Lower { types, btf, mut module, mut unit, diags, .. } = lower;
+    match btf.finish(&types) {
+        Some(bytes) => module.btf = bytes,
+        None => {
+            diags.error(Loc::default(), "a type of the program does not fit into BTF: a name or a number is too large");
+            return None;
+        }
+    }
+    unit.module = module;
+    Some(unit)
+}
+
+/// The state of lowering.
+pub struct Lower<'a> {
+    types: Types,
+    program: Rc<Program>,
+    sources: &'a Sources,
+    provider: &'a mut dyn TypeSource,
+    diags: &'a mut Diags,
+    module: Module,
+    unit: Unit,
+    btf: BtfOut,
+    current: Option<Fn>,
+    files: HashMap<FileId, u32>,
+    maps: HashMap<VarId, MapRef>,
+    globals: HashMap<VarId, GlobalRef>,
+    strings: HashMap<Rc<[u8]>, GlobalRef>,
+    /// Functions by whether they are called back.
+    functions: HashMap<(FuncId, bool), FuncRef>,
+    queue: Vec<(FuncId, FuncRef)>,
+    /// Where what is being lowered stands.
+    place_now: Loc,
+    failed: bool,
+    /// Calls of the current function whose results may be null.
+    lookups: Vec<warn::Lookup>,
+    target_kernel: Option<skep_isa::Release>,
+}
+
+impl Lower<'_> {
+    fn f(&mut self) -> &mut Fn {
+        self.current.get_or_insert_with(|| Fn::new(Function::new("", FuncKind::Static, &[], None)))
+    }
+
+    fn error<T>(&mut self, loc: Loc, message: impl Into<String>) -> Parsed<T> {
+        self.push(Diag::error(loc, message))
+    }
+
+    fn push<T>(&mut self, diag: Diag) -> Parsed<T> {
+        self.diags.push(diag);
+        Err(Reported)
+    }
+
+    /// Says where the coming instructions come from.
+    fn at(&mut self, loc: Loc) {
+        if loc == self.place_now || loc == Loc::default() {
+            return;
+        }
+        self.place_now = loc;
+        let made = self.ir_loc(loc);
+        self.f().loc = made;
+    }
+
+    fn ir_loc(&mut self, loc: Loc) -> skep_ir::Loc {
+        let Some(place) = self.sources.place(self.sources.outermost(loc)) else { return skep_ir::Loc::default() };
+        let (file, line, column) = (place.file, place.line, place.column);
+        let name = place.name.to_owned();
+        let source = match self.files.get(&file) {
+            Some(&source) => source,
+            None => {
+                let text = self.sources.text_of(file);
+                self.module.sources.push(skep_ir::Source { name: name.into(), text: (&*text).into() });
+                let source = u32::try_from(self.module.sources.len() - 1).unwrap_or(u32::MAX);
+                self.files.insert(file, source);
+                source
+            }
+        };
+        skep_ir::Loc { source, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
+    }
+
+    fn bounded(&mut self, loc: Loc) -> Parsed<()> {
+        if self.f().function.inst_count() <= LARGEST {
+            return Ok(());
+        }
+        self.push(
+            Diag::error(loc, format!("the function has more than {LARGEST} instructions with all that is inlined"))
+                .with_help("`__noinline` keeps functions out of their callers"),
+        )
+    }
+
+    fn record_btf(&mut self, id: RecordId) -> u32 {
+        self.btf.record(&self.types, id).0
+    }
+
+    fn btf_of(&mut self, ty: QTy) -> u32 {
+        self.btf.id(&self.types, ty).0
+    }
+
+    /// Whether the kernel has a function of this name, as far as is known.
+    fn kernel_has(&mut self, name: &str) -> bool {
+        self.provider.find(name, NameKind::Func).is_some()
+    }
+
+    fn unit(&mut self) -> Parsed<()> {
+        let program = Rc::clone(&self.program);
+        let mut result = self.license();
+        for (id, var) in (0..).map(VarId).zip(&program.vars) {
+            if var.section.as_deref() == Some(".maps") && var.storage != Storage::Extern {
+                result = self.map(id).map(|_| ()).and(result);
+            }
+        }
+        for (id, func) in (0..).map(FuncId).zip(&program.funcs) {
+            if func.body.is_none() {
+                continue;
+            }
+            let is_program = program_section(func).is_some();
+            if is_program || matches!(func.storage, Storage::Global) && !func.always_inline {
+                result = self.function_ref(id, false).map(|_| ()).and(result);
+            }
+        }
+        while let Some((func, number)) = self.queue.pop() {
+            result = self.function(func, number).and(result);
+            if self.diags.is_full() {
+                break;
+            }
+        }
+        // What loaders set by name stays, even if nothing reads it.
+        for (id, var) in (0..).map(VarId).zip(&program.vars) {
+            let defined = var.storage == Storage::Global
+                && !matches!(var.section.as_deref(), Some("license" | "version" | ".maps"));
+            if defined {
+                result = self.global(id).map(|_| ()).and(result);
+            }
+        }
+        self.unit.programs.sort_by_key(|program| program.func);
+        result
+    }
+
+    fn kind(&mut self, func: &Func, callback: bool) -> Parsed<FuncKind> {
+        if callback {
+            return Ok(FuncKind::Callback);
+        }
+        let Some(section) = program_section(func) else {
+            return Ok(if func.storage == Storage::Static { FuncKind::Static } else { FuncKind::Global });
+        };
+        let Some(name) = sections::parse(section) else {
+            let mut names: Vec<&str> = skep_isa::ProgType::ALL
+                .iter()
+                .flat_map(|&ty| sections::of_prog_type(ty))
+                .map(|row| row.prefix)
+                .collect();
+            names.sort_unstable();
+            names.dedup();
+            let mut diag = Diag::error(func.loc, format!("no type of program has a section `{section}`"));
+            let prefix = section.split('/').next().unwrap_or(section);
+            if let Some(near) = crate::parse::nearest(prefix, names.into_iter()) {
+                diag = diag.with_help(format!("did you mean `{near}`?"));
+            }
+            return self.push(diag);
+        };
+        let row = name.section;
+        let flags = u32::from(row.sleepable) * SLEEPABLE | u32::from(row.frags) * XDP_FRAGS;
+        Ok(FuncKind::Program(ProgramInfo {
+            prog_type: row.prog_type,
+            attach_type: row.attach_type,
+            flags,
+            section: section.to_owned(),
+        }))
+    }
+
+    /// The number of a function in the module; it is lowered later.
+    fn function_ref(&mut self, id: FuncId, callback: bool) -> Parsed<FuncRef> {
+        if let Some(&known) = self.functions.get(&(id, callback)) {
+            return Ok(known);
+        }
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        let Some(ty) = self.types.as_func(func.ty) else { return Err(Reported) };
+        let kind = self.kind(func, callback)?;
+        let is_program = matches!(kind, FuncKind::Program(_));
+        let mut params = Vec::new();
+        for (at, &param) in ty.params.iter().enumerate() {
+            if !self.types.is_register(param) {
+                let shown = self.types.show(param);
+                return self.push(
+                    Diag::error(func.loc, format!("parameter {} of `{}` is a `{shown}` by value", at + 1, func.name))
+                        .with_help("pass a pointer to it, or make the function `static __always_inline`"),
+                );
+            }
+            let context = is_program && at == 0 && self.types.is_ptr(param);
+            params.push(if context { Type::ptr(Memory::Context) } else { self.register(param) });
+        }
+        if params.len() > 5 {
+            return self.error(
+                func.loc,
+                format!("`{}` has {} parameters, a function of BPF at most five", func.name, params.len()),
+            );
+        }
+        let result = if self.types.is_void(ty.ret) {
+            (is_program || callback).then_some(Type::I32)
+        } else if self.types.is_register(ty.ret) {
+            Some(self.register(ty.ret))
+        } else {
+            let shown = self.types.show(ty.ret);
+            return self.push(
+                Diag::error(func.loc, format!("`{}` returns a `{shown}` by value", func.name))
+                    .with_help("return it through a pointer, or make the function `static __always_inline`"),
+            );
+        };
+        let mut made = Function::new(&func.name, kind, &params, result);
+        let named: Vec<(Rc<str>, QTy)> =
+            func.params.iter().map(|&param| (program.var(param).name.clone(), program.var(param).ty)).collect();
+        let linkage = if func.storage == Storage::Static || callback { Linkage::Static } else { Linkage::Global };
+        made.ty = self.btf.func(&self.types, &func.name, ty.ret, &named, linkage).0;
+        let number = self.module.add_function(made);
+        self.functions.insert((id, callback), number);
+        self.queue.push((id, number));
+        if let Some(section) = program_section(func) {
+            let autoload = !section.starts_with('?');
+            let item = unit::Program { func: number, section: section.to_owned(), autoload, loc: func.loc };
+            if is_program {
+                self.unit.programs.push(item);
+            }
+        }
+        Ok(number)
+    }
+
+    /// Lowers a function into its place in the module.
+    fn function(&mut self, id: FuncId, number: FuncRef) -> Parsed<()> {
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        let (Some(body), Some(ty)) = (func.body.clone(), self.types.as_func(func.ty)) else { return Ok(()) };
+        let empty = Function::new("", FuncKind::Static, &[], None);
+        let made = std::mem::replace(&mut self.module.functions[number.index()], empty);
+        let params = made.params().to_vec();
+        self.current = Some(Fn::new(made));
+        self.place_now = Loc::default();
+        self.at(func.loc);
+        self.enter_frame(id, ty.ret, None);
+        let mut result = Ok(());
+        for (&param, value) in func.params.iter().zip(params) {
+            let value = if self.f().ty(value).is_int() { value } else { self.f().to_ptr(value) };
+            result = self.parameter(param, expr::Val::Value(value)).and(result);
+        }
+        result = result.and_then(|()| self.statements(&body));
+        if !self.types.is_void(ty.ret) && self.f().reachable() && func.name.as_ref() != "main" && !func.naked {
+            self.diags
+                .warning(func.loc, format!("`{}` can end without returning a value: it returns 0 then", func.name));
+        }
+        let end = self.f().function.result.map(|ty| self.f().number(0, ty));
+        self.f().ret(end);
+        self.leave_frame();
+        let Some(mut made) = self.current.take() else { return result };
+        made.seal_all();
+        let mut function = made.function;
+        finish::finish(&mut function);
+        let lookups = std::mem::take(&mut self.lookups);
+        self.check_lookups(&function, &lookups);
+        let frame = function.slots.iter().fold(0u32, |sum, slot| sum.saturating_add(slot.size.next_multiple_of(8)));
+        self.unit.frames.push((number, frame, func.loc));
+        self.module.functions[number.index()] = function;
+        result
+    }
+
+    /// A parameter gets its home and its value.
+    fn parameter(&mut self, var: VarId, value: expr::Val) -> Parsed<()> {
+        self.declare(var, None)?;
+        let ty = self.program.var(var).ty;
+        let home = self.f().frame().and_then(|frame| frame.homes.get(&var).copied());
+        match (home, value) {
+            (Some(Home::Value(local)), expr::Val::Value(value)) => {
+                let value = if self.register(ty) == PTR { self.f().to_ptr(value) } else { value };
+                self.f().write(local, value);
+            }
+            (Some(Home::Slot(slot)), value) => {
+                let base = self.f().value(skep_ir::InstData::SlotAddr(slot), Type::ptr(Memory::Stack));
+                let align = self.types.align(ty).clamp(1, 8);
+                let addr = place::Addr::new(base, align);
+                match value {
+                    expr::Val::Value(value) => self.store(&addr, ty, value)?,
+                    expr::Val::Memory(from) => {
+                        let size = self.types.size(ty).unwrap_or(0);
+                        self.copy(addr, from, size);
+                    }
+                    expr::Val::Void => {}
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn enter_frame(&mut self, func: FuncId, ret: QTy, result: Option<(skep_ir::Block, Option<Home>)>) {
+        let frame = func::Frame {
+            func,
+            homes: HashMap::new(),
+            labels: HashMap::new(),
+            exits: Vec::new(),
+            switches: Vec::new(),
+            result,
+            ret,
+            slots: Vec::new(),
+        };
+        self.f().frames.push(frame);
+    }
+
+    /// Ends a frame: no more jumps lead to its labels.
+    fn leave_frame(&mut self) {
+        if let Some(frame) = self.f().frames.pop() {
+            self.f().free.extend(frame.slots);
+            let mut labels: Vec<skep_ir::Block> = frame.labels.into_values().collect();
+            labels.sort_unstable();
+            for block in labels {
+                self.f().seal(block);
+            }
+        }
+    }
+}
+
+/// The section of a program; other functions have none.
+fn program_section(func: &Func) -> Option<&str> {
+    func.section.as_deref().filter(|section| !section.starts_with('.') && func.body.is_some())
+}

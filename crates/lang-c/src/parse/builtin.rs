@@ -1,0 +1,366 @@
+//! Builtins: names that need no declaration.
+
+use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind};
+use super::{Parsed, Parser};
+use crate::lex::Punct;
+use crate::source::{Diag, Loc};
+use crate::types::{Int, QTy, Quals, Types};
+
+/// What a builtin takes and gives.
+#[derive(Clone, Copy)]
+enum Form {
+    /// Fixed operands of integer types, and a result.
+    Ints(&'static [Int], Int),
+    /// Two pointers and a length.
+    Bytes,
+    Fill,
+    MemCompare,
+    /// The first operand as it is.
+    First,
+    ConstantP,
+    Nothing,
+    Preserve,
+    Core(CoreAsk),
+    /// Atomics: pointer, value, and how many operands more are orders of memory.
+    Atomic(usize),
+    CompareExchange,
+    CompareExchangeAt,
+    AtomicLoad,
+    AtomicStore,
+    Fence,
+    Overflow,
+    StrLen,
+    PacketLoad,
+}
+
+struct Row {
+    name: &'static str,
+    form: Form,
+    builtin: Builtin,
+}
+
+const fn row(name: &'static str, form: Form, builtin: Builtin) -> Row {
+    Row { name, form, builtin }
+}
+
+const fn fetch(name: &'static str, op: AtomicKind, before: bool, orders: usize) -> Row {
+    row(name, Form::Atomic(orders), Builtin::Atomic { op, before })
+}
+
+const ULL: Int = Int::ULongLong;
+
+// TABLE
+const BUILTINS: &[Row] = &[
+    row("__builtin_memcpy", Form::Bytes, Builtin::Copy { overlap: false }),
+    row("__builtin_memmove", Form::Bytes, Builtin::Copy { overlap: true }),
+    row("__builtin_memcpy_inline", Form::Bytes, Builtin::Copy { overlap: false }),
+    row("memcpy", Form::Bytes, Builtin::Copy { overlap: false }),
+    row("memmove", Form::Bytes, Builtin::Copy { overlap: true }),
+    row("__builtin_memset", Form::Fill, Builtin::Fill),
+    row("memset", Form::Fill, Builtin::Fill),
+    row("__builtin_memcmp", Form::MemCompare, Builtin::Compare),
+    row("__builtin_bcmp", Form::MemCompare, Builtin::Compare),
+    row("memcmp", Form::MemCompare, Builtin::Compare),
+    row("__builtin_strlen", Form::StrLen, Builtin::ConstantP),
+    row("__builtin_bswap16", Form::Ints(&[Int::UShort], Int::UShort), Builtin::Swap(2)),
+    row("__builtin_bswap32", Form::Ints(&[Int::UInt], Int::UInt), Builtin::Swap(4)),
+    row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
+    row("__builtin_clz", Form::Ints(&[Int::UInt], Int::Int), Builtin::Clz(4)),
+    row("__builtin_clzl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Clz(8)),
+    row("__builtin_clzll", Form::Ints(&[ULL], Int::Int), Builtin::Clz(8)),
+    row("__builtin_ctz", Form::Ints(&[Int::UInt], Int::Int), Builtin::Ctz(4)),
+    row("__builtin_ctzl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Ctz(8)),
+    row("__builtin_ctzll", Form::Ints(&[ULL], Int::Int), Builtin::Ctz(8)),
+    row("__builtin_popcount", Form::Ints(&[Int::UInt], Int::Int), Builtin::Popcount(4)),
+    row("__builtin_popcountl", Form::Ints(&[Int::ULong], Int::Int), Builtin::Popcount(8)),
+    row("__builtin_popcountll", Form::Ints(&[ULL], Int::Int), Builtin::Popcount(8)),
+    row("__builtin_ffs", Form::Ints(&[Int::Int], Int::Int), Builtin::Ffs(4)),
+    row("__builtin_ffsl", Form::Ints(&[Int::Long], Int::Int), Builtin::Ffs(8)),
+    row("__builtin_ffsll", Form::Ints(&[Int::LongLong], Int::Int), Builtin::Ffs(8)),
+    row("__builtin_expect", Form::First, Builtin::ConstantP),
+    row("__builtin_expect_with_probability", Form::First, Builtin::ConstantP),
+    row("__builtin_assume_aligned", Form::First, Builtin::ConstantP),
+    row("__builtin_launder", Form::First, Builtin::ConstantP),
+    row("__builtin_constant_p", Form::ConstantP, Builtin::ConstantP),
+    row("__builtin_assume", Form::Nothing, Builtin::Fence),
+    row("__builtin_prefetch", Form::Nothing, Builtin::Fence),
+    row("__builtin_trap", Form::Nothing, Builtin::Trap),
+    row("__builtin_unreachable", Form::Nothing, Builtin::Unreachable),
+    row("__builtin_preserve_access_index", Form::Preserve, Builtin::Preserve),
+    row("__builtin_preserve_field_info", Form::Core(CoreAsk::Field), Builtin::Core(CoreAsk::Field, 0)),
+    row("__builtin_preserve_type_info", Form::Core(CoreAsk::Type), Builtin::Core(CoreAsk::Type, 0)),
+    row("__builtin_preserve_enum_value", Form::Core(CoreAsk::EnumValue), Builtin::Core(CoreAsk::EnumValue, 0)),
+    row("__builtin_btf_type_id", Form::Core(CoreAsk::TypeId), Builtin::Core(CoreAsk::TypeId, 0)),
+    fetch("__sync_fetch_and_add", AtomicKind::Add, true, 0),
+    fetch("__sync_fetch_and_sub", AtomicKind::Sub, true, 0),
+    fetch("__sync_fetch_and_and", AtomicKind::And, true, 0),
+    fetch("__sync_fetch_and_or", AtomicKind::Or, true, 0),
+    fetch("__sync_fetch_and_xor", AtomicKind::Xor, true, 0),
+    fetch("__sync_add_and_fetch", AtomicKind::Add, false, 0),
+    fetch("__sync_sub_and_fetch", AtomicKind::Sub, false, 0),
+    fetch("__sync_and_and_fetch", AtomicKind::And, false, 0),
+    fetch("__sync_or_and_fetch", AtomicKind::Or, false, 0),
+    fetch("__sync_xor_and_fetch", AtomicKind::Xor, false, 0),
+    fetch("__sync_lock_test_and_set", AtomicKind::Xchg, true, 0),
+    fetch("__atomic_fetch_add", AtomicKind::Add, true, 1),
+    fetch("__atomic_fetch_sub", AtomicKind::Sub, true, 1),
+    fetch("__atomic_fetch_and", AtomicKind::And, true, 1),
+    fetch("__atomic_fetch_or", AtomicKind::Or, true, 1),
+    fetch("__atomic_fetch_xor", AtomicKind::Xor, true, 1),
+    fetch("__atomic_add_fetch", AtomicKind::Add, false, 1),
+    fetch("__atomic_sub_fetch", AtomicKind::Sub, false, 1),
+    fetch("__atomic_and_fetch", AtomicKind::And, false, 1),
+    fetch("__atomic_or_fetch", AtomicKind::Or, false, 1),
+    fetch("__atomic_xor_fetch", AtomicKind::Xor, false, 1),
+    fetch("__atomic_exchange_n", AtomicKind::Xchg, true, 1),
+    row("__sync_val_compare_and_swap", Form::CompareExchange, Builtin::CompareExchange { bool: false }),
+    row("__sync_bool_compare_and_swap", Form::CompareExchange, Builtin::CompareExchange { bool: true }),
+    row("__atomic_compare_exchange_n", Form::CompareExchangeAt, Builtin::CompareExchangeAt),
+    row("__atomic_load_n", Form::AtomicLoad, Builtin::Load),
+    row("__atomic_store_n", Form::AtomicStore, Builtin::Store),
+    row("__sync_synchronize", Form::Fence, Builtin::Fence),
+    row("__atomic_thread_fence", Form::Fence, Builtin::Fence),
+    row("__atomic_signal_fence", Form::Fence, Builtin::Fence),
+    row("__builtin_add_overflow", Form::Overflow, Builtin::Overflow(BinOp::Add)),
+    row("__builtin_sub_overflow", Form::Overflow, Builtin::Overflow(BinOp::Sub)),
+    row("__builtin_mul_overflow", Form::Overflow, Builtin::Overflow(BinOp::Mul)),
+    row("__builtin_bpf_load_byte", Form::PacketLoad, Builtin::PacketLoad(1)),
+    row("__builtin_bpf_load_half", Form::PacketLoad, Builtin::PacketLoad(2)),
+    row("__builtin_bpf_load_word", Form::PacketLoad, Builtin::PacketLoad(4)),
+];
+
+/// Whether there is a builtin with this name, for `__has_builtin`.
+pub fn exists(name: &str) -> bool {
+    const WORDS: &[&str] = &["__builtin_offsetof", "__builtin_types_compatible_p", "__builtin_choose_expr"];
+    WORDS.contains(&name) || BUILTINS.iter().any(|row| row.name == name)
+}
+
+impl Parser<'_> {
+    pub(super) fn is_builtin(&self, name: &str) -> bool {
+        BUILTINS.iter().any(|row| row.name == name)
+    }
+
+    /// A call of a builtin, at the parenthesis.
+    pub(super) fn builtin(&mut self, name: &str, loc: Loc) -> Parsed<Expr> {
+        let Some(row) = BUILTINS.iter().find(|row| row.name == name) else {
+            return self.error(loc, format!("unknown builtin `{name}`"));
+        };
+        self.expect(Punct::LParen, "behind the name of a builtin")?;
+        let preserves = matches!(row.form, Form::Preserve | Form::Core(CoreAsk::Field));
+        self.preserving += u32::from(preserves);
+        let args = self.deeper(Self::builtin_arguments);
+        self.preserving -= u32::from(preserves);
+        let args = args?;
+        let made = self.apply(row, args, loc)?;
+        self.low(made)
+    }
+
+    fn builtin_arguments(&mut self) -> Parsed<Vec<Expr>> {
+        let mut args = Vec::new();
+        if self.take(Punct::RParen) {
+            return Ok(args);
+        }
+        loop {
+            args.push(self.assignment()?);
+            if self.take(Punct::RParen) {
+                return Ok(args);
+            }
+            self.expect(Punct::Comma, "between arguments")?;
+        }
+    }
+
+    fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, more: usize, loc: Loc) -> Parsed<[Expr; N]> {
+        let given = args.len();
+        let mut args = args;
+        if given < N || given > N + more {
+            return self.error(loc, format!("`{name}` takes {} arguments, not {given}", N + more));
+        }
+        args.truncate(N);
+        match <[Expr; N]>::try_from(args) {
+            Ok(args) => Ok(args),
+            Err(_) => self.error(loc, format!("`{name}` takes {N} arguments")),
+        }
+    }
+
+    fn apply(&mut self, row: &Row, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let (name, builtin) = (row.name, row.builtin.clone());
+        let int = Types::int(Int::Int);
+        let long = Types::int(Int::ULong);
+        match row.form {
+            Form::Ints(types, result) => {
+                let mut converted = Vec::new();
+                if args.len() != types.len() {
+                    return self.error(loc, format!("`{name}` takes {} argument, not {}", types.len(), args.len()));
+                }
+                for (arg, &ty) in args.into_iter().zip(types) {
+                    converted.push(self.assignable(arg, Types::int(ty), &format!("the argument of `{name}`"))?);
+                }
+                let made = Self::made(builtin, converted, Types::int(result), loc);
+                Ok(self.known(made))
+            }
+            Form::Bytes | Form::Fill | Form::MemCompare => {
+                let void = self.void_ptr();
+                let second = if matches!(row.form, Form::Fill) { int } else { self.const_void_ptr() };
+                let first = if matches!(row.form, Form::MemCompare) { second } else { void };
+                let [one, two, len] = self.counted::<3>(name, args, 0, loc)?;
+                let one = self.assignable(one, first, &format!("argument 1 of `{name}`"))?;
+                let two = self.assignable(two, second, &format!("argument 2 of `{name}`"))?;
+                let len = self.assignable(len, long, &format!("argument 3 of `{name}`"))?;
+                let result = if matches!(row.form, Form::MemCompare) { int } else { void };
+                Ok(Self::made(builtin, vec![one, two, len], result, loc))
+            }
+            Form::StrLen => {
+                let [text] = self.counted::<1>(name, args, 0, loc)?;
+                let len = match &text.kind {
+                    ExprKind::Str(bytes) => bytes.iter().position(|&byte| byte == 0),
+                    _ => None,
+                };
+                match len {
+                    Some(len) => Ok(Expr::new(ExprKind::Int(len as i64), long, loc)),
+                    None => self.error(loc, "`__builtin_strlen` takes a string literal in BPF"),
+                }
+            }
+            Form::First => {
+                let Some(first) = args.into_iter().next() else {
+                    return self.error(loc, format!("`{name}` takes an argument"));
+                };
+                let first = self.rvalue(first)?;
+                match name {
+                    "__builtin_expect" | "__builtin_expect_with_probability" => {
+                        self.assignable(first, Types::int(Int::Long), "the value that is expected")
+                    }
+                    _ => Ok(first),
+                }
+            }
+            Form::ConstantP => {
+                let [arg] = self.counted::<1>(name, args, 0, loc)?;
+                let arg = self.rvalue(arg)?;
+                if self.constant(&arg).is_some() {
+                    return Ok(Expr::new(ExprKind::Int(1), int, loc));
+                }
+                Ok(Self::made(builtin, vec![arg], int, loc))
+            }
+            Form::Nothing => Ok(Self::made(builtin, Vec::new(), Types::void(), loc)),
+            Form::Fence => Ok(Self::made(Builtin::Fence, Vec::new(), Types::void(), loc)),
+            Form::Preserve => {
+                let [arg] = self.counted::<1>(name, args, 0, loc)?;
+                let arg = if self.types.element(arg.ty).is_some() { self.rvalue(arg)? } else { arg };
+                let ty = arg.ty;
+                Ok(Self::made(builtin, vec![arg], ty, loc))
+            }
+            Form::Core(ask) => self.core(name, ask, args, loc),
+            Form::Atomic(orders) => {
+                let [ptr, value] = self.counted::<2>(name, args, orders, loc)?;
+                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+                let value = self.assignable(value, to, &format!("argument 2 of `{name}`"))?;
+                Ok(Self::made(builtin, vec![ptr, value], to, loc))
+            }
+            Form::CompareExchange => {
+                let [ptr, old, new] = self.counted::<3>(name, args, 0, loc)?;
+                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+                let old = self.assignable(old, to, &format!("argument 2 of `{name}`"))?;
+                let new = self.assignable(new, to, &format!("argument 3 of `{name}`"))?;
+                let ty = if builtin == (Builtin::CompareExchange { bool: true }) { Types::int(Int::Bool) } else { to };
+                Ok(Self::made(builtin, vec![ptr, old, new], ty, loc))
+            }
+            Form::CompareExchangeAt => {
+                let [ptr, old, new] = self.counted::<3>(name, args, 3, loc)?;
+                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+                let old = self.rvalue(old)?;
+                let new = self.assignable(new, to, &format!("argument 3 of `{name}`"))?;
+                Ok(Self::made(builtin, vec![ptr, old, new], Types::int(Int::Bool), loc))
+            }
+            Form::AtomicLoad => {
+                let [ptr] = self.counted::<1>(name, args, 1, loc)?;
+                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+                Ok(Self::made(builtin, vec![ptr], to, loc))
+            }
+            Form::AtomicStore => {
+                let [ptr, value] = self.counted::<2>(name, args, 1, loc)?;
+                let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+                let value = self.assignable(value, to, &format!("argument 2 of `{name}`"))?;
+                Ok(Self::made(builtin, vec![ptr, value], Types::void(), loc))
+            }
+            Form::Overflow => self.overflow(name, builtin, args, loc),
+            Form::PacketLoad => {
+                let [ctx, offset] = self.counted::<2>(name, args, 0, loc)?;
+                let void = self.void_ptr();
+                let ctx = self.assignable(ctx, void, "the context")?;
+                let offset = self.assignable(offset, Types::int(Int::UInt), "the offset")?;
+                Ok(Self::made(builtin, vec![ctx, offset], Types::int(Int::ULongLong), loc))
+            }
+        }
+    }
+
+    /// A builtin as a number if its operand is one.
+    fn known(&self, expr: Expr) -> Expr {
+        match self.constant(&expr).and_then(|value| value.int()) {
+            Some(value) => Expr::new(ExprKind::Int(value), expr.ty, expr.loc),
+            None => expr,
+        }
+    }
+
+    fn const_void_ptr(&mut self) -> QTy {
+        self.types.ptr(QTy { quals: Quals::CONST, ..Types::void() })
+    }
+
+    /// A pointer to what an atomic operation changes, and the type of that.
+    fn atomic_target(&mut self, name: &str, ptr: Expr, loc: Loc) -> Parsed<(Expr, QTy)> {
+        let ptr = self.rvalue(ptr)?;
+        let Some(to) = self.types.pointee(ptr.ty).filter(|&to| self.types.is_register(to)) else {
+            let shown = self.types.show(ptr.ty);
+            return self.error(loc, format!("`{name}` takes a pointer to an integer or a pointer, not `{shown}`"));
+        };
+        let load_or_store = matches!(name, "__atomic_load_n" | "__atomic_store_n");
+        if !load_or_store && self.types.size(to).is_none_or(|size| size < 4) {
+            let shown = self.types.show(to);
+            return self.push_error(
+                Diag::error(loc, format!("`{name}` on `{shown}`: BPF has atomic operations on 4 and 8 bytes only"))
+                    .with_help("make the variable an `int` or a `long`"),
+            );
+        }
+        Ok((ptr, QTy { quals: Quals::NONE, ..to }))
+    }
+
+    fn core(&mut self, name: &str, ask: CoreAsk, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let [what, kind] = self.counted::<2>(name, args, 0, loc)?;
+        let Some(kind) = self.constant(&kind).and_then(|kind| u32::try_from(kind.int()?).ok()) else {
+            return self.error(loc, format!("the second argument of `{name}` is a constant number"));
+        };
+        let most = match ask {
+            CoreAsk::Field => 5,
+            CoreAsk::Type => 2,
+            CoreAsk::EnumValue | CoreAsk::TypeId => 1,
+        };
+        if kind > most {
+            return self.error(loc, format!("`{name}` has no question {kind}: 0 to {most} are defined"));
+        }
+        let ty = match ask {
+            CoreAsk::Field | CoreAsk::Type => Types::int(Int::UInt),
+            CoreAsk::EnumValue | CoreAsk::TypeId => Types::int(Int::ULong),
+        };
+        Ok(Self::made(Builtin::Core(ask, kind), vec![what], ty, loc))
+    }
+
+    fn overflow(&mut self, name: &str, builtin: Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let [one, other, ptr] = self.counted::<3>(name, args, 0, loc)?;
+        let ptr = self.rvalue(ptr)?;
+        let to = self.types.pointee(ptr.ty).and_then(|to| Some((to, self.types.as_int(to)?)));
+        let Some((to, int)) = to.filter(|(_, int)| int.size() <= 8) else {
+            return self.error(loc, format!("the third argument of `{name}` points to an integer"));
+        };
+        let (one, other) = (self.rvalue(one)?, self.rvalue(other)?);
+        let known = |ty: QTy| {
+            self.types
+                .as_int(ty)
+                .is_some_and(|from| from.size() < 8 || int.size() == 8 && from.signed() == int.signed())
+        };
+        if !known(one.ty) || !known(other.ty) {
+            return self.error(loc, format!("`{name}` with operands wider than the result is not supported"));
+        }
+        // Narrow results are computed in 64 bits, where nothing is lost.
+        let wide = if int.size() == 8 { QTy { quals: Quals::NONE, ..to } } else { Types::int(Int::Long) };
+        let (one, other) = (self.convert(one, wide), self.convert(other, wide));
+        Ok(Self::made(builtin, vec![one, other, ptr], Types::int(Int::Bool), loc))
+    }
+}

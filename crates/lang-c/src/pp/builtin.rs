@@ -1,0 +1,188 @@
+//! What is defined before the first line. TABLE: words, and the operators that ask what the compiler can.
+
+use std::collections::HashMap;
+
+use super::macros::Builtin;
+use crate::source::{Sources, Sym};
+
+/// Macros that are defined in every translation unit. Their values are those of clang for this target, so that sources
+/// which ask for sizes and versions find what they expect.
+pub(super) const PREDEFINED: &str = include_str!("predefined.h");
+
+/// What version 4 of the instruction set adds.
+pub(super) const CPU4: &str = "#define __BPF_FEATURE_LDSX 1\n#define __BPF_FEATURE_MOVSX 1\n#define __BPF_FEATURE_BSWAP 1\n\
+    #define __BPF_FEATURE_SDIV_SMOD 1\n#define __BPF_FEATURE_GOTOL 1\n#define __BPF_FEATURE_ST 1\n";
+
+/// Macros without a definition.
+const BUILTINS: &[(&str, Builtin)] = &[
+    ("__FILE__", Builtin::File),
+    ("__FILE_NAME__", Builtin::FileName),
+    ("__BASE_FILE__", Builtin::BaseFile),
+    ("__LINE__", Builtin::Line),
+    ("__COUNTER__", Builtin::Counter),
+    ("__INCLUDE_LEVEL__", Builtin::IncludeLevel),
+    ("__DATE__", Builtin::Date),
+    ("__TIME__", Builtin::Time),
+    ("__TIMESTAMP__", Builtin::Timestamp),
+];
+
+/// An operator of `#if` that looks like a macro.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Query {
+    /// `__has_include`
+    Include,
+    /// `__has_include_next`
+    IncludeNext,
+    /// `__has_builtin`
+    Builtin,
+    /// `__has_attribute`
+    Attribute,
+    /// `__has_feature` and `__has_extension`
+    Feature,
+    /// All others: nothing is there.
+    Nothing,
+}
+
+const QUERIES: &[(&str, Query)] = &[
+    ("__has_include", Query::Include),
+    ("__has_include_next", Query::IncludeNext),
+    ("__has_builtin", Query::Builtin),
+    ("__has_attribute", Query::Attribute),
+    ("__has_feature", Query::Feature),
+    ("__has_extension", Query::Feature),
+    ("__has_c_attribute", Query::Nothing),
+    ("__has_cpp_attribute", Query::Nothing),
+    ("__has_declspec_attribute", Query::Nothing),
+    ("__has_warning", Query::Nothing),
+];
+
+/// Functions of the compiler: what `__has_builtin` says yes to.
+const FUNCTIONS: &[&str] = &[
+    "__atomic_add_fetch",
+    "__atomic_and_fetch",
+    "__atomic_compare_exchange_n",
+    "__atomic_exchange_n",
+    "__atomic_fetch_add",
+    "__atomic_fetch_and",
+    "__atomic_fetch_or",
+    "__atomic_fetch_sub",
+    "__atomic_fetch_xor",
+    "__atomic_load_n",
+    "__atomic_or_fetch",
+    "__atomic_store_n",
+    "__atomic_sub_fetch",
+    "__atomic_xor_fetch",
+    "__builtin_add_overflow",
+    "__builtin_assume",
+    "__builtin_bswap16",
+    "__builtin_bswap32",
+    "__builtin_bswap64",
+    "__builtin_btf_type_id",
+    "__builtin_choose_expr",
+    "__builtin_clz",
+    "__builtin_clzl",
+    "__builtin_clzll",
+    "__builtin_constant_p",
+    "__builtin_ctz",
+    "__builtin_ctzl",
+    "__builtin_ctzll",
+    "__builtin_expect",
+    "__builtin_ffs",
+    "__builtin_ffsl",
+    "__builtin_ffsll",
+    "__builtin_memcmp",
+    "__builtin_memcpy",
+    "__builtin_memmove",
+    "__builtin_memset",
+    "__builtin_mul_overflow",
+    "__builtin_object_size",
+    "__builtin_offsetof",
+    "__builtin_popcount",
+    "__builtin_popcountl",
+    "__builtin_popcountll",
+    "__builtin_preserve_access_index",
+    "__builtin_preserve_enum_value",
+    "__builtin_preserve_field_info",
+    "__builtin_preserve_type_info",
+    "__builtin_sub_overflow",
+    "__builtin_trap",
+    "__builtin_types_compatible_p",
+    "__builtin_unreachable",
+    "__sync_bool_compare_and_swap",
+    "__sync_fetch_and_add",
+    "__sync_fetch_and_and",
+    "__sync_fetch_and_or",
+    "__sync_fetch_and_sub",
+    "__sync_fetch_and_xor",
+    "__sync_lock_test_and_set",
+    "__sync_val_compare_and_swap",
+];
+
+/// Attributes: what `__has_attribute` says yes to.
+const ATTRIBUTES: &[&str] = &[
+    "aligned",
+    "always_inline",
+    "btf_decl_tag",
+    "btf_type_tag",
+    "cleanup",
+    "deprecated",
+    "fallthrough",
+    "flatten",
+    "format",
+    "may_alias",
+    "musttail",
+    "naked",
+    "noinline",
+    "noreturn",
+    "packed",
+    "preserve_access_index",
+    "preserve_static_offset",
+    "pure",
+    "section",
+    "unused",
+    "used",
+    "visibility",
+    "warn_unused_result",
+    "weak",
+];
+
+/// What `__has_feature` says yes to.
+const FEATURES: &[&str] =
+    &["c_alignas", "c_alignof", "c_generic_selections", "c_static_assert", "statement_attributes_with_gnu_syntax"];
+
+impl Query {
+    /// The answer for a name; `__name__` is the same as `name`.
+    pub(super) fn answer(self, name: &str) -> bool {
+        let bare = name.strip_prefix("__").and_then(|name| name.strip_suffix("__")).unwrap_or(name);
+        match self {
+            Self::Builtin => FUNCTIONS.contains(&name),
+            Self::Attribute => ATTRIBUTES.contains(&bare),
+            Self::Feature => FEATURES.contains(&bare),
+            Self::Include | Self::IncludeNext | Self::Nothing => false,
+        }
+    }
+}
+
+/// Numbers of the words that the preprocessor knows.
+#[derive(Debug)]
+pub(super) struct Words {
+    pub(super) defined: Sym,
+    pub(super) va_args: Sym,
+    pub(super) va_opt: Sym,
+    pub(super) pragma: Sym,
+    pub(super) queries: HashMap<Sym, Query>,
+    pub(super) builtins: HashMap<Sym, Builtin>,
+}
+
+impl Words {
+    pub(super) fn new(sources: &mut Sources) -> Self {
+        Self {
+            defined: sources.intern("defined"),
+            va_args: sources.intern("__VA_ARGS__"),
+            va_opt: sources.intern("__VA_OPT__"),
+            pragma: sources.intern("_Pragma"),
+            queries: QUERIES.iter().map(|&(name, query)| (sources.intern(name), query)).collect(),
+            builtins: BUILTINS.iter().map(|&(name, builtin)| (sources.intern(name), builtin)).collect(),
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What a program holds: locks, and what has to be given back at the end (`process_spin_lock`, `check_resource_leak`).
+
+use skep_btf::TypeId;
+use skep_isa::ebpf::{Imm64, Op};
+use skep_isa::{MapType, ProgType};
+
+use crate::kargs::same_owner;
+use crate::reg::{Hold, Kind};
+use crate::reject::{Reason, Step, Stop};
+use crate::rules;
+use crate::search::{Flow, Verifier};
+use crate::state::{Lock, Role, State};
+use crate::types::FieldKind;
+
+/// Maps that programs that may sleep can use.
+fn is_for_sleepers(map: MapType) -> bool {
+    matches!(
+        map,
+        MapType::Hash
+            | MapType::LruHash
+            | MapType::Array
+            | MapType::PercpuHash
+            | MapType::PercpuArray
+            | MapType::LruPercpuHash
+            | MapType::ArrayOfMaps
+            | MapType::HashOfMaps
+            | MapType::Ringbuf
+            | MapType::UserRingbuf
+            | MapType::InodeStorage
+            | MapType::SkStorage
+            | MapType::TaskStorage
+            | MapType::CgrpStorage
+            | MapType::Queue
+            | MapType::Stack
+            | MapType::Arena
+    )
+}
+
+impl Verifier<'_> {
+    /// `spin_lock` and `spin_unlock`
+    pub fn spin_lock(&mut self, state: &mut State, at: u32, reg: u8, takes: bool) -> Step<()> {
+        let value = *state.reg(reg.into());
+        if value.nullable {
+            return Err(Reason::NullableAccess(reg, value.kind).into());
+        }
+        let off = value.fixed_offset().ok_or(Reason::Rule(&rules::LOCK_NOT_IN_VALUE))?;
+        let fields = match value.kind {
+            Kind::Value(map) => self.fields[map as usize].clone(),
+            Kind::Object(ty, Hold::Owned) => self.fields_of(TypeId(ty)),
+            _ => return Err(Reason::Rule(&rules::LOCK_NOT_IN_VALUE).into()),
+        };
+        if !fields.iter().any(|field| field.kind == FieldKind::SpinLock && i64::from(field.off) == off) {
+            return Err(Reason::Rule(&rules::LOCK_NOT_IN_VALUE).into());
+        }
+        match (takes, state.lock) {
+            (true, Some(_)) => Err(Reason::Rule(&rules::LOCK_TWICE).into()),
+            (true, None) => {
+                state.lock = Some(Lock { kind: value.kind, id: value.id, at });
+                Ok(())
+            }
+            (false, None) => Err(Reason::Rule(&rules::LOCK_NOT_HELD).into()),
+            (false, Some(lock)) => {
+                if !same_owner(lock.kind, value.kind) || lock.id != value.id {
+                    return Err(Reason::Rule(&rules::LOCK_OTHER).into());
+                }
+                state.forget_shared();
+                state.lock = None;
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing may be held where the program ends or goes to another one.
+    pub fn holds_nothing(&self, state: &State) -> Step<()> {
+        if let Some((_, at)) = state.references.first() {
+            return Err(Reason::Unreleased(*at).into());
+        }
+        let rule = if state.lock.is_some() {
+            &rules::LOCK_KEPT
+        } else if state.rcu {
+            &rules::RCU_KEPT
+        } else if state.preempt > 0 {
+            &rules::PREEMPT_KEPT
+        } else if !state.interrupts.is_empty() {
+            &rules::IRQ_KEPT
+        } else {
+            return Ok(());
+        };
+        Err(Reason::Rule(rule).into())
+    }
+
+    /// `bpf_throw`
+    pub fn throw(&mut self, state: &mut State) -> Step<Flow> {
+        if state.frames.iter().any(|frame| !matches!(frame.role, Role::Function | Role::Global)) {
+            return Err(Stop::Undecided("exceptions in callbacks"));
+        }
+        self.holds_nothing(state)?;
+        let cookie = *state.reg(1);
+        if !cookie.is_number() {
+            return Err(Reason::ResultKind(cookie.kind).into());
+        }
+        if state.frames.first().is_some_and(|frame| frame.role == Role::Function) {
+            self.check_result(state, &cookie, 1)?;
+        }
+        Ok(Flow::End)
+    }
+
+    /// Whether the program says which of its functions exceptions end in.
+    fn has_exception_callback(&self) -> bool {
+        let main = self.program.functions.first().and_then(|function| function.ty).map(TypeId);
+        let (Some(own), Some(main)) = (&self.types.own, main) else { return false };
+        own.ids().any(|id| {
+            matches!(own.kind(id), Ok(skep_btf::Kind::DeclTag(tag)) if tag.target == main)
+                && own.name(id).is_ok_and(|name| name.starts_with("exception_callback"))
+        })
+    }
+
+    /// Maps that programs of this type cannot use (`check_map_prog_compatibility`).
+    ///
+    /// # Errors
+    /// The first one.
+    pub fn check_maps(&self) -> Result<(), (u32, Stop)> {
+        if self.has_exception_callback() {
+            return Err((0, Stop::Undecided("exceptions with a callback")));
+        }
+        let tracing = matches!(
+            self.program.prog_type,
+            ProgType::Kprobe
+                | ProgType::Tracepoint
+                | ProgType::PerfEvent
+                | ProgType::RawTracepoint
+                | ProgType::RawTracepointWritable
+        );
+        for at in 0..self.code.slots() {
+            // The kernel looks for variables before it follows paths.
+            if let Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) = self.code.op(at) {
+                return Err((at, Stop::Undecided("variables of the kernel")));
+            }
+            let Some(Op::LoadImm { value: Imm64::MapFd(map) | Imm64::MapFdValue { fd: map, .. }, .. }) =
+                self.code.op(at)
+            else {
+                continue;
+            };
+            let Some(spec) = usize::try_from(map).ok().and_then(|map| self.maps.get(map)) else { continue };
+            if self.program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0 && !is_for_sleepers(spec.map_type) {
+                return Err((at, Reason::Rule(&rules::SLEEPS_MAP).into()));
+            }
+            let Some(fields) = usize::try_from(map).ok().and_then(|map| self.fields.get(map)) else { continue };
+            let has = |kind| fields.iter().any(|field| field.kind == kind);
+            let locks = has(FieldKind::SpinLock) && (tracing || self.program.prog_type == ProgType::SocketFilter);
+            let rule = if locks || (tracing && (has(FieldKind::ListHead) || has(FieldKind::TreeRoot))) {
+                &rules::LOCK_PROGRAM
+            } else if tracing && (has(FieldKind::Timer) || has(FieldKind::Work)) {
+                &rules::TIMER_PROGRAM
+            } else {
+                continue;
+            };
+            return Err((at, Reason::Rule(rule).into()));
+        }
+        Ok(())
+    }
+}

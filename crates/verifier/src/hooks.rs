@@ -1,0 +1,217 @@
+//! What programs at typed hooks get: the arguments of a function or tracepoint of the kernel (`btf_ctx_access`).
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use skep_btf::{FuncProto, Kind as Type, TypeId};
+use skep_isa::helpers::{HELPERS, Helper};
+use skep_isa::{AttachType, ProgType};
+use skep_object::AttachPoint;
+
+use crate::profile::Hook;
+use crate::reg::{Kind, Reg, Trust};
+use crate::reject::{Reason, Step, Stop};
+use crate::rules;
+use crate::search::Verifier;
+
+/// Tracepoints whose arguments are never null. The kernel has a list of those with arguments that may be
+/// (`raw_tp_null_args`); what is on neither list is undecided.
+const NEVER_NULL: &[&str] = &[
+    "cgroup_mkdir",
+    "cgroup_rmdir",
+    "sched_process_exec",
+    "sched_process_exit",
+    "sched_process_fork",
+    "sched_process_free",
+    "sched_switch",
+    "sched_wakeup",
+    "sched_wakeup_new",
+    "sys_enter",
+    "sys_exit",
+    "task_newtask",
+    "task_rename",
+];
+
+/// Members of the context of an iterator: place among the arguments, and how far the structure can be relied on; none for
+/// buffers.
+type Members = &'static [(usize, Option<Trust>)];
+
+// TABLE
+/// Iterators, and what of their contexts may be null (`ctx_arg_info`); everything else is there.
+const ITERATORS: &[(&str, Members)] = &[
+    ("task", &[(1, Some(Trust::Trusted))]),
+    ("task_file", &[(1, Some(Trust::Plain)), (3, Some(Trust::Plain))]),
+    ("task_vma", &[(1, Some(Trust::Plain)), (2, Some(Trust::Plain))]),
+    ("bpf_map", &[(1, Some(Trust::Trusted))]),
+    ("bpf_prog", &[(1, Some(Trust::Plain))]),
+    ("bpf_link", &[(1, Some(Trust::Plain))]),
+    ("bpf_map_elem", &[(2, None), (3, None)]),
+    ("bpf_sk_storage_map", &[(2, Some(Trust::Plain)), (3, None)]),
+    ("sockmap", &[(2, None), (3, Some(Trust::Plain))]),
+    ("cgroup", &[(1, Some(Trust::Trusted))]),
+    ("tcp", &[(1, Some(Trust::Trusted))]),
+    ("udp", &[(1, Some(Trust::Trusted))]),
+    ("unix", &[(1, Some(Trust::Trusted))]),
+    ("netlink", &[(1, Some(Trust::Plain))]),
+    ("ipv6_route", &[(1, Some(Trust::Plain))]),
+    ("ksym", &[(1, Some(Trust::Plain))]),
+];
+
+/// The hook of another place of attachment, for types of programs that are checked alike everywhere.
+pub fn alike(kernel: crate::Kernel, program: &skep_object::Program) -> Option<&'static Hook> {
+    const PLACES: u32 = 64;
+    let alike = matches!(program.prog_type, ProgType::SkSkb | ProgType::SkMsg);
+    if alike { (0..PLACES).find_map(|place| kernel.hook(program.prog_type, place)) } else { None }
+}
+
+/// Helpers that only iterators have.
+const OF_ITERATORS: &[&str] = &["seq_printf", "seq_write", "seq_printf_btf"];
+/// Helpers of hooks at functions.
+const OF_FUNCTIONS: &[&str] = &["get_func_arg", "get_func_arg_cnt", "get_attach_cookie"];
+/// Helpers for which the kernel asks more about the hook.
+const DOUBTFUL: &[&str] = &["setsockopt", "getsockopt", "d_path", "get_socket_cookie", "sock_from_file"];
+
+/// What is allowed at a hook at a typed function, tracepoint or iterator of the newest kernel
+/// (`tracing_prog_func_proto`); `None` for other hooks.
+pub fn typed(kernel: crate::Kernel, program: &skep_object::Program) -> Option<&'static Hook> {
+    static HOOKS: OnceLock<HashMap<AttachType, Hook>> = OnceLock::new();
+    const ATTACH: [AttachType; 5] = [
+        AttachType::TraceRawTp,
+        AttachType::TraceFentry,
+        AttachType::TraceFexit,
+        AttachType::ModifyReturn,
+        AttachType::TraceIter,
+    ];
+    if program.prog_type != ProgType::Tracing || kernel < crate::Kernel::newest() {
+        return None;
+    }
+    HOOKS.get_or_init(|| ATTACH.into_iter().map(|attach| (attach, made(attach))).collect()).get(&program.attach_type?)
+}
+
+fn made(attach: AttachType) -> Hook {
+    let function = matches!(attach, AttachType::TraceFentry | AttachType::TraceFexit | AttachType::ModifyReturn);
+    let after = matches!(attach, AttachType::TraceFexit | AttachType::ModifyReturn);
+    let may = |name: &str| match name {
+        "get_func_ret" => after,
+        _ if OF_ITERATORS.contains(&name) => attach == AttachType::TraceIter,
+        "get_attach_cookie" if attach == AttachType::TraceRawTp => true,
+        _ if OF_FUNCTIONS.contains(&name) => function,
+        _ => true,
+    };
+    let helpers = HELPERS.iter().filter(|helper| helper.programs.contains(ProgType::Tracing) && may(helper.name));
+    let (doubtful, sure): (Vec<_>, Vec<_>) = helpers.partition(|helper| DOUBTFUL.contains(&helper.name));
+    let results = match attach {
+        AttachType::ModifyReturn | AttachType::TraceRawTp => None,
+        AttachType::TraceIter => Some(vec![0, 1]),
+        _ => Some(vec![0]),
+    };
+    let ids = |list: Vec<&Helper>| list.into_iter().map(|helper| helper.id).collect();
+    Hook::of(ids(sure), ids(doubtful), results)
+}
+
+impl Verifier<'_> {
+    /// What a read of the context at a typed hook gives; `None` if the hook is of another kind.
+    pub fn argument_of_hook(&mut self, off: i64, size: u32) -> Step<Option<Reg>> {
+        match self.program.prog_type {
+            ProgType::Tracing => {}
+            ProgType::Lsm => return Err(Stop::Undecided("the arguments of security hooks")),
+            ProgType::StructOps => return Err(Stop::Undecided("the arguments of operations")),
+            ProgType::Ext => return Err(Stop::Undecided("programs that replace functions")),
+            // Programs behind a redirection know the device that a frame leaves by.
+            ProgType::Xdp if self.program.attach_type == Some(AttachType::XdpDevmap) && (off, size) == (20, 4) => {
+                return Ok(Some(Reg::UNKNOWN));
+            }
+            _ => return Ok(None),
+        }
+        let Some(kernel) = self.types.kernel.clone() else { return Err(Stop::Undecided("the types of the kernel")) };
+        let wrong = || Stop::Reject(Reason::Rule(&rules::CONTEXT_ARGUMENT));
+        let index = usize::try_from(off).ok().filter(|off| off % 8 == 0).map(|off| off / 8).ok_or_else(wrong)?;
+        if size != 8 {
+            return Err(wrong());
+        }
+        let (ty, trust) = match (&self.program.attach, self.program.attach_type) {
+            (AttachPoint::Iterator(target), _) => {
+                let found = kernel.find_where(&format!("bpf_iter_{target}"), |kind| matches!(kind, Type::Func { .. }));
+                let found = found.ok_or(Stop::Undecided("an iterator that the kernel does not have"))?;
+                let Ok(Type::Func { proto, .. }) = kernel.kind(found) else {
+                    return Err(Stop::Undecided("this iterator"));
+                };
+                let Ok(Type::FuncProto(proto)) = kernel.kind(proto) else {
+                    return Err(Stop::Undecided("this iterator"));
+                };
+                let ty = proto.params().nth(index).ok_or_else(wrong)?.ty;
+                let Some((_, members)) = ITERATORS.iter().find(|(name, _)| name == target) else {
+                    return Err(Stop::Undecided("the context of this iterator"));
+                };
+                match members.iter().find(|(place, _)| *place == index) {
+                    None => (ty, Trust::Trusted),
+                    Some((_, None)) => return Err(Stop::Undecided("buffers of iterators")),
+                    Some((_, Some(trust))) => {
+                        let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
+                        let id = self.id();
+                        return Ok(Some(Reg::nullable(Kind::Struct(target.0, *trust), id)));
+                    }
+                }
+            }
+            (AttachPoint::RawTracepoint(name), _) => {
+                let found = kernel.find_where(&format!("btf_trace_{name}"), |kind| matches!(kind, Type::Typedef(_)));
+                let found = found.ok_or(Stop::Undecided("a tracepoint that the kernel does not have"))?;
+                let Ok(Type::Ptr(proto)) = kernel.resolved(found) else {
+                    return Err(Stop::Undecided("this tracepoint"));
+                };
+                let Ok(Type::FuncProto(proto)) = kernel.kind(proto) else {
+                    return Err(Stop::Undecided("this tracepoint"));
+                };
+                // The first parameter is the registration's own.
+                let ty = proto.params().nth(index + 1).ok_or_else(wrong)?.ty;
+                let pointer = matches!(kernel.resolved(ty), Ok(Type::Ptr(_)));
+                if pointer && self.kernel >= crate::Kernel::V6_18 && !NEVER_NULL.contains(&name.as_str()) {
+                    return Err(Stop::Undecided("arguments of this tracepoint"));
+                }
+                (ty, Trust::Trusted)
+            }
+            (AttachPoint::TypedFunction { module: None, name }, Some(attach)) => {
+                let found = kernel.find_where(name, |kind| matches!(kind, Type::Func { .. }));
+                let found = found.ok_or(Stop::Undecided("a function that the kernel does not have"))?;
+                let Ok(Type::Func { proto, .. }) = kernel.kind(found) else {
+                    return Err(Stop::Undecided("this function"));
+                };
+                let Ok(Type::FuncProto(proto)) = kernel.kind(proto) else {
+                    return Err(Stop::Undecided("this function"));
+                };
+                (argument_of(&proto, index, attach).ok_or_else(wrong)?, Trust::Plain)
+            }
+            _ => return Err(Stop::Undecided("the arguments of this hook")),
+        };
+        match kernel.resolved(ty) {
+            Ok(Type::Int(_) | Type::Enum(_) | Type::Enum64(_)) => Ok(Some(Reg::UNKNOWN)),
+            Ok(Type::Ptr(target)) => {
+                let ty = kernel.resolve(target).map_err(|_| Stop::Undecided("this type"))?;
+                match kernel.kind(ty) {
+                    Ok(Type::Void) => Ok(Some(Reg::UNKNOWN)),
+                    Ok(Type::Int(int)) if int.size == 1 => Ok(Some(Reg::UNKNOWN)),
+                    Ok(Type::Struct(_)) if !is_tagged(&kernel, target) => {
+                        Ok(Some(Reg::pointer(Kind::Struct(ty.0, trust))))
+                    }
+                    _ => Err(Stop::Undecided("arguments of this type")),
+                }
+            }
+            _ => Err(Stop::Undecided("arguments of this type")),
+        }
+    }
+}
+
+/// The type of an argument, or of the result behind them at hooks that have it.
+fn argument_of(proto: &FuncProto<'_>, index: usize, attach: AttachType) -> Option<TypeId> {
+    let count = proto.params().len();
+    if index < count {
+        return proto.params().nth(index).map(|param| param.ty);
+    }
+    let after = matches!(attach, AttachType::TraceFexit | AttachType::ModifyReturn);
+    (index == count && after && proto.result != TypeId::VOID).then_some(proto.result)
+}
+
+/// Whether a pointer carries a tag that says whose memory it is.
+fn is_tagged(kernel: &skep_btf::Btf, target: TypeId) -> bool {
+    matches!(kernel.kind(target), Ok(Type::TypeTag(_)))
+}

@@ -1,0 +1,182 @@
+//! Rules of the kernel that need no figures: what is wrong and what to do, a row for each.
+// TABLE
+
+/// A rule that a program breaks.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Rule {
+    /// What is wrong, in a sentence without a full stop.
+    pub headline: &'static str,
+    /// What to do about it; empty if the headline says it.
+    pub remedy: &'static str,
+}
+
+macro_rules! rules {
+    ($($name:ident: $headline:literal, $remedy:literal;)*) => {
+        $(#[doc = $headline] pub static $name: Rule = Rule { headline: $headline, remedy: $remedy };)*
+        /// All rules.
+        #[cfg(test)]
+        pub static ALL: &[&Rule] = &[$(&$name),*];
+    };
+}
+
+rules! {
+    FIELD_IS_PROTECTED: "a lock, timer, list or other field of the kernel in this memory is accessed directly",
+        "use the functions that are made for it, and keep other accesses away from its bytes";
+    KPTR_WHOLE: "a pointer of the kernel in a map is accessed otherwise than as a whole at its place",
+        "read all 8 bytes at its own offset, and write it with kptr_xchg";
+    KPTR_STORE: "something else than null is stored over a pointer of the kernel in a map",
+        "store it with kptr_xchg, which gives the old one back";
+    KPTR_TYPE: "the pointer does not have the type that the place in the map is declared with",
+        "declare the place with the type of the pointer";
+    LOCK_NOT_IN_VALUE: "a lock has to be in a map value or an object of the program, at its place",
+        "pass the address of the member `struct bpf_spin_lock`";
+    LOCK_TWICE: "a lock is taken while another one is held",
+        "give the first lock back before the second one is taken";
+    LOCK_NOT_HELD: "a lock is given back that is not held",
+        "take it on every path that leads here";
+    LOCK_OTHER: "another lock is given back than the one that is held",
+        "keep the pointer that the lock was taken with";
+    LOCK_CALL: "a function is called while a lock is held",
+        "call it before the lock is taken, or after it is given back";
+    LOCK_KEPT: "the program ends, or leaves its functions, with a lock held",
+        "give the lock back on every path";
+    LOCK_PROGRAM: "programs of this type cannot take locks",
+        "use atomic operations";
+    LOCK_SLEEPS: "a program that may sleep cannot take locks here",
+        "load it without BPF_F_SLEEPABLE";
+    LOCK_NEEDED: "the lock that guards this list or tree is not held",
+        "take the lock in the same map value or object first";
+    RCU_NESTED: "the RCU read lock is taken twice",
+        "take it once around everything that needs it";
+    RCU_NOT_HELD: "the RCU read lock is given back, but is not held",
+        "take it on every path that leads here";
+    RCU_KEPT: "the program ends with the RCU read lock held",
+        "call bpf_rcu_read_unlock on every path";
+    PREEMPT_NOT_OFF: "preemption is allowed again, but was not forbidden",
+        "call bpf_preempt_disable on every path that leads here";
+    PREEMPT_KEPT: "the program ends, or calls what may sleep, with preemption forbidden",
+        "call bpf_preempt_enable first";
+    IRQ_KEPT: "the program ends, or calls what may sleep, with interrupts off",
+        "call bpf_local_irq_restore first";
+    IRQ_ORDER: "interrupts are restored from flags that are not the ones saved last",
+        "restore in the opposite order of saving";
+    SLEEPS_HERE: "something that may sleep is called where sleeping is impossible",
+        "leave the lock or region first";
+    SLEEPS_PROGRAM: "something that may sleep is called from a program that may not",
+        "load the program as sleepable (a section that ends with `.s`)";
+    KFUNC_REFUSED: "programs of this type cannot call this function of the kernel",
+        "`skep help kfunc NAME` lists the types of programs that may call it";
+    KFUNC_NULL: "the pointer may be null, which this function does not take",
+        "compare it with null first";
+    KFUNC_TRUST: "the pointer is not known to be valid for as long as this function needs it",
+        "take a reference, read it under bpf_rcu_read_lock, or use the argument of the program itself";
+    KFUNC_NUMBER: "a number is needed here, and a pointer is passed",
+        "";
+    KFUNC_CONSTANT: "this argument has to be a constant",
+        "";
+    KFUNC_TYPE: "the argument has another type than the function takes",
+        "";
+    KFUNC_RELEASE: "the function gives something back, but what is passed is not held",
+        "pass what the function that takes it gave, unchanged";
+    KFUNC_ARGUMENT: "the argument is not what the function takes",
+        "";
+    POINTER_MOVED: "the pointer was moved, and is needed unchanged here",
+        "keep a copy of the original pointer";
+    STACK_PLACE: "the address on the stack has to be a constant that is a multiple of 8",
+        "";
+    ITER_INITIALIZED: "the iterator is begun twice",
+        "end it first";
+    ITER_UNINITIALIZED: "the iterator was not begun, was ended, or was overwritten",
+        "begin it on every path that leads here";
+    ITER_RCU: "the iterator needs the RCU read lock, which is not held",
+        "call bpf_rcu_read_lock before the iterator is begun, and keep it until the end";
+    DYNPTR_INITIALIZED: "the dynptr is initialised twice",
+        "use another one, or give this one back first";
+    DYNPTR_UNINITIALIZED: "the dynptr was not initialised, was given back, or was overwritten",
+        "initialise it on every path that leads here";
+    DYNPTR_OVERWRITTEN: "a dynptr that stands for a record is overwritten",
+        "submit or discard it first";
+    DYNPTR_MEMORY: "the memory of a dynptr of this kind is not a map value",
+        "";
+    DYNPTR_RELEASE: "only dynptrs that stand for a record of a ring buffer are given back",
+        "";
+    DYNPTR_CONSTANT: "this dynptr belongs to the caller and cannot be changed",
+        "";
+    DYNPTR_ACCESS: "the bytes of a dynptr or iterator on the stack are accessed directly",
+        "use the functions that are made for it";
+    DYNPTR_KIND: "the function does not work on dynptrs of this kind",
+        "";
+    READ_ONLY: "memory that programs only read is written",
+        "copy it first";
+    CALLBACK_RESULT: "the callback returns something else than 0 or 1",
+        "return 0 to go on and 1 to stop";
+    CALLBACK_ASYNC_RESULT: "the callback returns something else than 0",
+        "return 0";
+    CALLBACK_MAP: "entries of this map cannot be gone through",
+        "use a map of type hash or array";
+    CALLBACK_TYPE: "a function of the program is expected as callback",
+        "";
+    CALLBACK_CALLED: "the function is both called and used as callback in a way that does not fit",
+        "";
+    STRUCT_FIELD: "the structure of the kernel has no such field at this offset and size",
+        "read a whole field, as the type of the kernel declares it";
+    STRUCT_WRITE: "structures of the kernel are only read",
+        "";
+    STRUCT_OFFSET: "structures of the kernel are read at constant offsets only",
+        "";
+    STRUCT_LICENCE: "structures of the kernel are read by programs under the GPL only",
+        "declare a licence that is compatible with the GPL";
+    STRUCT_USER: "the pointer is one of a process or of each processor and cannot be read directly",
+        "use probe_read_user or per_cpu_ptr";
+    OBJECT_TYPE: "the type of the object is not a structure of the program",
+        "";
+    OBJECT_PLACE: "the node or head is not at its place in the object",
+        "pass the address of the member";
+    OBJECT_OTHER_TYPE: "the list or tree holds nodes of another type",
+        "see the `__contains` of its declaration";
+    OBJECT_OWNED: "an object that the program owns is needed here",
+        "objects that were added to a list or tree belong to it";
+    OBJECT_FIELD: "the object does not have the field that the function needs",
+        "";
+    GLOBAL_ARGUMENT: "the argument is not what the global function takes",
+        "global functions are verified by their types alone: pass what the type says, or make the function static";
+    GLOBAL_TYPE: "a global function takes numbers, the context, and pointers to types of known size, and gives a number",
+        "make the function static";
+    GLOBAL_LOCK: "a global function is called with a lock held",
+        "make the function static";
+    GLOBAL_RESULT: "a global function returns something else than a number",
+        "";
+    THROW_HELD: "an exception leaves something held that has to be given back",
+        "give it back first";
+    THROW_PLACE: "an exception cannot be thrown here",
+        "";
+    CONTEXT_ARGUMENT: "the function has no such argument, or it is not read as 8 bytes",
+        "";
+    TEXT_PLACE: "the text is not a constant in a map that nobody writes",
+        "declare it `static const char []`";
+    TEXT_END: "the text has no end",
+        "";
+    TIMER_PROGRAM: "programs of this type cannot use maps with timers or work items",
+        "";
+    STORAGE_FLAGS: "get_local_storage takes no flags: its second argument has to be 0",
+        "";
+    SLEEPS_MAP: "programs that may sleep cannot use maps of this type",
+        "use a map of type array, hash, ring buffer or local storage";
+    LOADS_IN_FUNCTION: "absolute loads are only in functions that return a number, because they end them with 0",
+        "let the function return int";
+    TIMER_MAP: "the timer or work item belongs to another map than the one that is passed",
+        "";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ALL;
+
+    #[test]
+    fn rules_are_sentences_of_their_own() {
+        for rule in ALL {
+            assert!(rule.headline.len() > 15 && !rule.headline.ends_with('.'), "{rule:?}");
+            assert!(ALL.iter().filter(|other| other.headline == rule.headline).count() == 1, "{rule:?}");
+        }
+    }
+}
