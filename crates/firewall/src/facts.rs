@@ -192,7 +192,10 @@ fn version_6(packet: &[u8], at: usize, place: Place) -> Option<Facts> {
         let offset = u16::from_be_bytes([high, low]);
         next += match facts.protocol {
             FRAGMENT => {
-                facts.fragment = which(offset >> 3, offset & 1 != 0);
+                // A second header of this kind cannot make a whole packet of a fragment.
+                if facts.fragment == Fragment::Whole || offset >> 3 != 0 {
+                    facts.fragment = which(offset >> 3, offset & 1 != 0);
+                }
                 8
             }
             AUTHENTICATION => (usize::from(length) + 2) * 4,
