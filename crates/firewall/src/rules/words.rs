@@ -82,6 +82,34 @@ pub const PORTS: &[(&str, u16)] = &[
     ("postgresql", 5432),
 ];
 
+/// What rules of other firewalls say and ours cannot: the word, why, what to do.
+pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
+    ("reject", NO_ANSWERS, "`drop` lets the packet vanish"),
+    ("nat", NO_CHANGES, KEEP_OTHER),
+    ("snat", NO_CHANGES, KEEP_OTHER),
+    ("dnat", NO_CHANGES, KEEP_OTHER),
+    ("masquerade", NO_CHANGES, KEEP_OTHER),
+    ("redirect", NO_CHANGES, KEEP_OTHER),
+    (
+        "forward",
+        "forwarded packets are `in` at one interface and `out` at another",
+        "write `in on ETH` or `out on ETH`",
+    ),
+    ("uid", NO_SOCKETS, "match addresses and ports"),
+    ("user", NO_SOCKETS, "match addresses and ports"),
+    ("gid", NO_SOCKETS, "match addresses and ports"),
+    ("cgroup", NO_SOCKETS, "match addresses and ports"),
+    ("service", NO_SOCKETS, "match addresses and ports"),
+    ("time", "rules hold at all hours", "apply another rules file when the time comes"),
+    ("hours", "rules hold at all hours", "apply another rules file when the time comes"),
+    ("pcap", "expressions of pcap cannot be used in rules", "say it in words of rules, or `payload at`"),
+];
+
+const NO_ANSWERS: &str = "no answers are sent";
+const NO_CHANGES: &str = "addresses and ports of packets are never changed";
+const KEEP_OTHER: &str = "leave this to nftables, which runs beside this firewall";
+const NO_SOCKETS: &str = "rules do not know whose a packet is";
+
 /// Units of time with their seconds.
 pub const UNITS: &[(&str, u32)] =
     &[("s", 1), ("second", 1), ("min", 60), ("minute", 60), ("h", 3600), ("hour", 3600), ("d", 86400), ("day", 86400)];
