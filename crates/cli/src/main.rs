@@ -13,6 +13,7 @@ mod doctor;
 mod failure;
 mod features;
 mod filter;
+mod firewall;
 mod help;
 mod links;
 mod load;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Filter(args) => filter::run(&args),
+        Command::Firewall(command) => firewall::run(&command),
         Command::Dns(args) => dns::run(&args),
         Command::Seccomp(args) => seccomp::run(&args),
         Command::Vm(command) => vm::run(&command),

@@ -8,6 +8,7 @@ mod dns;
 mod doctor;
 mod features;
 mod filter;
+mod firewall;
 mod object;
 mod observe;
 mod probe;
@@ -31,6 +32,7 @@ pub use dns::DnsArgs;
 pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
+pub use firewall::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, XdpArg};
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
 pub use probe::{
@@ -68,6 +70,9 @@ pub struct Cli {
 pub enum Command {
     /// Capture, read, print and save packets that match a tcpdump expression; show its bytecode
     Filter(FilterArgs),
+    /// A host firewall: rules at set speed, changed one at a time
+    #[command(subcommand)]
+    Firewall(FirewallCommand),
     /// Watch DNS: queries with their answers, latency and failures
     Dns(DnsArgs),
     /// Show and explain the seccomp filters of a process

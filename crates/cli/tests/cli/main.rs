@@ -7,6 +7,7 @@ mod dns_matching;
 mod dump;
 mod errors;
 mod features;
+mod firewall;
 mod language;
 mod live;
 mod object;

@@ -1,0 +1,144 @@
+//! The options of `skep firewall`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum};
+
+/// Check rules, put them in force, change and watch them.
+#[derive(Debug, Clone, Subcommand)]
+pub enum FirewallCommand {
+    /// Check a rules file: errors, and rules that can never decide anything
+    Check(RulesFile),
+    /// Print a rules file in one form; comments of their own lines stay
+    Fmt(RulesFile),
+    /// Say for each packet of a recording which rule decides, by running the programs themselves
+    Explain(ExplainArgs),
+    Apply(ApplyArgs),
+    /// Keep the list that was applied with --confirm
+    Confirm,
+    /// Print the rules in force with what they have done
+    List(ListArgs),
+    /// Print what a rules file would change: lines with - go, lines with + come
+    Diff(RulesFile),
+    /// Add one rule behind all others; those are not touched
+    Add {
+        /// The rule, as in a rules file
+        #[arg(required = true, num_args = 1..)]
+        rule: Vec<String>,
+    },
+    /// Add one rule in front of the one with this number
+    Insert {
+        /// The number, as `list` has it
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        number: u32,
+        /// The rule, as in a rules file
+        #[arg(required = true, num_args = 1..)]
+        rule: Vec<String>,
+    },
+    /// Take out one rule
+    Delete {
+        /// The number, as `list` has it
+        #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+        number: u32,
+    },
+    /// Drop everything, accept everything, or go back to the rules, at once and without a rules file
+    Panic {
+        /// What happens to all packets
+        mode: PanicMode,
+    },
+    /// Take everything out of the kernel: all packets go on
+    Off,
+    /// Take back a list that has not been confirmed
+    #[command(hide = true)]
+    Rollback {
+        /// The number that the list was applied with
+        #[arg(long)]
+        token: u64,
+        /// Seconds to wait before
+        #[arg(long)]
+        after: u64,
+    },
+}
+
+/// A rules file.
+#[derive(Debug, Clone, Args)]
+pub struct RulesFile {
+    /// The file
+    #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
+    pub file: PathBuf,
+}
+
+/// A recording and rules.
+#[derive(Debug, Clone, Args)]
+pub struct ExplainArgs {
+    /// The rules file
+    #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
+    pub file: PathBuf,
+    /// The recording (pcap or pcapng, Ethernet)
+    #[arg(short, long, value_name = "CAPTURE")]
+    pub read: PathBuf,
+    /// The packets leave the host instead of arriving
+    #[arg(long)]
+    pub out: bool,
+    /// Only packets about which this other rules file says something else
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+}
+
+/// Put a rules file in force, in place of what was before: all of it or nothing.
+///
+/// Rules stay in force without any process. Connections that exist stay established. Rules that would cut the SSH session
+/// they are typed in are refused.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sudo skep firewall apply rules.skep                 at all interfaces but the loopback device
+  sudo skep firewall apply rules.skep --confirm 30    taken back after 30 seconds without `skep firewall confirm`
+  sudo skep firewall apply rules.skep --on eth0 --xdp native")]
+pub struct ApplyArgs {
+    /// The rules file
+    #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
+    pub file: PathBuf,
+    /// Only at this interface (again for more)
+    #[arg(long, value_name = "INTERFACE")]
+    pub on: Vec<String>,
+    /// Drop in XDP what needs nothing else
+    #[arg(long, value_name = "MODE")]
+    pub xdp: Option<XdpArg>,
+    /// Take the rules back after so many seconds unless `skep firewall confirm` comes before
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86400))]
+    pub confirm: Option<u64>,
+    /// Check everything, change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Apply rules that cut the SSH session they are typed in
+    #[arg(long)]
+    pub i_know: bool,
+}
+
+/// Where XDP runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum XdpArg {
+    /// In the driver
+    Native,
+    /// Behind the driver
+    Generic,
+}
+
+/// The panic mode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PanicMode {
+    /// Every packet is dropped
+    Drop,
+    /// Every packet goes on
+    Accept,
+    /// The rules decide
+    Off,
+}
+
+/// How the list is printed.
+#[derive(Debug, Clone, Args)]
+pub struct ListArgs {
+    /// As metrics in the text format of Prometheus
+    #[arg(long)]
+    pub metrics: bool,
+}

@@ -1,0 +1,287 @@
+//! `skep firewall`: arguments into calls of the library.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use skep_firewall::build::plan;
+use skep_firewall::facts::Place;
+use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, LiveRules, all_interfaces, chosen};
+use skep_firewall::live::guard;
+use skep_firewall::live::store::Count;
+use skep_firewall::machine::Machine;
+use skep_firewall::program::{PANIC_ACCEPT, PANIC_DROP};
+use skep_firewall::rules::check::check;
+use skep_firewall::rules::{Direction, RuleSet, layout_of};
+use skep_firewall::{parse, tables::layout::special};
+use skep_kernel::attach::XdpMode;
+use skep_packet::LinkType;
+
+use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, XdpArg};
+use crate::failure::{Failure, colour_on_stderr, note, say_part};
+
+pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
+    match command {
+        FirewallCommand::Check(args) => {
+            let (rules, warnings) = checked(&args.file)?;
+            print(&format!("{} rules, {warnings} warnings\n", rules.rules.len()))
+        }
+        FirewallCommand::Fmt(args) => {
+            let text = text_of(&args.file)?;
+            read_rules(&args.file)?;
+            print(&layout_of(&text))
+        }
+        FirewallCommand::Explain(args) => explain(args),
+        FirewallCommand::Apply(args) => apply(args),
+        FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
+            true => print("confirmed\n"),
+            false => Err(Failure::Run("nothing waits to be confirmed".to_owned())),
+        },
+        FirewallCommand::List(args) => list(args),
+        FirewallCommand::Diff(args) => diff(&read_rules(&args.file)?),
+        FirewallCommand::Add { rule } => live()?.add(&rule.join(" "), usize::MAX).map_err(Failure::run),
+        FirewallCommand::Insert { number, rule } => {
+            live()?.add(&rule.join(" "), *number as usize - 1).map_err(Failure::run)
+        }
+        FirewallCommand::Delete { number } => {
+            let text = live()?.delete(*number as usize - 1).map_err(Failure::run)?;
+            print(&format!("deleted: {text}\n"))
+        }
+        FirewallCommand::Panic { mode } => {
+            let mode = match mode {
+                PanicMode::Drop => PANIC_DROP,
+                PanicMode::Accept => PANIC_ACCEPT,
+                PanicMode::Off => 0,
+            };
+            live()?.panic(mode).map_err(Failure::run)
+        }
+        FirewallCommand::Off => live()?.remove().map_err(Failure::run),
+        FirewallCommand::Rollback { token, after } => {
+            std::thread::sleep(Duration::from_secs(*after));
+            // Another command may have taken everything out meanwhile.
+            let found = Firewall::open(Path::new(DIRECTORY)).map_err(Failure::run)?;
+            found.map_or(Ok(()), |firewall| firewall.roll_back(*token).map(drop)).map_err(Failure::run)
+        }
+    }
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Failure::ClosedPipe),
+        result => result.map_err(Failure::run),
+    }
+}
+
+fn live() -> Result<Firewall, Failure> {
+    let found = Firewall::open(Path::new(DIRECTORY)).map_err(Failure::run)?;
+    found.ok_or_else(|| Failure::Run("no rules are in force; `skep firewall apply FILE` puts some".to_owned()))
+}
+
+fn text_of(file: &Path) -> Result<String, Failure> {
+    fs::read_to_string(file).map_err(|error| Failure::Run(format!("cannot read `{}`: {error}", file.display())))
+}
+
+fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
+    let text = text_of(file)?;
+    let directory = file.parent().unwrap_or(Path::new("."));
+    let read =
+        |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| format!("cannot read it: {error}"));
+    parse(&text, &read).map_err(|errors| Failure::expression(&errors, &file.to_string_lossy(), &text))
+}
+
+/// Reads rules and says what is suspicious about them.
+fn checked(file: &Path) -> Result<(RuleSet, usize), Failure> {
+    let rules = read_rules(file)?;
+    let warnings = check(&rules);
+    let text = text_of(file)?;
+    for warning in &warnings {
+        say_part!("{}", skep_diag::render(warning, &file.to_string_lossy(), &text, colour_on_stderr()));
+    }
+    Ok((rules, warnings.len()))
+}
+
+fn apply(args: &ApplyArgs) -> Result<(), Failure> {
+    let (rules, _) = checked(&args.file)?;
+    let interfaces = chosen(&args.on).map_err(Failure::run)?;
+    if !args.i_know
+        && let Some(problem) = guard::own_session().and_then(|session| guard::cut(&rules, &session, &interfaces))
+    {
+        return Err(Failure::Run(format!("{problem}; nothing was changed; --i-know applies them all the same")));
+    }
+    let all = all_interfaces().map_err(Failure::run)?;
+    plan(&rules, &|name| all.iter().find(|each| each.1 == name).map(|each| each.0)).map_err(Failure::run)?;
+    if args.dry_run {
+        return print(&format!("{} rules would be applied; nothing was changed\n", rules.rules.len()));
+    }
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let token = if args.confirm.is_some() { u64::try_from(now.as_nanos()).unwrap_or(1).max(1) } else { 0 };
+    let mode = |mode| if mode == XdpArg::Native { XdpMode::Native } else { XdpMode::Generic };
+    let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), pending: token };
+    let at = Firewall::apply(Path::new(DIRECTORY), &rules, &options).map_err(Failure::run)?;
+    if let Some(seconds) = args.confirm
+        && let Err(error) = start_timer(token, seconds)
+    {
+        // Without a timer nobody would take the rules back.
+        live()?.roll_back(token).map_err(Failure::run)?;
+        return Err(Failure::Run(format!("the timer cannot be started ({error}); the rules were taken back")));
+    }
+    let until = args.confirm.map_or_else(String::new, |seconds| {
+        format!("; they are taken back in {seconds} seconds unless you say `skep firewall confirm`")
+    });
+    print(&format!("{} rules are in force at {}{until}\n", rules.rules.len(), at.join(", ")))
+}
+
+/// A process of its own group that takes the rules back after a while. It outlives this one, and whoever started it.
+fn start_timer(token: u64, seconds: u64) -> io::Result<()> {
+    use std::os::unix::process::CommandExt as _;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["firewall", "rollback", "--token", &token.to_string(), "--after", &seconds.to_string()]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().map(drop)
+}
+
+fn list(args: &ListArgs) -> Result<(), Failure> {
+    let firewall = live()?;
+    let live = firewall.list().map_err(Failure::run)?;
+    let panics = match firewall.panics() {
+        PANIC_DROP => "panic: every packet is dropped\n",
+        PANIC_ACCEPT => "panic: every packet is accepted\n",
+        _ => "",
+    };
+    print(&if args.metrics { metrics(&live) } else { format!("{panics}{}", table(&live)) })
+}
+
+/// How long ago something was, from a time of the monotonic clock.
+fn ago(last: u64) -> String {
+    if last == 0 {
+        return "never".to_owned();
+    }
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds: f64 = uptime.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    format!("{:.0}s", (seconds - last as f64 / 1e9).max(0.0))
+}
+
+fn table(live: &LiveRules) -> String {
+    let mut text = format!("{:>5} {:>12} {:>14} {:>8}  RULE\n", "NO", "PACKETS", "BYTES", "LAST");
+    let mut row = |number: String, count: &Count, rule: &str| {
+        let _ = writeln!(text, "{number:>5} {:>12} {:>14} {:>8}  {rule}", count.packets, count.bytes, ago(count.last));
+    };
+    for (number, rule) in (1..).zip(&live.rules) {
+        row(number.to_string(), &rule.count, &rule.rule.to_string());
+    }
+    row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
+    row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
+    row(String::new(), &live.defaults[2], "malformed packets: drop");
+    text
+}
+
+fn metrics(live: &LiveRules) -> String {
+    let mut text = String::new();
+    let named = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
+    let rules = (1..).zip(&live.rules).map(|(number, rule)| (format!("{number}"), rule.rule.to_string(), rule.count));
+    let defaults = ["default in", "default out", "malformed"].into_iter().zip(live.defaults);
+    let all: Vec<_> = rules.chain(defaults.map(|(name, count)| (name.to_owned(), name.to_owned(), count))).collect();
+    let kinds: [(&str, fn(&Count) -> u64); 2] = [("packets", |count| count.packets), ("bytes", |count| count.bytes)];
+    for (what, value) in kinds {
+        let _ = writeln!(text, "# TYPE skep_firewall_rule_{what}_total counter");
+        for (number, rule, count) in &all {
+            let rule = named(rule);
+            let _ = writeln!(
+                text,
+                "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {}",
+                value(count)
+            );
+        }
+    }
+    text
+}
+
+/// Lines that go and come. Rules that keep their order among each other stay.
+fn diff(new: &RuleSet) -> Result<(), Failure> {
+    let lines = |rules: &RuleSet| rules.to_string().lines().map(str::to_owned).collect::<Vec<_>>();
+    let old = lines(&live()?.list().map_err(Failure::run)?.set);
+    let new = lines(new);
+    let start = old.iter().zip(&new).take_while(|(old, new)| old == new).count();
+    let rest = old.len().min(new.len()) - start;
+    let end = old.iter().rev().zip(new.iter().rev()).take(rest).take_while(|(old, new)| old == new).count();
+    let mut text = String::new();
+    for (sign, lines) in [('-', &old), ('+', &new)] {
+        for line in &lines[start..lines.len() - end] {
+            let _ = writeln!(text, "{sign} {line}");
+        }
+    }
+    print(&text)
+}
+
+/// A list in our machine.
+struct Judge {
+    rules: RuleSet,
+    machine: Machine,
+}
+
+impl Judge {
+    fn new(file: &Path) -> Result<Self, Failure> {
+        let (rules, _) = checked(file)?;
+        let plan = plan(&rules, &|_| None).map_err(Failure::run)?;
+        let machine = Machine::new(&plan).map_err(Failure::run)?;
+        Ok(Self { rules, machine })
+    }
+
+    /// What the programs do with a packet: whether it passes, and by what.
+    fn ask(&mut self, packet: &[u8], place: Place) -> Result<(bool, String), Failure> {
+        let numbers = 0..special::FIRST + self.rules.rules.len() as u32;
+        let before: Vec<u64> = numbers.clone().map(|number| self.machine.packets(number)).collect();
+        let outcome = self.machine.run(packet, place).map_err(Failure::run)?;
+        let changed = numbers.filter(|&number| self.machine.packets(number) != before[number as usize]);
+        let names = changed.map(|number| match number {
+            special::MALFORMED => "malformed".to_owned(),
+            special::DEFAULT_IN => "default in".to_owned(),
+            special::DEFAULT_OUT => "default out".to_owned(),
+            special::NEIGHBOURS => "neighbour discovery".to_owned(),
+            number => format!(
+                "rule {}: {}",
+                number + 1 - special::FIRST,
+                self.rules.rules[(number - special::FIRST) as usize]
+            ),
+        });
+        let names: Vec<String> = names.collect();
+        Ok((
+            outcome.passes,
+            if names.is_empty() { "not of the internet protocol".to_owned() } else { names.join(", ") },
+        ))
+    }
+}
+
+fn explain(args: &ExplainArgs) -> Result<(), Failure> {
+    let mut judge = Judge::new(&args.file)?;
+    let mut other = args.against.as_deref().map(Judge::new).transpose()?;
+    let mut reader = skep_packet::Reader::open(&args.read).map_err(Failure::run)?;
+    if reader.link() != LinkType(1) {
+        return Err(Failure::Run(format!("`{}` has no Ethernet packets", args.read.display())));
+    }
+    let direction = if args.out { Direction::Out } else { Direction::In };
+    let place = Place { direction, ..Place::default() };
+    let mut number = 0u64;
+    let mut different = 0u64;
+    while let Some(packet) = reader.next().map_err(Failure::run)? {
+        number += 1;
+        let (passes, by) = judge.ask(packet.data, place)?;
+        let word = |passes| if passes { "accept" } else { "drop" };
+        match &mut other {
+            None => print(&format!("{number} {} {by}\n", word(passes)))?,
+            Some(other) => {
+                let (would, why) = other.ask(packet.data, place)?;
+                if would != passes {
+                    different += 1;
+                    print(&format!("{number} {} ({by}) -> {} ({why})\n", word(passes), word(would)))?;
+                }
+            }
+        }
+    }
+    if other.is_some() {
+        note(&format!("{different} of {number} packets would be treated differently"));
+    }
+    Ok(())
+}

@@ -1,0 +1,222 @@
+//! `skep firewall` with real traffic: namespaces of its own, joined by a pair of devices; nothing is left behind.
+
+use std::process::{Command, Stdio};
+
+use crate::support::{Run, SKEP, skep, skep_with, skip};
+
+/// What every test begins with: the host is this namespace with `a0`, 10.9.0.1 and fd00:9::1; the other end is reached by
+/// `peer COMMAND`, 10.9.0.2 and fd00:9::2.
+const PRELUDE: &str = r#"
+set -eu
+mount --make-rprivate /
+mount -t bpf bpf /sys/fs/bpf
+mount -t tmpfs tmpfs /run
+ip link set lo up
+unshare -n sleep 900 & other=$!
+trap 'kill $other $(jobs -p) 2>/dev/null || true' EXIT
+until [ "$(readlink /proc/$other/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+peer() { nsenter -t $other -n "$@"; }
+ip link add a0 type veth peer name b0 netns $other
+ip addr add 10.9.0.1/24 dev a0
+ip addr add fd00:9::1/64 dev a0 nodad
+ip link set a0 up
+peer ip link set lo up
+peer ip addr add 10.9.0.2/24 dev b0
+peer ip addr add fd00:9::2/64 dev b0 nodad
+peer ip link set b0 up
+# What has to work may take its time on a busy machine; what must not is waited for a second.
+yes() { wait=30; "$@" || { echo "FAILED, should work: $*"; exit 1; }; }
+no() { wait=1; if "$@"; then echo "FAILED, should not work: $*"; exit 1; fi; }
+soon() { for turn in $(seq 600); do if "$@"; then return; fi; sleep 0.1; done; echo "FAILED, never: $*"; exit 1; }
+# A connection and its answer: `open PORT`.
+open() { [ "$(peer timeout $wait bash -c "exec 3<>/dev/tcp/10.9.0.1/$1; head -c 2 <&3" 2>/dev/null)" = hi ]; }
+ping4() { peer ping -c 1 -W $wait 10.9.0.1 >/dev/null 2>&1; }
+ping6() { peer ping -c 1 -W $wait fd00:9::1 >/dev/null 2>&1; }
+serve() {
+  python3 -c '
+import socket, sys, threading, time
+def one(port):
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1); s.bind(("10.9.0.1", port)); s.listen(8)
+    open("/run/ready%d" % port, "w").close()
+    keep = []
+    while True:
+        c, _ = s.accept(); c.sendall(b"hi"); keep.append(c)
+        def echo(c=c):
+            while True:
+                d = c.recv(16)
+                if not d: return
+                c.sendall(d)
+        threading.Thread(target=echo, daemon=True).start()
+for p in sys.argv[1:]: threading.Thread(target=one, args=(int(p),), daemon=True).start()
+time.sleep(900)' "$@" &
+  for port in "$@"; do until [ -e /run/ready$port ]; do sleep 0.05; done; done
+}
+"#;
+
+/// Runs a test in a shell of its own namespaces.
+#[track_caller]
+fn in_namespaces(script: &str) {
+    for tool in ["unshare", "nsenter", "ip", "bash", "ping", "python3"] {
+        let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
+        if !found.is_ok_and(|status| status.success()) {
+            return skip(&format!("{tool} is not installed"));
+        }
+    }
+    let may = Command::new("unshare").args(["-n", "-m", "true"]).stderr(Stdio::null()).status();
+    if !may.is_ok_and(|status| status.success()) {
+        return skip("namespaces need CAP_SYS_ADMIN");
+    }
+    let text = format!("{PRELUDE}{script}\necho all is well\n");
+    let mut command = Command::new("unshare");
+    command.args(["-n", "-m", "bash", "-c", &text]).env("skep", SKEP).env_remove("SSH_CONNECTION").stdin(Stdio::null());
+    let run = Run::of(command.output().unwrap());
+    assert!(run.status == Some(0) && run.out.ends_with("all is well\n"), "{}\n{}", run.out, run.err);
+}
+
+#[test]
+fn verdicts_reach_the_traffic_and_are_counted() {
+    in_namespaces(
+        r#"
+serve 80 22
+yes open 80; yes ping4; yes ping6
+cat > /run/rules <<'END'
+set office = { 10.9.0.0/28 }
+default in drop
+accept in state established
+accept in tcp from @office to port { 22, 8000-8100 }
+accept in icmp type echo-request
+END
+yes $skep firewall apply /run/rules >/dev/null
+yes open 22; no open 80; yes ping4; no ping6
+$skep firewall list | grep -q 'accept in icmp'
+[ "$($skep firewall list | awk '/echo-request/ { print $2 }')" -ge 1 ]
+[ "$($skep firewall list | awk '/default in/ { print $2 }')" -ge 1 ]
+$skep firewall list --metrics | grep -q '^skep_firewall_rule_packets_total{number="2"'
+# One rule at a time.
+yes $skep firewall insert 1 accept in tcp to port 80
+yes open 80
+yes $skep firewall delete 1 >/dev/null
+no open 80
+yes $skep firewall add accept in icmp6
+yes ping6
+# Panic, and back.
+yes $skep firewall panic drop; no ping4; no open 22
+yes $skep firewall panic accept; yes open 80
+yes $skep firewall panic off; no open 80; yes ping4
+yes $skep firewall off
+yes open 80; yes ping6
+[ -z "$(ls /sys/fs/bpf)" ] || [ -z "$(ls /sys/fs/bpf/skep)" ]
+"#,
+    );
+}
+
+#[test]
+fn established_connections_survive_first_enforcement_and_changes() {
+    in_namespaces(
+        r#"
+serve 80
+mkfifo /run/in
+peer bash -c 'exec 3<>/dev/tcp/10.9.0.1/80; head -c 2 <&3 >/dev/null; echo > /run/open; while read -r line; do echo "$line" >&3; timeout 30 head -c 4 <&3; done' < /run/in > /run/out &
+exec 4> /run/in
+soon [ -e /run/open ]
+cat > /run/rules <<'END'
+default in drop
+accept in state established
+END
+yes $skep firewall apply /run/rules >/dev/null
+no open 80
+echo one >&4
+soon grep -q one /run/out
+echo 'drop in udp' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+echo two >&4
+soon grep -q two /run/out
+no open 80
+"#,
+    );
+}
+
+#[test]
+fn rules_that_are_not_confirmed_are_taken_back() {
+    in_namespaces(
+        r#"
+echo 'drop in icmp' > /run/rules
+yes $skep firewall apply /run/rules --confirm 10 >/dev/null
+no ping4
+soon [ ! -e /sys/fs/bpf/skep/firewall/fw_switch ]
+yes ping4
+no $skep firewall confirm 2>/dev/null
+echo 'drop in icmp6' > /run/first
+yes $skep firewall apply /run/first >/dev/null
+yes $skep firewall apply /run/rules --confirm 15 >/dev/null
+yes ping6; no ping4
+listed() { $skep firewall list | grep -q "$1"; }
+soon listed icmp6
+yes ping4; no ping6
+yes $skep firewall apply /run/rules --confirm 10 >/dev/null
+yes $skep firewall confirm >/dev/null
+sleep 11
+no ping4
+"#,
+    );
+}
+
+#[test]
+fn the_session_is_guarded_and_faulty_rules_change_nothing() {
+    in_namespaces(
+        r#"
+echo 'drop in icmp' > /run/good
+yes $skep firewall apply /run/good >/dev/null
+echo 'default in drop' > /run/bad
+no env SSH_CONNECTION='10.9.0.2 5000 10.9.0.1 22' $skep firewall apply /run/bad 2> /run/said
+grep -q 'would cut the SSH session' /run/said
+no ping4
+$skep firewall list | grep -q 'drop in icmp'
+printf 'drop in from 10.0.0.0/33\naccpt in\n' > /run/bad
+no $skep firewall apply /run/bad 2> /run/said
+grep -q '0 to 32' /run/said && grep -q 'begins with what it does' /run/said
+$skep firewall list | grep -q 'drop in icmp'
+yes env SSH_CONNECTION='10.9.0.2 5000 10.9.0.1 22' $skep firewall apply /run/good --dry-run >/dev/null
+"#,
+    );
+}
+
+#[test]
+fn limits_marks_fragments_and_payload_work() {
+    in_namespaces(
+        r#"
+serve 80
+cat > /run/rules <<'END'
+drop in fragment
+limit 2/d burst 2 per source then drop in icmp
+drop in icmp6 to fd00:9::1 whole
+mark 7 out to 10.9.0.2
+drop in udp payload at 0 == "bad"
+END
+yes $skep firewall apply /run/rules >/dev/null
+yes ping4; yes ping4; no ping4
+no ping6
+no peer ping -c 1 -W 1 -s 3000 10.9.0.1 >/dev/null 2>&1
+[ "$($skep firewall list | awk '/drop in fragment/ { print $2 }')" -ge 1 ]
+[ "$($skep firewall list | awk '/mark 0x7/ { print $2 }')" -ge 1 ]
+peer bash -c 'echo badly > /dev/udp/10.9.0.1/9; echo well > /dev/udp/10.9.0.1/9'
+[ "$($skep firewall list | awk '/payload/ { print $2 }')" = 1 ]
+"#,
+    );
+}
+
+#[test]
+fn rules_are_checked_and_formed() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules");
+    std::fs::write(&file, "drop in from 10.0.0.0/8\naccept   in from 10.1.0.0/16 # never\n").unwrap();
+    let file = file.to_str().unwrap();
+    let check = skep(["firewall", "check", file]).ok();
+    assert!(check.err.contains("shadowed") && check.out == "2 rules, 1 warnings\n", "{check:?}");
+    let formed = skep(["firewall", "fmt", file]).ok();
+    assert_eq!(formed.out, "drop in from 10.0.0.0/8\naccept in from 10.1.0.0/16  # never\n");
+    std::fs::write(file, "drop in from @nobody\nreject in\n").unwrap();
+    let faulty = skep_with(["firewall", "check", file], b"");
+    assert_eq!(faulty.status, Some(2));
+    assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");
+}

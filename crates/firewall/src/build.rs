@@ -1,0 +1,161 @@
+//! From a list of rules to filled tables.
+
+use crate::program::Shape;
+use crate::rules::{Rule, RuleSet, Verdict};
+use crate::tables::expand::{expand, rule_record, verdict_record};
+use crate::tables::layout::{Sizes, book, special};
+use crate::tables::{Entry, Key, Record, Store, TableError, change};
+
+/// The distance of the places of two rules in a file: so many times a rule can be put in between by halving, 32.
+const STEP: u64 = 1 << 32;
+
+/// Numbers of interfaces by their names.
+pub type Index<'i> = &'i dyn Fn(&str) -> Option<u32>;
+
+/// A rule with its number and place, and what it needs in the tables.
+#[derive(Debug, Clone)]
+pub struct Placed {
+    /// Its number, by which it is counted.
+    pub number: u32,
+    /// Its place: lower ones come first.
+    pub order: u64,
+    /// Its entries.
+    pub entries: Vec<(Key, Entry)>,
+    /// What it does.
+    pub record: Record,
+}
+
+/// A whole list, ready to be put into tables.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// The rules in their order.
+    pub rules: Vec<Placed>,
+    /// What the programs have to be made for.
+    pub shape: Shape,
+    defaults: [Verdict; 2],
+}
+
+/// Why a list cannot be put into tables.
+#[derive(Debug, Clone)]
+pub struct BuildError {
+    /// The rule, counted from 0, if it is one's fault.
+    pub rule: Option<usize>,
+    /// What is wrong.
+    pub problem: String,
+}
+
+impl std::fmt::Display for BuildError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.rule {
+            Some(rule) => write!(f, "rule {}: {}", rule + 1, self.problem),
+            None => f.write_str(&self.problem),
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Plans a list of rules.
+///
+/// # Errors
+/// The first rule that needs too many entries.
+pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
+    let mut placed = Vec::with_capacity(rules.rules.len());
+    for (at, rule) in rules.rules.iter().enumerate() {
+        let number = u32::try_from(at).ok().and_then(|at| at.checked_add(special::FIRST));
+        let number = number.ok_or_else(|| BuildError { rule: Some(at), problem: "there are too many rules".into() })?;
+        let order = (at as u64 + 1) * STEP;
+        placed
+            .push(place(rules, rule, number, order, index).map_err(|problem| BuildError { rule: Some(at), problem })?);
+    }
+    let entries = placed.iter().map(|rule| rule.entries.len()).sum();
+    let track = rules.is_stateful();
+    let shape = Shape {
+        sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
+        track,
+        payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
+    };
+    Ok(Plan { rules: placed, shape, defaults: [rules.default_in, rules.default_out] })
+}
+
+/// Plans one rule.
+///
+/// # Errors
+/// A sentence if it needs too many entries.
+pub fn place(rules: &RuleSet, rule: &Rule, number: u32, order: u64, index: Index<'_>) -> Result<Placed, String> {
+    let entries = expand(rules, rule, order, number, index)?;
+    Ok(Placed { number, order, entries, record: rule_record(rule) })
+}
+
+/// The place of a new rule between two others, or at an end.
+///
+/// # Errors
+/// A sentence if there is no place left.
+pub fn between(before: Option<u64>, after: Option<u64>) -> Result<u64, String> {
+    let low = before.unwrap_or(0);
+    let order = match after {
+        Some(high) => low + (high.saturating_sub(low)) / 2,
+        None => low.saturating_add(STEP),
+    };
+    if order > low && after.is_none_or(|high| order < high) {
+        Ok(order)
+    } else {
+        Err("too many rules were put in between these two; apply the list anew, which spreads them".to_owned())
+    }
+}
+
+impl Plan {
+    /// Fills empty tables.
+    ///
+    /// # Errors
+    /// The first rule that does not fit.
+    pub fn fill(&self, store: &mut impl Store) -> Result<(), BuildError> {
+        let own = |error: TableError| BuildError { rule: None, problem: error.to_string() };
+        let defaults = [
+            (special::MALFORMED, Verdict::Drop),
+            (special::DEFAULT_IN, self.defaults[0]),
+            (special::DEFAULT_OUT, self.defaults[1]),
+            (special::NEIGHBOURS, Verdict::Accept),
+        ];
+        for (rule, verdict) in defaults {
+            store.set_record(rule, &verdict_record(verdict)).map_err(own)?;
+        }
+        for (at, rule) in self.rules.iter().enumerate() {
+            add(store, rule).map_err(|error| BuildError { rule: Some(at), problem: error.to_string() })?;
+        }
+        let last = self.rules.last().map_or(u64::from(special::FIRST), |rule| u64::from(rule.number) + 1);
+        store.set_book(book::RULES, last).map_err(own)
+    }
+}
+
+/// Adds a rule to tables. If it does not fit, its entries are taken out again.
+///
+/// # Errors
+/// [`TableError`]
+pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
+    if rule.number >= store.sizes().rules {
+        return Err(TableError::Full("rules", store.sizes().rules));
+    }
+    store.set_record(rule.number, &rule.record)?;
+    for (done, (key, entry)) in rule.entries.iter().enumerate() {
+        if let Err(error) = change::insert(store, key, entry) {
+            for (key, entry) in &rule.entries[..done] {
+                change::remove(store, key, entry)?;
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Takes a rule out of tables; the number of entries that were there.
+///
+/// # Errors
+/// [`TableError::Store`]
+pub fn remove(store: &mut impl Store, rule: &Placed) -> Result<usize, TableError> {
+    let mut found = 0;
+    for (key, entry) in &rule.entries {
+        found += usize::from(change::remove(store, key, entry)?);
+    }
+    Ok(found)
+}

@@ -1,0 +1,446 @@
+//! Putting rules in force, and taking them out.
+//!
+//! ```text
+//!  DIRECTORY/fw_switch, fw_banks_*          the switch and the programs of both banks
+//!  DIRECTORY/skep_fw_at_*                   the dispatchers
+//!  DIRECTORY/links/{in,out,xdp}_NUMBER      their links, by interface
+//!  DIRECTORY/bank0, bank1                   tables and texts
+//! ```
+//!
+//! Everything is pinned, so rules stay in force without any process. A new list is built in the bank that is not in force;
+//! if anything fails or the process dies before the switch is turned, nothing has changed.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+
+use skep_kernel::attach::{Direction, Order, XdpMode, attach_tcx, attach_xdp, interfaces};
+use skep_kernel::{LoadOptions, LoadedMap, LoadedProgram, MapMemory, Rights, Update, load_with, pin, unpin};
+
+use super::store::{Count, KernelTables};
+use super::{seed, texts};
+use crate::build::{self, Plan, place, plan};
+use crate::program::{self, BANKS, Hook, SWITCH, dispatcher};
+use crate::rules::{Rule, RuleSet, parse, parse_rule};
+use crate::tables::layout::{book, maps, special};
+use crate::tables::{Sizes, Store as _};
+
+/// Where the firewall of this machine is pinned.
+pub const DIRECTORY: &str = "/sys/fs/bpf/skep/firewall";
+/// Where commands wait for each other.
+const LOCK: &str = "/run/skep-firewall.lock";
+/// Word of the book: a number while the list still has to be confirmed, else 0.
+const PENDING: u32 = 5;
+/// Word of the book: 1 if the programs read the payload.
+const PAYLOAD: u32 = 6;
+
+/// Why something could not be done, as sentences.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveError(pub String);
+
+impl fmt::Display for LiveError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for LiveError {}
+
+fn failed(error: impl fmt::Display) -> LiveError {
+    LiveError(error.to_string())
+}
+
+type Live<T> = Result<T, LiveError>;
+
+/// The firewall in the kernel. While a value exists, other commands wait.
+#[derive(Debug)]
+pub struct Firewall {
+    directory: PathBuf,
+    switch: MapMemory,
+    _lock: File,
+}
+
+/// A rule in force.
+#[derive(Debug, Clone)]
+pub struct LiveRule {
+    /// Its number, by which it is counted.
+    pub number: u32,
+    /// Its place.
+    pub order: u64,
+    /// What it says.
+    pub rule: Rule,
+    /// What it has done.
+    pub count: Count,
+}
+
+/// What is in force.
+#[derive(Debug, Clone)]
+pub struct LiveRules {
+    /// Sets, zones, defaults, and the rules in their order.
+    pub set: RuleSet,
+    /// The rules in the same order.
+    pub rules: Vec<LiveRule>,
+    /// What the defaults have done: in, out, malformed packets.
+    pub defaults: [Count; 3],
+}
+
+/// How rules are put in force.
+#[derive(Debug, Clone, Default)]
+pub struct ApplyOptions {
+    /// At these interfaces; empty for all but the loopback device.
+    pub interfaces: Vec<String>,
+    /// Whether arriving packets are also judged by XDP, and how.
+    pub xdp: Option<XdpMode>,
+    /// A number other than 0: the list has to be confirmed, else [`Firewall::roll_back`] with this number takes it back.
+    pub pending: u64,
+}
+
+fn lock() -> Live<File> {
+    let file =
+        File::create(LOCK).map_err(|error| LiveError(format!("cannot open `{LOCK}`: {error}; root is needed")))?;
+    file.lock().map_err(|error| LiveError(format!("cannot lock `{LOCK}`: {error}")))?;
+    Ok(file)
+}
+
+/// Interfaces by number and name.
+///
+/// # Errors
+/// If the kernel does not say.
+pub fn all_interfaces() -> Live<Vec<(u32, String)>> {
+    let all = interfaces().map_err(failed)?;
+    Ok(all.into_iter().map(|each| (each.index, each.name)).collect())
+}
+
+/// The interfaces that are meant: those with these names, or all but the loopback device.
+///
+/// # Errors
+/// A name that no interface has.
+pub fn chosen(names: &[String]) -> Live<Vec<(u32, String)>> {
+    let all = all_interfaces()?;
+    if names.is_empty() {
+        return Ok(all.into_iter().filter(|each| each.1 != "lo").collect());
+    }
+    let find = |name: &String| {
+        let known = || all.iter().map(|each| each.1.as_str()).collect::<Vec<_>>().join(", ");
+        let found = all.iter().find(|each| each.1 == *name).cloned();
+        found.ok_or_else(|| LiveError(format!("there is no interface `{name}`; there are: {}", known())))
+    };
+    names.iter().map(find).collect()
+}
+
+impl Firewall {
+    /// Opens what is pinned in a directory; `None` if nothing is in force.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn open(directory: &Path) -> Live<Option<Self>> {
+        let lock = lock()?;
+        let path = directory.join(SWITCH);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let switch = LoadedMap::pinned(&path, Rights::All).and_then(|map| map.memory()).map_err(failed)?;
+        Ok(Some(Self { directory: directory.to_owned(), switch, _lock: lock }))
+    }
+
+    /// Opens, or makes dispatchers with nothing behind them that are attached nowhere.
+    fn open_or_make(directory: &Path) -> Live<(Self, bool)> {
+        if let Some(found) = Self::open(directory)? {
+            return Ok((found, false));
+        }
+        let lock = lock()?;
+        let problem = |error| LiveError(format!("cannot make the directory `{}`: {error}", directory.display()));
+        fs::create_dir_all(directory.join("links")).map_err(problem)?;
+        let object = dispatcher().map_err(LiveError)?;
+        let loaded = load_with(&object, &LoadOptions { pins: None, ..LoadOptions::default() }).map_err(failed)?;
+        for program in &loaded.programs {
+            replace_pin(program, &directory.join(program.name()))?;
+        }
+        // The switch comes last: without it there is no firewall.
+        for (spec, map) in object.maps.iter().zip(&loaded.maps).rev() {
+            replace_pin(map, &directory.join(&spec.name))?;
+        }
+        let switch = LoadedMap::pinned(directory.join(SWITCH), Rights::All).and_then(|map| map.memory());
+        Ok((Self { directory: directory.to_owned(), switch: switch.map_err(failed)?, _lock: lock }, true))
+    }
+
+    fn bank(&self) -> u32 {
+        self.switch.u32_at(0).map_or(0, |word| word.load(Ordering::Acquire)) % BANKS
+    }
+
+    fn turn(&self, bank: u32) -> Live<()> {
+        let word = self.switch.u32_at(0).ok_or_else(|| LiveError("the switch cannot be written".to_owned()))?;
+        word.store(bank, Ordering::Release);
+        Ok(())
+    }
+
+    fn bank_directory(&self, bank: u32) -> PathBuf {
+        self.directory.join(format!("bank{bank}"))
+    }
+
+    fn map(&self, bank: u32, name: &str) -> Result<LoadedMap, String> {
+        LoadedMap::pinned(self.bank_directory(bank).join(name), Rights::All).map_err(|error| error.to_string())
+    }
+
+    fn tables(&self, bank: u32) -> Live<KernelTables> {
+        KernelTables::open(|name| self.map(bank, name)).map_err(failed)
+    }
+
+    /// Puts a list in force, in place of what was before: all of it or nothing. Gives the interfaces.
+    ///
+    /// # Errors
+    /// What is wrong; the old rules are in force then.
+    pub fn apply(directory: &Path, rules: &RuleSet, options: &ApplyOptions) -> Live<Vec<String>> {
+        let at = chosen(&options.interfaces)?;
+        let all = all_interfaces()?;
+        let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
+        let plan = plan(rules, &index).map_err(failed)?;
+        let (firewall, fresh) = Self::open_or_make(directory)?;
+        let bank = if fresh { 0 } else { 1 - firewall.bank() };
+        let built = firewall.build(bank, rules, &plan, options.pending);
+        let attached = built.and_then(|()| {
+            firewall.turn(bank)?;
+            firewall.attach(&at, options.xdp)
+        });
+        if let Err(error) = attached {
+            if fresh {
+                firewall.remove()?;
+            } else {
+                firewall.turn(1 - bank)?;
+                firewall.clear(bank)?;
+            }
+            return Err(error);
+        }
+        Ok(at.into_iter().map(|each| each.1).collect())
+    }
+
+    /// Builds a list in a bank that is not in force.
+    fn build(&self, bank: u32, rules: &RuleSet, plan: &Plan, pending: u64) -> Live<()> {
+        self.clear(bank)?;
+        let object = program::object(&plan.shape).map_err(LiveError)?;
+        let old = self.map(1 - bank, maps::FLOWS).ok().filter(|old| old.max_entries() == plan.shape.sizes.flows);
+        let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|map| (maps::FLOWS, map)).collect();
+        let load = LoadOptions { pins: None, maps: &shared, ..LoadOptions::default() };
+        let loaded = load_with(&object, &load).map_err(failed)?;
+        let directory = self.bank_directory(bank);
+        fs::create_dir_all(&directory).map_err(failed)?;
+        for (spec, map) in object.maps.iter().zip(&loaded.maps) {
+            pin(map, directory.join(&spec.name)).map_err(failed)?;
+        }
+        let mut tables = self.tables(bank)?;
+        plan.fill(&mut tables).map_err(failed)?;
+        tables.set_book(PENDING, pending).map_err(failed)?;
+        tables.set_book(PAYLOAD, plan.shape.payload.into()).map_err(failed)?;
+        if plan.shape.track && old.is_none() {
+            let flows = self.map(bank, maps::FLOWS).map_err(LiveError)?;
+            let now = tables.now();
+            for (ends, protocol) in seed::existing() {
+                let (key, value) = (seed::key(ends, protocol), seed::value(now, protocol));
+                flows.set(&key, &value, Update::Any).map_err(failed)?;
+            }
+        }
+        let head = RuleSet { rules: Vec::new(), ..rules.clone() }.to_string();
+        let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
+        let bytes = lines.iter().map(String::len).sum::<usize>() + 2 * head.len();
+        let map = texts::create(bytes, lines.len()).map_err(failed)?;
+        texts::put(&map, 0, 0, &head).map_err(failed)?;
+        for (placed, line) in plan.rules.iter().zip(&lines) {
+            texts::put(&map, placed.number, placed.order, line).map_err(failed)?;
+        }
+        pin(&map, directory.join(texts::TEXTS)).map_err(failed)?;
+        for hook in Hook::ALL {
+            let program = loaded.program(hook.program()).ok_or_else(|| LiveError("a program is missing".to_owned()))?;
+            let banks = LoadedMap::pinned(self.directory.join(hook.banks()), Rights::All).map_err(failed)?;
+            banks.set_object(&hook.slot(bank).to_ne_bytes(), program).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    fn clear(&self, bank: u32) -> Live<()> {
+        let Ok(entries) = fs::read_dir(self.bank_directory(bank)) else { return Ok(()) };
+        for entry in entries {
+            unpin(entry.map_err(failed)?.path()).map_err(failed)?;
+        }
+        fs::remove_dir(self.bank_directory(bank)).map_err(failed)
+    }
+
+    /// Attaches the dispatchers where they are not yet.
+    fn attach(&self, at: &[(u32, String)], xdp: Option<XdpMode>) -> Live<()> {
+        let program = |hook: Hook| LoadedProgram::pinned(self.directory.join(hook.dispatcher())).map_err(failed);
+        for (number, _) in at {
+            for (hook, name, direction) in
+                [(Hook::Ingress, "in", Direction::Ingress), (Hook::Egress, "out", Direction::Egress)]
+            {
+                let path = self.directory.join(format!("links/{name}_{number}"));
+                if !path.exists() {
+                    let link = attach_tcx(program(hook)?, *number, direction, Order::First).map_err(failed)?;
+                    link.pin(&path).map_err(failed)?;
+                }
+            }
+            let path = self.directory.join(format!("links/xdp_{number}"));
+            if let Some(mode) = xdp.filter(|_| !path.exists()) {
+                let attachment = attach_xdp(program(Hook::Xdp)?, *number, mode).map_err(failed)?;
+                let link = attachment.as_link().ok_or_else(|| LiveError("XDP has no links here".to_owned()))?;
+                link.pin(&path).map_err(failed)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes everything out of the kernel: all packets go on.
+    ///
+    /// # Errors
+    /// What could not be removed.
+    pub fn remove(self) -> Live<()> {
+        for name in ["links", "bank0", "bank1"] {
+            let Ok(entries) = fs::read_dir(self.directory.join(name)) else { continue };
+            for entry in entries {
+                unpin(entry.map_err(failed)?.path()).map_err(failed)?;
+            }
+            fs::remove_dir(self.directory.join(name)).map_err(failed)?;
+        }
+        for entry in fs::read_dir(&self.directory).map_err(failed)? {
+            unpin(entry.map_err(failed)?.path()).map_err(failed)?;
+        }
+        fs::remove_dir(&self.directory).map_err(failed)
+    }
+
+    /// Confirms the list in force; `false` if nothing waits for that.
+    ///
+    /// # Errors
+    /// If the tables cannot be reached.
+    pub fn confirm(&self) -> Live<bool> {
+        let mut tables = self.tables(self.bank())?;
+        let waits = tables.book(PENDING).map_err(failed)? != 0;
+        tables.set_book(PENDING, 0).map_err(failed)?;
+        Ok(waits)
+    }
+
+    /// Takes back a list that was applied with this number and has not been confirmed; `false` if there is no such list.
+    ///
+    /// # Errors
+    /// If the tables cannot be reached.
+    pub fn roll_back(self, pending: u64) -> Live<bool> {
+        let bank = self.bank();
+        if pending == 0 || self.tables(bank)?.book(PENDING).map_err(failed)? != pending {
+            return Ok(false);
+        }
+        if self.bank_directory(1 - bank).exists() {
+            self.turn(1 - bank)?;
+        } else {
+            self.remove()?;
+        }
+        Ok(true)
+    }
+
+    /// Sets the panic mode: 0 for none, or one of [`program::PANIC_DROP`], [`program::PANIC_ACCEPT`].
+    ///
+    /// # Errors
+    /// If the switch cannot be written.
+    pub fn panic(&self, mode: u32) -> Live<()> {
+        let word = self.switch.u32_at(4).ok_or_else(|| LiveError("the switch cannot be written".to_owned()))?;
+        word.store(mode, Ordering::Release);
+        Ok(())
+    }
+
+    /// The panic mode.
+    pub fn panics(&self) -> u32 {
+        self.switch.u32_at(4).map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    /// What is in force, with counts.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn list(&self) -> Live<LiveRules> {
+        let bank = self.bank();
+        let tables = self.tables(bank)?;
+        let texts = texts::all(&self.map(bank, texts::TEXTS).map_err(LiveError)?).map_err(failed)?;
+        let damaged =
+            |what: &str| LiveError(format!("{what} in the kernel cannot be read; apply the rules file again"));
+        let no_files = |_: &str| Err(String::new());
+        let head = texts.get(&0).ok_or_else(|| damaged("the defaults"))?;
+        let mut set = parse(&head.1, &no_files).map_err(|_| damaged("the sets"))?;
+        let mut rules = Vec::new();
+        for (&number, (order, text)) in texts.range(special::FIRST..) {
+            let rule = parse_rule(text, &set).map_err(|_| damaged(&format!("rule `{text}`")))?;
+            rules.push(LiveRule { number, order: *order, rule, count: tables.count(number).map_err(failed)? });
+        }
+        rules.sort_by_key(|rule| rule.order);
+        set.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
+        let count = |number| tables.count(number).map_err(failed);
+        let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
+        Ok(LiveRules { set, rules, defaults })
+    }
+
+    /// Puts one rule in, in front of the one at this position (from 0), or behind all. The others are not touched.
+    ///
+    /// # Errors
+    /// What is wrong; nothing is changed then.
+    pub fn add(&self, text: &str, position: usize) -> Live<()> {
+        let bank = self.bank();
+        let live = self.list()?;
+        let rule = parse_rule(text, &live.set).map_err(|errors| {
+            let all: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
+            LiveError(format!("`{text}`: {}", all.join("; ")))
+        })?;
+        let mut tables = self.tables(bank)?;
+        let Sizes { flows, .. } = tables.sizes();
+        let reads_payload = tables.book(PAYLOAD).map_err(failed)? != 0;
+        if rule.matches.states != 0 && flows <= 1 || rule.matches.payload.is_some() && !reads_payload {
+            let what = if rule.matches.payload.is_some() { "the payload" } else { "connections" };
+            return Err(LiveError(format!(
+                "no rule in force looks at {what}, so the programs do not either; add the rule to the file and apply it"
+            )));
+        }
+        let position = position.min(live.rules.len());
+        let before = position.checked_sub(1).map(|at| live.rules[at].order);
+        let order = build::between(before, live.rules.get(position).map(|rule| rule.order)).map_err(LiveError)?;
+        let number = u32::try_from(tables.book(book::RULES).map_err(failed)?).map_err(failed)?;
+        let all = all_interfaces()?;
+        let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
+        let placed = place(&live.set, &rule, number, order, &index).map_err(LiveError)?;
+        build::add(&mut tables, &placed).map_err(failed)?;
+        let map = self.map(bank, texts::TEXTS).map_err(LiveError)?;
+        if let Err(error) = texts::put(&map, number, order, &rule.to_string()) {
+            build::remove(&mut tables, &placed).map_err(failed)?;
+            return Err(failed(error));
+        }
+        tables.set_book(book::RULES, u64::from(number) + 1).map_err(failed)
+    }
+
+    /// Takes out the rule at a position (from 0); gives its text.
+    ///
+    /// # Errors
+    /// If there is no such rule.
+    pub fn delete(&self, position: usize) -> Live<String> {
+        let bank = self.bank();
+        let live = self.list()?;
+        let Some(old) = live.rules.get(position) else {
+            return Err(LiveError(format!("there is no rule {}; there are {}", position + 1, live.rules.len())));
+        };
+        let mut tables = self.tables(bank)?;
+        let all = all_interfaces()?;
+        let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
+        let placed = place(&live.set, &old.rule, old.number, old.order, &index).map_err(LiveError)?;
+        let removed = build::remove(&mut tables, &placed).map_err(failed)?;
+        let text = old.rule.to_string();
+        texts::remove(&self.map(bank, texts::TEXTS).map_err(LiveError)?, old.number, text.len()).map_err(failed)?;
+        if removed < placed.entries.len() {
+            return Err(LiveError(format!(
+                "of {} entries of `{text}` {} were not found: interfaces have changed since it was applied; apply the rules \
+                 file again",
+                placed.entries.len(),
+                placed.entries.len() - removed
+            )));
+        }
+        Ok(text)
+    }
+}
+
+/// Pins something in place of what an earlier attempt left.
+fn replace_pin(object: impl std::os::fd::AsFd, path: &Path) -> Live<()> {
+    unpin(path).map_err(failed)?;
+    pin(object, path).map_err(failed)
+}

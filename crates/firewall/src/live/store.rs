@@ -1,0 +1,184 @@
+//! Tables in maps of the kernel.
+
+use std::sync::atomic::Ordering;
+
+use skep_kernel::{LoadedMap, MapMemory, Update};
+
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record};
+use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
+
+/// Tables in maps of the kernel. What is an array is shared memory, so most changes are one store.
+#[derive(Debug)]
+pub struct KernelTables {
+    sizes: Sizes,
+    index: MapMemory,
+    keys_4: LoadedMap,
+    keys_6: LoadedMap,
+    heads: MapMemory,
+    entries: MapMemory,
+    rules: MapMemory,
+    book: MapMemory,
+    counters: LoadedMap,
+}
+
+/// What a rule has done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Count {
+    /// Packets.
+    pub packets: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When the last one came, in nanoseconds of the monotonic clock; 0 for never.
+    pub last: u64,
+}
+
+fn failed(error: impl std::fmt::Display) -> TableError {
+    TableError::Store(error.to_string())
+}
+
+impl KernelTables {
+    /// The tables in maps that `open` finds by their names.
+    ///
+    /// # Errors
+    /// [`TableError::Store`] if a map is missing or not as it should be.
+    pub fn open(open: impl Fn(&str) -> Result<LoadedMap, String>) -> Result<Self, TableError> {
+        let map = |name: &str| open(name).map_err(TableError::Store);
+        let memory = |map: &LoadedMap| map.memory().map_err(failed);
+        let (index, heads, rules) = (map(maps::INDEX)?, map(maps::HEADS)?, map(maps::RULES)?);
+        let slots = index.max_entries() / (4 * crate::tables::layout::CLASSES as u32);
+        let wrong = index.value_size() != SLOT_BYTES || !slots.is_power_of_two() || rules.value_size() != record::SIZE;
+        if wrong {
+            let problem = "the tables in the kernel were made by another version of skep: apply the rules file again";
+            return Err(TableError::Store(problem.to_owned()));
+        }
+        Ok(Self {
+            sizes: Sizes {
+                hash_bits: slots.ilog2(),
+                entries: heads.max_entries(),
+                rules: rules.max_entries(),
+                flows: map(maps::FLOWS)?.max_entries(),
+            },
+            index: memory(&index)?,
+            keys_4: map(maps::KEYS_4)?,
+            keys_6: map(maps::KEYS_6)?,
+            heads: memory(&heads)?,
+            entries: memory(&map(maps::ENTRIES)?)?,
+            rules: memory(&rules)?,
+            book: memory(&map(maps::BOOK)?)?,
+            counters: map(maps::COUNTERS)?,
+        })
+    }
+
+    /// What a rule has done.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn count(&self, rule: u32) -> Result<Count, TableError> {
+        let values = self.counters.get_per_cpu(&rule.to_ne_bytes()).map_err(failed)?;
+        let mut sum = Count::default();
+        for value in values.iter().flat_map(|values| values.iter()) {
+            let word =
+                |at: usize| value.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |b| u64::from_ne_bytes(*b));
+            sum.packets += word(0);
+            sum.bytes += word(8);
+            sum.last = sum.last.max(word(16));
+        }
+        debug_assert!(COUNTER_BYTES == 24);
+        Ok(sum)
+    }
+
+    fn keys(&self, key: &Key) -> (&LoadedMap, Vec<u8>) {
+        let bytes = key.bytes();
+        (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
+    }
+}
+
+fn outside() -> TableError {
+    TableError::Store("a number in the tables lies outside of them: apply the rules file again".to_owned())
+}
+
+/// Stores a word of 32 bits as a whole, behind everything that was stored before.
+fn store_32(memory: &MapMemory, offset: usize, value: u32) -> Result<(), TableError> {
+    memory.u32_at(offset).ok_or_else(outside)?.store(value, Ordering::Release);
+    Ok(())
+}
+
+fn store_64(memory: &MapMemory, offset: usize, value: u64) -> Result<(), TableError> {
+    memory.u64_at(offset).ok_or_else(outside)?.store(value, Ordering::Release);
+    Ok(())
+}
+
+impl Store for KernelTables {
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
+        let (map, key) = self.keys(key);
+        let value = map.get(&key).map_err(failed)?;
+        Ok(value.and_then(|value| value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))))
+    }
+
+    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
+        let (map, key) = self.keys(key);
+        map.set(&key, &bucket.to_ne_bytes(), Update::Any).map_err(failed)
+    }
+
+    fn head(&self, bucket: u32) -> Result<u32, TableError> {
+        let head = self.heads.u32_at(bucket as usize * self.heads.stride()).ok_or_else(outside)?;
+        Ok(head.load(Ordering::Acquire))
+    }
+
+    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
+        store_32(&self.heads, bucket as usize * self.heads.stride(), entry)
+    }
+
+    fn entry(&self, number: u32) -> Result<Entry, TableError> {
+        let mut bytes = [0; entry::SIZE];
+        self.entries.read(number as usize * self.entries.stride(), &mut bytes).ok_or_else(outside)?;
+        Ok(Entry::read(&bytes))
+    }
+
+    fn write_entry(&mut self, number: u32, entry: &Entry) -> Result<(), TableError> {
+        self.entries.write(number as usize * self.entries.stride(), &entry.bytes()).ok_or_else(outside)
+    }
+
+    fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
+        store_32(&self.entries, number as usize * self.entries.stride() + entry::NEXT as usize, next)
+    }
+
+    fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {
+        let at = number as usize * self.entries.stride() + entry::FREE as usize;
+        store_64(&self.entries, at, free[0])?;
+        store_64(&self.entries, at + 8, free[1])
+    }
+
+    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
+        let word = self.index.u64_at(slot as usize * self.index.stride() + 8 * usize::from(way)).ok_or_else(outside)?;
+        word.fetch_or(bits, Ordering::AcqRel);
+        Ok(())
+    }
+
+    fn book(&self, word: u32) -> Result<u64, TableError> {
+        self.book.load(word as usize * 8).ok_or_else(outside)
+    }
+
+    fn set_book(&mut self, word: u32, value: u64) -> Result<(), TableError> {
+        store_64(&self.book, word as usize * 8, value)
+    }
+
+    fn set_record(&mut self, rule: u32, record: &Record) -> Result<(), TableError> {
+        self.rules.write(rule as usize * self.rules.stride(), &record.bytes()).ok_or_else(outside)
+    }
+
+    fn now(&self) -> u64 {
+        since_boot()
+    }
+}
+
+/// Nanoseconds since the machine was started, to a hundredth of a second: the same for all processes.
+fn since_boot() -> u64 {
+    let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
+    let seconds: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
+    (seconds * 1e9) as u64
+}

@@ -1,0 +1,210 @@
+//! The programs in our virtual machine: the same code on the same tables, for explanations and replays.
+
+use std::sync::Arc;
+
+use skep_object::Object;
+use skep_vm::ebpf::{Map, Skb, Vm, Worker, XdpFrame};
+
+use crate::build::{BuildError, Plan};
+use crate::facts::Place;
+use crate::program::{self, Hook};
+use crate::rules::Direction;
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, book, entry, maps, record};
+use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
+
+/// Tables in maps of the virtual machine.
+#[derive(Debug)]
+pub struct VmTables {
+    sizes: Sizes,
+    index: Arc<Map>,
+    keys_4: Arc<Map>,
+    keys_6: Arc<Map>,
+    heads: Arc<Map>,
+    entries: Arc<Map>,
+    rules: Arc<Map>,
+    counters: Arc<Map>,
+    book: Arc<Map>,
+}
+
+/// A firewall in this process.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its tables.
+    pub tables: VmTables,
+    worker: Worker,
+    programs: [usize; 3],
+}
+
+/// What a program of the machine made of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Whether it goes on.
+    pub passes: bool,
+    /// Its mark then.
+    pub mark: u32,
+}
+
+fn find(object: &Object, vm: &Vm, name: &str) -> Result<Arc<Map>, String> {
+    let position = object.maps.iter().position(|map| map.name == name);
+    position.and_then(|position| vm.map(position)).ok_or_else(|| format!("the programs have no map `{name}`"))
+}
+
+impl Machine {
+    /// Builds programs and tables of a plan.
+    ///
+    /// # Errors
+    /// What does not fit.
+    pub fn new(plan: &Plan) -> Result<Self, BuildError> {
+        let own = |problem: String| BuildError { rule: None, problem };
+        let object = program::object(&plan.shape).map_err(own)?;
+        let vm = Vm::new(&object).load().map_err(|error| own(error.to_string()))?;
+        let map = |name| find(&object, &vm, name).map_err(own);
+        let mut tables = VmTables {
+            sizes: plan.shape.sizes,
+            index: map(maps::INDEX)?,
+            keys_4: map(maps::KEYS_4)?,
+            keys_6: map(maps::KEYS_6)?,
+            heads: map(maps::HEADS)?,
+            entries: map(maps::ENTRIES)?,
+            rules: map(maps::RULES)?,
+            counters: map(maps::COUNTERS)?,
+            book: map(maps::BOOK)?,
+        };
+        plan.fill(&mut tables)?;
+        let mut programs = [0; 3];
+        for (place, hook) in programs.iter_mut().zip(Hook::ALL) {
+            *place = vm.find(hook.program()).ok_or_else(|| own("a program is missing".to_owned()))?;
+        }
+        let worker = vm.worker().map_err(|error| own(format!("the virtual machine gets no memory: {error}")))?;
+        Ok(Self { tables, worker, programs })
+    }
+
+    /// Runs the program of traffic control on a packet.
+    ///
+    /// # Errors
+    /// What went wrong in the machine, which is a defect of this crate.
+    pub fn run(&mut self, packet: &[u8], place: Place) -> Result<Outcome, String> {
+        let mut skb = Skb::new(packet);
+        skb.meta.ifindex = Some(place.interface);
+        skb.meta.mark = place.mark;
+        skb.meta.vlan_tci = place.vlan;
+        skb.meta.vlan_tpid = 0x8100;
+        let hook = if place.direction == Direction::In { Hook::Ingress } else { Hook::Egress };
+        let verdict = self.worker.run_skb(self.programs[hook as usize], &mut skb).map_err(|error| error.to_string())?;
+        Ok(Outcome { passes: i64::from(verdict.code.cast_signed()) == hook.pass(), mark: skb.meta.mark })
+    }
+
+    /// Runs the program of XDP on a packet.
+    ///
+    /// # Errors
+    /// As for [`run`](Self::run).
+    pub fn run_xdp(&mut self, packet: &[u8], interface: u32) -> Result<bool, String> {
+        let mut frame = XdpFrame::new(packet);
+        frame.ingress_ifindex = interface;
+        let verdict = self.worker.run_xdp(self.programs[Hook::Xdp as usize], &mut frame);
+        Ok(i64::from(verdict.map_err(|error| error.to_string())?.code) == Hook::Xdp.pass())
+    }
+
+    /// Packets that a rule has counted.
+    pub fn packets(&self, rule: u32) -> u64 {
+        let counter = self.tables.counters.user().lookup(&rule.to_ne_bytes()).unwrap_or_default();
+        let sum = counter.chunks(COUNTER_BYTES).filter_map(|chunk| chunk.first_chunk::<8>());
+        sum.map(|bytes| u64::from_ne_bytes(*bytes)).sum()
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> TableError {
+    TableError::Store(format!("a table of the virtual machine: {error}"))
+}
+
+impl VmTables {
+    fn get(map: &Map, number: u32) -> Result<Vec<u8>, TableError> {
+        map.user().lookup(&number.to_ne_bytes()).map_err(failed)
+    }
+
+    fn put(map: &Map, number: u32, value: &[u8]) -> Result<(), TableError> {
+        map.user().update(&number.to_ne_bytes(), value, 0).map_err(failed)
+    }
+
+    fn edit(map: &Map, number: u32, at: usize, part: &[u8]) -> Result<(), TableError> {
+        let mut value = Self::get(map, number)?;
+        value[at..at + part.len()].copy_from_slice(part);
+        Self::put(map, number, &value)
+    }
+
+    fn keys(&self, key: &Key) -> (&Map, Vec<u8>) {
+        let bytes = key.bytes();
+        (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
+    }
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
+}
+
+impl Store for VmTables {
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
+        let (map, key) = self.keys(key);
+        let found = map.user().lookup(&key).ok();
+        Ok(found.and_then(|value| value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))))
+    }
+
+    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
+        let (map, key) = self.keys(key);
+        map.user().update(&key, &bucket.to_ne_bytes(), 0).map_err(failed)
+    }
+
+    fn head(&self, bucket: u32) -> Result<u32, TableError> {
+        Ok(long(&Self::get(&self.heads, bucket)?, 0) as u32)
+    }
+
+    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
+        Self::put(&self.heads, bucket, &u64::from(entry).to_ne_bytes())
+    }
+
+    fn entry(&self, number: u32) -> Result<Entry, TableError> {
+        Ok(Entry::read(&Self::get(&self.entries, number)?))
+    }
+
+    fn write_entry(&mut self, number: u32, entry: &Entry) -> Result<(), TableError> {
+        Self::put(&self.entries, number, &entry.bytes())
+    }
+
+    fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
+        Self::edit(&self.entries, number, entry::NEXT as usize, &next.to_ne_bytes())
+    }
+
+    fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {
+        let bytes = [free[0].to_ne_bytes(), free[1].to_ne_bytes()].concat();
+        Self::edit(&self.entries, number, entry::FREE as usize, &bytes)
+    }
+
+    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
+        let at = 8 * usize::from(way);
+        let old = long(&Self::get(&self.index, slot)?, at);
+        if old | bits == old { Ok(()) } else { Self::edit(&self.index, slot, at, &(old | bits).to_ne_bytes()) }
+    }
+
+    fn book(&self, word: u32) -> Result<u64, TableError> {
+        debug_assert!(word < book::WORDS);
+        Ok(long(&Self::get(&self.book, word)?, 0))
+    }
+
+    fn set_book(&mut self, word: u32, value: u64) -> Result<(), TableError> {
+        Self::put(&self.book, word, &value.to_ne_bytes())
+    }
+
+    fn set_record(&mut self, rule: u32, record: &Record) -> Result<(), TableError> {
+        debug_assert!(record.bytes().len() == record::SIZE);
+        Self::put(&self.rules, rule, &record.bytes())
+    }
+
+    /// Entries are never used again: the programs of this machine run between changes, and the tables do not live long.
+    fn now(&self) -> u64 {
+        0
+    }
+}

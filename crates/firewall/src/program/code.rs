@@ -1,0 +1,259 @@
+//! Structured code over [`Builder`]: variables, branches that leave for a block, loops, maps.
+//!
+//! Variables are objects on the stack; the optimiser makes values of them.
+
+use skep_ir::{
+    Binary, Block, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary, Value, Width,
+};
+
+/// A number that can be set again.
+#[derive(Debug, Clone, Copy)]
+pub struct Var(Slot);
+
+/// Writes one function.
+pub struct Code<'f> {
+    /// For everything that has no shorter name here.
+    pub b: Builder<'f>,
+    /// Where keys of 4 bytes are made: one place for all of a function, because the stack is small.
+    key: Option<Slot>,
+}
+
+/// Declares the helpers that the programs call, by the names of `skep_isa::helpers`; a test holds them against that
+/// table.
+macro_rules! helpers {
+    ($($name:ident = $number:literal, $text:literal;)+) => {
+        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
+
+        #[cfg(test)]
+        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
+    };
+}
+
+// TABLE
+helpers! {
+    MAP_LOOKUP = 1, "map_lookup_elem";
+    MAP_UPDATE = 2, "map_update_elem";
+    TIME = 5, "ktime_get_ns";
+    TAIL_CALL = 12, "tail_call";
+    SKB_LOAD = 26, "skb_load_bytes";
+    RINGBUF_OUTPUT = 130, "ringbuf_output";
+    XDP_LENGTH = 188, "xdp_get_buff_len";
+    XDP_LOAD = 189, "xdp_load_bytes";
+}
+
+/// A function that is verified by itself: its arguments are numbers, and it returns one.
+pub fn function(name: &str, params: usize, body: impl FnOnce(&mut Code<'_>, &[Value])) -> Function {
+    let mut function = Function::new(name, FuncKind::Global, &vec![Type::I64; params], Some(Type::I64));
+    write(&mut function, body);
+    function
+}
+
+/// Writes the body of a function; where it does not return, it returns 0.
+pub fn write(function: &mut Function, body: impl FnOnce(&mut Code<'_>, &[Value])) {
+    let builder = Builder::new(function);
+    let params: Vec<Value> = builder.function.params().to_vec();
+    let mut code = Code { b: builder, key: None };
+    body(&mut code, &params);
+    if !code.b.is_closed() {
+        code.give(0);
+    }
+}
+
+impl Code<'_> {
+    /// A constant.
+    pub fn num(&mut self, number: i64) -> Value {
+        self.b.i64(number)
+    }
+
+    /// A constant of 64 bits.
+    pub fn bits(&mut self, number: u64) -> Value {
+        self.b.i64(number.cast_signed())
+    }
+
+    /// A new variable.
+    pub fn var(&mut self, value: Value) -> Var {
+        let var = Var(self.b.function.add_slot("", 8, 8));
+        self.set(var, value);
+        var
+    }
+
+    /// What a variable holds.
+    pub fn get(&mut self, var: Var) -> Value {
+        let at = self.b.slot_addr(var.0);
+        self.b.load(Width::W64, at, 0)
+    }
+
+    /// Changes a variable.
+    pub fn set(&mut self, var: Var, value: Value) {
+        let at = self.b.slot_addr(var.0);
+        self.b.store(Width::W64, at, 0, value);
+    }
+
+    /// Sets bits of a variable.
+    pub fn or_into(&mut self, var: Var, bits: Value) {
+        let old = self.get(var);
+        let new = self.b.binary(Binary::Or, old, bits);
+        self.set(var, new);
+    }
+
+    /// Memory on the stack, zero at first.
+    pub fn buffer(&mut self, bytes: u32) -> Value {
+        let slot = self.b.function.add_slot("", bytes, 8);
+        let at = self.b.slot_addr(slot);
+        self.b.fill(at, bytes, 0, 8);
+        at
+    }
+
+    /// Reads an unsigned number as 64 bits.
+    pub fn load(&mut self, width: Width, at: Value, offset: i16) -> Value {
+        self.b.load_as(Type::I64, width, false, at, offset)
+    }
+
+    /// Reads a number of 16 bits in the order of the network.
+    pub fn load_net16(&mut self, at: Value, offset: i16) -> Value {
+        let value = self.load(Width::W16, at, offset);
+        self.b.unary(Unary::Swap16, value)
+    }
+
+    /// Writes the lowest bits of a number.
+    pub fn store(&mut self, width: Width, at: Value, offset: i16, value: Value) {
+        let value = if width == Width::W64 { value } else { self.b.unary(Unary::Truncate, value) };
+        self.b.store(width, at, offset, value);
+    }
+
+    /// An operation with a constant.
+    pub fn with(&mut self, op: Binary, value: Value, number: i64) -> Value {
+        self.b.binary_const(op, value, number)
+    }
+
+    /// Calls a helper.
+    pub fn helper(&mut self, number: u32, args: &[Value]) -> Value {
+        self.b.call(Callee::Helper(number), args, Type::I64)
+    }
+
+    /// Calls a function of ours.
+    pub fn call(&mut self, function: FuncRef, args: &[Value]) -> Value {
+        self.b.call(Callee::Func(function), args, Type::I64)
+    }
+
+    /// Leaves for a block if a comparison holds.
+    pub fn leave_for(&mut self, block: Block, cond: Cond, left: Value, right: Value) {
+        let next = self.b.block(&[]);
+        self.b.branch(cond, left, right, block, next);
+        self.b.switch_to(next);
+    }
+
+    /// As [`leave_for`](Self::leave_for), comparing with a constant.
+    pub fn leave_if(&mut self, block: Block, cond: Cond, left: Value, right: i64) {
+        let right = self.num(right);
+        self.leave_for(block, cond, left, right);
+    }
+
+    /// Runs `then` if a comparison holds.
+    pub fn when(&mut self, cond: Cond, left: Value, right: Value, then: impl FnOnce(&mut Self)) {
+        self.either(cond, left, right, then, |_| {});
+    }
+
+    /// As [`when`](Self::when), comparing with a constant.
+    pub fn when_is(&mut self, cond: Cond, left: Value, right: i64, then: impl FnOnce(&mut Self)) {
+        let right = self.num(right);
+        self.when(cond, left, right, then);
+    }
+
+    /// Runs `then` if a comparison holds, `otherwise` if not.
+    pub fn either(
+        &mut self,
+        cond: Cond,
+        left: Value,
+        right: Value,
+        then: impl FnOnce(&mut Self),
+        otherwise: impl FnOnce(&mut Self),
+    ) {
+        let (yes, no, after) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
+        self.b.branch(cond, left, right, yes, no);
+        self.b.switch_to(yes);
+        then(self);
+        self.close(after);
+        self.b.switch_to(no);
+        otherwise(self);
+        self.close(after);
+        self.b.switch_to(after);
+    }
+
+    /// Goes on in a block, unless the code has left already.
+    pub fn close(&mut self, to: Block) {
+        if !self.b.is_closed() {
+            self.b.jump(to, &[]);
+        }
+    }
+
+    /// Runs the body at most so many times with 0, 1, 2... The body gets the block behind the loop, to leave for, and the
+    /// block in which the next turn begins.
+    pub fn repeat(&mut self, times: i64, body: impl FnOnce(&mut Self, Value, Block, Block)) {
+        let zero = self.num(0);
+        let counter = self.var(zero);
+        let (head, run, again, after) = (self.b.block(&[]), self.b.block(&[]), self.b.block(&[]), self.b.block(&[]));
+        self.b.jump(head, &[]);
+        self.b.switch_to(head);
+        let (index, end) = (self.get(counter), self.num(times));
+        self.b.branch(Cond::Ult, index, end, run, after);
+        self.b.switch_to(run);
+        let index = self.get(counter);
+        body(self, index, after, again);
+        self.close(again);
+        self.b.switch_to(again);
+        let index = self.get(counter);
+        let next = self.with(Binary::Add, index, 1);
+        self.set(counter, next);
+        self.b.jump(head, &[]);
+        self.b.switch_to(after);
+    }
+
+    /// Returns a number.
+    pub fn give(&mut self, number: i64) {
+        let wide = self.b.function.result != Some(Type::I32);
+        let value = if wide { self.num(number) } else { self.b.i32(number as u32) };
+        self.b.ret(Some(value));
+    }
+
+    /// The value of a map for the key at an address; leaves for `missing` if there is none.
+    pub fn find(&mut self, map: MapRef, key: Value, missing: Block) -> Value {
+        let map_at = self.b.map_addr(map);
+        let found = self.b.call(Callee::Helper(MAP_LOOKUP), &[map_at, key], Type::nullable(Memory::MapValue(map)));
+        let null = self.b.null(Memory::MapValue(map));
+        let some = self.b.block(&[]);
+        let value = self.b.branch_refining(Cond::Ne, found, null, some, missing);
+        self.b.switch_to(some);
+        value
+    }
+
+    /// As [`find`](Self::find) for a key of 4 bytes.
+    pub fn element(&mut self, map: MapRef, number: Value, missing: Block) -> Value {
+        let slot = *self.key.get_or_insert_with(|| self.b.function.add_slot("", 8, 8));
+        let at = self.b.slot_addr(slot);
+        self.store(Width::W32, at, 0, number);
+        self.find(map, at, missing)
+    }
+
+    /// The first value of an array of one, without which the function returns `otherwise`.
+    pub fn only(&mut self, map: MapRef, otherwise: i64) -> Value {
+        let missing = self.b.block(&[]);
+        let zero = self.num(0);
+        let value = self.element(map, zero, missing);
+        let here = self.b.current();
+        self.b.switch_to(missing);
+        self.give(otherwise);
+        self.b.switch_to(here);
+        value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn numbers_and_names_agree() {
+        for (number, name) in super::ALL {
+            assert_eq!(skep_isa::helpers::by_name(name).map(|helper| helper.id), Some(*number), "{name}");
+        }
+    }
+}

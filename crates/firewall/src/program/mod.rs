@@ -1,0 +1,188 @@
+//! The programs: what a packet is, which rule it meets, what becomes of it.
+//!
+//! ```text
+//!  dispatcher: panic? --tail call--> the programs of the bank in force
+//!  XDP: parse --> search once; only a plain drop that needs nothing else is done here, all else passes on
+//!  traffic control, in and out: parse --> state of the connection --> judge --> follow the connection
+//!                                                                       |
+//!                        search --> index --> probe buckets <-----------+ again behind rules that only count
+//! ```
+//!
+//! Nothing in the code belongs to a rule: what rules say is in the tables. All functions but the programs themselves are
+//! verified by themselves.
+
+mod code;
+mod dispatch;
+mod flows;
+mod judge;
+mod parse;
+mod search;
+pub mod work;
+
+use skep_ir::{FuncKind, Function, MapDecl, MapRef, Memory, Module, ProgramInfo, Type};
+use skep_isa::{MapType, ProgType};
+use skep_object::Object;
+
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record};
+use crate::tables::{Sizes, layout};
+
+pub use dispatch::{BANKS, PANIC_ACCEPT, PANIC_DROP, SWITCH, SWITCH_BYTES, dispatcher};
+pub use flows::{FLOW_BYTES, FLOW_KEY, TIMEOUTS};
+
+/// Where a program runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Hook {
+    /// XDP: in front of everything else.
+    Xdp,
+    /// Traffic control, for packets that arrive.
+    Ingress,
+    /// Traffic control, for packets that leave.
+    Egress,
+}
+
+impl Hook {
+    /// All.
+    pub const ALL: [Self; 3] = [Self::Xdp, Self::Ingress, Self::Egress];
+
+    /// The name of its program.
+    pub const fn program(self) -> &'static str {
+        match self {
+            Self::Xdp => "skep_fw_xdp",
+            Self::Ingress => "skep_fw_in",
+            Self::Egress => "skep_fw_out",
+        }
+    }
+
+    const fn prog_type(self) -> ProgType {
+        match self {
+            Self::Xdp => ProgType::Xdp,
+            Self::Ingress | Self::Egress => ProgType::SchedCls,
+        }
+    }
+
+    const fn section(self) -> &'static str {
+        match self {
+            Self::Xdp => "xdp",
+            Self::Ingress => "tcx/ingress",
+            Self::Egress => "tcx/egress",
+        }
+    }
+
+    /// What the program returns for packets that go on.
+    pub const fn pass(self) -> i64 {
+        match self {
+            Self::Xdp => 2,
+            // TCX_NEXT: programs of others and the rest of the stack decide.
+            Self::Ingress | Self::Egress => -1,
+        }
+    }
+
+    /// What it returns for packets that vanish.
+    pub const fn drop(self) -> i64 {
+        match self {
+            Self::Xdp => 1,
+            Self::Ingress | Self::Egress => 2,
+        }
+    }
+
+    /// A program of this hook without code.
+    fn function(self, name: &str) -> Function {
+        let info = ProgramInfo {
+            prog_type: self.prog_type(),
+            attach_type: None,
+            flags: 0,
+            section: self.section().to_owned(),
+        };
+        Function::new(name, FuncKind::Program(info), &[Type::ptr(Memory::Context)], Some(Type::I32))
+    }
+}
+
+/// What the programs are made for.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    /// How large the tables are.
+    pub sizes: Sizes,
+    /// Whether connections are followed.
+    pub track: bool,
+    /// Whether the payload is read.
+    pub payload: bool,
+}
+
+/// The maps of a module.
+#[derive(Debug, Clone, Copy)]
+struct Maps {
+    index: MapRef,
+    keys_4: MapRef,
+    keys_6: MapRef,
+    heads: MapRef,
+    entries: MapRef,
+    rules: MapRef,
+    counters: MapRef,
+    limits: MapRef,
+    flows: MapRef,
+    events: MapRef,
+    work: MapRef,
+    positions: MapRef,
+}
+
+/// `BPF_F_NO_PREALLOC`
+const NO_PREALLOC: u32 = 1;
+/// `BPF_F_MMAPABLE`
+pub const MMAPABLE: u32 = 1 << 10;
+/// Bytes of the ring buffer.
+const RING: u32 = 1 << 18;
+/// Limits that are kept: one for each rule or each of its sources, the oldest give way.
+const LIMITS: u32 = 1 << 14;
+
+/// The programs in the intermediate representation.
+pub fn module(shape: &Shape) -> Module {
+    let mut module = Module::new("GPL");
+    let positions = module.add_map(search::positions());
+    let sizes = &shape.sizes;
+    let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
+    let mut map = |name: &str, kind, key: usize, value: usize, entries, flags| {
+        let mut decl = MapDecl::new(name, kind, bytes(key), bytes(value), entries);
+        decl.flags = flags;
+        module.add_map(decl)
+    };
+    let array = MapType::Array;
+    let maps = Maps {
+        positions,
+        index: map(maps::INDEX, array, 4, SLOT_BYTES, sizes.slots(), MMAPABLE),
+        keys_4: map(maps::KEYS_4, MapType::Hash, KEY_4, 4, sizes.entries, NO_PREALLOC),
+        keys_6: map(maps::KEYS_6, MapType::Hash, KEY_6, 4, sizes.entries, NO_PREALLOC),
+        heads: map(maps::HEADS, array, 4, 8, sizes.entries, MMAPABLE),
+        entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
+        rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
+        counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),
+        limits: map(maps::LIMITS, MapType::LruHash, 24, 8, LIMITS, 0),
+        flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
+        events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
+        work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
+    };
+    map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE);
+    for hook in Hook::ALL {
+        let search = search::add(&mut module, &maps, shape, hook);
+        let judge = judge::add(&mut module, &maps, hook, search);
+        let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
+        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload };
+        parse::add(&mut module, &parts);
+    }
+    module
+}
+
+/// The programs, compiled.
+///
+/// # Errors
+/// What the compiler has to say, which is a defect of this crate.
+pub fn object(shape: &Shape) -> Result<Object, String> {
+    compile(module(shape))
+}
+
+fn compile(mut module: Module) -> Result<Object, String> {
+    skep_opt::optimise(&mut module, &skep_opt::Options::default());
+    skep_codegen::compile(&module, &skep_codegen::Options::default()).map_err(|error| error.to_string())
+}
+
+/// A check of what the layout of slots and the search have in common.
+const _: () = assert!(layout::PAIRS <= 64);

@@ -1,0 +1,513 @@
+//! What a packet is: the same reading as [`facts`](crate::facts), into the working memory. And what is done in the end.
+
+mod connection;
+
+use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
+
+use super::code::{self, Code, Var};
+use super::flows::{self, Flows};
+use super::{Hook, Maps, work};
+use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
+use crate::rules::parse::PAYLOAD_BYTES;
+use crate::rules::words::{ICMP, ICMP6, NEIGHBOUR_DISCOVERY, TCP, WITH_PORTS};
+use crate::tables::layout::{ACCEPT, attr, special};
+
+/// What a program is made of.
+pub struct Parts {
+    /// Its maps.
+    pub maps: Maps,
+    /// The judge.
+    pub judge: FuncRef,
+    /// The functions about connections, if they are followed.
+    pub flows: Option<Flows>,
+    /// Where it runs.
+    pub hook: Hook,
+    /// Whether the payload is read.
+    pub payload: bool,
+}
+
+/// Fields of `struct __sk_buff` and `struct xdp_md` (`linux/bpf.h`).
+mod field {
+    pub(super) const LENGTH: i16 = 0;
+    pub(super) const MARK: i16 = 8;
+    pub(super) const VLAN_PRESENT: i16 = 20;
+    pub(super) const VLAN_TCI: i16 = 24;
+    pub(super) const INTERFACE: i16 = 40;
+    pub(super) const XDP_INTERFACE: i16 = 12;
+}
+
+/// Adds the program.
+pub fn add(module: &mut Module, parts: &Parts) {
+    let mut function = parts.hook.function(parts.hook.program());
+    code::write(&mut function, |code, params| {
+        let context = params[0];
+        let memory = code.only(parts.maps.work, parts.hook.pass());
+        let head = code.buffer(40);
+        let zero = code.num(0);
+        let blocks = [(); 3].map(|()| code.b.block(&[]));
+        let var = |code: &mut Code<'_>| code.var(zero);
+        let mut reader = Reader {
+            parts,
+            context,
+            memory,
+            head,
+            bits: var(code),
+            at: var(code),
+            end: var(code),
+            protocol: var(code),
+            id: var(code),
+            key_ports: [var(code), var(code)],
+            foreign: blocks[0],
+            malformed: blocks[1],
+            known: blocks[2],
+        };
+        reader.program(code);
+    });
+    module.add_function(function);
+}
+
+struct Reader<'p> {
+    parts: &'p Parts,
+    context: Value,
+    memory: Value,
+    head: Value,
+    /// [`attr`]
+    bits: Var,
+    /// Where the next header begins.
+    at: Var,
+    /// Where the packet ends by its own words.
+    end: Var,
+    protocol: Var,
+    /// The number of a packet in fragments.
+    id: Var,
+    /// Ports as connections have them.
+    key_ports: [Var; 2],
+    foreign: Block,
+    malformed: Block,
+    known: Block,
+}
+
+impl Reader<'_> {
+    fn program(&mut self, code: &mut Code<'_>) {
+        let hook = self.parts.hook;
+        self.surroundings(code);
+        let kind = self.link(code);
+        let (four, six, next) = (code.b.block(&[]), code.b.block(&[]), code.b.block(&[]));
+        code.leave_if(four, Cond::Eq, kind, IPV4.into());
+        code.leave_if(six, Cond::Eq, kind, IPV6.into());
+        code.close(self.foreign);
+        code.b.switch_to(four);
+        self.version_4(code);
+        code.close(next);
+        code.b.switch_to(six);
+        self.version_6(code);
+        code.close(next);
+        code.b.switch_to(next);
+        self.transport(code);
+        code.close(self.known);
+
+        code.b.switch_to(self.known);
+        self.finish(code);
+        code.b.switch_to(self.malformed);
+        if hook == Hook::Xdp {
+            code.give(hook.pass());
+        } else {
+            let rule = code.num(special::MALFORMED.into());
+            code.call(self.parts.judge, &[rule]);
+            code.give(hook.drop());
+        }
+        code.b.switch_to(self.foreign);
+        code.give(hook.pass());
+    }
+
+    /// Time, interface, length, mark.
+    fn surroundings(&self, code: &mut Code<'_>) {
+        let now = code.helper(code::TIME, &[]);
+        code.store(Width::W64, self.memory, work::NOW, now);
+        let (length, interface, mark) = if self.parts.hook == Hook::Xdp {
+            let length = code.helper(code::XDP_LENGTH, &[self.context]);
+            (length, code.load(Width::W32, self.context, field::XDP_INTERFACE), code.num(0))
+        } else {
+            let length = code.load(Width::W32, self.context, field::LENGTH);
+            let interface = code.load(Width::W32, self.context, field::INTERFACE);
+            (length, interface, code.load(Width::W32, self.context, field::MARK))
+        };
+        code.store(Width::W32, self.memory, work::LENGTH, length);
+        code.store(Width::W32, self.memory, work::INTERFACE, interface);
+        code.store(Width::W32, self.memory, work::MARK, mark);
+        let zero = code.num(0);
+        for place in [work::PORTS, work::PAYLOAD_LENGTH, work::STATE, work::SET_MARK, work::OTHER_KIND] {
+            code.store(Width::W32, self.memory, place, zero);
+        }
+        if self.parts.hook == Hook::Egress {
+            let out = code.bits(attr::OUT);
+            code.set(self.bits, out);
+        }
+    }
+
+    /// Reads bytes of the packet into the buffer; leaves for a block if they are not there.
+    fn fetch(&self, code: &mut Code<'_>, at: Value, bytes: i64, missing: Block) {
+        self.fetch_to(code, at, self.head, bytes, missing);
+    }
+
+    fn fetch_to(&self, code: &mut Code<'_>, at: Value, to: Value, bytes: i64, missing: Block) {
+        let helper = if self.parts.hook == Hook::Xdp { code::XDP_LOAD } else { code::SKB_LOAD };
+        let bytes = code.num(bytes);
+        let failed = code.helper(helper, &[self.context, at, to, bytes]);
+        code.leave_if(missing, Cond::Ne, failed, 0);
+    }
+
+    fn advance(&self, code: &mut Code<'_>, bytes: Value) {
+        let at = code.get(self.at);
+        let next = code.b.binary(Binary::Add, at, bytes);
+        code.set(self.at, next);
+    }
+
+    /// The Ethernet header and VLAN tags; gives the EtherType.
+    fn link(&self, code: &mut Code<'_>) -> Value {
+        let zero = code.num(0);
+        self.fetch(code, zero, 14, self.foreign);
+        let kind = code.load_net16(self.head, 12);
+        let kind = code.var(kind);
+        let first = code.num(14);
+        code.set(self.at, first);
+        let tagged = code.var(zero);
+        if self.parts.hook != Hook::Xdp {
+            let present = code.load(Width::W32, self.context, field::VLAN_PRESENT);
+            code.when_is(Cond::Ne, present, 0, |code| {
+                let tag = code.load(Width::W32, self.context, field::VLAN_TCI);
+                self.tag(code, tagged, tag);
+            });
+        }
+        for _ in 0..MOST_TAGS {
+            let (tag, next) = (code.b.block(&[]), code.b.block(&[]));
+            let value = code.get(kind);
+            for known in TAGS {
+                code.leave_if(tag, Cond::Eq, value, known.into());
+            }
+            code.close(next);
+            code.b.switch_to(tag);
+            let at = code.get(self.at);
+            self.fetch(code, at, 4, self.malformed);
+            let inner = code.load_net16(self.head, 2);
+            code.set(kind, inner);
+            let had = code.get(tagged);
+            code.when_is(Cond::Eq, had, 0, |code| {
+                let tag = code.load_net16(self.head, 0);
+                self.tag(code, tagged, tag);
+            });
+            let four = code.num(4);
+            self.advance(code, four);
+            code.close(next);
+            code.b.switch_to(next);
+        }
+        code.get(kind)
+    }
+
+    fn tag(&self, code: &mut Code<'_>, tagged: Var, tag: Value) {
+        let number = code.with(Binary::And, tag, 0xfff);
+        let number = code.with(Binary::Shl, number, attr::VLAN_SHIFT.into());
+        code.or_into(self.bits, number);
+        self.set_bit(code, attr::HAS_VLAN);
+        let yes = code.num(1);
+        code.set(tagged, yes);
+    }
+
+    fn set_bit(&self, code: &mut Code<'_>, bit: u64) {
+        let bit = code.bits(bit);
+        code.or_into(self.bits, bit);
+    }
+
+    /// Says where the packet ends by the length in its header, which does not count if it is 0.
+    fn set_end(&self, code: &mut Code<'_>, said: Value, before: i64) {
+        let length = code.load(Width::W32, self.memory, work::LENGTH);
+        code.set(self.end, length);
+        code.when_is(Cond::Ne, said, 0, |code| {
+            let at = code.get(self.at);
+            let end = code.b.binary(Binary::Add, at, said);
+            let end = code.with(Binary::Add, end, before);
+            code.when(Cond::Ult, end, length, |code| code.set(self.end, end));
+        });
+    }
+
+    /// Notes which fragment it is; the offset counts in any unit.
+    fn fragment(&self, code: &mut Code<'_>, offset: Value, more: Value) {
+        code.when_is(Cond::Ne, more, 0, |code| self.set_bit(code, attr::FRAGMENT));
+        code.when_is(Cond::Ne, offset, 0, |code| self.set_bit(code, attr::FRAGMENT | attr::LATER));
+    }
+
+    fn version_4(&self, code: &mut Code<'_>) {
+        let at = code.get(self.at);
+        self.fetch(code, at, 20, self.malformed);
+        let first = code.load(Width::W8, self.head, 0);
+        let version = code.with(Binary::Lshr, first, 4);
+        code.leave_if(self.malformed, Cond::Ne, version, 4);
+        let words = code.with(Binary::And, first, 15);
+        code.leave_if(self.malformed, Cond::Ult, words, 5);
+        let zero = code.num(0);
+        for (from, to) in [(12, work::SOURCE), (16, work::DESTINATION)] {
+            let address = code.load(Width::W32, self.head, from);
+            code.store(Width::W64, self.memory, to, address);
+            code.store(Width::W64, self.memory, to + 8, zero);
+        }
+        let protocol = code.load(Width::W8, self.head, 9);
+        code.set(self.protocol, protocol);
+        let id = code.load(Width::W16, self.head, 4);
+        code.set(self.id, id);
+        let fragment = code.load_net16(self.head, 6);
+        let offset = code.with(Binary::And, fragment, 0x1fff);
+        let more = code.with(Binary::And, fragment, 0x2000);
+        self.fragment(code, offset, more);
+        let total = code.load_net16(self.head, 2);
+        self.set_end(code, total, 0);
+        let bytes = code.with(Binary::Shl, words, 2);
+        self.advance(code, bytes);
+    }
+
+    fn version_6(&self, code: &mut Code<'_>) {
+        let at = code.get(self.at);
+        self.fetch(code, at, 40, self.malformed);
+        self.set_bit(code, attr::V6);
+        let first = code.load(Width::W8, self.head, 0);
+        let version = code.with(Binary::Lshr, first, 4);
+        code.leave_if(self.malformed, Cond::Ne, version, 6);
+        for (from, to) in [(8, work::SOURCE), (24, work::DESTINATION)] {
+            for word in [0, 8] {
+                let value = code.load(Width::W64, self.head, from + word);
+                code.store(Width::W64, self.memory, to + word, value);
+            }
+        }
+        let next = code.load(Width::W8, self.head, 6);
+        code.set(self.protocol, next);
+        let total = code.load_net16(self.head, 4);
+        self.set_end(code, total, 40);
+        let forty = code.num(40);
+        self.advance(code, forty);
+        code.repeat(MOST_EXTENSIONS as i64 + 1, |code, number, done, again| {
+            let extension = code.b.block(&[]);
+            let protocol = code.get(self.protocol);
+            for known in EXTENSIONS.into_iter().chain([FRAGMENT, AUTHENTICATION]) {
+                code.leave_if(extension, Cond::Eq, protocol, known.into());
+            }
+            code.close(done);
+            code.b.switch_to(extension);
+            code.leave_if(self.malformed, Cond::Eq, number, MOST_EXTENSIONS as i64);
+            self.extension(code, protocol, done, again);
+        });
+    }
+
+    /// One extension header.
+    fn extension(&self, code: &mut Code<'_>, protocol: Value, done: Block, again: Block) {
+        let at = code.get(self.at);
+        self.fetch(code, at, 4, self.malformed);
+        let next = code.load(Width::W8, self.head, 0);
+        code.set(self.protocol, next);
+        let length = code.load(Width::W8, self.head, 1);
+        let (fragment, authentication) = (code.b.block(&[]), code.b.block(&[]));
+        code.leave_if(fragment, Cond::Eq, protocol, FRAGMENT.into());
+        code.leave_if(authentication, Cond::Eq, protocol, AUTHENTICATION.into());
+        for (block, add, shift) in [(None, 1, 3), (Some(authentication), 2, 2)] {
+            if let Some(block) = block {
+                code.b.switch_to(block);
+            }
+            let units = code.with(Binary::Add, length, add);
+            let bytes = code.with(Binary::Shl, units, shift);
+            self.advance(code, bytes);
+            code.close(again);
+        }
+        code.b.switch_to(fragment);
+        let word = code.load_net16(self.head, 2);
+        let offset = code.with(Binary::Lshr, word, 3);
+        let more = code.with(Binary::And, word, 1);
+        self.fragment(code, offset, more);
+        // The number of the packet, if it is there: what follows is missing otherwise.
+        let number = code.b.block(&[]);
+        let place = code.with(Binary::Add, at, 4);
+        self.fetch(code, place, 4, number);
+        let id = code.load(Width::W32, self.head, 0);
+        code.set(self.id, id);
+        code.close(number);
+        code.b.switch_to(number);
+        let eight = code.num(8);
+        self.advance(code, eight);
+        code.leave_if(done, Cond::Ne, offset, 0);
+        code.close(again);
+    }
+
+    fn transport(&self, code: &mut Code<'_>) {
+        let protocol = code.get(self.protocol);
+        code.or_into(self.bits, protocol);
+        let (ports, icmp) = (code.b.block(&[]), code.b.block(&[]));
+        let bits = code.get(self.bits);
+        let later = code.bits(attr::LATER);
+        code.leave_for(self.known, Cond::Set, bits, later);
+        for &known in WITH_PORTS {
+            code.leave_if(ports, Cond::Eq, protocol, known.into());
+        }
+        for known in [ICMP, ICMP6] {
+            code.leave_if(icmp, Cond::Eq, protocol, known.into());
+        }
+        code.close(self.known);
+        code.b.switch_to(icmp);
+        self.icmp(code);
+        code.close(self.known);
+
+        code.b.switch_to(ports);
+        let at = code.get(self.at);
+        self.fetch(code, at, 4, self.malformed);
+        for (side, offset) in [0, 2].into_iter().enumerate() {
+            let port = code.load_net16(self.head, offset);
+            code.store(Width::W16, self.memory, work::PORTS + offset, port);
+            code.set(self.key_ports[side], port);
+        }
+        self.set_bit(code, attr::HAS_PORTS);
+        let body = code.with(Binary::Add, at, 8);
+        let body = code.var(body);
+        let carries = code.b.block(&[]);
+        code.leave_if(carries, Cond::Eq, protocol, 17);
+        code.leave_if(self.known, Cond::Ne, protocol, TCP.into());
+        let place = code.with(Binary::Add, at, 12);
+        self.fetch(code, place, 2, self.malformed);
+        let flags = code.load(Width::W8, self.head, 1);
+        let flags = code.with(Binary::Shl, flags, attr::FLAGS_SHIFT.into());
+        code.or_into(self.bits, flags);
+        self.set_bit(code, attr::HAS_FLAGS);
+        let words = code.load(Width::W8, self.head, 0);
+        let words = code.with(Binary::Lshr, words, 4);
+        code.leave_if(self.malformed, Cond::Ult, words, 5);
+        let bytes = code.with(Binary::Shl, words, 2);
+        let start = code.b.binary(Binary::Add, at, bytes);
+        code.set(body, start);
+        code.close(carries);
+        code.b.switch_to(carries);
+        if self.parts.payload {
+            let body = code.get(body);
+            self.payload(code, body);
+        }
+    }
+
+    /// The first bytes of the payload, in pieces of 64, 32, 16... so that the length of each is known.
+    fn payload(&self, code: &mut Code<'_>, body: Value) {
+        let end = code.get(self.end);
+        code.leave_for(self.known, Cond::Uge, body, end);
+        let there = code.b.binary(Binary::Sub, end, body);
+        let most = code.num(PAYLOAD_BYTES as i64);
+        let length = code.var(there);
+        code.when(Cond::Ugt, there, most, |code| code.set(length, most));
+        let length = code.get(length);
+        let zero = code.num(0);
+        let read = code.var(zero);
+        let stop = code.b.block(&[]);
+        for piece in [64, 32, 16, 8, 4, 2, 1] {
+            let bit = code.num(piece);
+            code.when(Cond::Set, length, bit, |code| {
+                let done = code.get(read);
+                let from = code.b.binary(Binary::Add, body, done);
+                let room = code.with(Binary::And, done, 127);
+                let to = code.b.ptr_add(self.memory, room);
+                let to = code.b.ptr_add_const(to, work::PAYLOAD.into());
+                self.fetch_to(code, from, to, piece, stop);
+                let next = code.with(Binary::Add, done, piece);
+                code.set(read, next);
+            });
+        }
+        code.close(stop);
+        code.b.switch_to(stop);
+        let read = code.get(read);
+        code.store(Width::W32, self.memory, work::PAYLOAD_LENGTH, read);
+    }
+
+    fn icmp(&self, code: &mut Code<'_>) {
+        let at = code.get(self.at);
+        self.fetch(code, at, 2, self.malformed);
+        let number = code.load(Width::W8, self.head, 0);
+        let shifted = code.with(Binary::Shl, number, attr::TYPE_SHIFT.into());
+        code.or_into(self.bits, shifted);
+        let extra = code.load(Width::W8, self.head, 1);
+        let shifted = code.with(Binary::Shl, extra, attr::CODE_SHIFT.into());
+        code.or_into(self.bits, shifted);
+        self.set_bit(code, attr::HAS_ICMP);
+        if self.parts.flows.is_none() {
+            return;
+        }
+        // Echo requests and answers of one number belong together.
+        let (echo, end) = (code.b.block(&[]), code.b.block(&[]));
+        for kind in [0, 8, 128, 129] {
+            code.leave_if(echo, Cond::Eq, number, kind);
+        }
+        let (error, bits) = (code.b.block(&[]), code.get(self.bits));
+        flows::error(code, bits, error);
+        code.close(end);
+        code.b.switch_to(error);
+        self.about(code, at);
+        code.close(end);
+        code.b.switch_to(echo);
+        let place = code.with(Binary::Add, at, 4);
+        self.fetch(code, place, 2, end);
+        let id = code.load_net16(self.head, 0);
+        for port in self.key_ports {
+            code.set(port, id);
+        }
+        code.close(end);
+        code.b.switch_to(end);
+    }
+
+    /// State, verdict, and what follows from it.
+    fn finish(&self, code: &mut Code<'_>) {
+        let hook = self.parts.hook;
+        let bits = code.get(self.bits);
+        code.store(Width::W64, self.memory, work::ATTRIBUTES, bits);
+        let zero = code.num(0);
+        let given = code.var(zero);
+        self.neighbours(code, bits, given);
+        if hook != Hook::Xdp {
+            match self.parts.flows {
+                Some(flows) => {
+                    self.keys(code, bits);
+                    code.call(flows.state, &[]);
+                }
+                None => flows::fresh(code, self.memory),
+            }
+        }
+        let given = code.get(given);
+        let verdict = code.call(self.parts.judge, &[given]);
+        let drop = code.b.block(&[]);
+        code.leave_if(drop, Cond::Ne, verdict, ACCEPT.into());
+        if hook != Hook::Xdp {
+            if let Some(flows) = self.parts.flows {
+                code.call(flows.follow, &[]);
+            }
+            let set = code.load(Width::W32, self.memory, work::SET_MARK);
+            code.when_is(Cond::Ne, set, 0, |code| {
+                let mark = code.load(Width::W32, self.memory, work::NEW_MARK);
+                let mark = code.b.unary(Unary::Truncate, mark);
+                code.b.store(Width::W32, self.context, field::MARK, mark);
+            });
+        }
+        code.give(hook.pass());
+        code.b.switch_to(drop);
+        code.give(hook.drop());
+    }
+
+    /// Neighbour discovery passes.
+    fn neighbours(&self, code: &mut Code<'_>, bits: Value, given: Var) {
+        let other = code.b.block(&[]);
+        let of_interest = attr::V6 | attr::HAS_ICMP | attr::PROTOCOL;
+        let mask = code.bits(of_interest);
+        let seen = code.b.binary(Binary::And, bits, mask);
+        let wanted = code.bits(attr::V6 | attr::HAS_ICMP | u64::from(ICMP6));
+        code.leave_for(other, Cond::Ne, seen, wanted);
+        let number = code.with(Binary::Lshr, bits, attr::TYPE_SHIFT.into());
+        let number = code.with(Binary::And, number, 0xff);
+        code.leave_if(other, Cond::Ult, number, (*NEIGHBOUR_DISCOVERY.start()).into());
+        code.leave_if(other, Cond::Ugt, number, (*NEIGHBOUR_DISCOVERY.end()).into());
+        if self.parts.hook == Hook::Xdp {
+            code.give(Hook::Xdp.pass());
+        } else {
+            let rule = code.num(special::NEIGHBOURS.into());
+            code.set(given, rule);
+        }
+        code.close(other);
+        code.b.switch_to(other);
+    }
+}

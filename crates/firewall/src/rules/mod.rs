@@ -1,0 +1,198 @@
+//! The language of rules: what a rules file says, as data.
+//!
+//! What lives here: the model, the parser with its tables of words, the printer, and what can be said about a list of rules
+//! without a packet. What does not: packets ([`facts`](crate::facts)) and tables for programs
+//! ([`tables`](crate::tables)).
+
+pub mod check;
+mod layout;
+mod lex;
+pub mod parse;
+mod prefix;
+mod print;
+pub mod words;
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use skep_diag::Span;
+
+pub use layout::layout_of;
+pub use parse::{parse, parse_rule};
+pub use prefix::{Family, Prefix, complement, complement_ports};
+
+/// Which way a packet goes, as the host sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Direction {
+    /// It arrives at an interface.
+    #[default]
+    In,
+    /// It leaves through an interface.
+    Out,
+}
+
+/// What becomes of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Verdict {
+    /// It goes on.
+    Accept,
+    /// It vanishes.
+    Drop,
+}
+
+/// At most so many packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// Packets, at least 1.
+    pub packets: u32,
+    /// In so many seconds: 1, 60, 3600 or 86400.
+    pub seconds: u32,
+    /// Packets that may come at once, at least 1.
+    pub burst: u32,
+    /// Whether every source address has an allowance of its own.
+    pub per_source: bool,
+}
+
+/// What a rule does with packets that it matches.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Action {
+    /// The end of the matter; without one, later rules decide and this one only counts, logs or marks.
+    pub verdict: Option<Verdict>,
+    /// Whether a record of the packet is sent to whoever watches, with this text.
+    pub log: Option<String>,
+    /// The mark that the packet gets.
+    pub mark: Option<u32>,
+    /// The action concerns only packets beyond this limit.
+    pub limit: Option<Limit>,
+}
+
+/// Addresses that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Addresses {
+    /// All others instead.
+    pub negated: bool,
+    /// Names of sets.
+    pub sets: Vec<String>,
+    /// Prefixes.
+    pub prefixes: Vec<Prefix>,
+}
+
+/// Ports that a rule names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ports {
+    /// All others instead.
+    pub negated: bool,
+    /// The ranges.
+    pub ranges: Vec<RangeInclusive<u16>>,
+}
+
+/// Bytes of the payload of TCP and UDP.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// Distance from the first byte behind the header, at most 56.
+    pub offset: u8,
+    /// One to eight bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// What a packet has to be like. Everything that is said has to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Matches {
+    /// Its direction.
+    pub direction: Option<Direction>,
+    /// One of these interfaces or zones.
+    pub interfaces: Vec<String>,
+    /// The version of the internet protocol.
+    pub family: Option<Family>,
+    /// One of these protocols.
+    pub protocols: Vec<u8>,
+    /// Where it comes from.
+    pub from: Option<Addresses>,
+    /// The port that it comes from.
+    pub from_port: Option<Ports>,
+    /// Where it goes.
+    pub to: Option<Addresses>,
+    /// The port that it goes to.
+    pub to_port: Option<Ports>,
+    /// States, as bits of [`words::STATES`]; 0 for any.
+    pub states: u8,
+    /// TCP flags: those that are set, of those that are looked at.
+    pub flags: Option<(u8, u8)>,
+    /// Whether it is a fragment.
+    pub fragment: Option<bool>,
+    /// One of these ICMP types, with a code or without.
+    pub icmp: Vec<(u8, Option<u8>)>,
+    /// The VLAN, 0 to 4095.
+    pub vlan: Option<u16>,
+    /// The mark: value and bits that count.
+    pub mark: Option<(u32, u32)>,
+    /// What its payload has.
+    pub payload: Option<Payload>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// What it does.
+    pub action: Action,
+    /// With what.
+    pub matches: Matches,
+    /// Where it stands in its text.
+    pub span: Span,
+}
+
+/// A whole rules file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleSet {
+    /// What happens to arriving packets that no rule decides about.
+    pub default_in: Verdict,
+    /// What happens to leaving packets that no rule decides about.
+    pub default_out: Verdict,
+    /// The named sets.
+    pub sets: BTreeMap<String, Vec<Prefix>>,
+    /// The zones: names for lists of interfaces.
+    pub zones: BTreeMap<String, Vec<String>>,
+    /// The rules in their order.
+    pub rules: Vec<Rule>,
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self {
+            default_in: Verdict::Accept,
+            default_out: Verdict::Accept,
+            sets: BTreeMap::new(),
+            zones: BTreeMap::new(),
+            rules: Vec::new(),
+        }
+    }
+}
+
+impl RuleSet {
+    /// All prefixes that a rule's addresses mean, sets included, complemented if they are negated. Those of `family` only.
+    pub fn prefixes(&self, addresses: &Addresses, family: Family) -> Vec<Prefix> {
+        let named = addresses.sets.iter().filter_map(|name| self.sets.get(name)).flatten();
+        let all = named.chain(&addresses.prefixes).copied().filter(|prefix| prefix.family == family);
+        let all: Vec<Prefix> = all.collect();
+        if addresses.negated { complement(&all, family) } else { all }
+    }
+
+    /// The interfaces that a name stands for: those of a zone, or itself.
+    pub fn interfaces<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let zone = self.zones.get(name);
+        let own = zone.is_none().then_some(name);
+        zone.into_iter().flatten().map(String::as_str).chain(own)
+    }
+
+    /// Whether some rule looks at the state of connections.
+    pub fn is_stateful(&self) -> bool {
+        self.rules.iter().any(|rule| rule.matches.states != 0)
+    }
+}
+
+impl Ports {
+    /// The ranges that are meant, complemented if they are negated.
+    pub fn meant(&self) -> Vec<RangeInclusive<u16>> {
+        if self.negated { complement_ports(&self.ranges) } else { self.ranges.clone() }
+    }
+}

@@ -1,0 +1,435 @@
+//! The layout of tables, shared by this process and the programs.
+
+use crate::rules::{Family, Prefix};
+
+/// Length classes of prefixes of version 4: an entry is found by the longest class that is not longer than its prefix.
+pub const CLASSES_4: [u8; CLASSES] = [0, 8, 16, 24, 28, 32];
+/// Length classes of prefixes of version 6.
+pub const CLASSES_6: [u8; CLASSES] = [0, 32, 48, 56, 64, 128];
+/// Number of classes.
+pub const CLASSES: usize = 6;
+/// Bits of a word of the index: one for each pair of classes.
+pub const PAIRS: usize = CLASSES * CLASSES;
+/// Ways to find an entry by the port that packets go to: not at all, the port, its upper byte.
+pub const WAYS: usize = 3;
+/// Bytes of a slot of the index: a word for each way.
+pub const SLOT_BYTES: usize = 8 * WAYS;
+/// Most entries of a chain. One more is refused, so the time for a packet is bounded.
+pub const LONGEST_CHAIN: u32 = 512;
+/// All states, for entries that ask for none.
+pub const ANY_STATE: u32 = 15;
+
+/// Bit beside the states: the source must not be in the prefix.
+pub const NOT_SOURCE: u32 = 1 << 8;
+/// Bit beside the states: the destination must not be in the prefix.
+pub const NOT_DESTINATION: u32 = 1 << 9;
+
+/// Names of the maps.
+pub mod maps {
+    /// The index: slots by side, class and hash.
+    pub const INDEX: &str = "fw_index";
+    /// Buckets of version 4 by key.
+    pub const KEYS_4: &str = "fw_keys4";
+    /// Buckets of version 6 by key.
+    pub const KEYS_6: &str = "fw_keys6";
+    /// First entries of chains by bucket.
+    pub const HEADS: &str = "fw_heads";
+    /// Entries.
+    pub const ENTRIES: &str = "fw_entries";
+    /// What rules do.
+    pub const RULES: &str = "fw_rules";
+    /// What rules have done, for each processor.
+    pub const COUNTERS: &str = "fw_counters";
+    /// Limits and what is left of them.
+    pub const LIMITS: &str = "fw_limits";
+    /// Connections.
+    pub const FLOWS: &str = "fw_flows";
+    /// Records of packets.
+    pub const EVENTS: &str = "fw_events";
+    /// Working memory of a processor.
+    pub const WORK: &str = "fw_work";
+    /// What this process keeps about the tables: see [`super::book`].
+    pub const BOOK: &str = "fw_book";
+}
+
+/// Words of the map `fw_book`, each eight bytes.
+pub mod book {
+    /// Entries ever taken; the next fresh one is this plus 1.
+    pub const ENTRIES: u32 = 0;
+    /// Buckets ever taken.
+    pub const BUCKETS: u32 = 1;
+    /// The oldest entry that was given back.
+    pub const FREE_FIRST: u32 = 2;
+    /// The newest entry that was given back.
+    pub const FREE_LAST: u32 = 3;
+    /// Rules ever made.
+    pub const RULES: u32 = 4;
+    /// Number of words.
+    pub const WORDS: u32 = 8;
+}
+
+/// Bits of a packet in one word, so that an entry compares them all at once.
+pub mod attr {
+    /// The protocol.
+    pub const PROTOCOL: u64 = 0xff;
+    /// TCP flags.
+    pub const FLAGS_SHIFT: u32 = 8;
+    /// ICMP type.
+    pub const TYPE_SHIFT: u32 = 16;
+    /// ICMP code.
+    pub const CODE_SHIFT: u32 = 24;
+    /// VLAN.
+    pub const VLAN_SHIFT: u32 = 32;
+    /// Whether there is a VLAN.
+    pub const HAS_VLAN: u64 = 1 << 44;
+    /// Whether it is a fragment.
+    pub const FRAGMENT: u64 = 1 << 45;
+    /// Whether it is a later fragment.
+    pub const LATER: u64 = 1 << 46;
+    /// Whether it goes out.
+    pub const OUT: u64 = 1 << 47;
+    /// Whether it is of version 6.
+    pub const V6: u64 = 1 << 48;
+    /// Whether there are ports.
+    pub const HAS_PORTS: u64 = 1 << 49;
+    /// Whether there is an ICMP type.
+    pub const HAS_ICMP: u64 = 1 << 50;
+    /// Whether there are TCP flags.
+    pub const HAS_FLAGS: u64 = 1 << 51;
+    /// Everything about the VLAN.
+    pub const VLAN: u64 = HAS_VLAN | 0xfff << VLAN_SHIFT;
+}
+
+/// Numbers of rules that stand for what no rule decided.
+pub mod special {
+    /// Malformed packets.
+    pub const MALFORMED: u32 = 1;
+    /// The default for packets that arrive.
+    pub const DEFAULT_IN: u32 = 2;
+    /// The default for packets that leave.
+    pub const DEFAULT_OUT: u32 = 3;
+    /// Neighbour discovery.
+    pub const NEIGHBOURS: u32 = 4;
+    /// The first number of a rule of the file.
+    pub const FIRST: u32 = 8;
+}
+
+/// An address as two words, in the order of its bytes in memory.
+pub type Words = [u64; 2];
+
+/// The words of an address that is given from the highest bit on.
+pub fn words(bits: u128) -> Words {
+    let bytes = bits.to_be_bytes();
+    let word = |from: usize| u64::from_ne_bytes(std::array::from_fn(|at| bytes[from + at]));
+    [word(0), word(8)]
+}
+
+/// The classes of a version.
+pub const fn classes(family: Family) -> &'static [u8; CLASSES] {
+    match family {
+        Family::V4 => &CLASSES_4,
+        Family::V6 => &CLASSES_6,
+    }
+}
+
+/// The mask of a class as words.
+pub fn class_mask(family: Family, class: usize) -> Words {
+    words(Prefix::new(family, u128::MAX, classes(family)[class]).address)
+}
+
+/// The class by which a prefix is found.
+pub fn class_of(prefix: &Prefix) -> usize {
+    classes(prefix.family).iter().rposition(|&length| length <= prefix.length).unwrap_or(0)
+}
+
+/// First multiplier of the hash (the golden ratio of 64 bits, Knuth, TAOCP 3, 6.4).
+pub const HASH_1: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Second multiplier: an odd number whose bits look random (a prime of xxHash64).
+pub const HASH_2: u64 = 0xc2b2_ae3d_27d4_eb4f;
+
+/// The hash of an address: `bits` bits.
+pub const fn hash(address: Words, bits: u32) -> u32 {
+    let first = address[0].wrapping_mul(HASH_1);
+    let mixed = (first ^ first >> 32).wrapping_add(address[1]);
+    (mixed.wrapping_mul(HASH_2) >> (64 - bits)) as u32
+}
+
+/// One side of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// Where it comes from.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+/// First slot of a side and class; `bits` as in [`Sizes`].
+pub const fn slots_before(family: Family, side: Side, class: usize, bits: u32) -> u32 {
+    let family = match family {
+        Family::V4 => 0,
+        Family::V6 => 1,
+    };
+    let side = match side {
+        Side::Source => 0,
+        Side::Destination => 1,
+    };
+    ((family * 2 + side) * CLASSES as u32 + class as u32) << bits
+}
+
+/// How large the tables are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sizes {
+    /// Bits of the hash of the index, 8 to 16.
+    pub hash_bits: u32,
+    /// Entries, and at most as many buckets.
+    pub entries: u32,
+    /// Rules, those that stand for defaults included.
+    pub rules: u32,
+    /// Connections; 1 if none are followed.
+    pub flows: u32,
+}
+
+impl Sizes {
+    /// Room for so many entries and rules, and as many again.
+    pub fn for_rules(entries: usize, rules: usize, stateful: bool) -> Self {
+        let room = |count: usize| u32::try_from(count * 2).unwrap_or(u32::MAX / 4).max(1024);
+        let entries = room(entries);
+        let hash_bits = (32 - entries.leading_zeros()).clamp(8, 16);
+        Self { hash_bits, entries, rules: room(rules), flows: if stateful { 1 << 16 } else { 1 } }
+    }
+
+    /// Slots of the index.
+    pub const fn slots(&self) -> u32 {
+        (4 * CLASSES as u32) << self.hash_bits
+    }
+}
+
+/// What an entry asks of a packet, and which rule it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Entry {
+    /// The place of its rule: lower numbers come first. Never 0.
+    pub order: u64,
+    /// The next entry of the chain, 0 for none.
+    pub next: u32,
+    /// Its rule.
+    pub rule: u32,
+    /// Source: value and mask.
+    pub source: [Words; 2],
+    /// Destination: value and mask.
+    pub destination: [Words; 2],
+    /// First and last port that it comes from, first and last port that it goes to.
+    pub ports: [u16; 4],
+    /// [`attr`]: value and mask.
+    pub attributes: [u64; 2],
+    /// Number of the interface, 0 for any.
+    pub interface: u32,
+    /// States, any of them; with [`NOT_SOURCE`] and [`NOT_DESTINATION`].
+    pub states: u32,
+    /// Mark: value and mask.
+    pub mark: [u32; 2],
+    /// Payload: value and mask, in the order of bytes in memory.
+    pub payload: [u64; 2],
+    /// Distance of the payload's first byte.
+    pub payload_offset: u32,
+    /// Bytes of payload that a packet must have at least.
+    pub payload_length: u32,
+    /// The next entry that was given back, and when (in nanoseconds of the monotonic clock).
+    pub free: [u64; 2],
+}
+
+/// Where the fields of an entry are, in bytes.
+pub mod entry {
+    #![allow(missing_docs)]
+    pub const ORDER: i16 = 0;
+    pub const NEXT: i16 = 8;
+    pub const RULE: i16 = 12;
+    pub const SOURCE: i16 = 16;
+    pub const DESTINATION: i16 = 48;
+    pub const PORTS: i16 = 80;
+    pub const ATTRIBUTES: i16 = 88;
+    pub const INTERFACE: i16 = 104;
+    pub const STATES: i16 = 108;
+    pub const MARK: i16 = 112;
+    pub const PAYLOAD: i16 = 120;
+    pub const PAYLOAD_OFFSET: i16 = 136;
+    pub const PAYLOAD_LENGTH: i16 = 140;
+    pub const FREE: i16 = 144;
+    /// Bytes of an entry.
+    pub const SIZE: usize = 160;
+}
+
+impl Entry {
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; entry::SIZE] {
+        let mut bytes = [0; entry::SIZE];
+        let mut put = |at: i16, part: &[u8]| bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
+        put(entry::ORDER, &self.order.to_ne_bytes());
+        put(entry::NEXT, &self.next.to_ne_bytes());
+        put(entry::RULE, &self.rule.to_ne_bytes());
+        for (place, side) in [(entry::SOURCE, self.source), (entry::DESTINATION, self.destination)] {
+            for (word, at) in side.iter().flatten().zip(0..) {
+                put(place + 8 * at, &word.to_ne_bytes());
+            }
+        }
+        for (port, at) in self.ports.iter().zip(0..) {
+            put(entry::PORTS + 2 * at, &port.to_ne_bytes());
+        }
+        for (place, pair) in
+            [(entry::ATTRIBUTES, self.attributes), (entry::PAYLOAD, self.payload), (entry::FREE, self.free)]
+        {
+            put(place, &pair[0].to_ne_bytes());
+            put(place + 8, &pair[1].to_ne_bytes());
+        }
+        put(entry::INTERFACE, &self.interface.to_ne_bytes());
+        put(entry::STATES, &self.states.to_ne_bytes());
+        put(entry::MARK, &self.mark[0].to_ne_bytes());
+        put(entry::MARK + 4, &self.mark[1].to_ne_bytes());
+        put(entry::PAYLOAD_OFFSET, &self.payload_offset.to_ne_bytes());
+        put(entry::PAYLOAD_LENGTH, &self.payload_length.to_ne_bytes());
+        bytes
+    }
+
+    /// From its bytes; missing ones count as zero.
+    pub fn read(bytes: &[u8]) -> Self {
+        let part = |at: i16, length: usize| bytes.get(at as usize..at as usize + length);
+        let long = |at: i16| part(at, 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_ne_bytes);
+        let word = |at: i16| part(at, 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_ne_bytes);
+        let half = |at: i16| part(at, 2).and_then(|part| part.try_into().ok()).map_or(0, u16::from_ne_bytes);
+        let side = |at: i16| [[long(at), long(at + 8)], [long(at + 16), long(at + 24)]];
+        Self {
+            order: long(entry::ORDER),
+            next: word(entry::NEXT),
+            rule: word(entry::RULE),
+            source: side(entry::SOURCE),
+            destination: side(entry::DESTINATION),
+            ports: [0, 2, 4, 6].map(|at| half(entry::PORTS + at)),
+            attributes: [long(entry::ATTRIBUTES), long(entry::ATTRIBUTES + 8)],
+            interface: word(entry::INTERFACE),
+            states: word(entry::STATES),
+            mark: [word(entry::MARK), word(entry::MARK + 4)],
+            payload: [long(entry::PAYLOAD), long(entry::PAYLOAD + 8)],
+            payload_offset: word(entry::PAYLOAD_OFFSET),
+            payload_length: word(entry::PAYLOAD_LENGTH),
+            free: [long(entry::FREE), long(entry::FREE + 8)],
+        }
+    }
+}
+
+/// Where an entry is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// The version.
+    pub family: Family,
+    /// Class of the source.
+    pub source_class: u8,
+    /// Class of the destination.
+    pub destination_class: u8,
+    /// How the port is kept.
+    pub way: u8,
+    /// The bits of the source that its class keeps.
+    pub source: Words,
+    /// The bits of the destination that its class keeps.
+    pub destination: Words,
+    /// What is kept of the port.
+    pub port: u16,
+}
+
+/// Bytes of a key of version 4.
+pub const KEY_4: usize = 16;
+/// Bytes of a key of version 6.
+pub const KEY_6: usize = 40;
+
+impl Key {
+    /// The bytes by which programs look it up: addresses, then a word of classes and way, then the port.
+    pub fn bytes(&self) -> Vec<u8> {
+        let width = if self.family == Family::V4 { 4 } else { 16 };
+        let mut bytes = Vec::with_capacity(KEY_6);
+        for address in [self.source, self.destination] {
+            let both = [address[0].to_ne_bytes(), address[1].to_ne_bytes()].concat();
+            bytes.extend_from_slice(&both[..width]);
+        }
+        let cell = u32::from(self.source_class) | u32::from(self.destination_class) << 8 | u32::from(self.way) << 16;
+        bytes.extend_from_slice(&cell.to_ne_bytes());
+        bytes.extend_from_slice(&u32::from(self.port).to_ne_bytes());
+        bytes
+    }
+
+    /// The bit of its pair of classes.
+    pub const fn pair(&self) -> u64 {
+        1 << (self.source_class as usize * CLASSES + self.destination_class as usize)
+    }
+}
+
+/// What a rule does, as programs read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Record {
+    /// 0 for none, 1 to accept, 2 to drop.
+    pub verdict: u32,
+    /// Bits of [`record`].
+    pub flags: u32,
+    /// The mark to set.
+    pub mark: u32,
+    /// Nanoseconds between two packets within the limit.
+    pub interval: u64,
+    /// Nanoseconds that packets may come early.
+    pub tolerance: u64,
+}
+
+/// The record of a rule, in bytes.
+pub mod record {
+    #![allow(missing_docs)]
+    pub const VERDICT: i16 = 0;
+    pub const FLAGS: i16 = 4;
+    pub const MARK: i16 = 8;
+    pub const INTERVAL: i16 = 16;
+    pub const TOLERANCE: i16 = 24;
+    /// Bytes.
+    pub const SIZE: usize = 32;
+    /// Flag: a record of the packet is sent.
+    pub const LOG: u32 = 1;
+    /// Flag: a mark is set.
+    pub const SET_MARK: u32 = 2;
+    /// Flag: there is a limit.
+    pub const LIMIT: u32 = 4;
+    /// Flag: each source has its own limit.
+    pub const PER_SOURCE: u32 = 8;
+}
+
+/// A verdict as number: the packet goes on.
+pub const ACCEPT: u32 = 1;
+/// A verdict as number: the packet vanishes.
+pub const DROP: u32 = 2;
+
+impl Record {
+    /// Its bytes.
+    pub fn bytes(&self) -> [u8; record::SIZE] {
+        let mut bytes = [0; record::SIZE];
+        bytes[..4].copy_from_slice(&self.verdict.to_ne_bytes());
+        bytes[4..8].copy_from_slice(&self.flags.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.mark.to_ne_bytes());
+        bytes[16..24].copy_from_slice(&self.interval.to_ne_bytes());
+        bytes[24..].copy_from_slice(&self.tolerance.to_ne_bytes());
+        bytes
+    }
+}
+
+/// What a rule has done on one processor: packets, bytes, and the time of the last one.
+pub const COUNTER_BYTES: usize = 24;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_survive_their_bytes() {
+        arbtest::arbtest(|u| {
+            let bytes: [u8; entry::SIZE] = u.arbitrary()?;
+            assert_eq!(Entry::read(&bytes).bytes(), bytes);
+            Ok(())
+        })
+        .budget_ms(100);
+        assert_eq!(words(0x0102_0304 << 96)[0].to_ne_bytes()[..4], [1, 2, 3, 4]);
+        let prefix = |text: &str| class_of(&Prefix::parse(text).unwrap());
+        assert_eq!([prefix("10.0.0.0/8"), prefix("10.0.0.0/23"), prefix("1.2.3.4"), prefix("::/0")], [1, 2, 5, 0]);
+    }
+}

@@ -1,0 +1,231 @@
+//! Tables in this process: for plans that are thrown away, and the same lookup that programs do, in Rust.
+
+use std::collections::HashMap;
+
+use super::change::{Store, TableError};
+use super::layout::{
+    ANY_STATE, CLASSES, Entry, Key, NOT_DESTINATION, NOT_SOURCE, PAIRS, Record, Side, Sizes, WAYS, Words, attr, book,
+    class_mask, hash, slots_before, words,
+};
+use crate::facts::{Facts, Fragment};
+use crate::rules::{Direction, Family};
+
+/// Tables in memory.
+#[derive(Debug, Clone)]
+pub struct Memory {
+    sizes: Sizes,
+    keys: HashMap<Key, u32>,
+    heads: Vec<u32>,
+    entries: Vec<Entry>,
+    index: Vec<[u64; WAYS]>,
+    book: [u64; book::WORDS as usize],
+    records: HashMap<u32, Record>,
+    /// The clock, which only its owner moves.
+    pub clock: u64,
+}
+
+impl Memory {
+    /// Empty tables.
+    pub fn new(sizes: Sizes) -> Self {
+        let entries = vec![Entry::read(&[]); sizes.entries as usize];
+        Self {
+            sizes,
+            keys: HashMap::new(),
+            heads: vec![0; sizes.entries as usize],
+            entries,
+            index: vec![[0; WAYS]; sizes.slots() as usize],
+            book: [0; book::WORDS as usize],
+            records: HashMap::new(),
+            clock: 0,
+        }
+    }
+
+    /// The first rule behind `after` that matches, by order and number.
+    pub fn find(&self, facts: &Facts, after: u64) -> Option<(u64, u32)> {
+        let packet = Seen::new(facts);
+        let mut pairs = [[0u64; WAYS]; 2];
+        for (number, side) in [Side::Source, Side::Destination].into_iter().enumerate() {
+            for class in 0..CLASSES {
+                let address = packet.kept(facts.family, number, class);
+                let bits = self.sizes.hash_bits;
+                let slot = slots_before(facts.family, side, class, bits) + hash(address, bits);
+                for (sum, word) in pairs[number].iter_mut().zip(self.index[slot as usize]) {
+                    *sum |= word;
+                }
+            }
+        }
+        let mut best: Option<(u64, u32)> = None;
+        for way in 0..WAYS {
+            let mut left = pairs[0][way] & pairs[1][way];
+            if way > 0 && facts.ports.is_none() {
+                continue;
+            }
+            while left != 0 {
+                let pair = left.trailing_zeros() as usize;
+                left &= left - 1;
+                debug_assert!(pair < PAIRS);
+                let (source, destination) = (pair / CLASSES, pair % CLASSES);
+                let port = packet.ports[1];
+                let key = Key {
+                    family: facts.family,
+                    source_class: source as u8,
+                    destination_class: destination as u8,
+                    way: way as u8,
+                    source: packet.kept(facts.family, 0, source),
+                    destination: packet.kept(facts.family, 1, destination),
+                    port: [0, port, port >> 8][way],
+                };
+                let mut at = self.keys.get(&key).map_or(0, |&bucket| self.heads[bucket as usize]);
+                while at != 0 {
+                    let entry = &self.entries[at as usize];
+                    if best.is_some_and(|(order, _)| entry.order >= order) {
+                        break;
+                    }
+                    if entry.order > after && packet.fits(facts, entry) {
+                        best = Some((entry.order, entry.rule));
+                        break;
+                    }
+                    at = entry.next;
+                }
+            }
+        }
+        best
+    }
+}
+
+/// A packet in the words of entries.
+struct Seen {
+    addresses: [Words; 2],
+    ports: [u16; 2],
+    attributes: u64,
+}
+
+impl Seen {
+    fn new(facts: &Facts) -> Self {
+        let (from, to) = facts.ports.unwrap_or_default();
+        Self {
+            addresses: [words(facts.source), words(facts.destination)],
+            ports: [from, to],
+            attributes: attributes(facts),
+        }
+    }
+
+    fn kept(&self, family: Family, side: usize, class: usize) -> Words {
+        let mask = class_mask(family, class);
+        [self.addresses[side][0] & mask[0], self.addresses[side][1] & mask[1]]
+    }
+
+    fn fits(&self, facts: &Facts, entry: &Entry) -> bool {
+        let side = |address: Words, [value, mask]: [Words; 2], not: u32| {
+            let inside = address[0] & mask[0] == value[0] && address[1] & mask[1] == value[1];
+            inside != (entry.states & not != 0)
+        };
+        let payload = || {
+            let from = entry.payload_offset as usize;
+            let mut bytes = [0; 8];
+            for (to, from) in bytes.iter_mut().zip(facts.payload.iter().skip(from)) {
+                *to = *from;
+            }
+            u64::from_ne_bytes(bytes)
+        };
+        let state = if facts.state == 0 { ANY_STATE } else { facts.state.into() };
+        side(self.addresses[0], entry.source, NOT_SOURCE)
+            && side(self.addresses[1], entry.destination, NOT_DESTINATION)
+            && (entry.ports[0]..=entry.ports[1]).contains(&self.ports[0])
+            && (entry.ports[2]..=entry.ports[3]).contains(&self.ports[1])
+            && self.attributes & entry.attributes[1] == entry.attributes[0]
+            && (entry.interface == 0 || entry.interface == facts.place.interface)
+            && entry.states & state != 0
+            && facts.place.mark & entry.mark[1] == entry.mark[0]
+            && facts.payload.len() >= entry.payload_length as usize
+            && payload() & entry.payload[1] == entry.payload[0]
+    }
+}
+
+/// The bits of a packet as [`attr`] has them.
+pub fn attributes(facts: &Facts) -> u64 {
+    let mut bits = u64::from(facts.protocol);
+    if let Some(flags) = facts.flags {
+        bits |= u64::from(flags) << attr::FLAGS_SHIFT | attr::HAS_FLAGS;
+    }
+    if let Some((number, code)) = facts.icmp {
+        bits |= u64::from(number) << attr::TYPE_SHIFT | u64::from(code) << attr::CODE_SHIFT | attr::HAS_ICMP;
+    }
+    if let Some(vlan) = facts.vlan {
+        bits |= u64::from(vlan) << attr::VLAN_SHIFT | attr::HAS_VLAN;
+    }
+    let choices = [
+        (facts.fragment != Fragment::Whole, attr::FRAGMENT),
+        (facts.fragment == Fragment::Later, attr::LATER),
+        (facts.place.direction == Direction::Out, attr::OUT),
+        (facts.family == Family::V6, attr::V6),
+        (facts.ports.is_some(), attr::HAS_PORTS),
+    ];
+    choices.iter().filter(|choice| choice.0).fold(bits, |bits, choice| bits | choice.1)
+}
+
+impl Store for Memory {
+    fn sizes(&self) -> Sizes {
+        self.sizes
+    }
+
+    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
+        Ok(self.keys.get(key).copied())
+    }
+
+    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
+        self.keys.insert(*key, bucket);
+        Ok(())
+    }
+
+    fn head(&self, bucket: u32) -> Result<u32, TableError> {
+        Ok(self.heads[bucket as usize])
+    }
+
+    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
+        self.heads[bucket as usize] = entry;
+        Ok(())
+    }
+
+    fn entry(&self, number: u32) -> Result<Entry, TableError> {
+        Ok(self.entries[number as usize])
+    }
+
+    fn write_entry(&mut self, number: u32, entry: &Entry) -> Result<(), TableError> {
+        self.entries[number as usize] = *entry;
+        Ok(())
+    }
+
+    fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
+        self.entries[number as usize].next = next;
+        Ok(())
+    }
+
+    fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {
+        self.entries[number as usize].free = free;
+        Ok(())
+    }
+
+    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
+        self.index[slot as usize][usize::from(way)] |= bits;
+        Ok(())
+    }
+
+    fn book(&self, word: u32) -> Result<u64, TableError> {
+        Ok(self.book[word as usize])
+    }
+
+    fn set_book(&mut self, word: u32, value: u64) -> Result<(), TableError> {
+        self.book[word as usize] = value;
+        Ok(())
+    }
+
+    fn set_record(&mut self, rule: u32, record: &Record) -> Result<(), TableError> {
+        self.records.insert(rule, *record);
+        Ok(())
+    }
+
+    fn now(&self) -> u64 {
+        self.clock
+    }
+}
