@@ -22,6 +22,12 @@ __noinline u64 through_pointer(struct pair *pair)
 	return pair->first;
 }
 
+/* The attribute is what lets the verifier take it without a check. */
+__noinline u64 never_null(struct pair *pair __arg_nonnull)
+{
+	return pair->first + 3;
+}
+
 static __noinline u64 sum(const u32 *values, u32 count)
 {
 	u64 total = 0;
@@ -61,6 +67,7 @@ int functions(struct __sk_buff *skb)
 	set(&local, 7);
 	out[4] = local + pair.first;
 	out[5] = of_context(skb);
+	out[6] = never_null(&pair);
 	return out[0] & 0x7f;
 }
 
