@@ -65,7 +65,7 @@ pub fn cut(rules: &RuleSet, session: &Session, interfaces: &[(u32, String)]) -> 
         let mut dropped = interfaces.iter().filter_map(|(number, name)| {
             let facts = facts(session, direction, *number, flags, state);
             let decision = linear::judge(rules, &facts, &index, &mut |_| false);
-            (decision.verdict == Verdict::Drop).then(|| (name.as_str(), decision.rule))
+            (decision.verdict == Verdict::Drop).then_some((name.as_str(), decision.rule))
         });
         if let Some((interface, rule)) = dropped.next() {
             let by = rule.map_or_else(

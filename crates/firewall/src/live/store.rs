@@ -83,7 +83,7 @@ impl KernelTables {
             sum.bytes += word(8);
             sum.last = sum.last.max(word(16));
         }
-        debug_assert!(COUNTER_BYTES == 24);
+        const { assert!(COUNTER_BYTES == 24) };
         Ok(sum)
     }
 

@@ -55,14 +55,14 @@ fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, probe: FuncRef, after
         |code| index(code, maps, shape, memory, Family::V6, &sums),
         |code| index(code, maps, shape, memory, Family::V4, &sums),
     );
-    for way in 0..WAYS {
+    for (way, (&source, &destination)) in sums[0].iter().zip(&sums[1]).enumerate() {
         let skip = code.b.block(&[]);
         if way > 0 {
             let ports = code.bits(attr::HAS_PORTS);
             let has = code.b.binary(Binary::And, attributes, ports);
             code.leave_if(skip, Cond::Eq, has, 0);
         }
-        let (source, destination) = (code.get(sums[0][way]), code.get(sums[1][way]));
+        let (source, destination) = (code.get(source), code.get(destination));
         let both = code.b.binary(Binary::And, source, destination);
         let left = code.var(both);
         code.repeat(PAIRS as i64, |code, _, done, _| {
