@@ -183,16 +183,12 @@ fn metrics(live: &LiveRules) -> String {
     let rules = (1..).zip(&live.rules).map(|(number, rule)| (format!("{number}"), rule.rule.to_string(), rule.count));
     let defaults = ["default in", "default out", "malformed"].into_iter().zip(live.defaults);
     let all: Vec<_> = rules.chain(defaults.map(|(name, count)| (name.to_owned(), name.to_owned(), count))).collect();
-    let kinds: [(&str, fn(&Count) -> u64); 2] = [("packets", |count| count.packets), ("bytes", |count| count.bytes)];
-    for (what, value) in kinds {
+    for what in ["packets", "bytes"] {
         let _ = writeln!(text, "# TYPE skep_firewall_rule_{what}_total counter");
         for (number, rule, count) in &all {
             let rule = named(rule);
-            let _ = writeln!(
-                text,
-                "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {}",
-                value(count)
-            );
+            let value = if what == "packets" { count.packets } else { count.bytes };
+            let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
     }
     text
