@@ -177,13 +177,16 @@ fn table(live: &LiveRules) -> String {
     text
 }
 
+/// What of a count is told.
+type Amount = fn(&Count) -> u64;
+
 fn metrics(live: &LiveRules) -> String {
     let mut text = String::new();
     let named = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let rules = (1..).zip(&live.rules).map(|(number, rule)| (format!("{number}"), rule.rule.to_string(), rule.count));
     let defaults = ["default in", "default out", "malformed"].into_iter().zip(live.defaults);
     let all: Vec<_> = rules.chain(defaults.map(|(name, count)| (name.to_owned(), name.to_owned(), count))).collect();
-    let kinds: [(&str, fn(&Count) -> u64); 2] = [("packets", |count| count.packets), ("bytes", |count| count.bytes)];
+    let kinds: [(&str, Amount); 2] = [("packets", |count| count.packets), ("bytes", |count| count.bytes)];
     for (what, value) in kinds {
         let _ = writeln!(text, "# TYPE skep_firewall_rule_{what}_total counter");
         for (number, rule, count) in &all {
