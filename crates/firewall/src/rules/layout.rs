@@ -9,7 +9,7 @@ pub fn layout_of(text: &str) -> String {
     let mut result = String::new();
     for line in text.lines() {
         let end = comment(line);
-        let (statement, comment) = (line[..end].trim(), line[end..].trim_end());
+        let (statement, comment) = (line[..end].trim_ascii(), line[end..].trim_end());
         let formed = one_rule(statement).unwrap_or_else(|| statement.to_owned());
         let gap = if formed.is_empty() || comment.is_empty() { "" } else { "  " };
         // What goes on in braces keeps its indentation.

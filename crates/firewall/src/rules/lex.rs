@@ -56,7 +56,7 @@ pub fn lines(text: &str, errors: &mut Vec<Diagnostic>) -> Vec<Vec<Piece>> {
             }
             _ => {
                 let rest = &text[at..];
-                let end = rest.find(|c: char| c.is_whitespace() || "{}!=,\"#".contains(c)).unwrap_or(rest.len());
+                let end = rest.find(|c: char| c.is_ascii_whitespace() || "{}!=,\"#".contains(c)).unwrap_or(rest.len());
                 at += end.max(1);
                 line.push(Piece { token: Token::Word(text[start..at].to_owned()), span: span(start, at) });
             }

@@ -416,4 +416,10 @@ mod tests {
         let errors = parse("reject in\naccept in\ndnat in tcp", &|_| Err(String::new())).unwrap_err();
         assert_eq!(errors.len(), 2);
     }
+
+    #[test]
+    fn spaces_beyond_ascii_are_no_spaces() {
+        let errors = parse("accept in \u{a0}tcp\n\u{2003}drop\n\u{b}", &|_| Err(String::new())).unwrap_err();
+        assert_eq!(errors.len(), 3);
+    }
 }

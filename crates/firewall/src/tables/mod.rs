@@ -12,7 +12,7 @@
 //! index, writing the entry, and linking it into its chain with one store; it is removed by one store too. Programs that run
 //! meanwhile see the tables before or after.
 //!
-//! What lives here: the layout ([`layout`]), how rules become entries ([`expand`]), how entries get in and out
+//! What lives here: the layout ([`layout`]), how rules become entries ([`mod@expand`]), how entries get in and out
 //! ([`change`]), and tables in this process ([`memory`]). Tables of the kernel and of our virtual machine are in
 //! [`live`](crate::live) and [`machine`](crate::machine).
 
