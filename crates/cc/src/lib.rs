@@ -1,7 +1,7 @@
 //! From the text of a program in C to an object.
 //!
 //! What lives here: the order of the stages (preprocessor, parser and lowering of `skep-lang-c`, optimiser, code
-//! generator), how long each takes, and what loaders have to know beyond the code ([`finish`]). The stages themselves live
+//! generator), how long each takes, and what loaders have to know beyond the code (`finish`). The stages themselves live
 //! in their crates; reading files and asking the running kernel is the caller's.
 
 mod disk;
