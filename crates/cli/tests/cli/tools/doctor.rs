@@ -29,7 +29,8 @@ fn report(run: &Run) -> Option<Value> {
         skip(&format!("tracefs cannot be mounted: {}", run.err));
         return None;
     }
-    assert!(run.status == Some(0) && run.err.is_empty(), "{run:?}");
+    // On a busy machine events can be lost, which is said.
+    assert_eq!(run.status, Some(0), "{run:?}");
     Some(serde_json::from_str(&run.out).unwrap_or_else(|_| panic!("{run:?}")))
 }
 
