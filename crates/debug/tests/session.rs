@@ -55,12 +55,8 @@ fn line(text: &str) -> u32 {
 }
 
 fn session() -> Option<Session> {
-    let directory = tempfile::tempdir().unwrap();
-    let source = directory.path().join("filter.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
     let licence = "char licence[] SEC(\"license\") = \"GPL\";";
-    std::fs::write(&source, format!("#include \"{}\"\n{SOURCE}\n{licence}\n", header.display())).unwrap();
-    match skep_testkit::clang::compile(&source, &[]) {
+    match skep_testkit::clang::compile_text(&format!("{SOURCE}\n{licence}\n"), &[]) {
         Ok(bytes) => {
             let object = Object::from_elf(&bytes).unwrap();
             Some(Session::new(object, 0, &Work::Frame(packet(), Metadata::default()), DEFAULT_FUEL).unwrap())

@@ -126,21 +126,31 @@ fn version_4(packet: &[u8], at: usize, place: Place) -> Option<Facts> {
     let address = |from: usize| u128::from(u32::from_be_bytes([0, 1, 2, 3].map(|byte| header[from + byte]))) << 96;
     let total = usize::from(u16::from_be_bytes([header[2], header[3]]));
     let mut facts = Facts {
-        place,
-        family: Family::V4,
-        source: address(12),
-        destination: address(16),
-        protocol: header[9],
         fragment: which(fragment & 0x1fff, fragment & 0x2000 != 0),
-        ports: None,
-        flags: None,
-        icmp: None,
-        vlan: None,
-        payload: Vec::new(),
-        state: 0,
+        ..Facts::of(place, Family::V4, (address(12), address(16)), header[9])
     };
     transport(packet, at + 4 * words, end(packet, at, total), &mut facts)?;
     Some(facts)
+}
+
+impl Facts {
+    /// Of a whole packet between two addresses, before anything behind its header was looked at.
+    const fn of(place: Place, family: Family, (source, destination): (u128, u128), protocol: u8) -> Self {
+        Self {
+            place,
+            family,
+            source,
+            destination,
+            protocol,
+            fragment: Fragment::Whole,
+            ports: None,
+            flags: None,
+            icmp: None,
+            vlan: None,
+            payload: Vec::new(),
+            state: 0,
+        }
+    }
 }
 
 fn which(offset: u16, more: bool) -> Fragment {
@@ -166,20 +176,7 @@ fn version_6(packet: &[u8], at: usize, place: Place) -> Option<Facts> {
         u128::from_be_bytes(bytes)
     };
     let total = usize::from(u16::from_be_bytes([header[4], header[5]]));
-    let mut facts = Facts {
-        place,
-        family: Family::V6,
-        source: address(8),
-        destination: address(24),
-        protocol: header[6],
-        fragment: Fragment::Whole,
-        ports: None,
-        flags: None,
-        icmp: None,
-        vlan: None,
-        payload: Vec::new(),
-        state: 0,
-    };
+    let mut facts = Facts::of(place, Family::V6, (address(8), address(24)), header[6]);
     let mut next = at + 40;
     let mut left = MOST_EXTENSIONS;
     while facts.fragment != Fragment::Later {

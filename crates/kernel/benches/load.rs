@@ -105,10 +105,7 @@ fn main() {
         return println!("load: needs root");
     }
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let source = directory.path().join("bench.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&source, format!("#include \"{}\"\n{SOURCE}", header.display())).expect("the source");
-    let bytes = match skep_testkit::clang::compile(&source, &[]) {
+    let bytes = match skep_testkit::clang::compile_text(SOURCE, &[]) {
         Ok(bytes) => bytes,
         Err(why) => return println!("load: {why}"),
     };

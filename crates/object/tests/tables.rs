@@ -9,11 +9,7 @@ use skep_object::{KernelData, MapFlags, MapSpec, Module, Object, ProgIdx, Refere
 /// Compiles a text with the declarations of the corpus in front; `None` with a note if there is no clang.
 #[track_caller]
 fn compiled(text: &str) -> Option<Vec<u8>> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("case.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&path, format!("#include \"{}\"\n{text}", header.display())).unwrap();
-    let file = skep_testkit::clang::compile(&path, &[]);
+    let file = skep_testkit::clang::compile_text(text, &[]);
     file.map_err(|why| {
         println!("SKIPPED: {why}");
         assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");

@@ -38,6 +38,20 @@ pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../object/tests/c")
 }
 
+/// The object that clang makes of a text with the declarations of the corpus (`skep.h`, line 1) in front.
+///
+/// # Errors
+/// The reason if there is no clang, for tests to skip.
+///
+/// # Panics
+/// If clang refuses the text.
+pub fn compile_text(text: &str, options: &[&str]) -> Result<Vec<u8>, String> {
+    let source = tempfile::Builder::new().prefix("case").suffix(".c").tempfile().expect("a temporary file");
+    let header = directory().join("skep.h");
+    std::fs::write(source.path(), format!("#include \"{}\"\n{text}", header.display())).expect("the source");
+    compile(source.path(), options)
+}
+
 /// The object that clang makes of a source, with type information and without warnings.
 ///
 /// # Errors

@@ -357,7 +357,7 @@ impl Verifier<'_> {
                 self.stack_range(state, extent, size, writes)
             }
             Kind::Packet | Kind::PacketMeta => {
-                if !self.hands_packets_on(helper) {
+                if !(helper.packets && self.writes_packet()) {
                     if writes {
                         return Err(Stop::Undecided("helpers that write packets"));
                     }
@@ -371,31 +371,6 @@ impl Verifier<'_> {
                 self.no_fields(&value, access)
             }
         }
-    }
-
-    /// Helpers that take packets (`pkt_access` of their prototype).
-    fn hands_packets_on(&self, helper: &Helper) -> bool {
-        const TAKE: &[&str] = &[
-            "map_lookup_elem",
-            "map_lookup_percpu_elem",
-            "map_update_elem",
-            "map_delete_elem",
-            "map_push_elem",
-            "csum_diff",
-            "skb_store_bytes",
-            "sk_lookup_tcp",
-            "sk_lookup_udp",
-            "skc_lookup_tcp",
-            "sock_hash_update",
-            "sock_map_update",
-            "tcp_check_syncookie",
-            "tcp_gen_syncookie",
-            "tcp_raw_check_syncookie_ipv4",
-            "tcp_raw_check_syncookie_ipv6",
-            "tcp_raw_gen_syncookie_ipv4",
-            "tcp_raw_gen_syncookie_ipv6",
-        ];
-        self.writes_packet() && TAKE.contains(&helper.name)
     }
 
     /// The size of the memory before (`check_mem_size_reg`).

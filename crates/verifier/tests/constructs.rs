@@ -174,11 +174,7 @@ const CASES: &[Case] = &[
 ];
 
 fn object(text: &str) -> Option<Object> {
-    let directory = tempfile::tempdir().unwrap();
-    let source = directory.path().join("case.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&source, format!("#include \"{}\"\n{SHARED}{text}\n", header.display())).unwrap();
-    match skep_testkit::clang::compile(&source, &["-Wno-incompatible-pointer-types"]) {
+    match skep_testkit::clang::compile_text(&format!("{SHARED}{text}\n"), &["-Wno-incompatible-pointer-types"]) {
         Ok(bytes) => Some(Object::from_elf(&bytes).unwrap()),
         Err(why) => {
             println!("SKIPPED: {why}");

@@ -170,17 +170,8 @@ const CASES: &[Case] = &[
 ];
 
 fn object(text: &str) -> Option<Object> {
-    let directory =
-        std::env::temp_dir().join(format!("skep-reasons-{}-{:?}", std::process::id(), std::thread::current().id()));
-    std::fs::create_dir_all(&directory).unwrap();
-    let (source, header) = (directory.join("case.c"), skep_testkit::clang::directory().join("skep.h"));
-    std::fs::write(
-        &source,
-        format!("#include \"{}\"\n{XDP}{text}\nchar licence[] SEC(\"license\") = \"GPL\";\n", header.display()),
-    )
-    .unwrap();
-    let compiled = skep_testkit::clang::compile(&source, &[]);
-    std::fs::remove_dir_all(&directory).unwrap();
+    let compiled =
+        skep_testkit::clang::compile_text(&format!("{XDP}{text}\nchar licence[] SEC(\"license\") = \"GPL\";\n"), &[]);
     match compiled {
         Ok(bytes) => Some(Object::from_elf(&bytes).unwrap()),
         Err(why) => {

@@ -12,12 +12,9 @@ fn compiled(text: &str) -> Option<(tempfile::TempDir, PathBuf)> {
         skip("loading programs needs CAP_SYS_ADMIN");
         return None;
     }
-    let directory = tempfile::tempdir().unwrap();
-    let source = directory.path().join("case.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&source, format!("#include \"{}\"\n{text}", header.display())).unwrap();
-    match skep_testkit::clang::compile(&source, &[]) {
+    match skep_testkit::clang::compile_text(text, &[]) {
         Ok(bytes) => {
+            let directory = tempfile::tempdir().unwrap();
             let object = directory.path().join("case.o");
             std::fs::write(&object, bytes).unwrap();
             Some((directory, object))

@@ -1,5 +1,7 @@
 //! `skep verify` on objects that clang makes. It needs no privileges.
 
+use std::path::PathBuf;
+
 use crate::support::{skep, skip};
 
 const PROGRAMS: &str = "struct xdp_md { u32 data; u32 data_end; };
@@ -13,16 +15,23 @@ SEC(\"xdp\") int bad(struct xdp_md *x)
 }
 ";
 
+/// [`PROGRAMS`] as an object of clang, if there is one.
+fn compiled() -> Option<(tempfile::TempDir, PathBuf)> {
+    let directory = tempfile::tempdir().unwrap();
+    let object = directory.path().join("case.o");
+    match skep_testkit::clang::compile_text(PROGRAMS, &[]) {
+        Ok(bytes) => std::fs::write(&object, bytes).unwrap(),
+        Err(why) => {
+            skip(&why);
+            return None;
+        }
+    }
+    Some((directory, object))
+}
+
 #[test]
 fn a_matrix_and_reasons() {
-    let directory = tempfile::tempdir().unwrap();
-    let (source, object) = (directory.path().join("case.c"), directory.path().join("case.o"));
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&source, format!("#include \"{}\"\n{PROGRAMS}", header.display())).unwrap();
-    match skep_testkit::clang::compile(&source, &[]) {
-        Ok(bytes) => std::fs::write(&object, bytes).unwrap(),
-        Err(why) => return skip(&why),
-    }
+    let Some((_directory, object)) = compiled() else { return };
     let path = object.to_str().unwrap();
     forms(path);
     let run = skep(["verify", path]);
@@ -70,14 +79,7 @@ fn forms(path: &str) {
 
 #[test]
 fn what_the_kernel_refuses_is_explained() {
-    let directory = tempfile::tempdir().unwrap();
-    let (source, object) = (directory.path().join("case.c"), directory.path().join("case.o"));
-    let header = skep_testkit::clang::directory().join("skep.h");
-    std::fs::write(&source, format!("#include \"{}\"\n{PROGRAMS}", header.display())).unwrap();
-    match skep_testkit::clang::compile(&source, &[]) {
-        Ok(bytes) => std::fs::write(&object, bytes).unwrap(),
-        Err(why) => return skip(&why),
-    }
+    let Some((_directory, object)) = compiled() else { return };
     if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {
         return skip("loading programs needs CAP_SYS_ADMIN");
     }

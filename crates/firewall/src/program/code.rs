@@ -5,6 +5,7 @@
 use skep_ir::{
     Binary, Block, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary, Value, Width,
 };
+use skep_isa::helpers::number;
 
 /// A number that can be set again.
 #[derive(Debug, Clone, Copy)]
@@ -18,28 +19,22 @@ pub struct Code<'f> {
     key: Option<Slot>,
 }
 
-/// Declares the helpers that the programs call, by the names of `skep_isa::helpers`; a test holds them against that
-/// table.
-macro_rules! helpers {
-    ($($name:ident = $number:literal, $text:literal;)+) => {
-        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
-
-        #[cfg(test)]
-        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
-    };
-}
-
-// TABLE
-helpers! {
-    MAP_LOOKUP = 1, "map_lookup_elem";
-    MAP_UPDATE = 2, "map_update_elem";
-    TIME = 5, "ktime_get_ns";
-    TAIL_CALL = 12, "tail_call";
-    SKB_LOAD = 26, "skb_load_bytes";
-    RINGBUF_OUTPUT = 130, "ringbuf_output";
-    XDP_LENGTH = 188, "xdp_get_buff_len";
-    XDP_LOAD = 189, "xdp_load_bytes";
-}
+/// `bpf_map_lookup_elem`
+pub const MAP_LOOKUP: u32 = number("map_lookup_elem");
+/// `bpf_map_update_elem`
+pub const MAP_UPDATE: u32 = number("map_update_elem");
+/// `bpf_ktime_get_ns`
+pub const TIME: u32 = number("ktime_get_ns");
+/// `bpf_tail_call`
+pub const TAIL_CALL: u32 = number("tail_call");
+/// `bpf_skb_load_bytes`
+pub const SKB_LOAD: u32 = number("skb_load_bytes");
+/// `bpf_ringbuf_output`
+pub const RINGBUF_OUTPUT: u32 = number("ringbuf_output");
+/// `bpf_xdp_get_buff_len`
+pub const XDP_LENGTH: u32 = number("xdp_get_buff_len");
+/// `bpf_xdp_load_bytes`
+pub const XDP_LOAD: u32 = number("xdp_load_bytes");
 
 /// A function that is verified by itself: its arguments are numbers, and it returns one.
 pub fn function(name: &str, params: usize, body: impl FnOnce(&mut Code<'_>, &[Value])) -> Function {
@@ -245,15 +240,5 @@ impl Code<'_> {
         self.give(otherwise);
         self.b.switch_to(here);
         value
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_and_names_agree() {
-        for (number, name) in super::ALL {
-            assert_eq!(skep_isa::helpers::by_name(name).map(|helper| helper.id), Some(*number), "{name}");
-        }
     }
 }

@@ -37,6 +37,9 @@ pub struct Helper {
     pub may_sleep: bool,
     /// What a call does to the program's memory.
     pub effect: Effect,
+    /// Whether it takes pointers into the packet where it takes memory (`pkt_access` of its prototype in the kernel), in
+    /// programs that may write the packet.
+    pub packets: bool,
     /// The program types that may call it at one of their attach types, with all capabilities, in Linux 6.18.
     pub programs: ProgSet,
     /// Its prototype in C (`linux/bpf.h`).
@@ -79,9 +82,42 @@ pub fn by_name(name: &str) -> Option<&'static Helper> {
     HELPERS.iter().find(|helper| helper.name == name)
 }
 
+/// The number of the helper with this name, without `bpf_`: for constants of compilers, which say the name only.
+///
+/// # Panics
+/// If no helper has the name; in a constant that is an error of the compilation.
+pub const fn number(name: &str) -> u32 {
+    let mut index = 0;
+    while index < table::HELPERS.len() {
+        if is_same(table::HELPERS[index].name.as_bytes(), name.as_bytes()) {
+            return table::HELPERS[index].id;
+        }
+        index += 1;
+    }
+    panic!("no helper has this name")
+}
+
+/// Comparing is no constant function in the standard library.
+const fn is_same(left: &[u8], right: &[u8]) -> bool {
+    let mut index = 0;
+    while index < left.len() && index < right.len() && left[index] == right[index] {
+        index += 1;
+    }
+    index == left.len() && index == right.len()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_have_numbers_in_constants() {
+        const LOOKUP: u32 = number("map_lookup_elem");
+        assert_eq!(LOOKUP, 1);
+        for helper in HELPERS {
+            assert_eq!(number(helper.name), helper.id);
+        }
+    }
 
     #[test]
     fn the_table_is_indexed_by_number() {
@@ -112,6 +148,8 @@ mod tests {
             by_name("xdp_adjust_head").unwrap().moves_packet() && !by_name("skb_load_bytes").unwrap().moves_packet()
         );
         assert_eq!(by_name("ktime_get_ns").unwrap().effect, Effect::Nothing);
+        let takes = |name| by_name(name).unwrap().packets;
+        assert!(takes("csum_diff") && takes("sock_hash_update") && !takes("skb_store_bytes"));
         let writes = |name| by_name(name).unwrap().writes_arguments();
         assert!(writes("probe_read") && writes("for_each_map_elem") && writes("dynptr_write"));
         assert!(!writes("map_update_elem") && !writes("ringbuf_reserve") && !writes("ringbuf_output"));

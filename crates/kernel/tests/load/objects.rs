@@ -50,11 +50,7 @@ pub fn object(name: &str) -> Option<Object> {
 /// A text as an object, for cases of one program.
 #[track_caller]
 pub fn of_source(text: &str) -> Option<Object> {
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("case.c");
-    let header = skep_testkit::clang::directory().join("skep.h");
-    fs::write(&path, format!("#include \"{}\"\n{text}", header.display())).unwrap();
-    match skep_testkit::clang::compile(&path, &[]) {
+    match skep_testkit::clang::compile_text(text, &[]) {
         Ok(bytes) => Some(Object::from_elf(&bytes).unwrap()),
         Err(why) => {
             skip(&why);

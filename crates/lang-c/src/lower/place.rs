@@ -312,20 +312,13 @@ impl Lower<'_> {
     fn load_unit(&mut self, addr: &Addr, bytes: u64, ty: Type) -> Value {
         // In pieces, so that nothing behind the field is read.
         let mut sum: Option<Value> = None;
-        let mut at = 0;
-        while at < bytes {
-            let place = if at == 0 { addr.align } else { addr.align.min(1 << at.trailing_zeros()) };
-            let mut step = place.clamp(1, 8);
-            while step > bytes - at {
-                step /= 2;
-            }
+        for (at, step) in pieces(addr.align, bytes) {
             let piece = self.load_bytes(addr, at, step, false, ty);
             let piece = self.f().binary_number(Binary::Shl, piece, 8 * at.cast_signed());
             sum = Some(match sum {
                 None => piece,
                 Some(sum) => self.f().binary(Binary::Or, sum, piece),
             });
-            at += step;
         }
         match sum {
             Some(sum) => sum,
@@ -367,16 +360,9 @@ impl Lower<'_> {
         let old = self.load_unit(addr, bytes, work);
         let kept = self.f().binary_number(Binary::And, old, !(mask.wrapping_shl(bit as u32)));
         let new = self.f().binary(Binary::Or, kept, value);
-        let mut at = 0;
-        while at < bytes {
-            let place = if at == 0 { addr.align } else { addr.align.min(1 << at.trailing_zeros()) };
-            let mut step = place.clamp(1, 8);
-            while step > bytes - at {
-                step /= 2;
-            }
+        for (at, step) in pieces(addr.align, bytes) {
             let piece = self.f().binary_number(Binary::Lshr, new, 8 * at.cast_signed());
             self.store_bytes(addr, at, step, piece);
-            at += step;
         }
         Ok(())
     }
@@ -457,4 +443,21 @@ fn unrelocated(addr: &Addr) -> Addr {
         addr.off += way.local;
     }
     addr
+}
+
+/// The accesses that make up so many bytes at a place with an alignment: where each begins, and its width.
+fn pieces(align: u64, bytes: u64) -> impl Iterator<Item = (u64, u64)> {
+    let mut at = 0;
+    std::iter::from_fn(move || {
+        if at >= bytes {
+            return None;
+        }
+        let place = if at == 0 { align } else { align.min(1 << at.trailing_zeros()) };
+        let mut step = place.clamp(1, 8);
+        while step > bytes - at {
+            step /= 2;
+        }
+        at += step;
+        Some((at - step, step))
+    })
 }

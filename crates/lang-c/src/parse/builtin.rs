@@ -15,8 +15,6 @@ enum Form {
     Bytes,
     Fill,
     MemCompare,
-    /// The first operand as it is.
-    First,
     ConstantP,
     Nothing,
     Preserve,
@@ -29,18 +27,32 @@ enum Form {
     AtomicStore,
     Fence,
     Overflow,
-    StrLen,
     PacketLoad,
+}
+
+/// What becomes of a call.
+enum Way {
+    /// An operation.
+    Operation(Form, Builtin),
+    /// The length of a literal.
+    Length,
+    /// The first operand as it is.
+    First,
+    /// The first operand as a `long`.
+    FirstAsLong,
 }
 
 struct Row {
     name: &'static str,
-    form: Form,
-    builtin: Builtin,
+    way: Way,
 }
 
 const fn row(name: &'static str, form: Form, builtin: Builtin) -> Row {
-    Row { name, form, builtin }
+    Row { name, way: Way::Operation(form, builtin) }
+}
+
+const fn value(name: &'static str, way: Way) -> Row {
+    Row { name, way }
 }
 
 const fn fetch(name: &'static str, op: AtomicKind, before: bool, orders: usize) -> Row {
@@ -61,7 +73,7 @@ const BUILTINS: &[Row] = &[
     row("__builtin_memcmp", Form::MemCompare, Builtin::Compare),
     row("__builtin_bcmp", Form::MemCompare, Builtin::Compare),
     row("memcmp", Form::MemCompare, Builtin::Compare),
-    row("__builtin_strlen", Form::StrLen, Builtin::ConstantP),
+    value("__builtin_strlen", Way::Length),
     row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
     row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
@@ -77,10 +89,10 @@ const BUILTINS: &[Row] = &[
     row("__builtin_ffs", Form::Ints(&[IntTy::Int], IntTy::Int), Builtin::Ffs(4)),
     row("__builtin_ffsl", Form::Ints(&[IntTy::Long], IntTy::Int), Builtin::Ffs(8)),
     row("__builtin_ffsll", Form::Ints(&[IntTy::LongLong], IntTy::Int), Builtin::Ffs(8)),
-    row("__builtin_expect", Form::First, Builtin::ConstantP),
-    row("__builtin_expect_with_probability", Form::First, Builtin::ConstantP),
-    row("__builtin_assume_aligned", Form::First, Builtin::ConstantP),
-    row("__builtin_launder", Form::First, Builtin::ConstantP),
+    value("__builtin_expect", Way::FirstAsLong),
+    value("__builtin_expect_with_probability", Way::FirstAsLong),
+    value("__builtin_assume_aligned", Way::First),
+    value("__builtin_launder", Way::First),
     row("__builtin_constant_p", Form::ConstantP, Builtin::ConstantP),
     row("__builtin_assume", Form::Nothing, Builtin::Fence),
     row("__builtin_prefetch", Form::Nothing, Builtin::Fence),
@@ -147,26 +159,39 @@ impl Parser<'_> {
             return self.error(loc, format!("unknown builtin `{name}`"));
         };
         self.expect(Punct::LParen, "behind the name of a builtin")?;
-        let preserves = matches!(row.form, Form::Preserve | Form::Core(CoreAsk::Field));
+        let preserves = matches!(row.way, Way::Operation(Form::Preserve | Form::Core(CoreAsk::Field), _));
         self.preserving += u32::from(preserves);
-        let args = self.deeper(Self::builtin_arguments);
+        let args = self.deeper(Self::arguments);
         self.preserving -= u32::from(preserves);
         let args = args?;
-        let made = self.apply(row, args, loc)?;
+        let made = match &row.way {
+            Way::Operation(form, builtin) => self.operation(name, *form, builtin, args, loc)?,
+            Way::Length => self.length(name, args, loc)?,
+            Way::First | Way::FirstAsLong => {
+                let Some(first) = args.into_iter().next() else {
+                    return self.error(loc, format!("`{name}` takes an argument"));
+                };
+                let first = self.rvalue(first)?;
+                match row.way {
+                    Way::FirstAsLong => {
+                        self.assignable(first, Types::int(IntTy::Long), "the value that is expected")?
+                    }
+                    _ => first,
+                }
+            }
+        };
         self.low(made)
     }
 
-    fn builtin_arguments(&mut self) -> Parsed<Vec<Expr>> {
-        let mut args = Vec::new();
-        if self.take(Punct::RParen) {
-            return Ok(args);
-        }
-        loop {
-            args.push(self.assignment()?);
-            if self.take(Punct::RParen) {
-                return Ok(args);
-            }
-            self.expect(Punct::Comma, "between arguments")?;
+    fn length(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let [text] = self.counted::<1>(name, args, loc)?;
+        let len = match &text.kind {
+            ExprKind::Str(bytes) => bytes.iter().position(|&byte| byte == 0),
+            _ => None,
+        };
+        match len {
+            Some(len) => Ok(Expr::new(ExprKind::Int(len as i64), Types::int(IntTy::ULong), loc)),
+            None => self.error(loc, "`__builtin_strlen` takes a string literal in BPF"),
         }
     }
 
@@ -177,11 +202,11 @@ impl Parser<'_> {
         }
     }
 
-    fn apply(&mut self, row: &Row, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
-        let (name, builtin) = (row.name, row.builtin.clone());
+    fn operation(&mut self, name: &str, form: Form, builtin: &Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let made = |args, ty| Self::made(builtin.clone(), args, ty, loc);
         let int = Types::int(IntTy::Int);
         let long = Types::int(IntTy::ULong);
-        match row.form {
+        match form {
             Form::Ints(types, result) => {
                 let mut converted = Vec::new();
                 if args.len() != types.len() {
@@ -190,42 +215,18 @@ impl Parser<'_> {
                 for (arg, &ty) in args.into_iter().zip(types) {
                     converted.push(self.assignable(arg, Types::int(ty), &format!("the argument of `{name}`"))?);
                 }
-                let made = Self::made(builtin, converted, Types::int(result), loc);
-                Ok(self.known(made))
+                Ok(self.known(made(converted, Types::int(result))))
             }
             Form::Bytes | Form::Fill | Form::MemCompare => {
                 let void = self.void_ptr();
-                let second = if matches!(row.form, Form::Fill) { int } else { self.const_void_ptr() };
-                let first = if matches!(row.form, Form::MemCompare) { second } else { void };
+                let second = if matches!(form, Form::Fill) { int } else { self.const_void_ptr() };
+                let first = if matches!(form, Form::MemCompare) { second } else { void };
                 let [one, two, len] = self.counted::<3>(name, args, loc)?;
                 let one = self.assignable(one, first, &format!("argument 1 of `{name}`"))?;
                 let two = self.assignable(two, second, &format!("argument 2 of `{name}`"))?;
                 let len = self.assignable(len, long, &format!("argument 3 of `{name}`"))?;
-                let result = if matches!(row.form, Form::MemCompare) { int } else { void };
-                Ok(Self::made(builtin, vec![one, two, len], result, loc))
-            }
-            Form::StrLen => {
-                let [text] = self.counted::<1>(name, args, loc)?;
-                let len = match &text.kind {
-                    ExprKind::Str(bytes) => bytes.iter().position(|&byte| byte == 0),
-                    _ => None,
-                };
-                match len {
-                    Some(len) => Ok(Expr::new(ExprKind::Int(len as i64), long, loc)),
-                    None => self.error(loc, "`__builtin_strlen` takes a string literal in BPF"),
-                }
-            }
-            Form::First => {
-                let Some(first) = args.into_iter().next() else {
-                    return self.error(loc, format!("`{name}` takes an argument"));
-                };
-                let first = self.rvalue(first)?;
-                match name {
-                    "__builtin_expect" | "__builtin_expect_with_probability" => {
-                        self.assignable(first, Types::int(IntTy::Long), "the value that is expected")
-                    }
-                    _ => Ok(first),
-                }
+                let result = if matches!(form, Form::MemCompare) { int } else { void };
+                Ok(made(vec![one, two, len], result))
             }
             Form::ConstantP => {
                 let [arg] = self.counted::<1>(name, args, loc)?;
@@ -233,37 +234,35 @@ impl Parser<'_> {
                 if self.constant(&arg).is_some() {
                     return Ok(Expr::new(ExprKind::Int(1), int, loc));
                 }
-                Ok(Self::made(builtin, vec![arg], int, loc))
+                Ok(made(vec![arg], int))
             }
-            Form::Nothing => Ok(Self::made(builtin, Vec::new(), Types::void(), loc)),
-            Form::Fence => Ok(Self::made(Builtin::Fence, Vec::new(), Types::void(), loc)),
+            Form::Nothing | Form::Fence => Ok(made(Vec::new(), Types::void())),
             Form::Preserve => {
                 let [arg] = self.counted::<1>(name, args, loc)?;
                 let arg = if self.types.element(arg.ty).is_some() { self.rvalue(arg)? } else { arg };
                 let ty = arg.ty;
-                Ok(Self::made(builtin, vec![arg], ty, loc))
+                Ok(made(vec![arg], ty))
             }
             Form::Core(ask) => self.core(name, ask, args, loc),
             Form::Atomic(_)
             | Form::CompareExchange
             | Form::CompareExchangeAt
             | Form::AtomicLoad
-            | Form::AtomicStore => self.atomic(row, args, loc),
+            | Form::AtomicStore => self.atomic(name, form, builtin, args, loc),
             Form::Overflow => self.overflow(name, builtin, args, loc),
             Form::PacketLoad => {
                 let [ctx, offset] = self.counted::<2>(name, args, loc)?;
                 let void = self.void_ptr();
                 let ctx = self.assignable(ctx, void, "the context")?;
                 let offset = self.assignable(offset, Types::int(IntTy::UInt), "the offset")?;
-                Ok(Self::made(builtin, vec![ctx, offset], Types::int(IntTy::ULongLong), loc))
+                Ok(made(vec![ctx, offset], Types::int(IntTy::ULongLong)))
             }
         }
     }
 
     /// Operations on memory that others change too: the first argument is a pointer to it.
-    fn atomic(&mut self, row: &Row, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
-        let name = row.name;
-        let (values, orders) = match row.form {
+    fn atomic(&mut self, name: &str, form: Form, builtin: &Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let (values, orders) = match form {
             Form::Atomic(orders) => (1, orders),
             Form::CompareExchange => (2, 0),
             Form::CompareExchangeAt => (2, 3),
@@ -275,22 +274,23 @@ impl Parser<'_> {
         let Some(ptr) = args.next().filter(|_| given > values && given <= most) else {
             return self.error(loc, format!("`{name}` takes {most} arguments, not {given}"));
         };
-        let (ptr, to) = self.atomic_target(name, ptr, loc)?;
+        let narrow = matches!(form, Form::AtomicLoad | Form::AtomicStore);
+        let (ptr, to) = self.atomic_target(name, narrow, ptr, loc)?;
         let mut operands = vec![ptr];
         for (arg, number) in args.zip(2..) {
             // What is expected comes through a pointer.
-            let pointer = number == 2 && matches!(row.form, Form::CompareExchangeAt);
+            let pointer = number == 2 && matches!(form, Form::CompareExchangeAt);
             operands.push(match pointer {
                 true => self.rvalue(arg)?,
                 false => self.assignable(arg, to, &format!("argument {number} of `{name}`"))?,
             });
         }
-        let ty = match row.builtin {
+        let ty = match builtin {
             Builtin::CompareExchange { bool: true } | Builtin::CompareExchangeAt => Types::int(IntTy::Bool),
             Builtin::Store => Types::void(),
             _ => to,
         };
-        Ok(Self::made(row.builtin.clone(), operands, ty, loc))
+        Ok(Self::made(builtin.clone(), operands, ty, loc))
     }
 
     /// A builtin as a number if its operand is one.
@@ -305,15 +305,14 @@ impl Parser<'_> {
         self.types.ptr(QTy { quals: Quals::CONST, ..Types::void() })
     }
 
-    /// A pointer to what an atomic operation changes, and the type of that.
-    fn atomic_target(&mut self, name: &str, ptr: Expr, loc: Loc) -> Parsed<(Expr, QTy)> {
+    /// A pointer to what an atomic operation changes, and the type of that; `narrow` if it may have any size.
+    fn atomic_target(&mut self, name: &str, narrow: bool, ptr: Expr, loc: Loc) -> Parsed<(Expr, QTy)> {
         let ptr = self.rvalue(ptr)?;
         let Some(to) = self.types.pointee(ptr.ty).filter(|&to| self.types.is_register(to)) else {
             let shown = self.types.show(ptr.ty);
             return self.error(loc, format!("`{name}` takes a pointer to an integer or a pointer, not `{shown}`"));
         };
-        let load_or_store = matches!(name, "__atomic_load_n" | "__atomic_store_n");
-        if !load_or_store && self.types.size(to).is_none_or(|size| size < 4) {
+        if !narrow && self.types.size(to).is_none_or(|size| size < 4) {
             let shown = self.types.show(to);
             return self.push_error(
                 Diag::error(loc, format!("`{name}` on `{shown}`: BPF has atomic operations on 4 and 8 bytes only"))
@@ -343,7 +342,7 @@ impl Parser<'_> {
         Ok(Self::made(Builtin::Core(ask, kind), vec![what], ty, loc))
     }
 
-    fn overflow(&mut self, name: &str, builtin: Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+    fn overflow(&mut self, name: &str, builtin: &Builtin, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
         let [one, other, ptr] = self.counted::<3>(name, args, loc)?;
         let ptr = self.rvalue(ptr)?;
         let to = self.types.pointee(ptr.ty).and_then(|to| Some((to, self.types.as_int(to)?)));
@@ -362,6 +361,6 @@ impl Parser<'_> {
         // Narrow results are computed in 64 bits, where nothing is lost.
         let wide = if int.size() == 8 { QTy { quals: Quals::NONE, ..to } } else { Types::int(IntTy::Long) };
         let (one, other) = (self.convert(one, wide), self.convert(other, wide));
-        Ok(Self::made(builtin, vec![one, other, ptr], Types::int(IntTy::Bool), loc))
+        Ok(Self::made(builtin.clone(), vec![one, other, ptr], Types::int(IntTy::Bool), loc))
     }
 }

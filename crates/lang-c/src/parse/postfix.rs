@@ -48,7 +48,8 @@ impl Parser<'_> {
         }
     }
 
-    fn arguments(&mut self) -> Parsed<Vec<Expr>> {
+    /// Expressions behind an opening parenthesis, to the closing one.
+    pub(super) fn arguments(&mut self) -> Parsed<Vec<Expr>> {
         let mut args = Vec::new();
         if self.take(Punct::RParen) {
             return Ok(args);

@@ -20,19 +20,20 @@ struct Enumerator {
 }
 
 impl Parser<'_> {
+    /// The name behind `struct`, `union` or `enum`, if there is one.
+    fn tag_name(&mut self) -> Option<Sym> {
+        let TokenKind::Ident(sym) = *self.peek() else { return None };
+        self.next();
+        Some(sym)
+    }
+
     /// `struct` or `union`, behind the keyword.
     pub(super) fn record(&mut self, union: bool) -> Parsed<QTy> {
         let mut attrs = Attrs::default();
         self.attributes(&mut attrs)?;
         let what = if union { NameKind::Union } else { NameKind::Struct };
         let loc = self.loc();
-        let tag = match *self.peek() {
-            TokenKind::Ident(sym) => {
-                self.next();
-                Some(sym)
-            }
-            _ => None,
-        };
+        let tag = self.tag_name();
         self.attributes(&mut attrs)?;
         if !self.is(Punct::LBrace) {
             let Some(sym) = tag else {
@@ -175,13 +176,7 @@ impl Parser<'_> {
         let mut attrs = Attrs::default();
         self.attributes(&mut attrs)?;
         let loc = self.loc();
-        let tag = match *self.peek() {
-            TokenKind::Ident(sym) => {
-                self.next();
-                Some(sym)
-            }
-            _ => None,
-        };
+        let tag = self.tag_name();
         let mut fixed = None;
         if self.is(Punct::Colon) && !self.is_label_colon() {
             self.next();

@@ -1,63 +1,78 @@
-//! Numbers of the helpers that programs of scripts call, by their names in `skep_isa::helpers`; a test holds them against
-//! that table.
+//! Numbers of the helpers that programs of scripts call.
 
-macro_rules! helpers {
-    ($($name:ident = $number:literal, $text:literal;)+) => {
-        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
+use skep_isa::helpers::number;
 
-        /// All of them with their names.
-        #[cfg(test)]
-        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
-    };
-}
-
-// TABLE
-helpers! {
-    MAP_LOOKUP = 1, "map_lookup_elem";
-    MAP_UPDATE = 2, "map_update_elem";
-    MAP_DELETE = 3, "map_delete_elem";
-    PROBE_READ = 4, "probe_read";
-    TRACE_PRINTK = 6, "trace_printk";
-    GET_RANDOM = 7, "get_prandom_u32";
-    PROCESSOR = 8, "get_smp_processor_id";
-    TAIL_CALL = 12, "tail_call";
-    PID_TGID = 14, "get_current_pid_tgid";
-    UID_GID = 15, "get_current_uid_gid";
-    COMM = 16, "get_current_comm";
-    PROBE_WRITE_USER = 36, "probe_write_user";
-    NUMA_NODE = 42, "get_numa_node_id";
-    CURRENT_TASK = 35, "get_current_task";
-    PROBE_READ_STR = 45, "probe_read_str";
-    SOCKET_COOKIE = 46, "get_socket_cookie";
-    OVERRIDE_RETURN = 58, "override_return";
-    GET_STACK = 67, "get_stack";
-    CGROUP_ID = 80, "get_current_cgroup_id";
-    PROBE_READ_USER = 112, "probe_read_user";
-    PROBE_READ_KERNEL = 113, "probe_read_kernel";
-    PROBE_READ_USER_STR = 114, "probe_read_user_str";
-    PROBE_READ_KERNEL_STR = 115, "probe_read_kernel_str";
-    JIFFIES = 118, "jiffies64";
-    NS_PID_TGID = 120, "get_ns_current_pid_tgid";
-    BOOT_NS = 125, "ktime_get_boot_ns";
-    CURRENT_TASK_BTF = 158, "get_current_task_btf";
-    RINGBUF_RESERVE = 131, "ringbuf_reserve";
-    RINGBUF_SUBMIT = 132, "ringbuf_submit";
-    D_PATH = 147, "d_path";
-    FOR_EACH = 164, "for_each_map_elem";
-    GET_FUNC_IP = 173, "get_func_ip";
-    TASK_REGISTERS = 175, "task_pt_regs";
-    LOOP = 181, "loop";
-    GET_FUNC_ARG = 183, "get_func_arg";
-    GET_FUNC_RET = 184, "get_func_ret";
-    LOOKUP_PERCPU = 195, "map_lookup_percpu_elem";
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_and_names_agree() {
-        for (number, name) in super::ALL {
-            assert_eq!(skep_isa::helpers::by_id(*number).unwrap().name, *name);
-        }
-    }
-}
+/// `bpf_map_lookup_elem`
+pub const MAP_LOOKUP: u32 = number("map_lookup_elem");
+/// `bpf_map_update_elem`
+pub const MAP_UPDATE: u32 = number("map_update_elem");
+/// `bpf_map_delete_elem`
+pub const MAP_DELETE: u32 = number("map_delete_elem");
+/// `bpf_probe_read`
+pub const PROBE_READ: u32 = number("probe_read");
+/// `bpf_trace_printk`
+pub const TRACE_PRINTK: u32 = number("trace_printk");
+/// `bpf_get_prandom_u32`
+pub const GET_RANDOM: u32 = number("get_prandom_u32");
+/// `bpf_get_smp_processor_id`
+pub const PROCESSOR: u32 = number("get_smp_processor_id");
+/// `bpf_tail_call`
+pub const TAIL_CALL: u32 = number("tail_call");
+/// `bpf_get_current_pid_tgid`
+pub const PID_TGID: u32 = number("get_current_pid_tgid");
+/// `bpf_get_current_uid_gid`
+pub const UID_GID: u32 = number("get_current_uid_gid");
+/// `bpf_get_current_comm`
+pub const COMM: u32 = number("get_current_comm");
+/// `bpf_probe_write_user`
+pub const PROBE_WRITE_USER: u32 = number("probe_write_user");
+/// `bpf_get_numa_node_id`
+pub const NUMA_NODE: u32 = number("get_numa_node_id");
+/// `bpf_get_current_task`
+pub const CURRENT_TASK: u32 = number("get_current_task");
+/// `bpf_probe_read_str`
+pub const PROBE_READ_STR: u32 = number("probe_read_str");
+/// `bpf_get_socket_cookie`
+pub const SOCKET_COOKIE: u32 = number("get_socket_cookie");
+/// `bpf_override_return`
+pub const OVERRIDE_RETURN: u32 = number("override_return");
+/// `bpf_get_stack`
+pub const GET_STACK: u32 = number("get_stack");
+/// `bpf_get_current_cgroup_id`
+pub const CGROUP_ID: u32 = number("get_current_cgroup_id");
+/// `bpf_probe_read_user`
+pub const PROBE_READ_USER: u32 = number("probe_read_user");
+/// `bpf_probe_read_kernel`
+pub const PROBE_READ_KERNEL: u32 = number("probe_read_kernel");
+/// `bpf_probe_read_user_str`
+pub const PROBE_READ_USER_STR: u32 = number("probe_read_user_str");
+/// `bpf_probe_read_kernel_str`
+pub const PROBE_READ_KERNEL_STR: u32 = number("probe_read_kernel_str");
+/// `bpf_jiffies64`
+pub const JIFFIES: u32 = number("jiffies64");
+/// `bpf_get_ns_current_pid_tgid`
+pub const NS_PID_TGID: u32 = number("get_ns_current_pid_tgid");
+/// `bpf_ktime_get_boot_ns`
+pub const BOOT_NS: u32 = number("ktime_get_boot_ns");
+/// `bpf_get_current_task_btf`
+pub const CURRENT_TASK_BTF: u32 = number("get_current_task_btf");
+/// `bpf_ringbuf_reserve`
+pub const RINGBUF_RESERVE: u32 = number("ringbuf_reserve");
+/// `bpf_ringbuf_submit`
+pub const RINGBUF_SUBMIT: u32 = number("ringbuf_submit");
+/// `bpf_d_path`
+pub const D_PATH: u32 = number("d_path");
+/// `bpf_for_each_map_elem`
+pub const FOR_EACH: u32 = number("for_each_map_elem");
+/// `bpf_get_func_ip`
+pub const GET_FUNC_IP: u32 = number("get_func_ip");
+/// `bpf_task_pt_regs`
+pub const TASK_REGISTERS: u32 = number("task_pt_regs");
+/// `bpf_loop`
+pub const LOOP: u32 = number("loop");
+/// `bpf_get_func_arg`
+pub const GET_FUNC_ARG: u32 = number("get_func_arg");
+/// `bpf_get_func_ret`
+pub const GET_FUNC_RET: u32 = number("get_func_ret");
+/// `bpf_map_lookup_percpu_elem`
+pub const LOOKUP_PERCPU: u32 = number("map_lookup_percpu_elem");

@@ -5,6 +5,7 @@
 use skep_ir::{
     Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary, Value, Width,
 };
+use skep_isa::helpers::number;
 
 /// A number that can be set again.
 #[derive(Debug, Clone, Copy)]
@@ -239,39 +240,27 @@ impl Code<'_> {
     }
 }
 
-/// Declares the helpers that the programs call, by the names of `skep_isa::helpers`; a test holds them against that
-/// table.
-macro_rules! helpers {
-    ($($name:ident = $number:literal, $text:literal;)+) => {
-        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
-
-        #[cfg(test)]
-        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
-    };
-}
-
-// TABLE
-helpers! {
-    MAP_LOOKUP = 1, "map_lookup_elem";
-    MAP_UPDATE = 2, "map_update_elem";
-    MAP_DELETE = 3, "map_delete_elem";
-    PID_TGID = 14, "get_current_pid_tgid";
-    COMM = 16, "get_current_comm";
-    UNDER_CGROUP = 37, "current_task_under_cgroup";
-    GET_STACK = 67, "get_stack";
-    READ_USER = 112, "probe_read_user";
-    READ_KERNEL = 113, "probe_read_kernel";
-    READ_USER_STR = 114, "probe_read_user_str";
-    BOOT_NS = 125, "ktime_get_boot_ns";
-    RINGBUF_OUTPUT = 130, "ringbuf_output";
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_and_names_agree() {
-        for (number, name) in super::ALL {
-            assert_eq!(skep_isa::helpers::by_id(*number).unwrap().name, *name);
-        }
-    }
-}
+/// `bpf_map_lookup_elem`
+pub const MAP_LOOKUP: u32 = number("map_lookup_elem");
+/// `bpf_map_update_elem`
+pub const MAP_UPDATE: u32 = number("map_update_elem");
+/// `bpf_map_delete_elem`
+pub const MAP_DELETE: u32 = number("map_delete_elem");
+/// `bpf_get_current_pid_tgid`
+pub const PID_TGID: u32 = number("get_current_pid_tgid");
+/// `bpf_get_current_comm`
+pub const COMM: u32 = number("get_current_comm");
+/// `bpf_current_task_under_cgroup`
+pub const UNDER_CGROUP: u32 = number("current_task_under_cgroup");
+/// `bpf_get_stack`
+pub const GET_STACK: u32 = number("get_stack");
+/// `bpf_probe_read_user`
+pub const READ_USER: u32 = number("probe_read_user");
+/// `bpf_probe_read_kernel`
+pub const READ_KERNEL: u32 = number("probe_read_kernel");
+/// `bpf_probe_read_user_str`
+pub const READ_USER_STR: u32 = number("probe_read_user_str");
+/// `bpf_ktime_get_boot_ns`
+pub const BOOT_NS: u32 = number("ktime_get_boot_ns");
+/// `bpf_ringbuf_output`
+pub const RINGBUF_OUTPUT: u32 = number("ringbuf_output");
