@@ -130,7 +130,7 @@ plain! {
 }
 
 plain! {
-    /// `BPF_PROG_QUERY`
+    /// `BPF_PROG_QUERY`. The kernel writes the revision (Linux 6.6) whatever size it is told: the structure has to be whole.
     struct ProgQuery = "bpf_attr.query" {
         target_fd: u32,
         attach_type: u32,
@@ -139,6 +139,10 @@ plain! {
         prog_ids: u64,
         prog_cnt: u32,
         pad: u32,
+        prog_attach_flags: u64,
+        link_ids: u64,
+        link_attach_flags: u64,
+        revision: u64,
     }
 }
 
@@ -362,7 +366,8 @@ pub(crate) fn prog_query(target: Target<'_>, attach_type: u32) -> Result<Vec<u32
         prog_cnt: u32::try_from(ids.len()).map_err(|_| libc::E2BIG)?,
         ..ProgQuery::default()
     };
-    // SAFETY: the kernel writes at most `prog_cnt` numbers to `ids`, which has so many.
+    // SAFETY: the kernel writes at most `prog_cnt` numbers to `ids`, which has so many, and fields of the structure, of
+    // which none is missing.
     match unsafe { bpf(cmd::PROG_QUERY, &mut attr) } {
         // More than there was room for: the first ones were stored.
         Ok(_) | Err(libc::ENOSPC) => {}
