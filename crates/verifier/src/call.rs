@@ -357,11 +357,11 @@ impl Verifier<'_> {
                 self.stack_range(state, extent, size, writes)
             }
             Kind::Packet | Kind::PacketMeta => {
-                if !(helper.packets && self.writes_packet()) {
-                    if writes {
-                        return Err(Stop::Undecided("helpers that write packets"));
-                    }
-                    return Err(Stop::Undecided("packets as arguments of this helper"));
+                if !self.writes_packet() {
+                    return Err(Stop::Undecided("packets as arguments in programs that only read them"));
+                }
+                if !helper.packets {
+                    return Err(Reason::Rule(&rules::PACKET_ARGUMENT).into());
                 }
                 self.packet(&value, reg, 0, size)
             }

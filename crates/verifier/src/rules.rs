@@ -120,6 +120,8 @@ rules! {
         "";
     STRUCT_FIELD: "the structure of the kernel has no such field at this offset and size",
         "read a whole field, as the type of the kernel declares it";
+    PACKET_ARGUMENT: "the helper does not take pointers into the packet",
+        "copy the bytes to the stack first, and pass that";
     STRUCT_WRITE: "structures of the kernel are only read",
         "";
     STRUCT_OFFSET: "structures of the kernel are read at constant offsets only",

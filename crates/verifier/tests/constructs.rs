@@ -171,6 +171,17 @@ const CASES: &[Case] = &[
         mended: "__attribute__((noinline)) int g(u64 *n) { return n ? n[0] : 0; }
             SEC(\"xdp\") int f(void *x) { u64 n = get_prandom_u32(); return g(&n); }",
     },
+    Case {
+        faulty: "struct skb { u32 before[19]; u32 data; u32 end; };
+            static int (*const store)(void *s, u32 at, const void *from, u32 len, u64 flags) = (void *)9;
+            SEC(\"tc\") int f(struct skb *s) { u8 *data = (void *)(u64)s->data, *end = (void *)(u64)s->end;
+            return data + 8 > end ? 0 : store(s, 20, data, 8, 0); }",
+        said: "does not take pointers into the packet",
+        mended: "struct skb { u32 before[19]; u32 data; u32 end; };
+            static int (*const store)(void *s, u32 at, const void *from, u32 len, u64 flags) = (void *)9;
+            SEC(\"tc\") int f(struct skb *s) { u8 *data = (void *)(u64)s->data, *end = (void *)(u64)s->end; u64 copy;
+            if (data + 8 > end) return 0; copy = *(u64 *)data; return store(s, 20, &copy, 8, 0); }",
+    },
 ];
 
 fn object(text: &str) -> Option<Object> {

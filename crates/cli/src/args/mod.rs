@@ -70,7 +70,7 @@ pub struct Cli {
 pub enum Command {
     /// Capture, read, print and save packets that match a tcpdump expression; show its bytecode
     Filter(FilterArgs),
-    /// A host firewall: rules at set speed, changed one at a time
+    /// A host firewall: ordered rules, changed all at once or one at a time
     #[command(subcommand)]
     Firewall(FirewallCommand),
     /// Watch DNS: queries with their answers, latency and failures
