@@ -19,7 +19,7 @@ pub const MAX_DEPTH: usize = 32;
 const LONGEST_STRING: usize = 1 << 16;
 
 /// How often names are looked for by reading all of them before an index is made.
-const SCANS: u32 = 3;
+const SCANS: u32 = 1;
 
 /// Bytes in the header of version 1.
 const HEADER: u32 = 24;
@@ -212,10 +212,13 @@ impl Btf {
         blob.string(NameOff(u32_at(blob.bytes(), at, "a type")?))
     }
 
-    /// The name of a type of this blob, empty if it cannot be read.
-    fn name_bytes(&self, at: u32) -> &[u8] {
-        let name = u32_at(self.bytes(), at as usize, "a type").map(NameOff);
-        name.and_then(|name| self.string_bytes(name)).map_or(&[], |(name, _)| name)
+    /// The strings from an offset on; nothing if there are none.
+    fn strings_from(&self, offset: u32) -> &[u8] {
+        match (offset.checked_sub(self.first_string), &self.base) {
+            (Some(own), _) => self.own_strings().1.get(own as usize..).unwrap_or_default(),
+            (None, Some(base)) => base.strings_from(offset),
+            (None, None) => &[],
+        }
     }
 
     /// The first type with this name, those of the base first. The empty name is nobody's.
@@ -274,7 +277,9 @@ impl Btf {
     }
 
     fn make_index(&self) -> NameIndex {
-        NameIndex::new((self.first..).zip(self.index.iter().map(|at| self.name_bytes(*at))))
+        let text =
+            |at: &u32| u32_at(self.bytes(), *at as usize, "a type").map_or(&[][..], |name| self.strings_from(name));
+        NameIndex::new((self.first..).zip(self.index.iter().map(text)))
     }
 
     /// Reads all names until one is the right one.

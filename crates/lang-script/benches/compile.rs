@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use skep_isa::ebpf::{Cpu, Endian};
-use skep_lang_script::compile::{Compiled, Environment, Switches, compile};
+use skep_lang_script::compile::{Compiled, Environment, Switches, Text, compile};
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
 use skep_lang_script::types::{NoTypes, TypeSource};
@@ -156,7 +156,7 @@ fn build(name: &str, text: &str, times: &mut Times) -> Result<Object, Box<dyn Er
     last = Instant::now();
     let env = Environment {
         name,
-        text,
+        text: &Text::new(text),
         types: types.as_ref().map_or(&NoTypes as &dyn TypeSource, |types| types),
         probes: &world::Places,
         facts: &world::Answers,

@@ -26,8 +26,10 @@ mod functions;
 mod needs;
 mod routes;
 mod sites;
+mod text;
 
 pub use sites::{Group, Instance, kernel_program, program as program_info};
+pub use text::Text;
 
 /// What only the machine knows.
 pub trait Facts {
@@ -130,7 +132,7 @@ pub struct Environment<'a> {
     /// Name of the script in messages.
     pub name: &'a str,
     /// Its text, which places in the tree count in.
-    pub text: &'a str,
+    pub text: &'a Text<'a>,
     /// Types of the kernel.
     pub types: &'a dyn TypeSource,
     /// What there is to attach to, for wildcards.
@@ -175,16 +177,6 @@ impl Default for Switches {
 
 /// Which probes there are to be programs for, by type and name.
 pub type Wanted<'a> = dyn Fn(ProviderKind, &str) -> bool + 'a;
-
-impl Environment<'_> {
-    /// Line and column, from 1, of the start of a span.
-    pub fn place(&self, span: Span) -> (u32, u32) {
-        let before = self.text.get(..span.start as usize).unwrap_or("");
-        let line = before.bytes().filter(|&b| b == b'\n').count() + 1;
-        let column = before.len() - before.rfind('\n').map_or(0, |at| at + 1) + 1;
-        (u32::try_from(line).unwrap_or(u32::MAX), u32::try_from(column).unwrap_or(u32::MAX))
-    }
-}
 
 /// A compiled script.
 #[derive(Debug, Clone, PartialEq)]

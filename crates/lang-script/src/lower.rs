@@ -149,7 +149,7 @@ impl<'a> Unit<'a> {
         let iterates = input.units.programs.iter().any(|(instance, _)| instance.provider.kind == ProviderKind::Iter);
         let usual = if iterates { ITERATOR_BYTES } else { RING_BYTES };
         let mut module = Module::new(&input.settings.license);
-        module.sources.push(Source { name: input.env.name.into(), text: input.env.text.into() });
+        module.sources.push(Source { name: input.env.name.into(), text: input.env.text.as_str().into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usual);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
         let settings = Settings { max_strlen: input.settings.max_strlen, ..input.settings.host.clone() };
@@ -321,7 +321,7 @@ impl<'a> Unit<'a> {
     }
 
     fn loc(&self, span: Span) -> Loc {
-        let (line, column) = self.input.env.place(span);
+        let (line, column) = self.input.env.text.place(span);
         Loc { source: 0, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
     }
 
@@ -363,7 +363,7 @@ impl<'a> Unit<'a> {
         body.only_process = only;
         body.run(&[]);
         self.module.add_function(function);
-        let line = self.input.env.place(instance.span).0;
+        let line = self.input.env.text.place(instance.span).0;
         for (probe, attach, route) in &instance.attach {
             let (name, program) = (probe.clone(), name.clone());
             let attach = self.in_table(attach.clone());

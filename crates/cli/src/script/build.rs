@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
 use skep_isa::ebpf::{Cpu, Endian};
-use skep_lang_script::compile::{Compiled, Environment, Switches};
+use skep_lang_script::compile::{Compiled, Environment, Switches, Text};
 use skep_lang_script::desugar::Loader;
 use skep_lang_script::plan::{Attach, Plan};
 use skep_lang_script::providers::Kind;
@@ -148,7 +148,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     let formats = machine::formats(&machine);
     let env = Environment {
         name: &input.name,
-        text: &input.text,
+        text: &Text::new(&input.text),
         types: &MachineTypes::new(&machine, &formats),
         probes: &machine,
         facts: &machine,

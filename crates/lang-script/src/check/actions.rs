@@ -29,11 +29,11 @@ impl Checker<'_> {
         match row.builtin {
             B::Printf => self.print_formatted(PrintTo::Output, args),
             B::Errorf => {
-                let at = self.env.place(name.span);
+                let at = self.env.text.place(name.span);
                 self.print_formatted(PrintTo::Error(at), args)
             }
             B::Warnf => {
-                let at = self.env.place(name.span);
+                let at = self.env.text.place(name.span);
                 self.print_formatted(PrintTo::Warning(at), args)
             }
             B::Cat => {
@@ -260,7 +260,7 @@ impl Checker<'_> {
         };
         let cond = self.expr(first);
         let cond = self.condition(cond);
-        let to = PrintTo::Error(self.env.place(span));
+        let to = PrintTo::Error(self.env.text.place(span));
         let format: Arc<str> = format!("{}\n", message.replace('%', "%%")).into();
         let print = super::Stmt { kind: StmtKind::Send(Request::Print(to, format), Vec::new()), span };
         let status = Expr::number(1, Type::int(4, true), span);

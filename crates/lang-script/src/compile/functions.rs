@@ -108,7 +108,7 @@ pub fn signatures(script: &Script, checker: &mut Checker<'_>, problems: &mut Vec
             );
         }
     }
-    warn_unused(script, &signatures, checker.env.text.len(), problems);
+    warn_unused(script, &signatures, checker.env.text.as_str().len(), problems);
     signatures
 }
 

@@ -115,7 +115,7 @@ impl Body<'_, '_, '_> {
     }
 
     pub fn loop_was_cut(&mut self, span: Span) {
-        let at = self.cx.input.env.place(span);
+        let at = self.cx.input.env.text.place(span);
         let text = "the loop has run for too long and was ended".into();
         let action = self.cx.action(Action::Warning { text, at });
         self.warn(action);

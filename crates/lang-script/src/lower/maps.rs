@@ -212,7 +212,7 @@ impl Body<'_, '_, '_> {
     /// Sends a record about a helper that failed, if the result is negative.
     pub fn report_failure(&mut self, helper: u32, result: Value, span: Span) {
         let name = skep_isa::helpers::by_id(helper).map_or("", |helper| helper.name);
-        let place = self.cx.input.env.place(span);
+        let place = self.cx.input.env.text.place(span);
         let action = self.cx.helper_failure(name, place);
         let report = self.cx.failure_function();
         let (bad, next) = (self.b.block(&[]), self.b.block(&[]));

@@ -127,7 +127,7 @@ impl Body<'_, '_, '_> {
 
     /// A number of an element that exists: 0 instead, after a warning.
     fn checked_index(&mut self, number: Value, count: u32, expr: &Expr) -> Value {
-        let at = self.cx.input.env.place(expr.span);
+        let at = self.cx.input.env.text.place(expr.span);
         let text = "there is no element with this number, the first one is taken".into();
         let action = self.cx.action(Action::Warning { text, at });
         let (good, bad) = (self.b.block(&[]), self.b.block(&[]));

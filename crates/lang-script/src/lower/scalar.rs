@@ -166,7 +166,7 @@ impl Body<'_, '_, '_> {
 
     /// A divisor that is not zero: 1 instead, after a warning.
     fn divisor(&mut self, value: Value, whole: &Expr) -> Value {
-        let at = self.cx.input.env.place(whole.span);
+        let at = self.cx.input.env.text.place(whole.span);
         let action = self.cx.action(Action::Warning { text: "division by zero, the divisor is taken as 1".into(), at });
         let (bad, good) = (self.b.block(&[]), self.b.block(&[]));
         let join = self.b.block(&[IrType::I64]);

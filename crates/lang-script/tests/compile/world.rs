@@ -8,7 +8,7 @@ use skep_diag::render;
 use skep_ir::Module;
 use skep_isa::ebpf::{Cpu, Endian};
 use skep_kernel::{KernelBtf, KernelError, LoadError};
-use skep_lang_script::compile::{Compiled, Environment, Facts, Switches, compile};
+use skep_lang_script::compile::{Compiled, Environment, Facts, Switches, Text, compile};
 use skep_lang_script::providers::ProbeSource;
 use skep_lang_script::registers::Arch;
 use skep_lang_script::types::btf::BtfTypes;
@@ -164,7 +164,7 @@ pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'
     let none = skep_lang_script::types::NoTypes;
     let mut env = Environment {
         name,
-        text,
+        text: &Text::new(text),
         types: types.as_ref().map_or(&none as &dyn skep_lang_script::types::TypeSource, |types| types),
         probes: &Places,
         facts: &Answers,
