@@ -12,6 +12,7 @@ use skep_ir::{
     Type as IrType,
 };
 use skep_isa::MapType as KernelMap;
+use skep_isa::helpers::numbers as helpers;
 
 use crate::ast::Script;
 use crate::check::Signature;
@@ -35,7 +36,6 @@ mod cond;
 mod control;
 mod describe;
 mod direct;
-mod helpers;
 mod histogram;
 mod kernel;
 mod maps;

@@ -264,20 +264,13 @@ impl Verifier<'_> {
                 if writes {
                     return Err(Stop::Undecided("helpers that write packets"));
                 }
-                if !self.hands_packets_on(helper) {
+                if !(self.writes_packet() && helper.packets) {
                     return Err(Stop::Undecided("packets as arguments of this helper"));
                 }
                 self.packet(&value, reg, 0, size)
             }
             _ => self.region(&value, Access { reg, off: 0, size, write: writes }),
         }
-    }
-
-    /// Helpers that take packets (`pkt_access` of their prototype).
-    fn hands_packets_on(&self, helper: &Helper) -> bool {
-        const TAKE: &[&str] =
-            &["map_lookup_elem", "map_update_elem", "map_delete_elem", "csum_diff", "skb_store_bytes"];
-        self.writes_packet() && TAKE.contains(&helper.name)
     }
 
     /// The size of the memory before (`check_mem_size_reg`).

@@ -4,6 +4,7 @@
 
 use crate::{ProgSet, ProgType, Release};
 
+pub mod numbers;
 mod signature;
 mod table;
 
@@ -37,6 +38,8 @@ pub struct Helper {
     pub may_sleep: bool,
     /// What a call does to the program's memory.
     pub effect: Effect,
+    /// Whether it takes pointers into the packet where it reads memory.
+    pub packets: bool,
     /// The program types that may call it at one of their attach types, with all capabilities, in Linux 6.18.
     pub programs: ProgSet,
     /// Its prototype in C (`linux/bpf.h`).
@@ -112,6 +115,9 @@ mod tests {
             by_name("xdp_adjust_head").unwrap().moves_packet() && !by_name("skb_load_bytes").unwrap().moves_packet()
         );
         assert_eq!(by_name("ktime_get_ns").unwrap().effect, Effect::Nothing);
+        // Linux refuses the second one: "helper access to the packet is not allowed".
+        let takes = |name: &str| by_name(name).unwrap().packets;
+        assert!(takes("csum_diff") && !takes("skb_store_bytes"));
         let writes = |name| by_name(name).unwrap().writes_arguments();
         assert!(writes("probe_read") && writes("for_each_map_elem") && writes("dynptr_write"));
         assert!(!writes("map_update_elem") && !writes("ringbuf_reserve") && !writes("ringbuf_output"));

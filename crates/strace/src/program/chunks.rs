@@ -4,6 +4,7 @@
 //! working memory of the processor is looked up again, which the kernel does without a call.
 
 use skep_ir::{Binary, Cond, FuncRef, Function, MapRef, Module, Unary, Value, Width};
+use skep_isa::helpers::numbers as helpers;
 
 use super::code::{self, Code};
 use super::layout::{chunk, field, length, op, part, work};
@@ -99,7 +100,7 @@ fn bytes(scratch: MapRef) -> Function {
         let zero = code.num(0);
         let got = code.var(wanted);
         code.when(Cond::Ne, wanted, zero, |code| {
-            let failed = code.helper(code::READ_USER, &[to, wanted, address]);
+            let failed = code.helper(helpers::PROBE_READ_USER, &[to, wanted, address]);
             let zero = code.num(0);
             code.when(Cond::Ne, failed, zero, |code| {
                 let fault = code.num(-1);
@@ -121,7 +122,7 @@ fn text(scratch: MapRef) -> Function {
         let cap = code.num(work::MOST);
         let most = code.min(most, cap);
         let to = code.b.ptr_add_const(at.0, chunk::HEAD as i32);
-        let got = code.helper(code::READ_USER_STR, &[to, most, address]);
+        let got = code.helper(helpers::PROBE_READ_USER_STR, &[to, most, address]);
         let zero = code.num(0);
         let shown = code.var(got);
         code.when(Cond::Slt, got, zero, |code| {
@@ -154,7 +155,7 @@ fn constant_part(code: &mut Code<'_>, meta: Value, number: u16) -> Value {
 /// Reads memory of the user to the stack, filled with zeros if that fails. Gives what the helper returns.
 fn peek(code: &mut Code<'_>, to: Value, bytes: i64, address: Value) -> Value {
     let bytes = code.num(bytes);
-    code.helper(code::READ_USER, &[to, bytes, address])
+    code.helper(helpers::PROBE_READ_USER, &[to, bytes, address])
 }
 
 /// The address of an element.

@@ -5,6 +5,7 @@
 use skep_ir::{
     Binary, Builder, Callee, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Slot, Type, Unary, Value, Width,
 };
+use skep_isa::helpers::numbers as helpers;
 
 /// A number that can be set again.
 #[derive(Debug, Clone, Copy)]
@@ -214,7 +215,7 @@ impl Code<'_> {
     fn look_up(&mut self, map: MapRef, key: Value) -> Value {
         let at = self.key(key);
         let map_at = self.b.map_addr(map);
-        self.b.call(Callee::Helper(MAP_LOOKUP), &[map_at, at], Type::nullable(Memory::MapValue(map)))
+        self.b.call(Callee::Helper(helpers::MAP_LOOKUP), &[map_at, at], Type::nullable(Memory::MapValue(map)))
     }
 
     /// Memory that holds a key of 4 bytes.
@@ -236,42 +237,5 @@ impl Code<'_> {
         let old = self.load(Width::W64, at, offset);
         let new = self.b.binary(Binary::Add, old, amount);
         self.b.store(Width::W64, at, offset, new);
-    }
-}
-
-/// Declares the helpers that the programs call, by the names of `skep_isa::helpers`; a test holds them against that
-/// table.
-macro_rules! helpers {
-    ($($name:ident = $number:literal, $text:literal;)+) => {
-        $(#[doc = concat!("`bpf_", $text, "`")] pub const $name: u32 = $number;)+
-
-        #[cfg(test)]
-        const ALL: &[(u32, &str)] = &[$(($number, $text),)+];
-    };
-}
-
-// TABLE
-helpers! {
-    MAP_LOOKUP = 1, "map_lookup_elem";
-    MAP_UPDATE = 2, "map_update_elem";
-    MAP_DELETE = 3, "map_delete_elem";
-    PID_TGID = 14, "get_current_pid_tgid";
-    COMM = 16, "get_current_comm";
-    UNDER_CGROUP = 37, "current_task_under_cgroup";
-    GET_STACK = 67, "get_stack";
-    READ_USER = 112, "probe_read_user";
-    READ_KERNEL = 113, "probe_read_kernel";
-    READ_USER_STR = 114, "probe_read_user_str";
-    BOOT_NS = 125, "ktime_get_boot_ns";
-    RINGBUF_OUTPUT = 130, "ringbuf_output";
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn numbers_and_names_agree() {
-        for (number, name) in super::ALL {
-            assert_eq!(skep_isa::helpers::by_id(*number).unwrap().name, *name);
-        }
     }
 }

@@ -4,6 +4,7 @@ use skep_ir::{
     Binary, Cond, FuncKind, FuncRef, Function, MapRef, Memory, Module, ProgramInfo, Type, Unary, Value, Width,
 };
 use skep_isa::ProgType;
+use skep_isa::helpers::numbers as helpers;
 
 use super::code::{self, Code};
 use super::layout::{
@@ -65,7 +66,7 @@ pub fn add(module: &mut Module, maps: &Maps, shape: &Shape) {
 impl Programs<'_> {
     /// Leaves the program if nobody wants to know about the running thread. Gives process and thread in one word.
     fn filter(&self, code: &mut Code<'_>) -> Value {
-        let ids = code.helper(code::PID_TGID, &[]);
+        let ids = code.helper(helpers::PID_TGID, &[]);
         let process = code.with(Binary::Lshr, ids, 32);
         let own = code.num(self.shape.own.into());
         code.leave_if(Cond::Eq, process, own);
@@ -75,13 +76,13 @@ impl Programs<'_> {
         if self.shape.group {
             let groups = code.b.map_addr(self.maps.groups);
             let (first, yes) = (code.num(0), code.num(1));
-            let inside = code.helper(code::UNDER_CGROUP, &[groups, first]);
+            let inside = code.helper(helpers::UNDER_CGROUP, &[groups, first]);
             code.leave_if(Cond::Ne, inside, yes);
         }
         if let Some(name) = &self.shape.name {
             let at = code.buffer(16);
             let size = code.num(16);
-            code.helper(code::COMM, &[at, size]);
+            code.helper(helpers::COMM, &[at, size]);
             for (offset, bytes) in [0, 8].into_iter().zip(name.as_chunks::<8>().0) {
                 let part = code.load(Width::W64, at, offset);
                 let wanted = code.num(i64::from_le_bytes(*bytes));
@@ -101,12 +102,12 @@ impl Programs<'_> {
     fn head(code: &mut Code<'_>, memory: Value, kind: u32, ids: Value, registers: Value) {
         let to = code.b.ptr_add_const(memory, work::REGS.into());
         let size = code.num(regs::SIZE);
-        code.helper(code::READ_KERNEL, &[to, size, registers]);
+        code.helper(helpers::PROBE_READ_KERNEL, &[to, size, registers]);
         let record = code.b.ptr_add_const(memory, work::RECORD.into());
         Self::who(code, record, kind, ids);
         let to = code.b.ptr_add_const(record, field::NAME.into());
         let size = code.num(16);
-        code.helper(code::COMM, &[to, size]);
+        code.helper(helpers::COMM, &[to, size]);
         let number = code.load(Width::W64, memory, work::REGS + regs::NUMBER);
         let segment = code.load(Width::W64, memory, work::REGS + regs::CS);
         let narrow = code.num(regs::CS_NARROW);
@@ -149,7 +150,7 @@ impl Programs<'_> {
     fn who(code: &mut Code<'_>, record: Value, kind: u32, ids: Value) {
         let kind = code.b.i32(kind);
         code.b.store(Width::W32, record, field::KIND, kind);
-        let now = code.helper(code::BOOT_NS, &[]);
+        let now = code.helper(helpers::BOOT_NS, &[]);
         code.b.store(Width::W64, record, field::TIME, now);
         let process = code.with(Binary::Lshr, ids, 32);
         for (value, at) in [(ids, field::THREAD), (process, field::PROCESS)] {
@@ -195,7 +196,7 @@ impl Programs<'_> {
             let at = code.b.ptr_add(record, cursor);
             let to = code.b.ptr_add_const(at, chunk::HEAD as i32);
             let (size, flags) = (code.num(STACK_BYTES), code.num(USER_STACK));
-            let got = code.helper(code::GET_STACK, &[context, to, size, flags]);
+            let got = code.helper(helpers::GET_STACK, &[context, to, size, flags]);
             let meta = code.b.i32(u32::from(op::STACK) | u32::from(part::WHOLE) << 16);
             code.b.store(Width::W32, at, chunk::KIND, meta);
             let short = code.b.unary(Unary::Truncate, got);
@@ -223,7 +224,7 @@ impl Programs<'_> {
     fn output(&self, code: &mut Code<'_>, record: Value, length: Value, counter: i16) {
         let events = code.b.map_addr(self.maps.events);
         let flags = code.num(0);
-        let failed = code.helper(code::RINGBUF_OUTPUT, &[events, record, length, flags]);
+        let failed = code.helper(helpers::RINGBUF_OUTPUT, &[events, record, length, flags]);
         let zero = code.num(0);
         let maps = self.maps;
         code.when(Cond::Ne, failed, zero, |code| Self::lost(code, maps, counter));
@@ -239,13 +240,13 @@ impl Programs<'_> {
         let at = code.key(key);
         let map = code.b.map_addr(map);
         let flags = code.num(ANY);
-        code.helper(code::MAP_UPDATE, &[map, at, value, flags]);
+        code.helper(helpers::MAP_UPDATE, &[map, at, value, flags]);
     }
 
     fn remove(code: &mut Code<'_>, map: MapRef, key: Value) {
         let at = code.key(key);
         let map = code.b.map_addr(map);
-        code.helper(code::MAP_DELETE, &[map, at]);
+        code.helper(helpers::MAP_DELETE, &[map, at]);
     }
 
     /// The descriptor of a call that is traced; else the program ends.
@@ -294,7 +295,7 @@ impl Programs<'_> {
 
     /// Remembers when a call began.
     fn start(&self, code: &mut Code<'_>, ids: Value, number: Value) {
-        let now = code.helper(code::BOOT_NS, &[]);
+        let now = code.helper(helpers::BOOT_NS, &[]);
         let maps = self.maps;
         code.value_or(
             maps.started,
@@ -334,7 +335,7 @@ impl Programs<'_> {
         let number = code.buffer(8);
         let size = code.num(8);
         let from = code.with(Binary::Add, registers, regs::NUMBER.into());
-        code.helper(code::READ_KERNEL, &[number, size, from]);
+        code.helper(helpers::PROBE_READ_KERNEL, &[number, size, from]);
         let number = code.load(Width::W64, number, 0);
         let number = code.var(number);
         // The return from a signal handler restores the registers of before, and has no number at its end.
@@ -407,7 +408,7 @@ impl Programs<'_> {
 
     /// Counts a call that ends, if its beginning was seen.
     fn finish_count(&self, code: &mut Code<'_>, ids: Value, number: Value, result: Value) {
-        let now = code.helper(code::BOOT_NS, &[]);
+        let now = code.helper(helpers::BOOT_NS, &[]);
         let maps = self.maps;
         let zero = code.num(0);
         let began = code.var(zero);
@@ -485,7 +486,7 @@ impl Programs<'_> {
         let to = code.buffer(8);
         let size = code.num(4);
         let from = code.with(Binary::Add, object, offset.into());
-        code.helper(code::READ_KERNEL, &[to, size, from]);
+        code.helper(helpers::PROBE_READ_KERNEL, &[to, size, from]);
         code.load(Width::W32, to, 0)
     }
 
@@ -518,7 +519,7 @@ impl Programs<'_> {
             let record = Self::small(code, HEAD as u32, kind::END, ids, &[status]);
             let to = code.b.ptr_add_const(record, field::NAME.into());
             let size = code.num(16);
-            code.helper(code::COMM, &[to, size]);
+            code.helper(helpers::COMM, &[to, size]);
             let length = code.num(HEAD);
             self.output(code, record, length, lost::OTHER);
         }
@@ -565,7 +566,7 @@ impl Programs<'_> {
         code.b.store(Width::W32, at, chunk::GOT, short);
         code.b.store(Width::W64, at, chunk::FULL, info);
         let to = code.b.ptr_add_const(at, chunk::HEAD as i32);
-        code.helper(code::READ_KERNEL, &[to, size, info]);
+        code.helper(helpers::PROBE_READ_KERNEL, &[to, size, info]);
         let length = code.num(bytes);
         self.output(code, record, length, lost::OTHER);
     }

@@ -1,5 +1,5 @@
-//! Numbers of the helpers that programs of scripts call, by their names in `skep_isa::helpers`; a test holds them against
-//! that table.
+//! Numbers of the helpers that our compilers call, by short names. Each is the number of its row in the table of helpers; a
+//! test holds them against it.
 
 macro_rules! helpers {
     ($($name:ident = $number:literal, $text:literal;)+) => {
@@ -24,9 +24,10 @@ helpers! {
     PID_TGID = 14, "get_current_pid_tgid";
     UID_GID = 15, "get_current_uid_gid";
     COMM = 16, "get_current_comm";
-    PROBE_WRITE_USER = 36, "probe_write_user";
-    NUMA_NODE = 42, "get_numa_node_id";
     CURRENT_TASK = 35, "get_current_task";
+    PROBE_WRITE_USER = 36, "probe_write_user";
+    UNDER_CGROUP = 37, "current_task_under_cgroup";
+    NUMA_NODE = 42, "get_numa_node_id";
     PROBE_READ_STR = 45, "probe_read_str";
     SOCKET_COOKIE = 46, "get_socket_cookie";
     OVERRIDE_RETURN = 58, "override_return";
@@ -39,10 +40,11 @@ helpers! {
     JIFFIES = 118, "jiffies64";
     NS_PID_TGID = 120, "get_ns_current_pid_tgid";
     BOOT_NS = 125, "ktime_get_boot_ns";
-    CURRENT_TASK_BTF = 158, "get_current_task_btf";
+    RINGBUF_OUTPUT = 130, "ringbuf_output";
     RINGBUF_RESERVE = 131, "ringbuf_reserve";
     RINGBUF_SUBMIT = 132, "ringbuf_submit";
     D_PATH = 147, "d_path";
+    CURRENT_TASK_BTF = 158, "get_current_task_btf";
     FOR_EACH = 164, "for_each_map_elem";
     GET_FUNC_IP = 173, "get_func_ip";
     LOOP = 181, "loop";
@@ -55,8 +57,9 @@ helpers! {
 mod tests {
     #[test]
     fn numbers_and_names_agree() {
+        assert!(super::ALL.is_sorted_by_key(|row| row.0));
         for (number, name) in super::ALL {
-            assert_eq!(skep_isa::helpers::by_id(*number).unwrap().name, *name);
+            assert_eq!(crate::helpers::by_id(*number).unwrap().name, *name);
         }
     }
 }
