@@ -12,6 +12,7 @@ use skep_ir::{Block, Callee, Edge, Entity, FuncKind, FuncRef, Function, Inlining
 use crate::Ctx;
 use crate::pipeline::{called, size};
 use crate::stack::{Need, STACK};
+use crate::util::Hashing;
 
 /// The pass.
 pub fn inline(function: &mut Function, ctx: &Ctx) -> bool {
@@ -45,7 +46,7 @@ struct Calls<'c> {
     own: Need,
     now: Need,
     above: u32,
-    below: Vec<u32>,
+    below: HashMap<usize, u32, Hashing>,
 }
 
 impl<'c> Calls<'c> {
@@ -54,7 +55,8 @@ impl<'c> Calls<'c> {
         let mut ever = vec![0; ctx.functions.len()];
         count(&rest, &mut ever);
         let (own, all) = (Need::of(function), ctx.calls);
-        Self { all, ever, rest, own, now: own, above: all.above(ctx.at), below: all.below() }
+        let (above, below) = (all.above(ctx.at), all.below(&rest));
+        Self { all, ever, rest, own, now: own, above, below }
     }
 
     /// The functions that are called when another one is taken in: those that were called but for one call of that, and
@@ -74,7 +76,7 @@ impl<'c> Calls<'c> {
 
     /// Most bytes of the chains that begin with some functions.
     fn deepest(&self, functions: &[FuncRef]) -> u32 {
-        functions.iter().filter_map(|callee| self.below.get(callee.index())).copied().max().unwrap_or(0)
+        functions.iter().filter_map(|callee| self.below.get(&callee.index())).copied().max().unwrap_or(0)
     }
 
     /// What is needed with a function taken in. One behind the other they use the same registers, and the same places for

@@ -1,9 +1,12 @@
 //! How much stack functions are going to take, alone and along chains of calls: estimates, made before code is selected.
 
+use std::collections::HashMap;
+
 use skep_ir::analysis::{Liveness, Places};
 use skep_ir::{Entity, FuncRef, Function, InstData, Module, Value};
 
 use crate::pipeline::called;
+use crate::util::Hashing;
 
 /// Bytes that the frames of a chain of calls have together (`MAX_BPF_STACK` of the kernel).
 pub const STACK: u32 = 512;
@@ -118,27 +121,30 @@ impl Calls {
         self.needs[at.index()] = Need::of(function);
     }
 
-    /// Most bytes of the frames of a function and of those that it calls, for each function.
-    pub fn below(&self) -> Vec<u32> {
-        let mut bytes: Vec<Option<u32>> = vec![None; self.callees.len()];
-        for root in 0..self.callees.len() {
+    /// Most bytes of the frames of a function and of those that it calls, for all functions that these lead to, by number.
+    pub fn below(&self, roots: &[FuncRef]) -> HashMap<usize, u32, Hashing> {
+        let mut bytes: HashMap<usize, u32, Hashing> = HashMap::default();
+        for root in roots.iter().map(|root| root.index()).filter(|&root| root < self.callees.len()) {
             let mut stack = vec![root];
             while let Some(&at) = stack.last() {
-                let waiting = self.inside(at).find(|&callee| bytes[callee].is_none() && !stack.contains(&callee));
-                if let (Some(callee), None) = (waiting, bytes[at]) {
+                let waiting = self.inside(at).find(|callee| !bytes.contains_key(callee) && !stack.contains(callee));
+                if let (Some(callee), false) = (waiting, bytes.contains_key(&at)) {
                     stack.push(callee);
                     continue;
                 }
-                let deepest = self.inside(at).filter_map(|callee| bytes[callee]).max().unwrap_or(0);
-                bytes[at] = Some(deepest + self.needs[at].frame());
+                let deepest = self.inside(at).filter_map(|callee| bytes.get(&callee).copied()).max().unwrap_or(0);
+                bytes.insert(at, deepest + self.needs[at].frame());
                 stack.pop();
             }
         }
-        bytes.into_iter().map(Option::unwrap_or_default).collect()
+        bytes
     }
 
     /// Most bytes of the frames that are there already when a function is called.
     pub fn above(&self, function: FuncRef) -> u32 {
+        if self.references.get(function.index()).is_none_or(|&count| count == 0) {
+            return 0;
+        }
         let mut callers: Vec<Vec<usize>> = vec![Vec::new(); self.callees.len()];
         for at in 0..self.callees.len() {
             self.inside(at).for_each(|callee| callers[callee].push(at));
@@ -211,11 +217,16 @@ b0(v0: i64):
         // Five parameters are read behind the first call.
         assert_eq!(calls.needs[1], Need { objects: 0, kept: 5 });
         assert_eq!(calls.needs.iter().map(|need| need.frame()).collect::<Vec<_>>(), [128, 32, 224]);
-        assert_eq!(calls.below(), [128, 160, 384]);
+        let below = |calls: &Calls| {
+            let found = calls.below(&[FuncRef(2)]);
+            [0, 1, 2].map(|at| found[&at])
+        };
+        assert_eq!(below(&calls), [128, 160, 384]);
+        assert_eq!(calls.below(&[FuncRef(0)]).len(), 1);
         assert_eq!([0, 1, 2].map(|at| calls.above(FuncRef(at))), [256, 224, 0]);
         let other = module.functions[0].clone();
         calls.update(FuncRef(1), &other);
-        assert_eq!((&calls.references[..], calls.below()[2]), (&[1, 1, 0][..], 352));
+        assert_eq!((&calls.references[..], below(&calls)[2]), (&[1, 1, 0][..], 352));
         assert_eq!(calls.needs[0].with(calls.needs[1]).frame(), 224);
     }
 }
