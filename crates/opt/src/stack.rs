@@ -203,9 +203,12 @@ b0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64):
 func f2 @top: static -> i64 {
   slot s0 200 align 8
 b0(v0: i64):
-  v1: i64 = call f1(v0, v0, v0, v0, v0)
-  v2: i64 = call f0(v1)
-  return v2
+  v1: ptr<stack> = slot_addr s0
+  store.64 v1 + 0, v0
+  v2: i64 = load.64 v1 + 0
+  v3: i64 = call f1(v2, v0, v0, v0, v0)
+  v4: i64 = call f0(v3)
+  return v4
 }"#;
 
     #[test]
