@@ -22,6 +22,7 @@ pub mod plan;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::thread;
 use std::time::Instant;
 
 use crate::tidy;
@@ -58,7 +59,7 @@ pub fn run(words: &[&str]) -> ExitCode {
     }
 }
 
-/// Runs every kernel, also after one has failed.
+/// Runs the kernels side by side, to the end also if one fails.
 fn all(options: &Options) -> Result<u8, String> {
     let root = tidy::root();
     let cache = target(&root).join("xtask-vm");
@@ -74,17 +75,35 @@ fn all(options: &Options) -> Result<u8, String> {
         Some(_) => Vec::new(),
         None => binaries::build(&root, &options.selection)?,
     };
-    let mut first = 0;
-    for kernel in &kernels {
-        let (release, started) = (&kernel.release, Instant::now());
-        println!("vm: {release} ({})", kernel.package);
-        let status = one(&root, &cache, kernel, &binaries, options).unwrap_or_else(|error| {
-            eprintln!("vm: {release}: {error}");
+    let run = |kernel: &Kernel, output: Option<&Path>| {
+        let started = Instant::now();
+        let status = one(&root, &cache, kernel, &binaries, options, output).unwrap_or_else(|error| {
+            eprintln!("vm: {}: {error}", kernel.release);
             1
         });
-        println!("vm: {release}: status {status} after {:.1} s", started.elapsed().as_secs_f32());
-        first = if first == 0 { status } else { first };
-    }
+        (status, started.elapsed().as_secs_f32())
+    };
+    // Each machine takes one processor. The first prints as it goes, the others when their turn comes.
+    let outputs: Vec<PathBuf> = kernels.iter().map(|kernel| own(&cache, kernel, "output")).collect();
+    let mut first = 0;
+    thread::scope(|scope| {
+        let pairs = kernels.iter().zip(&outputs).enumerate();
+        let threads: Vec<_> = pairs
+            .map(|(number, (kernel, output))| scope.spawn(move || run(kernel, (number > 0).then_some(output))))
+            .collect();
+        for (number, ((kernel, output), thread)) in kernels.iter().zip(&outputs).zip(threads).enumerate() {
+            let release = &kernel.release;
+            println!("vm: {release} ({})", kernel.package);
+            let (status, seconds) = thread.join().unwrap_or((1, 0.0));
+            if number > 0 {
+                let text = fs::read(output).unwrap_or_default();
+                println!("{}", String::from_utf8_lossy(&text));
+                let _ = fs::remove_file(output);
+            }
+            println!("vm: {release}: status {status} after {seconds:.1} s");
+            first = if first == 0 { status } else { first };
+        }
+    });
     Ok(first)
 }
 
@@ -101,15 +120,25 @@ fn fetch(cache: &Path, options: &Options) -> Result<Vec<Kernel>, String> {
     if kernels.is_empty() { Err("there is no kernel to run".to_owned()) } else { Ok(kernels) }
 }
 
-/// Boots one kernel; gives the status of what ran in it.
-fn one(root: &Path, cache: &Path, kernel: &Kernel, binaries: &[Binary], options: &Options) -> Result<u8, String> {
-    // Several can run at the same time.
-    let own = |kind: &str| cache.join(format!("{}-{}.{kind}", kernel.release, std::process::id()));
-    let (initial, log, ended) = (own("cpio"), own("log"), own("ended"));
+/// A file for one run of a kernel; several can run at the same time.
+fn own(cache: &Path, kernel: &Kernel, kind: &str) -> PathBuf {
+    cache.join(format!("{}-{}.{kind}", kernel.release, std::process::id()))
+}
+
+/// Boots one kernel; gives the status of what ran in it. What it prints goes to a file, if there is one.
+fn one(
+    root: &Path,
+    cache: &Path,
+    kernel: &Kernel,
+    binaries: &[Binary],
+    options: &Options,
+    output: Option<&Path>,
+) -> Result<u8, String> {
+    let [initial, log, ended] = ["cpio", "log", "ended"].map(|kind| own(cache, kernel, kind));
     let result = fill(root, &initial, kernel, binaries, options).and_then(|()| {
         let (log, ended) = (log.clone(), ended.clone());
         let (memory, time_limit) = (options.memory, options.time_limit);
-        Machine { kernel: &kernel.image, initial: &initial, log, ended, memory, time_limit }.run()
+        Machine { kernel: &kernel.image, initial: &initial, log, ended, output, memory, time_limit }.run()
     });
     // The log stays when there is something to find out.
     let used = [Some(&initial), Some(&ended), result.is_ok().then_some(&log)];

@@ -1,5 +1,7 @@
 //! Random rules and packets, and what has to hold for them.
 
+use std::fmt::Write as _;
+
 use crate::facts::{self, Facts, Fragment, Packet, Place};
 use crate::rules::{
     Action, Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, RuleSet, Verdict, parse, parse_rule,
@@ -274,6 +276,79 @@ pub fn read(packet: &[u8], place: Place) -> Packet {
 /// Whether an expectation about fragments holds: later ones have no ports.
 pub fn is_sound(facts: &Facts) -> bool {
     facts.fragment != Fragment::Later || facts.ports.is_none() && facts.flags.is_none() && facts.icmp.is_none()
+}
+
+/// Random chains as iptables-save prints them, with jumps to later chains only: addresses in 10.9.0.0/24, ports below 8.
+pub fn chains(random: &mut Random) -> String {
+    const NAMES: [&str; 4] = ["INPUT", "one", "two", "three"];
+    let mut text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n".to_owned();
+    for name in &NAMES[1..] {
+        let _ = writeln!(text, ":{name} - [0:0]");
+    }
+    for (number, name) in NAMES.iter().enumerate() {
+        for _ in 0..2 + random.below(5) {
+            let _ = write!(text, "-A {name}");
+            let not = |random: &mut Random| if random.one_in(4) { " !" } else { "" };
+            if random.one_in(3) {
+                let length = 28 + random.below(5);
+                let address = random.below(32) & (u64::MAX << (32 - length));
+                let _ = write!(text, "{} -s 10.9.0.{address}/{length}", not(random));
+            }
+            let port = |random: &mut Random| {
+                let first = random.below(8);
+                match first + random.below(8 - first) {
+                    last if last > first => format!("{first}:{last}"),
+                    _ => first.to_string(),
+                }
+            };
+            match random.below(8) {
+                0 => text.push_str(" -p icmp -m icmp --icmp-type 8"),
+                1 => {
+                    let compared = ["SYN", "ACK", "SYN,ACK", "NONE"][random.below(4) as usize];
+                    let _ = write!(text, " -p tcp -m tcp{} --tcp-flags SYN,ACK,FIN {compared}", not(random));
+                }
+                2 => {
+                    let _ = write!(text, " -p tcp -m tcp{} --dport {}", not(random), port(random));
+                }
+                3 => {
+                    let option = ["sports", "dports", "ports"][random.below(3) as usize];
+                    let (not, first, second) = (not(random), port(random), random.below(8));
+                    let _ = write!(text, " -p udp -m multiport{not} --{option} {first},{second}");
+                }
+                4 => {
+                    let first = 1 + random.below(20);
+                    let (not, last) = (not(random), first + random.below(12));
+                    if text.rsplit('\n').next().is_some_and(|line| !line.contains("-s ")) {
+                        let _ = write!(text, " -m iprange{not} --src-range 10.9.0.{first}-10.9.0.{last}");
+                    }
+                }
+                _ => {}
+            }
+            let target = match random.below(8) {
+                0 | 1 => " -j ACCEPT".to_owned(),
+                2 | 3 => " -j DROP".to_owned(),
+                4 if number > 0 => " -j RETURN".to_owned(),
+                5 | 6 if number < 3 => format!(" -j {}", NAMES[number + 1 + random.below(3 - number as u64) as usize]),
+                7 if number < 3 => format!(" -g {}", NAMES[number + 1 + random.below(3 - number as u64) as usize]),
+                _ => String::new(),
+            };
+            let _ = writeln!(text, "{target}");
+        }
+    }
+    text + "COMMIT\n"
+}
+
+/// Any bytes are read without a panic as what iptables-save prints, and what comes of them is a rules file.
+pub fn imports(bytes: &[u8]) {
+    let text = String::from_utf8_lossy(bytes);
+    // Any text, and any lines within a table.
+    for text in [text.to_string(), format!("*filter\n:INPUT DROP [0:0]\n:a - [0:0]\n{text}\nCOMMIT\n")] {
+        if let Ok(import) = crate::import::iptables(&text) {
+            let printed = import.to_string();
+            let read = parse(&printed, &|_| Err(String::new()));
+            assert!(read.is_ok(), "{printed}\n{read:?}");
+        }
+    }
 }
 
 /// Any bytes are read without a panic, as rules and as packets, and what random rules print is read back as the same.

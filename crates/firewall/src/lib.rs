@@ -26,6 +26,7 @@ pub mod build;
 pub mod facts;
 #[doc(hidden)]
 pub mod fuzz;
+pub mod import;
 pub mod linear;
 pub mod live;
 pub mod machine;

@@ -11,6 +11,7 @@ pub enum FirewallCommand {
     Check(RulesFile),
     /// Print a rules file in one form; comments of their own lines stay
     Fmt(RulesFile),
+    Import(ImportArgs),
     /// Say for each packet of a recording which rule decides, by running the programs themselves
     Explain(ExplainArgs),
     Apply(ApplyArgs),
@@ -66,6 +67,20 @@ pub struct RulesFile {
     /// The file
     #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
     pub file: PathBuf,
+}
+
+/// Print the rules of another firewall as a rules file. Chains are written out as one list that decides about every packet
+/// as they do; a line that cannot be said is named, and then nothing is printed without --partial.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Example:\n  iptables-save > four; ip6tables-save > six\n  \
+    skep firewall import four six > firewall.skep\n  skep firewall check firewall.skep")]
+pub struct ImportArgs {
+    /// What iptables-save and ip6tables-save printed; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    pub files: Vec<PathBuf>,
+    /// Print the rules although some lines are not in them
+    #[arg(long)]
+    pub partial: bool,
 }
 
 /// A recording and rules.

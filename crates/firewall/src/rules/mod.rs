@@ -19,7 +19,7 @@ use skep_diag::Span;
 
 pub use layout::layout_of;
 pub use parse::{parse, parse_rule};
-pub use prefix::{Family, Prefix, complement, complement_ports};
+pub use prefix::{Family, Prefix, complement, complement_ports, place};
 
 /// Which way a packet goes, as the host sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,0 +1,112 @@
+//! Rules of other firewalls, as rules of ours.
+//!
+//! What lives here: the reader of `iptables-save` and `ip6tables-save`, chains with their jumps, the conjunction of what two
+//! rules ask for, and the list that comes of it. What does not: the language of the result ([`rules`](crate::rules)).
+//!
+//! A list of ours has no chains. What a chain does to the packets that reach it is written out behind the rule that jumps
+//! to it, with what that rule asks for added; so the result decides about every packet as the chains do. Lines that cannot be said are
+//! left out and named.
+
+mod chains;
+mod conjunction;
+mod iptables;
+mod options;
+
+use std::fmt::{self, Display, Formatter, Write as _};
+
+use skep_diag::Span;
+
+use crate::rules::{Direction, Family, Matches, Rule, RuleSet, Verdict};
+
+pub use conjunction::conjunction;
+
+/// What one line of another firewall became.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The line, counted from 1.
+    pub line: usize,
+    /// The line itself.
+    pub text: String,
+    /// Why nothing of ours says it, or what ours does otherwise; a clause.
+    pub why: String,
+}
+
+/// The rules that came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Import {
+    /// The list.
+    pub rules: RuleSet,
+    /// Lines that are not in it.
+    pub missing: Vec<Remark>,
+    /// Lines that are in it and do something else than before, though no other packets pass.
+    pub different: Vec<Remark>,
+}
+
+/// Reads what `iptables-save` or `ip6tables-save` printed, or several of those one after the other.
+///
+/// # Errors
+/// The number of a line, counted from 1, and a sentence about what is wrong with it: the text is no such output, a chain is missing,
+/// chains jump in circles, or the list would become too long.
+pub fn iptables(text: &str) -> Result<Import, (usize, String)> {
+    let mut import = Import::default();
+    let mut policies = Vec::new();
+    for table in iptables::read(text)? {
+        for remark in table.remarks {
+            import.missing.push(remark);
+        }
+        for (direction, chain) in [(Direction::In, "INPUT"), (Direction::Out, "OUTPUT")] {
+            let family = table.family;
+            let start = Matches { direction: Some(direction), family: Some(family), ..Matches::default() };
+            let policy = chains::write_out(&table.chains, chain, &start, &mut import)?;
+            policies.push((direction, family, policy));
+        }
+    }
+    close(&mut import.rules, &policies);
+    for list in [&mut import.missing, &mut import.different] {
+        // A chain that several rules jump to has its lines written out several times.
+        list.sort_by_key(|remark| remark.line);
+        list.dedup();
+    }
+    Ok(import)
+}
+
+/// What happens to packets that no rule decides about: for both versions of the protocol, or by a rule at the end.
+fn close(rules: &mut RuleSet, policies: &[(Direction, Family, Verdict)]) {
+    for direction in [Direction::In, Direction::Out] {
+        let of = |family| policies.iter().rfind(|row| (row.0, row.1) == (direction, family)).map(|row| row.2);
+        let (four, six) = (of(Family::V4), of(Family::V6));
+        if four == Some(Verdict::Drop) && four == six {
+            let default = if direction == Direction::In { &mut rules.default_in } else { &mut rules.default_out };
+            *default = Verdict::Drop;
+            continue;
+        }
+        for (family, policy) in [(Family::V4, four), (Family::V6, six)] {
+            if policy == Some(Verdict::Drop) {
+                let matches = Matches { direction: Some(direction), family: Some(family), ..Matches::default() };
+                rules.rules.push(rule(policy, matches));
+            }
+        }
+    }
+}
+
+/// A rule that only decides.
+fn rule(verdict: Option<Verdict>, matches: Matches) -> Rule {
+    let action = crate::rules::Action { verdict, ..crate::rules::Action::default() };
+    Rule { action, matches, span: Span::default() }
+}
+
+impl Display for Import {
+    /// A rules file, with what is missing as comments at its head.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let mut text = String::new();
+        for (title, list) in [("Not in these rules", &self.missing), ("Not quite the same", &self.different)] {
+            if !list.is_empty() {
+                writeln!(text, "# {title}:")?;
+            }
+            for remark in list {
+                writeln!(text, "#   line {}: {}\n#     {}", remark.line, remark.text, remark.why)?;
+            }
+        }
+        write!(f, "{text}{}", self.rules)
+    }
+}
