@@ -2,6 +2,7 @@
 //!
 //! Everything starts at a multiple of 8: the verifier tracks whole slots of 8 bytes, and refuses what is not aligned.
 
+use skep_ir::analysis::Places;
 use skep_ir::{Entity, Function, InstData, Loc, Slot};
 
 use crate::mir::{Base, Inst, MirFunc};
@@ -49,10 +50,13 @@ impl Frame {
             slots(inst).into_iter().for_each(|slot| used[slot.index()] = true);
             may_goto |= matches!(inst, Inst::MayGoto(..));
         }
-        let mut size = 0u32;
+        let places = Places::new(func);
+        let size = places.size.min(i32::MAX as u32 / 2);
+        // From the top of the frame downwards.
         for (index, slot) in func.slots.iter().enumerate().filter(|(index, _)| used[*index]) {
-            size = size.saturating_add(slot.size.next_multiple_of(8)).min(i32::MAX as u32 / 2);
-            frame.offsets[index] = Some(-(size as i32));
+            let place = places.offset(Slot::new(index)).unwrap_or(0);
+            let end = place.saturating_add(slot.size).saturating_add(7).min(size) / 8 * 8;
+            frame.offsets[index] = Some(-(end as i32));
         }
         frame.spills_end = -(size as i32);
         frame.spilled = spills.saturating_mul(8);

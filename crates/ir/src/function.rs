@@ -67,6 +67,34 @@ pub struct SlotData {
     pub name: String,
 }
 
+/// Whether a static function becomes part of those that call it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Inlining {
+    /// Where the optimiser thinks that it pays.
+    #[default]
+    Free,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Inlining {
+    /// The word of the text form.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
+    /// By that word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Self::Free, Self::Always, Self::Never].into_iter().find(|inlining| inlining.name() == name)
+    }
+}
+
 /// A function. The first block is its entry.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Function {
@@ -78,6 +106,8 @@ pub struct Function {
     pub result: Option<Type>,
     /// Its type in [`Module::btf`](crate::Module::btf) (a `FUNC`), 0 for none.
     pub ty: u32,
+    /// Whether it becomes part of those that call it; only static functions can.
+    pub inlining: Inlining,
     /// Blocks. The order is that of the code.
     pub blocks: Vec<Block>,
     block_data: Vec<BlockData>,
@@ -95,6 +125,7 @@ impl Function {
             kind,
             result,
             ty: 0,
+            inlining: Inlining::Free,
             blocks: Vec::new(),
             block_data: Vec::new(),
             insts: Vec::new(),

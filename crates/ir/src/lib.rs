@@ -63,7 +63,7 @@ pub mod verify;
 
 pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
-pub use function::{BlockData, Function, InstNode, Loc, SlotData, ValueData, ValueDef};
+pub use function::{BlockData, Function, Inlining, InstNode, Loc, SlotData, ValueData, ValueDef};
 pub use inst::{Callee, Edge, InstData};
 pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Unary, Width};

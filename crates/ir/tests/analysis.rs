@@ -1,8 +1,8 @@
 //! Analyses against their definitions, on random graphs.
 
 use arbtest::arbtest;
-use skep_ir::analysis::{Dominators, Liveness, Loops, reverse_postorder, use_counts};
-use skep_ir::{Block, Cond, Edge, Entity, FuncKind, Function, Inst, InstData, Loc, Type, Value, parse};
+use skep_ir::analysis::{Dominators, Liveness, Loops, Places, reverse_postorder, use_counts};
+use skep_ir::{Block, Cond, Edge, Entity, FuncKind, Function, Inst, InstData, Loc, Slot, Type, Value, parse};
 
 /// A function with random edges; every block defines a value and reads some random one.
 fn graph(bytes: &[u8]) -> Function {
@@ -149,4 +149,54 @@ fn an_irreducible_loop_is_noticed() {
     let module = parse(text).unwrap();
     let function = &module.functions[0];
     assert!(Loops::new(function, &Dominators::new(function)).is_irreducible());
+}
+
+#[test]
+fn objects_that_are_not_in_use_together_share_bytes() {
+    let text = r#"license "GPL"
+map m0 @m = hash key 64 value 8 entries 1
+func f0 @f: static -> i64 {
+  slot s0 64 align 8
+  slot s1 64 align 8
+  slot s2 30 align 8
+  slot s3 8 align 8
+b0(v0: i64):
+  v1: ptr<stack> = slot_addr s0
+  v2: ptr<stack> = slot_addr s1
+  v3: ptr<stack> = slot_addr s2
+  fill v1, 64, 0 align 8
+  fill v3, 30, 0 align 2
+  v4: ptr<map m0> = map_addr m0
+  v5: i64 = call helper map_delete_elem(v4, v1)
+  v6: i64 = const 9
+  branch ult v0, v6 -> b1(), b2()
+b1:
+  v7: ptr<stack> = ptr_add_const v2, 8
+  fill v2, 64, 1 align 8
+  v8: i64 = load.64 v7 + 8
+  jump b2()
+b2:
+  v9: i64 = load.8 v3 + 5
+  return v9
+}
+"#;
+    let places = |text: &str| Places::new(&parse(text).unwrap().functions[0]);
+    let offsets = |places: &Places| [0, 1, 2, 3].map(|slot| places.offset(Slot::new(slot)));
+    // The third is in use beside both; nothing uses the fourth.
+    let found = places(text);
+    assert_eq!((offsets(&found), found.size), ([Some(0), Some(0), Some(64), None], 96));
+    // In a loop each may be touched behind the other.
+    let found = places(&text.replace("  return v9", "  jump b1()").replace(
+        "  jump b2()\n",
+        "  branch ult v8, v6 -> b2(), b3()\nb3:\n  call helper map_delete_elem(v4, v1)\n  jump b2()\n",
+    ));
+    assert_eq!((offsets(&found), found.size), ([Some(0), Some(64), Some(128), None], 160));
+    // An address that is kept somewhere may be used anywhere.
+    let found =
+        places(&text.replace("v4: ptr<map m0> = map_addr m0", "store.64 v3 + 8, v1\n  v4: ptr<map m0> = map_addr m0"));
+    assert_eq!((offsets(&found), found.size), ([Some(0), Some(64), Some(128), None], 160));
+    // A small frame is laid out in order.
+    let found =
+        places(&text.replace("slot s0 64", "slot s0 8").replace("slot s1 64", "slot s1 16").replace(", 64,", ", 8,"));
+    assert_eq!((offsets(&found), found.size), ([Some(0), Some(8), Some(24), None], 56));
 }

@@ -297,8 +297,10 @@ fn moved_packets() {
 fn chains_of_calls() {
     let function = |number: u32, size: u32, calls: &[u32]| {
         let calls: String = calls.iter().map(|callee| format!("  call f{callee}()\n")).collect();
+        let used = "  v0: ptr<stack> = slot_addr s0\n  v1: i32 = const 0\n  store.8 v0 + 0, v1\n";
         format!(
-            "func f{number} @n{number}: static {{\n  slot s0 {size} align 8 @big{number}\nb0:\n{calls}  return\n}}\n"
+            "func f{number} @n{number}: static {{\n  slot s0 {size} align 8 @big{number}\nb0:\n{used}{calls}  \
+             return\n}}\n"
         )
     };
     let recursion = function(4, 8, &[5]) + &function(5, 8, &[1, 6]) + &function(6, 8, &[5]);

@@ -172,7 +172,7 @@ impl LoadedProgram {
                 return Err(error);
             }
             // Of a log without end its end tells.
-            let level = if errno == libc::E2BIG && !keeps_end() { LogLevel::Statistics } else { LogLevel::Paths };
+            let level = if gave_up(errno) && !keeps_end() { LogLevel::Statistics } else { LogLevel::Paths };
             attr.log_level = level.number();
         }
         let mut log = vec![0; FIRST_LOG];
@@ -181,7 +181,7 @@ impl LoadedProgram {
             match with_memory(|| program::prog_load(&mut attr, parts, &mut log)) {
                 // It may pass now if the first attempt met a lack of memory.
                 Ok(fd) => return Ok(loaded(fd, VerifierLog::new(&log, false))),
-                Err(libc::ENOSPC) if log.len() < LARGEST_LOG && errno != libc::E2BIG => {
+                Err(libc::ENOSPC) if log.len() < LARGEST_LOG && !gave_up(errno) => {
                     // A kernel that tells the length saves attempts.
                     let told = usize::try_from(attr.log_true_size).unwrap_or(LARGEST_LOG);
                     let wanted = if told > log.len() { told } else { log.len() * 16 };
@@ -200,6 +200,9 @@ impl LoadedProgram {
                         log.fill(0);
                         let _ = with_memory(|| program::prog_load(&mut attr, parts, &mut log));
                         text.add_end(&log);
+                    }
+                    if first == libc::ENOMEM && !text.text().contains(TOO_COMPLEX) {
+                        return Err(KernelError::system(LOAD, first));
                     }
                     return Err(refusal(definition, first, text));
                 }
@@ -325,6 +328,15 @@ fn used_descriptors<'a>(insns: &[Insn], all: &'a [BorrowedFd<'a>]) -> Result<&'a
     Ok(all)
 }
 
+/// What the verifier writes when too many branches wait for it (`push_stack`). Where a callback begins it then says that
+/// memory is short.
+const TOO_COMPLEX: &str = "jumps is too complex";
+
+/// Whether the verifier may have given up before it found anything wrong.
+const fn gave_up(errno: i32) -> bool {
+    matches!(errno, libc::E2BIG | libc::ENOMEM)
+}
+
 /// Failures for which the verifier's log says nothing.
 fn early_error(errno: i32, definition: &ProgramDefinition<'_>) -> Option<KernelError> {
     let insns = definition.insns.len();
@@ -347,7 +359,7 @@ fn early_error(errno: i32, definition: &ProgramDefinition<'_>) -> Option<KernelE
             Some(KernelError::unsupported(&format!("programs of type {prog_type}"), prog_type.since()))
         }
         libc::ENOSYS => Some(KernelError::unsupported("bpf(2), which needs CONFIG_BPF_SYSCALL", Release::new(3, 18))),
-        libc::EMFILE | libc::ENFILE | libc::ENOMEM => Some(KernelError::system(LOAD, errno)),
+        libc::EMFILE | libc::ENFILE => Some(KernelError::system(LOAD, errno)),
         _ => None,
     }
 }
@@ -380,7 +392,7 @@ fn needs(prog_type: ProgType) -> &'static [Capability] {
 fn refusal(definition: &ProgramDefinition<'_>, errno: i32, log: VerifierLog) -> KernelError {
     let prog_type = definition.prog_type;
     let reason = match errno {
-        libc::E2BIG => format!(
+        libc::E2BIG | libc::ENOMEM => format!(
             "it has {} instructions or too many paths; the verifier looks at {MOST_INSNS} instructions at most",
             definition.insns.len()
         ),

@@ -1,29 +1,32 @@
-//! Puts static functions into their callers: those that are small, and those that are called once.
+//! Puts static functions into their callers: those that are small, those that are called once, and those that always have
+//! to ([`Inlining`]).
 //!
-//! What is verified by itself (global functions, callbacks) stays a function. So does what would make the frame of the
-//! caller larger than the 512 bytes that the kernel allows.
+//! What is verified by itself (global functions, callbacks) stays a function. So does what would need more of the 512 bytes
+//! of stack that a chain of calls has: a caller keeps the objects and the spilled values of all that it took in, and
+//! whatever else it calls comes on top of them.
 
 use std::collections::HashMap;
 
-use skep_ir::{Block, Callee, Edge, Entity, FuncKind, FuncRef, Function, Inst, InstData, Slot, Value};
+use skep_ir::{Block, Callee, Edge, Entity, FuncKind, FuncRef, Function, Inlining, Inst, InstData, Slot, Value};
 
 use crate::Ctx;
 use crate::pipeline::{called, size};
-
-/// Bytes that the objects of one function may take, each in a multiple of eight.
-const FRAME: u32 = 512;
+use crate::stack::{Need, STACK};
+use crate::util::Hashing;
 
 /// The pass.
 pub fn inline(function: &mut Function, ctx: &Ctx) -> bool {
     let before = function.blocks.len();
-    let mut calls = vec![0; ctx.functions.len()];
-    count_calls(function, &mut calls);
+    if !called(function).iter().any(|&callee| is_possible(ctx, callee).is_some()) {
+        return false;
+    }
+    let mut calls = Calls::new(function, ctx);
     let mut place = 0;
     // What was called stands behind the block of the call, with calls of its own, which are those of an acyclic graph.
     while let Some(&block) = function.blocks.get(place) {
         match next_call(function, block, ctx, &calls) {
-            Some((at, callee)) => {
-                count_calls(callee, &mut calls);
+            Some((at, number, callee)) => {
+                calls.take_in(number);
                 inline_call(function, block, at, callee);
             }
             None => place += 1,
@@ -32,35 +35,120 @@ pub fn inline(function: &mut Function, ctx: &Ctx) -> bool {
     function.blocks.len() != before
 }
 
+/// The calls of the function that is changed, and what it takes of the stack.
+struct Calls<'c> {
+    all: &'c crate::stack::Calls,
+    /// Every call that was ever in it, by function.
+    ever: Vec<usize>,
+    /// Those that are in it now.
+    rest: Vec<FuncRef>,
+    /// What it needs by itself, and with what was taken in.
+    own: Need,
+    now: Need,
+    above: u32,
+    below: HashMap<usize, u32, Hashing>,
+}
+
+impl<'c> Calls<'c> {
+    fn new(function: &Function, ctx: &Ctx<'c>) -> Self {
+        let rest = called(function);
+        let mut ever = vec![0; ctx.functions.len()];
+        count(&rest, &mut ever);
+        let (own, all) = (Need::of(function), ctx.calls);
+        let (above, below) = (all.above(ctx.at), all.below(&rest));
+        Self { all, ever, rest, own, now: own, above, below }
+    }
+
+    /// The functions that are called when another one is taken in: those that were called but for one call of that, and
+    /// those that it calls.
+    fn behind(&self, callee: FuncRef) -> Vec<FuncRef> {
+        let mut rest = self.rest.clone();
+        if let Some(at) = rest.iter().position(|&other| other == callee) {
+            rest.swap_remove(at);
+        }
+        rest.extend(self.of(callee));
+        rest
+    }
+
+    fn of(&self, callee: FuncRef) -> &[FuncRef] {
+        self.all.callees.get(callee.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// Most bytes of the chains that begin with some functions.
+    fn deepest(&self, functions: &[FuncRef]) -> u32 {
+        functions.iter().filter_map(|callee| self.below.get(&callee.index())).copied().max().unwrap_or(0)
+    }
+
+    /// What is needed with a function taken in. One behind the other they use the same registers, and the same places for
+    /// them.
+    fn with(&self, callee: FuncRef) -> Need {
+        let need = self.all.needs.get(callee.index()).copied().unwrap_or_default();
+        let kept = self.own.with(need).kept.max(self.now.kept);
+        Need { kept, ..self.now.with(need) }
+    }
+
+    /// Whether the stack suffices for a function to be taken in, or no chain gets longer by it.
+    fn fits(&self, callee: FuncRef) -> bool {
+        let deepest = self.deepest(&self.behind(callee));
+        let after = self.above + self.with(callee).frame() + deepest;
+        let before = self.above + self.now.frame() + self.deepest(&self.rest);
+        after <= STACK || deepest <= self.deepest(self.of(callee)) && after <= before
+    }
+
+    fn take_in(&mut self, callee: FuncRef) {
+        self.now = self.with(callee);
+        self.rest = self.behind(callee);
+        let calls = self.of(callee).to_vec();
+        count(&calls, &mut self.ever);
+    }
+}
+
 /// Adds the calls of each function.
-fn count_calls(function: &Function, calls: &mut [usize]) {
-    for callee in called(function) {
-        if let Some(count) = calls.get_mut(callee.index()) {
+fn count(calls: &[FuncRef], counts: &mut [usize]) {
+    for callee in calls {
+        if let Some(count) = counts.get_mut(callee.index()) {
             *count += 1;
         }
     }
 }
 
-/// The next call of a block that is to be replaced.
-fn next_call<'c>(function: &Function, block: Block, ctx: &Ctx<'c>, calls: &[usize]) -> Option<(usize, &'c Function)> {
+/// The next call of a block that is to be replaced: its place, and what it calls.
+fn next_call<'c>(
+    function: &Function,
+    block: Block,
+    ctx: &Ctx<'c>,
+    calls: &Calls<'_>,
+) -> Option<(usize, FuncRef, &'c Function)> {
     function[block].insts.iter().enumerate().find_map(|(at, &inst)| {
         let InstData::Call(Callee::Func(callee), _) = function[inst].data else { return None };
-        Some((at, candidate(function, ctx, callee, calls)?))
+        Some((at, callee, candidate(function, ctx, callee, calls)?))
     })
 }
 
-fn candidate<'c>(function: &Function, ctx: &Ctx<'c>, number: FuncRef, calls: &[usize]) -> Option<&'c Function> {
+/// A function that may become part of another one.
+fn is_possible<'c>(ctx: &Ctx<'c>, number: FuncRef) -> Option<&'c Function> {
     let callee = ctx.functions.get(number.index())?;
     // The one that is being changed is empty in the table.
-    if callee.kind != FuncKind::Static || callee.terminator(callee.entry()).is_none() {
+    let possible = callee.kind == FuncKind::Static
+        && callee.inlining != Inlining::Never
+        && callee.terminator(callee.entry()).is_some()
+        && !stays(callee, number);
+    possible.then_some(callee)
+}
+
+fn candidate<'c>(function: &Function, ctx: &Ctx<'c>, number: FuncRef, calls: &Calls<'_>) -> Option<&'c Function> {
+    let callee = is_possible(ctx, number)?;
+    let insts = size(callee);
+    if size(function) + insts > ctx.options.max_size {
         return None;
     }
-    let insts = size(callee);
+    if callee.inlining == Inlining::Always {
+        return Some(callee);
+    }
     // Every program gets its own copy of a function anyway, so where this is the only call in one, nothing is saved by it.
-    let once = insts <= ctx.options.inline_once && calls.get(number.index()) == Some(&1);
-    let small = insts <= ctx.options.inline_size || once || ctx.references.get(number.index()) == Some(&1);
-    let fits = size(function) + insts <= ctx.options.max_size && frame(function) + frame(callee) <= FRAME;
-    (small && fits && !stays(callee, number)).then_some(callee)
+    let once = insts <= ctx.options.inline_once && calls.ever.get(number.index()) == Some(&1);
+    let small = insts <= ctx.options.inline_size || once || ctx.calls.references.get(number.index()) == Some(&1);
+    (small && calls.fits(number)).then_some(callee)
 }
 
 /// Whether something in a function has to stay in one: legacy packet loads end the function that they stand in, and a
@@ -72,10 +160,6 @@ fn stays(callee: &Function, number: FuncRef) -> bool {
         InstData::Call(Callee::Func(called), _) => called == number,
         _ => false,
     })
-}
-
-fn frame(function: &Function) -> u32 {
-    function.slots.iter().map(|slot| slot.size.next_multiple_of(8)).sum()
 }
 
 /// What things of the callee are called in the caller.

@@ -46,6 +46,7 @@ mod refine;
 mod sccp;
 mod simplify;
 mod slots;
+mod stack;
 mod unroll;
 mod util;
 

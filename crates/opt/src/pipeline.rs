@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, MapDecl, Module};
 
+use crate::stack::Calls;
 use crate::{blocks, cse, dce, dse, inline, narrow, range, refine, sccp, simplify, slots, unroll};
 
 /// What may be done, and for which machine.
@@ -21,6 +22,10 @@ pub struct Options {
     pub max_size: usize,
     /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
+    /// Of these loops those that become at most so many instructions.
+    pub unroll_size: usize,
+    /// Whether the machine has the highest byte of a number in front: read-only variables are read while compiling.
+    pub big_endian: bool,
     /// Whether the second look-up of a key in a map gives what the first one gave, as long as the program itself changes
     /// nothing in between.
     pub merge_lookups: bool,
@@ -37,6 +42,8 @@ impl Default for Options {
             inline_once: 200,
             max_size: 20_000,
             unroll: 0,
+            unroll_size: 4_000,
+            big_endian: false,
             merge_lookups: false,
             verify: cfg!(debug_assertions),
         }
@@ -60,8 +67,10 @@ pub struct Ctx<'m> {
     pub globals: &'m [Global],
     /// Functions of the module; in the place of the one that is changed stands an empty one.
     pub functions: &'m [Function],
-    /// How many calls and addresses of each function there are in the module.
-    pub references: &'m [usize],
+    /// Who calls whom, as it was in front of the first pass over the one that is changed.
+    pub(crate) calls: &'m Calls,
+    /// The one that is changed.
+    pub(crate) at: FuncRef,
     /// What may be done.
     pub options: &'m Options,
 }
@@ -86,6 +95,7 @@ macro_rules! pass {
 // TABLE: one row for each run of a pass, in order.
 static PIPELINE: &[Pass] = &[
     pass!("inline", inline::inline, "Puts small static functions, and those with one call, into their callers"),
+    pass!("copies", slots::split, "Splits copies of structures into the members that are read and written"),
     pass!("slots", slots::promote, "Makes values of objects on the stack whose address stays here"),
     pass!("simplify", simplify::simplify, "Folds constants, simplifies arithmetic, and makes comparisons uniform"),
     pass!("sccp", sccp::sccp, "Propagates constants along the ways that can be taken"),
@@ -165,14 +175,10 @@ pub fn optimise_with(module: &mut Module, options: &Options, watch: &mut dyn FnM
         before: module.functions.iter().map(size).sum(),
         after: 0,
     };
-    let mut references = references(module);
-    for function in callees_first(module) {
-        let before = called(&module.functions[function.index()]);
-        run_on(module, function, &references, options, &mut report, watch);
-        // Only this function has changed what it calls: scripts have thousands of programs.
-        let after = called(&module.functions[function.index()]);
-        count(&mut references, &before, |number| number.saturating_sub(1));
-        count(&mut references, &after, |number| number + 1);
+    let mut calls = Calls::new(module);
+    for at in callees_first(module) {
+        run_on(module, at, &calls, options, &mut report, watch);
+        calls.update(at, &module.functions[at.index()]);
     }
     report.after = module.functions.iter().map(size).sum();
     report
@@ -184,9 +190,10 @@ pub fn optimise_with(module: &mut Module, options: &Options, watch: &mut dyn FnM
 /// As [`optimise`].
 pub fn run_pass(module: &mut Module, name: &str, options: &Options) -> bool {
     let Some(pass) = PIPELINE.iter().find(|pass| pass.name == name) else { return false };
-    for function in callees_first(module) {
-        let references = references(module);
-        run_one(module, function, pass, &references, options, &mut |_, _| {});
+    let mut calls = Calls::new(module);
+    for at in callees_first(module) {
+        run_one(module, at, pass, &calls, options, &mut |_, _| {});
+        calls.update(at, &module.functions[at.index()]);
     }
     true
 }
@@ -196,13 +203,14 @@ fn run_one(
     module: &mut Module,
     at: FuncRef,
     pass: &Pass,
-    references: &[usize],
+    calls: &Calls,
     options: &Options,
     watch: &mut dyn FnMut(&Function, bool),
 ) -> bool {
     let empty = Function::new("", FuncKind::Static, &[], None);
     let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
-    let ctx = Ctx { maps: &module.maps, globals: &module.globals, functions: &module.functions, references, options };
+    let (maps, globals, functions) = (&module.maps, &module.globals, &module.functions);
+    let ctx = Ctx { maps, globals, functions, calls, at, options };
     let changed = (pass.run)(&mut function, &ctx);
     watch(&function, changed);
     module.functions[at.index()] = function;
@@ -215,7 +223,7 @@ fn run_one(
 fn run_on(
     module: &mut Module,
     at: FuncRef,
-    references: &[usize],
+    calls: &Calls,
     options: &Options,
     report: &mut Report,
     watch: &mut dyn FnMut(&Step),
@@ -223,7 +231,7 @@ fn run_on(
     for (index, pass) in PIPELINE.iter().enumerate() {
         let start = Instant::now();
         let mut time = Duration::ZERO;
-        let changed = run_one(module, at, pass, references, options, &mut |function, changed| {
+        let changed = run_one(module, at, pass, calls, options, &mut |function, changed| {
             time = start.elapsed();
             watch(&Step { pass, index, function, changed });
         });
@@ -257,23 +265,6 @@ pub(crate) fn called(function: &Function) -> Vec<FuncRef> {
         }
     }
     found
-}
-
-fn references(module: &Module) -> Vec<usize> {
-    let mut counts = vec![0; module.functions.len()];
-    for function in &module.functions {
-        count(&mut counts, &called(function), |number| number + 1);
-    }
-    counts
-}
-
-/// Changes the counts of some functions.
-fn count(counts: &mut [usize], callees: &[FuncRef], change: impl Fn(usize) -> usize) {
-    for callee in callees {
-        if let Some(count) = counts.get_mut(callee.index()) {
-            *count = change(*count);
-        }
-    }
 }
 
 /// The functions of a module, each behind those that it calls, as far as there is no recursion.

@@ -10,6 +10,7 @@ use skep_ir::analysis::use_counts;
 use skep_ir::{Binary, Cond, Entity, Function, Inst, InstData, Loc, Type, Unary, Value};
 
 use crate::Ctx;
+use crate::effects;
 use crate::fold;
 use crate::util::{Renames, constant, normal};
 
@@ -29,6 +30,7 @@ enum New {
 /// The function while its instructions are gone through.
 struct Rewriter<'f> {
     function: &'f mut Function,
+    ctx: &'f Ctx<'f>,
     uses: Vec<u32>,
     /// The instructions in front of the one that is looked at.
     out: Vec<Inst>,
@@ -68,10 +70,10 @@ impl Rewriter<'_> {
 }
 
 /// The pass.
-pub fn simplify(function: &mut Function, _ctx: &Ctx) -> bool {
+pub fn simplify(function: &mut Function, ctx: &Ctx) -> bool {
     let mut changed = false;
     for _ in 0..ROUNDS {
-        if !round(function) {
+        if !round(function, ctx) {
             break;
         }
         changed = true;
@@ -79,11 +81,11 @@ pub fn simplify(function: &mut Function, _ctx: &Ctx) -> bool {
     changed
 }
 
-fn round(function: &mut Function) -> bool {
+fn round(function: &mut Function, ctx: &Ctx) -> bool {
     let mut renames = Renames::new(function);
     let uses = use_counts(function);
     let mut changed = false;
-    let mut rewriter = Rewriter { function, uses, out: Vec::new(), loc: Loc::default() };
+    let mut rewriter = Rewriter { function, ctx, uses, out: Vec::new(), loc: Loc::default() };
     for block in rewriter.function.blocks.clone() {
         for inst in std::mem::take(&mut rewriter.function[block].insts) {
             renames.apply_to(&mut rewriter.function[inst].data);
@@ -121,6 +123,10 @@ fn rule(rewriter: &mut Rewriter, inst: Inst) -> Option<New> {
         InstData::Compare(cond, args) => compare(rewriter, cond, args),
         InstData::Select(cond, args) => select(rewriter, cond, args),
         InstData::Branch { cond, args, .. } if node.results.is_empty() => branch(rewriter, inst, cond, args),
+        InstData::Load { volatile: false, .. } => match constant_load(rewriter, inst) {
+            Some(number) => Some(New::Const(number)),
+            None => address(rewriter, inst),
+        },
         InstData::PtrAdd(..)
         | InstData::PtrAddConst(..)
         | InstData::PtrDiff(..)
@@ -130,6 +136,25 @@ fn rule(rewriter: &mut Rewriter, inst: Inst) -> Option<New> {
         | InstData::CompareExchange { .. } => address(rewriter, inst),
         _ => None,
     }
+}
+
+/// The number that a load of bytes gives which nobody changes.
+fn constant_load(rewriter: &Rewriter, inst: Inst) -> Option<i64> {
+    let function = &*rewriter.function;
+    let node = &function[inst];
+    let InstData::Load { width, signed, ptr, off, .. } = node.data else { return None };
+    let ty = function.ty(*node.results.first()?);
+    let (base, offset, _) = effects::origin(function, ptr);
+    let InstData::GlobalAddr(global) = *function.def_inst(base)? else { return None };
+    let global = rewriter.ctx.globals.get(global.index()).filter(|global| global.is_read_only() && ty.is_int())?;
+    let start = usize::try_from(offset + i64::from(off)).ok()?;
+    let bytes = global.bytes.get(start..start.checked_add(width.bytes() as usize)?)?;
+    let join = |word: u64, byte: &u8| word << 8 | u64::from(*byte);
+    let big = rewriter.ctx.options.big_endian;
+    let word = if big { bytes.iter().fold(0, join) } else { bytes.iter().rev().fold(0, join) };
+    let above = 64 - 8 * width.bytes();
+    let number = if signed { (word << above).cast_signed() >> above } else { word.cast_signed() };
+    Some(normal(number, ty))
 }
 
 fn compare(rewriter: &mut Rewriter, cond: Cond, args: [Value; 2]) -> Option<New> {

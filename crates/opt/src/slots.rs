@@ -5,8 +5,10 @@
 //! overlap others, are accessed in other ways, or would need a block parameter that the rules forbid stay memory.
 
 mod cells;
+mod copies;
 mod rename;
 
+pub use copies::split;
 use skep_ir::Function;
 
 use crate::Ctx;

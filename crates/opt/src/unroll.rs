@@ -46,7 +46,8 @@ fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, V
         }
         let Some(trips) = trip_count(function, each, ctx.options.unroll) else { continue };
         let body: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
-        if size(function) + body * trips as usize <= ctx.options.max_size {
+        let unrolled = body.saturating_mul(trips as usize);
+        if unrolled <= ctx.options.unroll_size && size(function) + unrolled <= ctx.options.max_size {
             return Some((each.header, each.blocks.clone(), trips));
         }
     }

@@ -25,6 +25,7 @@ fn options(words: &str) -> Options {
         match name {
             "cpu" => options.cpu = u8::try_from(number).expect("1 to 4"),
             "unroll" => options.unroll = number,
+            "unrolled" => options.unroll_size = number as usize,
             "inline" => options.inline_size = number as usize,
             "lookups" => options.merge_lookups = number != 0,
             _ => panic!("no option `{name}`"),

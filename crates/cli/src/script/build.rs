@@ -196,7 +196,8 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
 fn target(elsewhere: bool) -> (skep_opt::Options, skep_codegen::Options) {
     let newest = || Cpu::from_number(skep_kernel::probe::instruction_set()).unwrap_or(Cpu::V3);
     let cpu = if elsewhere { Cpu::V3 } else { newest() };
-    let passes = skep_opt::Options { cpu: cpu.number(), ..skep_opt::Options::compact() };
+    let big_endian = Endian::NATIVE == Endian::Big;
+    let passes = skep_opt::Options { cpu: cpu.number(), big_endian, ..skep_opt::Options::compact() };
     (passes, skep_codegen::Options { cpu, endian: Endian::NATIVE })
 }
 

@@ -162,17 +162,20 @@ fn packet_loads() {
 fn too_large_a_frame() {
     // The objects alone fit, with the registers that the frame keeps over the call they do not.
     let module = module("big", Some(I32), |b, _| {
-        for (name, size) in [("names", 300), ("values", 200)] {
+        let objects = [("names", 300), ("values", 200)].map(|(name, size)| {
             let slot = b.function.add_slot(name, size, 8);
             let ptr = b.slot_addr(slot);
             b.fill(ptr, size, 0, 8);
-        }
+            ptr
+        });
         let values: Vec<_> = (0..9).map(|_| b.call(Callee::Helper(5), &[], I64)).collect();
         let mut sum = b.i64(0);
         for value in values.into_iter().rev() {
             sum = b.binary(skep_ir::Binary::Xor, sum, value);
         }
         let sum = b.unary(skep_ir::Unary::Truncate, sum);
+        // Both are still in use.
+        objects.into_iter().for_each(|ptr| b.fill(ptr, 8, 0, 8));
         b.ret(Some(sum));
     });
     let error = compile(&module, &options(Cpu::V3)).unwrap_err();

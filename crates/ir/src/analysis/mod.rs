@@ -1,4 +1,5 @@
-//! What passes ask about a function: order of blocks, dominators, loops, uses, liveness.
+//! What passes ask about a function: order of blocks, dominators, loops, uses, liveness, places in
+//! the frame.
 //!
 //! Each is computed from the function as it is and not kept up to date. Blocks that cannot be reached from the entry
 //! have no dominator and belong to no loop.
@@ -6,10 +7,12 @@
 mod dominators;
 mod liveness;
 mod loops;
+mod places;
 
 pub use dominators::Dominators;
 pub use liveness::Liveness;
 pub use loops::{Loop, Loops};
+pub use places::Places;
 
 use crate::entity::{Block, Entity, Value};
 use crate::function::{Function, ValueDef};

@@ -7,7 +7,7 @@ use super::Bytes;
 use super::statements::{Pool, Write};
 use crate::builder::Builder;
 use crate::entity::{Entity, FuncRef, Value};
-use crate::function::{Function, Loc};
+use crate::function::{Function, Inlining, Loc};
 use crate::module::{FuncKind, Global, MapDecl, Module, ProgramInfo, Source};
 use crate::op::{Binary, Cond, Unary, Width};
 use crate::types::{Memory, Type};
@@ -64,6 +64,7 @@ fn static_function(bytes: &mut Bytes<'_>, module: &mut Module, number: usize, ca
         params.push(Type::ptr(Memory::Stack));
     }
     let mut function = Function::new(&format!("part{number}"), FuncKind::Static, &params, Some(Type::I64));
+    function.inlining = bytes.pick(&[Inlining::Free, Inlining::Always, Inlining::Never]);
     let mut write = Write::new(bytes, &mut function, callables, WAYS / 3, Type::I64);
     let [wide, narrow] = [0, 1].map(|at| write.builder.param(write.builder.current(), at));
     write.pool.push(wide, Type::I64);

@@ -12,7 +12,7 @@
 //! global g0 @name in "section" align N [type ID] = "hex" | zero SIZE
 //! core c0 = KIND type ID access "0:1" local NUMBER
 //! kfunc k0 @name [weak]
-//! func f0 @name: KIND [type ID] [-> TYPE] {   slots, then blocks, then } on a line
+//! func f0 @name: KIND [type ID] [inline always | never] [-> TYPE] {   slots, then blocks, then } on a line
 //! source "name" "text"
 //! btf "hex"
 //! ```

@@ -9,7 +9,7 @@ use super::cursor::{Cursor, Reference};
 use super::inst;
 use super::lex::{Position, Token};
 use crate::entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, KfuncRef, MapRef, Slot, Value};
-use crate::function::{BlockData, Function, Loc, SlotData};
+use crate::function::{BlockData, Function, Inlining, Loc, SlotData};
 use crate::inst::InstData;
 use crate::module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
 use crate::op::CoreKind;
@@ -207,6 +207,11 @@ impl Parser {
         cursor.expect(':')?;
         let kind = kind(cursor)?;
         let ty = if cursor.eat_word("type") { cursor.number("the id of a type")? } else { 0 };
+        let inlining = if cursor.eat_word("inline") {
+            cursor.named("`free`, `always` or `never`", Inlining::from_name)?
+        } else {
+            Inlining::Free
+        };
         let result = if *cursor.peek() == Token::Arrow {
             cursor.arrow()?;
             Some(cursor.ty()?)
@@ -217,6 +222,7 @@ impl Parser {
         cursor.line_end()?;
         let mut function = Function::empty(&name, kind, result);
         function.ty = ty;
+        function.inlining = inlining;
         while self.cursor.eat_word("slot") {
             self.number(Slot::PREFIX, function.slots.len())?;
             function.slots.push(slot(&mut self.cursor)?);

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter, Write};
 
 use crate::entity::{Block, CoreRef, Value};
 use crate::entity::{Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot};
-use crate::function::{Function, Loc};
+use crate::function::{Function, Inlining, Loc};
 use crate::inst::{Callee, Edge, InstData};
 use crate::module::{Core, FuncKind, Global, Kfunc, MapDecl, Module};
 use crate::op::Width;
@@ -164,6 +164,9 @@ fn print_function(f: &mut Formatter<'_>, function: &Function) -> fmt::Result {
     }
     if function.ty != 0 {
         write!(f, " type {}", function.ty)?;
+    }
+    if function.inlining != Inlining::Free {
+        write!(f, " inline {}", function.inlining.name())?;
     }
     if let Some(result) = function.result {
         write!(f, " -> {result}")?;

@@ -2,6 +2,7 @@
 
 use super::Violation;
 use super::check::Check;
+use crate::analysis::Places;
 use crate::entity::{Entity, FuncRef};
 use crate::function::Function;
 use crate::inst::{Callee, InstData};
@@ -11,11 +12,6 @@ use crate::module::Module;
 const MOST_FRAMES: usize = 8;
 /// Most bytes of stack on a chain of calls (`MAX_BPF_STACK`).
 const MOST_BYTES: u32 = 512;
-
-/// The bytes that the objects of a function take in its frame.
-fn frame(function: &Function) -> u32 {
-    function.slots.iter().fold(0, |sum, slot| sum.saturating_add(slot.size.saturating_add(7) / 8 * 8))
-}
 
 /// The functions that a function calls or hands to helpers, each once.
 fn callees(function: &Function) -> Vec<usize> {
@@ -54,7 +50,10 @@ pub fn check(module: &Module, violations: &mut Vec<Violation>) {
         let deep = below.clone().max_by_key(|&callee| deepest[callee].0);
         deepest[at] = (1 + deep.map_or(0, |callee| deepest[callee].0), deep);
         let large = below.max_by_key(|&callee| largest[callee].0);
-        largest[at] = (frame(&module.functions[at]).saturating_add(large.map_or(0, |callee| largest[callee].0)), large);
+        largest[at] = (
+            Places::new(&module.functions[at]).size.saturating_add(large.map_or(0, |callee| largest[callee].0)),
+            large,
+        );
     }
     for (at, function) in module.functions.iter().enumerate() {
         // A chain is reported where it begins.

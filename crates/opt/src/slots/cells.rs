@@ -40,7 +40,7 @@ impl Cell {
 }
 
 /// The value and the type of a plain access, `None` for other instructions. The type is that of what is read or written.
-fn plain(function: &Function, inst: Inst) -> Option<(Place, Width, Type)> {
+pub fn plain(function: &Function, inst: Inst) -> Option<(Place, Width, Type)> {
     match function[inst].data {
         InstData::Load { width, volatile: false, .. } => {
             let ty = function.ty(*function[inst].results.first()?);
