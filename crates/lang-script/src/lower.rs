@@ -121,7 +121,9 @@ struct Unit<'a> {
 pub fn lower(input: &Input<'_>) -> Result<(Module, Plan), Vec<Diagnostic>> {
     let mut unit = Unit::new(input);
     unit.functions = vec![None; input.signatures.len()];
-    for index in 0..input.signatures.len() {
+    // Those in C come first: they call none of the script's, which may call them.
+    let own = input.units.functions.len();
+    for index in (own..input.signatures.len()).chain(0..own) {
         unit.function(index);
     }
     for (instance, checked) in &input.units.programs {
