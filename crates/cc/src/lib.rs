@@ -15,6 +15,7 @@ use skep_lang_c::options::Options;
 use skep_lang_c::pp::{MainFile, preprocess, preprocess_to_text};
 use skep_lang_c::provider::TypeSource;
 use skep_lang_c::source::{Diags, FileSource, Sources};
+use skep_lang_c::unit::Unit;
 use skep_object::Object;
 
 pub use disk::Disk;
@@ -62,6 +63,49 @@ impl fmt::Display for Failed {
 
 impl std::error::Error for Failed {}
 
+/// A program before it is optimised.
+#[derive(Debug)]
+pub struct Front {
+    /// What it became.
+    pub unit: Unit,
+    /// Warnings, drawn.
+    pub warnings: String,
+    /// The files that were read: name, and whether they are embedded in the compiler.
+    pub files: Vec<(String, bool)>,
+    /// How long each stage took.
+    pub times: Vec<(&'static str, Duration)>,
+}
+
+/// Compiles a program up to the intermediate representation. Types that it does not declare are asked for in `types`,
+/// files in `files`.
+///
+/// # Errors
+/// [`Failed::Source`], with everything that is wrong with the source.
+pub fn front(
+    main: &MainFile<'_>,
+    options: &Options,
+    files: &dyn FileSource,
+    types: &mut dyn TypeSource,
+    colour: bool,
+) -> Result<Front, Failed> {
+    let start = Instant::now();
+    let (mut sources, mut diags) = (Sources::new(), Diags::new());
+    let tokens = preprocess(main, options, files, &mut sources, &mut diags);
+    let read = start.elapsed();
+    if diags.has_errors() {
+        return Err(Failed::Source(diags.render(&sources, colour)));
+    }
+    let unit = skep_lang_c::compile(&tokens, &sources, types, options, &mut diags);
+    let messages = diags.render(&sources, colour);
+    let unit = match unit {
+        Some(unit) if !diags.has_errors() => unit,
+        _ => return Err(Failed::Source(messages)),
+    };
+    let files = sources.file_names().map(|(name, system)| (name.to_owned(), system)).collect();
+    let times = vec![("preprocess", read), ("compile", start.elapsed().saturating_sub(read))];
+    Ok(Front { unit, warnings: messages, files, times })
+}
+
 /// Compiles a program. Types that it does not declare are asked for in `types`, files in `files`.
 ///
 /// # Errors
@@ -73,25 +117,12 @@ pub fn build(
     types: &mut dyn TypeSource,
     wishes: Wishes,
 ) -> Result<Built, Failed> {
-    let mut times = Vec::new();
+    let Front { mut unit, warnings, files, mut times } = front(main, options, files, types, wishes.colour)?;
     let mut last = Instant::now();
     let mut done = |stage| {
         times.push((stage, last.elapsed()));
         last = Instant::now();
     };
-    let (mut sources, mut diags) = (Sources::new(), Diags::new());
-    let tokens = preprocess(main, options, files, &mut sources, &mut diags);
-    done("preprocess");
-    if diags.has_errors() {
-        return Err(Failed::Source(diags.render(&sources, wishes.colour)));
-    }
-    let unit = skep_lang_c::compile(&tokens, &sources, types, options, &mut diags);
-    let messages = diags.render(&sources, wishes.colour);
-    let mut unit = match unit {
-        Some(unit) if !diags.has_errors() => unit,
-        _ => return Err(Failed::Source(messages)),
-    };
-    done("compile");
     let lowered = wishes.ir.then(|| unit.module.to_string());
     let cpu = options.cpu();
     // A stack that is too small for now may do when objects have become values: the code generator judges the result.
@@ -104,8 +135,7 @@ pub fn build(
     let mut object = skep_codegen::compile(&unit.module, &target).map_err(problem)?;
     finish::finish(&mut object, &unit).map_err(|text| Failed::Code(format!("{}: {text}", main.name)))?;
     done("generate");
-    let files = sources.file_names().map(|(name, system)| (name.to_owned(), system)).collect();
-    Ok(Built { object, ir, warnings: messages, files, times })
+    Ok(Built { object, ir, warnings, files, times })
 }
 
 /// Rounds of a loop that is unrolled without being asked for.

@@ -54,29 +54,30 @@ pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Fail
     let main = MainFile { name: &name, text: &text };
     let options = options(source)?;
     let wishes = Wishes { ir, colour: colour_on_stderr() };
-    let file;
-    let kernel;
-    let mut known;
-    let mut nothing;
-    let types: &mut dyn TypeSource = if let Some(path) = &source.btf {
-        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-        file = Btf::parse(bytes).map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?;
-        known = BtfTypes::new(&file);
-        &mut known
-    } else if let Ok(found) = KernelBtf::vmlinux() {
-        kernel = Btf::parse(Source::new(found)).map_err(Failure::run)?;
-        known = BtfTypes::new(&kernel);
-        &mut known
-    } else {
-        nothing = NoTypes::new();
-        &mut nothing
-    };
-    let built = skep_cc::build(&main, &options, &Disk, types, wishes).map_err(failure)?;
+    let built = with_types(source.btf.as_deref(), |types| skep_cc::build(&main, &options, &Disk, types, wishes))?;
+    let built = built.map_err(failure)?;
     say_part!("{}", built.warnings);
     Ok(built)
 }
 
-fn failure(failed: Failed) -> Failure {
+/// Does something with the types of a file, or of the running kernel; without any if it has none.
+pub fn with_types<T>(btf: Option<&Path>, job: impl FnOnce(&mut dyn TypeSource) -> T) -> Result<T, Failure> {
+    if let Some(path) = btf {
+        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+        let file = Btf::parse(bytes).map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?;
+        return Ok(job(&mut BtfTypes::new(&file)));
+    }
+    match KernelBtf::vmlinux() {
+        Ok(found) => {
+            let kernel = Btf::parse(Source::new(found)).map_err(Failure::run)?;
+            Ok(job(&mut BtfTypes::new(&kernel)))
+        }
+        Err(_) => Ok(job(&mut NoTypes::new())),
+    }
+}
+
+/// What went wrong, as it is shown.
+pub fn failure(failed: Failed) -> Failure {
     match failed {
         Failed::Source(text) => Failure::Expression(text),
         Failed::Code(text) => Failure::Run(text),

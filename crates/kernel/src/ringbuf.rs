@@ -15,7 +15,7 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,10 @@ pub(crate) const HEADER: usize = 8;
 pub(crate) const BUSY: u32 = 1 << 31;
 /// Nobody wants the record (`BPF_RINGBUF_DISCARD_BIT`).
 pub(crate) const DISCARD: u32 = 1 << 30;
+
+/// Records after which their places are given back. The word with the position is what processors take away from each
+/// other, so it is not written for every record; more would let a slow reader hold on to places that it needs no more.
+const GIVEN_BACK_TOGETHER: u64 = 32;
 
 const ACTION: &str = "read a ring buffer";
 
@@ -83,38 +87,23 @@ impl RingBuffer {
     /// Hands every complete record to `each` until there is none or `each` breaks. Does not wait. Returns the number of
     /// records; discarded ones are skipped and do not count.
     ///
-    /// The slice is the record in the ring itself: its place is given back when `each` returns.
+    /// The slice is the record in the ring itself: its place is given back when `each` has returned for it and at most 31
+    /// more.
     ///
     /// # Errors
     /// [`KernelError::System`] if the ring is damaged, which another process with write access to the map can do.
     pub fn consume(&mut self, mut each: impl FnMut(&[u8]) -> ControlFlow<()>) -> Result<u64, KernelError> {
-        let page = page_size();
-        let positions = (self.consumer.double_word(0), self.producer.double_word(0));
-        let mask = self.size as u64 - 1;
-        let mut delivered = 0;
-        let mut consumer = positions.0.load(Ordering::Relaxed);
+        let mut consumer = self.consumer.double_word(0).load(Ordering::Relaxed);
+        let (mut behind, mut delivered) = (0_u64, 0);
         loop {
             // Pairs with the kernel's release: headers up to here are busy or complete.
-            let producer = positions.1.load(Ordering::Acquire);
-            if consumer >= producer {
-                return Ok(delivered);
-            }
+            let producer = self.producer.double_word(0).load(Ordering::Acquire);
             while consumer < producer {
-                // Not cut off: the remainder is smaller than the size.
-                let place = page + (consumer & mask) as usize;
-                if !place.is_multiple_of(HEADER) {
-                    return Err(KernelError::system(ACTION, libc::EBADMSG));
-                }
-                // Pairs with the kernel's exchange at the end of a record: its data are complete.
-                let header = self.producer.word(place).load(Ordering::Acquire);
+                let (header, place) = self.header(consumer).inspect_err(|_| self.give_back(consumer))?;
                 if header & BUSY != 0 {
-                    return Ok(delivered);
+                    break;
                 }
                 let length = (header & !(BUSY | DISCARD)) as usize;
-                let occupied = (HEADER + length).next_multiple_of(8);
-                if occupied > self.size {
-                    return Err(KernelError::system(ACTION, libc::EBADMSG));
-                }
                 let mut flow = ControlFlow::Continue(());
                 if header & DISCARD == 0 {
                     // SAFETY: the record is complete and nobody writes to it before the position moves past it. Only this
@@ -123,14 +112,44 @@ impl RingBuffer {
                     flow = each(unsafe { self.producer.bytes(place + HEADER, length) });
                     delivered += 1;
                 }
-                consumer += occupied as u64;
-                // The kernel may overwrite the record only after everything that `each` has read.
-                positions.0.store(consumer, Ordering::Release);
+                consumer += (HEADER + length).next_multiple_of(8) as u64;
+                behind += 1;
+                if flow.is_break() || behind.is_multiple_of(GIVEN_BACK_TOGETHER) {
+                    self.give_back(consumer);
+                }
                 if flow.is_break() {
                     return Ok(delivered);
                 }
             }
+            if behind == 0 {
+                return Ok(delivered);
+            }
+            self.give_back(consumer);
+            // The kernel wakes the reader up for the record at the position only. One that was completed before the position
+            // was there has to be seen now: the fence keeps the next look behind the store.
+            fence(Ordering::SeqCst);
+            behind = 0;
         }
+    }
+
+    /// The header of the record at a position, and its place in the mapping. The record fits into the ring.
+    fn header(&self, position: u64) -> Result<(u32, usize), KernelError> {
+        // Not cut off: the remainder is smaller than the size.
+        let place = page_size() + (position & (self.size as u64 - 1)) as usize;
+        if !place.is_multiple_of(HEADER) {
+            return Err(KernelError::system(ACTION, libc::EBADMSG));
+        }
+        // Pairs with the kernel's exchange at the end of a record: its data are complete.
+        let header = self.producer.word(place).load(Ordering::Acquire);
+        if (HEADER + (header & !(BUSY | DISCARD)) as usize).next_multiple_of(8) > self.size {
+            return Err(KernelError::system(ACTION, libc::EBADMSG));
+        }
+        Ok((header, place))
+    }
+
+    /// Lets the kernel overwrite everything before a position, after everything that was read there.
+    fn give_back(&self, position: u64) {
+        self.consumer.double_word(0).store(position, Ordering::Release);
     }
 
     /// As [`consume`](Self::consume); waits for a record if there is none, at most `timeout` (`None`: for ever). 0 records

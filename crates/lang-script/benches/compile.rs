@@ -167,6 +167,7 @@ fn build(name: &str, text: &str, times: &mut Times) -> Result<Object, Box<dyn Er
         arch: Arch::default(),
         inner_ids: false,
         switches: Switches::default(),
+        foreign: None,
     };
     let compiled = compile(&simple.script, &env).map_err(|problems| format!("{name}: {problems:?}"))?;
     times.0.push(("compile".to_owned(), last.elapsed()));

@@ -13,6 +13,7 @@ use skep_ir::Module;
 use crate::ast::Script;
 use crate::check::Checker;
 use crate::check::tree::{Held, MapType, Unit};
+use crate::foreign::Foreign;
 use crate::infer::Known;
 use crate::lower;
 use crate::plan::Plan;
@@ -154,6 +155,8 @@ pub struct Environment<'a> {
     pub inner_ids: bool,
     /// What whoever runs the script wants otherwise than usual.
     pub switches: Switches,
+    /// Functions in C that the script imports. Those of the script and macros of the same name count more.
+    pub foreign: Option<&'a Foreign>,
 }
 
 /// What can be wanted otherwise than usual.
@@ -213,6 +216,7 @@ pub fn compile_some(script: &Script, env: &Environment<'_>, wanted: &Wanted<'_>)
     let groups = sites::groups(script, env, &settings, &mut types, wanted, &mut first);
     let mut checker = Checker::new(env, &settings, types, known);
     checker.functions = functions::signatures(script, &mut checker, &mut first);
+    checker.functions.extend(env.foreign.iter().flat_map(|foreign| foreign.signatures().cloned()));
     checker.bodies = &script.functions;
 
     let mut rounds = 0;

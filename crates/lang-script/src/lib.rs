@@ -11,6 +11,7 @@ pub mod compile;
 pub mod consts;
 pub mod ctypes;
 pub mod desugar;
+pub mod foreign;
 pub mod format;
 pub mod fuzz;
 pub mod infer;

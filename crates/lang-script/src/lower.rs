@@ -35,6 +35,7 @@ mod cond;
 mod control;
 mod describe;
 mod direct;
+mod foreign;
 mod helpers;
 mod histogram;
 mod kernel;
@@ -92,6 +93,8 @@ struct Stored {
 struct Unit<'a> {
     input: &'a Input<'a>,
     module: Module,
+    /// The number of the script's text among the texts of the module.
+    source: u32,
     plan: Plan,
     enums: Vec<Arc<Enumeration>>,
     maps: Vec<Stored>,
@@ -118,7 +121,9 @@ struct Unit<'a> {
 pub fn lower(input: &Input<'_>) -> Result<(Module, Plan), Vec<Diagnostic>> {
     let mut unit = Unit::new(input);
     unit.functions = vec![None; input.signatures.len()];
-    for index in 0..input.signatures.len() {
+    // Those in C come first: they call none of the script's, which may call them.
+    let own = input.units.functions.len();
+    for index in (own..input.signatures.len()).chain(0..own) {
         unit.function(index);
     }
     for (instance, checked) in &input.units.programs {
@@ -148,7 +153,10 @@ impl<'a> Unit<'a> {
         const ITERATOR_BYTES: u32 = 16 << 20;
         let iterates = input.units.programs.iter().any(|(instance, _)| instance.provider.kind == ProviderKind::Iter);
         let usual = if iterates { ITERATOR_BYTES } else { RING_BYTES };
-        let mut module = Module::new(&input.settings.license);
+        // What is imported comes first: its numbers stay what they are.
+        let mut module = input.env.foreign.map_or_else(Module::default, |foreign| foreign.module().clone());
+        module.license = input.settings.license.to_string();
+        let source = u32::try_from(module.sources.len()).unwrap_or(u32::MAX);
         module.sources.push(Source { name: input.env.name.into(), text: input.env.text.as_str().into() });
         let ring = u32::try_from(input.settings.host.ring_bytes).ok().filter(|&bytes| bytes > 0).unwrap_or(usual);
         let events = module.add_map(MapDecl::new(system_maps::EVENTS, KernelMap::Ringbuf, 0, 0, ring));
@@ -157,6 +165,7 @@ impl<'a> Unit<'a> {
         let mut unit = Self {
             input,
             module,
+            source,
             plan,
             enums: Vec::new(),
             maps: Vec::new(),
@@ -322,7 +331,7 @@ impl<'a> Unit<'a> {
 
     fn loc(&self, span: Span) -> Loc {
         let (line, column) = self.input.env.text.place(span);
-        Loc { source: 0, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
+        Loc { source: self.source, line, column: u16::try_from(column).unwrap_or(u16::MAX) }
     }
 
     /// A function of the script, behind those that it calls. Those that stand in place of their calls are no functions
@@ -332,6 +341,10 @@ impl<'a> Unit<'a> {
             return;
         }
         let input = self.input;
+        if let Some(number) = index.checked_sub(input.units.functions.len()) {
+            self.functions[index] = self.foreign(number);
+            return;
+        }
         let signature = &input.signatures[index];
         for &callee in &signature.calls {
             self.function(callee);

@@ -18,7 +18,7 @@ use skep_trace::run::Mode;
 
 use super::machine::{self, Machine, MachineTypes};
 use super::options::{self, Task};
-use super::{Input, environment};
+use super::{Input, environment, foreign};
 use crate::args::{ScriptArgs, StageArg};
 use crate::failure::{Failure, say_part};
 
@@ -136,11 +136,9 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     if desugared.has_errors() {
         return Err(Failure::Expression(problems(&desugared.diagnostics)));
     }
-    if let Some(program) = desugared.programs.first() {
-        let text = format!("`{}` is a program in C, which cannot be compiled here", program.node);
-        return Err(Failure::Usage(text));
-    }
     done("parse");
+    let (passes, code) = target(wishes.elsewhere);
+    let imported = foreign::compile(&desugared.programs, passes.cpu, wishes.warnings)?;
     let machine = Machine::new(wishes.process, wishes.directories.clone())
         .for_script(&desugared.script)
         .with_functions(wishes.functions.clone())
@@ -160,6 +158,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
         // In this process programs see the ids that it has itself.
         inner_ids: !wishes.elsewhere && inner_ids(),
         switches: wishes.switches,
+        foreign: imported.as_ref(),
     };
     let wanted = |kind: Kind, name: &str| wishes.wants(kind, name);
     let mut compiled =
@@ -174,7 +173,6 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     if wishes.verified {
         verify(&compiled.module)?;
     }
-    let (passes, code) = target(wishes.elsewhere);
     let report = skep_opt::optimise(&mut compiled.module, &passes);
     if wishes.verified {
         verify(&compiled.module)?;

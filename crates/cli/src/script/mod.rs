@@ -4,6 +4,7 @@
 mod build;
 mod dump;
 mod environment;
+mod foreign;
 mod list;
 mod load;
 mod machine;

@@ -1,6 +1,6 @@
 //! Types of functions in BTF: the kernel wants them for programs with callbacks, and they name functions in its messages.
 
-use skep_btf::{BtfBuilder, BuildError, Int, Linkage, NewType, TypeId};
+use skep_btf::{Btf, BtfBuilder, BuildError, Int, Kind, Linkage, NewType, TypeId};
 use skep_ir::{FuncKind, Module};
 
 /// The kernel's function that finds a thread by its id; the thread has to be given back.
@@ -19,11 +19,16 @@ pub fn describe(module: &mut Module) {
 
 fn types(module: &mut Module) -> Result<Vec<u8>, BuildError> {
     let mut builder = BtfBuilder::new();
+    // Those of functions in C keep their numbers, to which the module refers.
+    let imported = Btf::parse(std::mem::take(&mut module.btf)).ok();
+    if let Some(imported) = &imported {
+        builder.append(imported)?;
+    }
     let int = |size: u32, bits| Int { size, bits, bit_offset: 0, signed: true, char: false, bool: false };
     let word = builder.add("long", NewType::Int(int(8, 64)))?;
     let half = builder.add("int", NewType::Int(int(4, 32)))?;
     let pointer = builder.add("", NewType::Ptr(TypeId::VOID))?;
-    for function in &mut module.functions {
+    for function in module.functions.iter_mut().filter(|function| function.ty == 0) {
         let names = ["a", "b", "c", "d", "e"];
         let params: Vec<(&str, TypeId)> = function
             .params()
@@ -40,7 +45,11 @@ fn types(module: &mut Module) -> Result<Vec<u8>, BuildError> {
         let linkage = if matches!(function.kind, FuncKind::Program(_)) { Linkage::Global } else { Linkage::Static };
         function.ty = builder.add(&function.name, NewType::Func { proto, linkage })?.0;
     }
-    for kfunc in &module.kfuncs {
+    let declared = |name: &str| {
+        let found = |btf: &Btf| btf.find_where(name, |kind| matches!(kind, Kind::Func { .. }));
+        imported.as_ref().and_then(found).is_some()
+    };
+    for kfunc in module.kfuncs.iter().filter(|kfunc| !declared(&kfunc.name)) {
         let task = |builder: &mut BtfBuilder| {
             let whole = builder.add("task_struct", NewType::Struct { size: 0, members: &[] })?;
             builder.add("", NewType::Ptr(whole))

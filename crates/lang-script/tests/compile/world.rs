@@ -175,6 +175,7 @@ pub fn build_with(name: &str, text: &str, change: impl FnOnce(&mut Environment<'
         arch: Arch::default(),
         inner_ids: false,
         switches: Switches::default(),
+        foreign: None,
     };
     change(&mut env);
     compile(&simple.script, &env).map_err(|problems| show(&problems))

@@ -105,6 +105,8 @@ pub struct Dispatcher<'p> {
     plan: &'p Plan,
     /// Compiled formats by action.
     formats: Vec<Option<Format>>,
+    /// Least bytes of records by action.
+    lengths: Vec<u64>,
     script: Script,
     names: Names,
     output: Output,
@@ -137,6 +139,7 @@ impl<'p> Dispatcher<'p> {
             _ => Ok(None),
         };
         let formats = plan.actions.iter().map(compile).collect::<Result<_, _>>()?;
+        let lengths = plan.actions.iter().map(actions::length).collect();
         let (warnings, counts) = (true, Counts::default());
         let (exit, status, failed, text) = (None, None, false, Vec::new());
         let packets = packets::Captures::default();
@@ -144,6 +147,7 @@ impl<'p> Dispatcher<'p> {
         Ok(Self {
             plan,
             formats,
+            lengths,
             script,
             names,
             output,
@@ -216,8 +220,8 @@ impl<'p> Dispatcher<'p> {
         }
         let plan = self.plan;
         let index = word(record, 0).and_then(|index| usize::try_from(index).ok()).unwrap_or(usize::MAX);
-        let Some(action) = plan.actions.get(index).filter(|action| record.len() as u64 >= actions::length(action))
-        else {
+        let long = self.lengths.get(index).is_some_and(|&least| record.len() as u64 >= least);
+        let Some(action) = plan.actions.get(index).filter(|_| long) else {
             self.counts.damaged += 1;
             return Ok(Flow::Continue);
         };

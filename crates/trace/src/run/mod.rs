@@ -39,7 +39,7 @@ use crate::events::{Dispatcher, EventError, Flow};
 use crate::flame::{FlameFiles, has_stack};
 use crate::names::Clock;
 use engine::{Engine, Losses};
-use timing::Timing;
+use timing::{Pace, Timing};
 
 /// `SIGINT`, `SIGTERM`, `SIGHUP` (signal(7)): they end a script in good order.
 const ENDING: [i32; 3] = [2, 15, 1];
@@ -171,6 +171,16 @@ fn go(
 fn write(path: &Path, text: &str) -> Result<(), RunError> {
     std::fs::write(path, text)
         .map_err(|error| RunError::Flame { path: path.to_owned(), problem: error.kind().to_string() })
+}
+
+/// What a look at the buffer for records found.
+#[derive(Debug, Clone, Copy, Default)]
+struct Seen {
+    records: u64,
+    /// Words of 8 bytes of the buffer that they took.
+    words: u64,
+    /// Whether there may be more.
+    more: bool,
 }
 
 /// A running script.
@@ -309,9 +319,9 @@ impl<E: Engine> Run<'_, '_, E> {
 
     /// Performs records until the script is over.
     fn until_over(&mut self, timing: &Timing) -> Result<(), RunError> {
-        let mut round = 1;
+        let (mut round, mut pace, room) = (1, Pace::start(), self.engine.capacity());
         loop {
-            let more = self.consume(AT_ONCE, true)?;
+            let seen = self.consume(AT_ONCE, true)?;
             self.report_lost()?;
             if timing.is_due(round) {
                 if timing.is_last(round) {
@@ -335,9 +345,12 @@ impl<E: Engine> Run<'_, '_, E> {
             if self.over || self.watch.process_ended()? {
                 return Ok(());
             }
-            let next = self.engine.work()?;
-            if !more {
-                self.watch.wait([next, timing.left(round)].into_iter().flatten().min())?;
+            let next = [self.engine.work()?, timing.left(round)].into_iter().flatten().min();
+            let rest = pace.rest(seen.records, (seen.words, room));
+            match rest {
+                _ if seen.more => {}
+                Some(rest) => std::thread::sleep(next.map_or(rest, |next| next.min(rest))),
+                None => self.watch.wait(next)?,
             }
         }
     }
@@ -349,9 +362,9 @@ impl<E: Engine> Run<'_, '_, E> {
         self.consume(most, false).map(drop)
     }
 
-    /// Performs records, at most so many, if asked so only until the script is over. Says whether there may be more.
-    fn consume(&mut self, most: u64, stop: bool) -> Result<bool, RunError> {
-        let (mut left, mut failure) = (most, None);
+    /// Performs records, at most so many, if asked so only until the script is over.
+    fn consume(&mut self, most: u64, stop: bool) -> Result<Seen, RunError> {
+        let (mut seen, mut failure) = (Seen::default(), None);
         self.dispatcher.output().gather(true).map_err(EventError::from)?;
         let (dispatcher, over) = (&mut *self.dispatcher, &mut self.over);
         self.engine.consume(&mut |record, maps| {
@@ -363,11 +376,14 @@ impl<E: Engine> Run<'_, '_, E> {
                     return ControlFlow::Break(());
                 }
             }
-            left -= 1;
-            if left == 0 || (stop && *over) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            seen.records += 1;
+            // With the header, which has one.
+            seen.words += record.len() as u64 / 8 + 1;
+            if seen.records == most || (stop && *over) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })?;
         self.dispatcher.output().gather(false).map_err(EventError::from)?;
-        failure.map_or(Ok(left == 0), |error| Err(error.into()))
+        seen.more = seen.records == most;
+        failure.map_or(Ok(seen), |error| Err(error.into()))
     }
 
     /// Says how many records found no room since the last time. An `exit()` among them ends the script.

@@ -48,9 +48,57 @@ impl Timing {
     }
 }
 
+/// How long records may wait for each other when many come. A person does not see it, and the kernel need not wake this
+/// process up for each of them.
+const REST: Duration = Duration::from_millis(1);
+/// Records a second from which on they wait.
+const MANY: u64 = 10_000;
+
+/// How fast records come.
+pub(super) struct Pace {
+    looked: Instant,
+}
+
+impl Pace {
+    /// Before the first look.
+    pub fn start() -> Self {
+        Self { looked: Instant::now() }
+    }
+
+    /// Takes note of a look at the buffer: how many records there were, and how many words of the buffer's they
+    /// took. Gives how long the next look may wait so that at this pace an eighth of the buffer is full by then; `None` if
+    /// they come one by one.
+    pub fn rest(&mut self, records: u64, (taken, room): (u64, u64)) -> Option<Duration> {
+        let now = Instant::now();
+        let passed = now.duration_since(std::mem::replace(&mut self.looked, now));
+        rest(passed, records, (taken, room))
+    }
+}
+
+fn rest(passed: Duration, records: u64, (taken, room): (u64, u64)) -> Option<Duration> {
+    let passed = u64::try_from(passed.as_nanos()).unwrap_or(u64::MAX);
+    let many = records.saturating_mul(1_000_000_000 / MANY) > passed;
+    let safe = passed.saturating_mul(room / 8) / taken.max(1);
+    many.then(|| REST.min(Duration::from_nanos(safe)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn records_wait_for_each_other_if_many_come() {
+        let micros = Duration::from_micros;
+        // One in a tenth of a second; one in 200 microseconds; one in 50; ten in 200.
+        assert_eq!(rest(micros(100_000), 1, (5, 1 << 15)), None);
+        assert_eq!(rest(micros(200), 1, (5, 1 << 15)), None);
+        assert_eq!(rest(micros(50), 1, (5, 1 << 15)), Some(REST));
+        assert_eq!(rest(micros(200), 10, (50, 1 << 15)), Some(REST));
+        assert_eq!(rest(micros(50), 0, (0, 1 << 15)), None);
+        // A small buffer is nearly full in that time.
+        assert_eq!(rest(micros(200), 10, (50, 512)), Some(micros(256)));
+        assert_eq!(rest(micros(200), 100, (500, 512)), Some(Duration::from_nanos(25_600)));
+    }
 
     #[test]
     fn what_is_due() {
