@@ -21,7 +21,23 @@ fn opensnoop() {
     let row = tool.wait(|row| is(row, &[("pid", &pid), ("path", "missing")]));
     assert!(is(&row, &[("fd", "-1"), ("err", "2"), ("error", "No such file or directory")]), "{row:?}");
     // A relative path begins in the directory that is told along.
-    assert_eq!(row["cwd"], directory.path().file_name().unwrap().to_str().unwrap());
+    let inside = std::fs::canonicalize(directory.path()).unwrap();
+    assert_eq!(row["cwd"], inside.to_str().unwrap());
+    tool.stop();
+
+    // With -F the directory stands in front, be it that of the process, of a descriptor, or below another mount.
+    let Some(mut tool) = start(&["opensnoop", "-F"]) else { return };
+    let pid = shell(&format!("cd {}; exec 8<missing; cd /proc; exec 8<nothing; exec 8<{path}", inside.display()));
+    let whole = inside.join("missing");
+    tool.wait(|row| is(row, &[("pid", &pid), ("path", whole.to_str().unwrap()), ("err", "2")]));
+    tool.wait(|row| is(row, &[("pid", &pid), ("path", "/proc/nothing"), ("err", "2")]));
+    tool.wait(|row| is(row, &[("pid", &pid), ("path", path), ("err", "0"), ("cwd", "")]));
+    // `find` opens what is in a directory by the descriptor of the directory.
+    let below = inside.join("below");
+    std::fs::create_dir_all(below.join("deep")).unwrap();
+    let pid = shell(&format!("exec find {} -type d", inside.display()));
+    let deep = below.join("deep");
+    tool.wait(|row| is(row, &[("pid", &pid), ("path", deep.to_str().unwrap()), ("err", "0")]));
     tool.stop();
 
     let Some(mut tool) = start(&["opensnoop", "-x", "-n", "bash"]) else { return };

@@ -158,14 +158,23 @@ fn memleak() {
     let pid = keeper.id().to_string();
     let mut orders = keeper.stdin.take().unwrap();
     let mut said = BufReader::new(keeper.stdout.take().unwrap()).lines();
-    let tool = start(&["memleak", "-p", &pid]);
+    let tools = [&["-a"][..], &["--older", "600000"], &["--sample-rate", "4", "-z", "50000", "-Z", "50000"], &[]]
+        .map(|options| start(&[&["memleak", "-p", &pid][..], options].concat()));
     writeln!(orders).unwrap();
     assert!(said.any(|line| line.unwrap() == "kept"));
-    let rows = tool.map(super::Tool::stop);
+    let [each, older, sampled, rows] = tools.map(|tool| tool.map(super::Tool::stop));
     writeln!(orders).unwrap();
     drop(orders);
     keeper.wait().unwrap();
-    let Some(rows) = rows else { return };
+    let (Some(each), Some(older), Some(sampled), Some(rows)) = (each, older, sampled, rows) else { return };
+    // One row for each piece, at addresses of their own.
+    let pieces = each.iter().filter(|row| number(row, "bytes") == PIECE as i64).map(|row| &row["address"]);
+    assert_eq!(pieces.collect::<std::collections::BTreeSet<_>>().len(), PIECES, "{each:?}");
+    // Nothing is ten minutes old.
+    assert!(older.is_empty(), "{older:?}");
+    // One piece of four, of those that have the size.
+    let counted: i64 = sampled.iter().map(|row| number(row, "count")).sum();
+    assert_eq!(counted, (PIECES / 4) as i64, "{sampled:?}");
     assert!(rows.iter().all(|row| row["pid"] == pid), "{rows:?}");
     let kept: Vec<_> = rows.iter().filter(|row| number(row, "bytes") >= (PIECES * PIECE) as i64).collect();
     let [kept] = kept.as_slice() else { panic!("{rows:?}") };

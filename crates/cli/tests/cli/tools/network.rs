@@ -397,6 +397,7 @@ fn sslsniff() {
     let mut server =
         server.args(["-c", &text]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let tool = start(&["sslsniff", "--comm", "openssl"]);
+    let short = start(&["sslsniff", "--comm", "openssl", "--handshake", "--max-buffer-size", "8"]);
     let client = shell(&format!(
         "for i in {{1..100}}; do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.1; done; \
          (printf 'a secret, \"quoted\"'; sleep 1) | timeout 5 openssl s_client -quiet -connect 127.0.0.1:{port}"
@@ -408,9 +409,17 @@ fn sslsniff() {
         tool.stop();
         (sent, got)
     });
+    let short = short.map(|mut tool| {
+        let own = server.id().to_string();
+        let handshake = tool.wait(|row| is(row, &[("function", "HANDSHAKE"), ("pid", &own)]));
+        tool.wait(|row| is(row, &[("function", "READ/RECV"), ("pid", &own), ("data", "a secret"), ("len", "18")]));
+        tool.stop();
+        handshake
+    });
     let _ = server.kill();
     server.wait().unwrap();
-    let Some((sent, got)) = rows else { return };
+    let (Some((sent, got)), Some(handshake)) = (rows, short) else { return };
+    assert!((1..10_000_000_000).contains(&number(&handshake, "latency_ns")), "{handshake:?}");
     assert_eq!((got["pid"].as_str(), got["len"].as_str()), (server.id().to_string().as_str(), "18"));
     assert!(sent["pid"] != got["pid"] && sent["pid"] != client && sent["len"] == "18", "{sent:?}");
 }
