@@ -13,24 +13,7 @@ use crate::reg::{Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
-
-/// Tracepoints whose arguments are never null. The kernel has a list of those with arguments that may be
-/// (`raw_tp_null_args`); what is on neither list is undecided.
-const NEVER_NULL: &[&str] = &[
-    "cgroup_mkdir",
-    "cgroup_rmdir",
-    "sched_process_exec",
-    "sched_process_exit",
-    "sched_process_fork",
-    "sched_process_free",
-    "sched_switch",
-    "sched_wakeup",
-    "sched_wakeup_new",
-    "sys_enter",
-    "sys_exit",
-    "task_newtask",
-    "task_rename",
-];
+use crate::tracepoints::{self, Doubt};
 
 /// Members of the context of an iterator: place among the arguments, and how far the structure can be relied on; none for
 /// buffers.
@@ -163,8 +146,18 @@ impl Verifier<'_> {
                 // The first parameter is the registration's own.
                 let ty = proto.params().nth(index + 1).ok_or_else(wrong)?.ty;
                 let pointer = matches!(kernel.resolved(ty), Ok(Type::Ptr(_)));
-                if pointer && self.kernel >= crate::Kernel::V6_18 && !NEVER_NULL.contains(&name.as_str()) {
-                    return Err(Stop::Undecided("arguments of this tracepoint"));
+                match if pointer { tracepoints::doubt(name, index) } else { Doubt::None } {
+                    Doubt::None => {}
+                    Doubt::Error => return Err(Stop::Undecided("arguments that may be errors")),
+                    Doubt::Null if size != 8 => return Err(wrong()),
+                    Doubt::Null => {
+                        let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
+                        if !matches!(kernel.kind(target), Ok(Type::Struct(_))) {
+                            return Err(Stop::Undecided("arguments of this type"));
+                        }
+                        let id = self.id();
+                        return Ok(Some(Reg::nullable(Kind::Struct(target.0, Trust::Trusted), id)));
+                    }
                 }
                 (ty, Trust::Trusted)
             }
