@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use skep_btf::{FuncProto, Kind as Type, TypeId};
+use skep_btf::{Btf, FuncProto, Kind as Type, TypeId};
 use skep_isa::helpers::{HELPERS, Helper};
 use skep_isa::{AttachType, ProgType};
 use skep_object::AttachPoint;
@@ -145,19 +145,8 @@ impl Verifier<'_> {
                 };
                 // The first parameter is the registration's own.
                 let ty = proto.params().nth(index + 1).ok_or_else(wrong)?.ty;
-                let pointer = matches!(kernel.resolved(ty), Ok(Type::Ptr(_)));
-                match if pointer { tracepoints::doubt(name, index) } else { Doubt::None } {
-                    Doubt::None => {}
-                    Doubt::Error => return Err(Stop::Undecided("arguments that may be errors")),
-                    Doubt::Null if size != 8 => return Err(wrong()),
-                    Doubt::Null => {
-                        let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
-                        if !matches!(kernel.kind(target), Ok(Type::Struct(_))) {
-                            return Err(Stop::Undecided("arguments of this type"));
-                        }
-                        let id = self.id();
-                        return Ok(Some(Reg::nullable(Kind::Struct(target.0, Trust::Trusted), id)));
-                    }
+                if let Some(doubtful) = self.doubtful(&kernel, name, index, ty, size)? {
+                    return Ok(Some(doubtful));
                 }
                 (ty, Trust::Trusted)
             }
@@ -189,6 +178,23 @@ impl Verifier<'_> {
                 }
             }
             _ => Err(Stop::Undecided("arguments of this type")),
+        }
+    }
+
+    /// An argument of a tracepoint that may be null; `None` for those that never are.
+    fn doubtful(&mut self, kernel: &Btf, tracepoint: &str, index: usize, ty: TypeId, size: u32) -> Step<Option<Reg>> {
+        let Some((target, _)) = crate::types::pointee(kernel, ty) else { return Ok(None) };
+        match tracepoints::doubt(tracepoint, index) {
+            Doubt::None => Ok(None),
+            Doubt::Error => Err(Stop::Undecided("arguments that may be errors")),
+            Doubt::Null if size != 8 => Err(Reason::Rule(&rules::CONTEXT_ARGUMENT).into()),
+            Doubt::Null if !matches!(kernel.kind(target), Ok(Type::Struct(_))) => {
+                Err(Stop::Undecided("arguments of this type"))
+            }
+            Doubt::Null => {
+                let id = self.id();
+                Ok(Some(Reg::nullable(Kind::Struct(target.0, Trust::Trusted), id)))
+            }
         }
     }
 }
