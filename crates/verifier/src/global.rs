@@ -1,11 +1,11 @@
 //! Global functions: verified by their types alone, each by itself, and called by their types (`btf_prepare_func_args`,
 //! `btf_check_func_arg_match`).
 
-use skep_btf::{Kind as Type, TypeId};
+use skep_btf::{Btf, Kind as Type, TypeId};
 use skep_isa::ebpf::{Callee, Op};
 
 use crate::profile::Kernel;
-use crate::reg::{DynptrKind, Kind, Reg};
+use crate::reg::{DynptrKind, Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -23,6 +23,8 @@ enum Argument {
     Memory(u32, bool),
     /// A dynptr.
     Dynptr,
+    /// A structure of the kernel that can be relied on, and whether null is allowed.
+    Trusted(u32, bool),
 }
 
 impl Verifier<'_> {
@@ -52,7 +54,11 @@ impl Verifier<'_> {
             }
             let tags = types::argument_tags(own, id, index);
             let tagged = |tag: &str| tags.contains(&tag);
-            if tags.iter().any(|tag| !matches!(*tag, "ctx" | "nonnull" | "nullable")) || tagged("nullable") {
+            if tagged("trusted") {
+                arguments.push(self.trusted_argument(own, param.ty, &tags)?);
+                continue;
+            }
+            if tags.iter().any(|tag| !matches!(*tag, "ctx" | "nonnull")) {
                 return Err(Stop::Undecided("arguments of global functions with these tags"));
             }
             if crate::kcall::is_number(own, param.ty) {
@@ -76,6 +82,18 @@ impl Verifier<'_> {
             });
         }
         Ok(arguments)
+    }
+
+    /// An argument with the tag `trusted`: the structure of the kernel of that name, without what follows `___`.
+    fn trusted_argument(&self, own: &Btf, ty: TypeId, tags: &[&str]) -> Step<Argument> {
+        let other = tags.iter().any(|tag| !matches!(*tag, "trusted" | "nullable"));
+        let named = types::pointee(own, ty).filter(|(_, name)| !other && !name.is_empty());
+        let (_, name) = named.ok_or(Stop::Undecided("arguments of global functions with these tags"))?;
+        let name = name.split("___").next().unwrap_or(name);
+        let kernel = self.types.kernel.as_ref().ok_or(Stop::Undecided("the types of the kernel"))?;
+        let found = kernel.find_where(name, |kind| matches!(kind, Type::Struct(_)));
+        let found = found.ok_or(Stop::Undecided("a structure that the kernel does not have"))?;
+        Ok(Argument::Trusted(found.0, tags.contains(&"nullable")))
     }
 
     /// A call of a global function: the arguments have to be what its types say, and the result is some number.
@@ -113,6 +131,13 @@ impl Verifier<'_> {
                     self.given_memory(state, reg, size, true)?;
                 }
                 Argument::Dynptr => _ = self.dynptr(state, &value)?,
+                Argument::Trusted(_, true) if value.is_zero() => {}
+                Argument::Trusted(_, false) if value.is_number() || value.nullable => return Err(wrong(reg)),
+                Argument::Trusted(ty, _) => {
+                    if value.kind != Kind::Struct(ty, Trust::Trusted) || value.fixed_offset() != Some(0) {
+                        return Err(Stop::Undecided("what is given for a trusted argument"));
+                    }
+                }
             }
         }
         if self.moves_packet(function) {
@@ -136,6 +161,8 @@ impl Verifier<'_> {
                 Argument::Context => Reg::pointer(Kind::Context),
                 Argument::Memory(size, true) => Reg::nullable(Kind::Memory(size), id),
                 Argument::Memory(size, false) => Reg::pointer(Kind::Memory(size)),
+                Argument::Trusted(ty, true) => Reg::nullable(Kind::Struct(ty, Trust::Trusted), id),
+                Argument::Trusted(ty, false) => Reg::pointer(Kind::Struct(ty, Trust::Trusted)),
                 Argument::Dynptr => Reg { id, ..Reg::pointer(Kind::Dynptr(DynptrKind::Local)) },
             };
         }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use skep_btf::{FuncProto, Kind as Type, TypeId};
+use skep_btf::{Btf, FuncProto, Kind as Type, TypeId};
 use skep_isa::helpers::{HELPERS, Helper};
 use skep_isa::{AttachType, ProgType};
 use skep_object::AttachPoint;
@@ -13,24 +13,7 @@ use crate::reg::{Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
-
-/// Tracepoints whose arguments are never null. The kernel has a list of those with arguments that may be
-/// (`raw_tp_null_args`); what is on neither list is undecided.
-const NEVER_NULL: &[&str] = &[
-    "cgroup_mkdir",
-    "cgroup_rmdir",
-    "sched_process_exec",
-    "sched_process_exit",
-    "sched_process_fork",
-    "sched_process_free",
-    "sched_switch",
-    "sched_wakeup",
-    "sched_wakeup_new",
-    "sys_enter",
-    "sys_exit",
-    "task_newtask",
-    "task_rename",
-];
+use crate::tracepoints::{self, Doubt};
 
 /// Members of the context of an iterator: place among the arguments, and how far the structure can be relied on; none for
 /// buffers.
@@ -162,9 +145,8 @@ impl Verifier<'_> {
                 };
                 // The first parameter is the registration's own.
                 let ty = proto.params().nth(index + 1).ok_or_else(wrong)?.ty;
-                let pointer = matches!(kernel.resolved(ty), Ok(Type::Ptr(_)));
-                if pointer && self.kernel >= crate::Kernel::V6_18 && !NEVER_NULL.contains(&name.as_str()) {
-                    return Err(Stop::Undecided("arguments of this tracepoint"));
+                if let Some(doubtful) = self.doubtful(&kernel, name, index, ty, size)? {
+                    return Ok(Some(doubtful));
                 }
                 (ty, Trust::Trusted)
             }
@@ -196,6 +178,23 @@ impl Verifier<'_> {
                 }
             }
             _ => Err(Stop::Undecided("arguments of this type")),
+        }
+    }
+
+    /// An argument of a tracepoint that may be null; `None` for those that never are.
+    fn doubtful(&mut self, kernel: &Btf, tracepoint: &str, index: usize, ty: TypeId, size: u32) -> Step<Option<Reg>> {
+        let Some((target, _)) = crate::types::pointee(kernel, ty) else { return Ok(None) };
+        match tracepoints::doubt(tracepoint, index) {
+            Doubt::None => Ok(None),
+            Doubt::Error => Err(Stop::Undecided("arguments that may be errors")),
+            Doubt::Null if size != 8 => Err(Reason::Rule(&rules::CONTEXT_ARGUMENT).into()),
+            Doubt::Null if !matches!(kernel.kind(target), Ok(Type::Struct(_))) => {
+                Err(Stop::Undecided("arguments of this type"))
+            }
+            Doubt::Null => {
+                let id = self.id();
+                Ok(Some(Reg::nullable(Kind::Struct(target.0, Trust::Trusted), id)))
+            }
         }
     }
 }

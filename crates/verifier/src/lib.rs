@@ -53,6 +53,7 @@ mod stack;
 mod stacks;
 mod state;
 mod step;
+mod tracepoints;
 mod typed;
 pub mod types;
 

@@ -559,9 +559,13 @@ fn fields_of_map(map: &MapSpec, types: &Types) -> Vec<Field> {
 
 /// Whether the running functions have the same registers, so that a loop is possible.
 fn maybe_looping(old: &State, new: &State) -> bool {
+    // Loops differ in the number that is counted: it is looked at in place, before whole registers are.
+    let (left, right) = (&old.current().regs, &new.current().regs);
+    let pairs = || left.iter().zip(right);
     let same = |old: &Reg, new: &Reg| Reg { precise: false, ..*old } == Reg { precise: false, ..*new };
     old.frames.len() == new.frames.len()
-        && old.current().regs.iter().zip(&new.current().regs).all(|(old, new)| same(old, new))
+        && pairs().all(|(old, new)| old.num == new.num)
+        && pairs().all(|(old, new)| same(old, new))
 }
 
 fn is_jump(op: Op) -> bool {
