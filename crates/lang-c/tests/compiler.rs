@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use skep_ir::Inlining;
 use skep_ir::interp::{World, interpret};
 use skep_lang_c::options::Options;
 use skep_lang_c::pp::{MainFile, preprocess};
@@ -177,6 +178,22 @@ fn look_ups_without_a_check_are_warned_of() {
     assert!(unit.is_some() && messages.contains("`bpf_map_lookup_elem` returns may be null"), "{messages}");
     let (unit, messages) = compiled(&program("if (v) *v += 1; return 2;"));
     assert!(unit.is_some() && messages.is_empty(), "{messages}");
+}
+
+#[test]
+fn the_optimiser_is_told_what_stays_a_function() {
+    let text = "static int free_one(int x) { return x + 1; }\n\
+                static __attribute__((noinline)) int kept(int x) { return free_one(x) * 2; }\n\
+                __attribute__((section(\"socket\"))) int main_program(void *ctx) { return kept(free_one(3)); }\n";
+    let (unit, messages) = compiled(text);
+    let module = unit.unwrap_or_else(|| panic!("{messages}")).module;
+    let inlining = |name: &str| module.functions.iter().find(|function| function.name == name).map(|f| f.inlining);
+    assert_eq!(inlining("kept"), Some(Inlining::Never), "{module}");
+    assert_eq!(inlining("free_one"), Some(Inlining::Free), "{module}");
+    let mut world = World::new(&module);
+    let context = world.add_context(&[0; 64]);
+    let function = module.function("main_program").expect("the program");
+    assert_eq!(interpret(&module, function, &[context], &mut world).expect("no trap"), Some(10));
 }
 
 #[test]

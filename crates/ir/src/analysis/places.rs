@@ -172,11 +172,11 @@ fn conflicts(function: &Function, touches: &Touches, used: &[usize]) -> Vec<Set>
             later[place] = later[place + 1] | at(place);
         }
         let mut earlier = before[block.index()];
-        for place in 0..insts.len() {
+        for (place, &later) in later.iter().enumerate().take(insts.len()) {
             let own = at(place);
             earlier |= own;
             if own != 0 {
-                add(&mut conflicts, earlier & later[place]);
+                add(&mut conflicts, earlier & later);
             }
         }
         add(&mut conflicts, through);

@@ -21,7 +21,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use skep_btf::Linkage;
-use skep_ir::{Entity, FuncKind, FuncRef, Function, GlobalRef, MapRef, Memory, Module, ProgramInfo, Type};
+use skep_ir::{Entity, FuncKind, FuncRef, Function, GlobalRef, Inlining, MapRef, Memory, Module, ProgramInfo, Type};
 use skep_isa::sections;
 
 use crate::Options;
@@ -297,6 +297,9 @@ impl Lower<'_> {
         let described = self.btf.func(&self.types, &func.name, ty.ret, &named, linkage);
         func.tags.iter().for_each(|(component, text)| self.btf.tag(text, described, *component));
         made.ty = described.0;
+        if func.noinline {
+            made.inlining = Inlining::Never;
+        }
         let number = self.module.add_function(made);
         self.functions.insert((id, callback), number);
         self.queue.push((id, number));
