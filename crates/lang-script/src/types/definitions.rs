@@ -188,9 +188,11 @@ impl<'a> Types<'a> {
     pub fn resolve(&self, ty: &TypeExpr) -> Result<Type, Diagnostic> {
         match &ty.node {
             TypeKind::Named(name) if &**name == "string" => Ok(Type::Text(64)),
+            // The names of numbers are not looked for in traced programs: that would read all of their debug information.
             TypeKind::Named(name) => self
-                .find(Tag::Plain, name)
+                .own(Tag::Plain, name)
                 .or_else(|| super::named(name))
+                .or_else(|| self.find(Tag::Plain, name))
                 .or_else(|| self.find(Tag::Struct, name))
                 .or_else(|| self.find(Tag::Enum, name))
                 .ok_or_else(|| unknown(ty.span, "type", name)),
@@ -293,9 +295,14 @@ impl<'a> Types<'a> {
         Some(Constant::Int(if negative { number.wrapping_neg() } else { number }))
     }
 
+    /// The type with a name that the script defines.
+    fn own(&self, tag: Tag, name: &str) -> Option<Type> {
+        self.tags.get(&(tag, Arc::from(name))).cloned()
+    }
+
     /// The type with a name, of the script or of the kernel.
     pub fn find(&self, tag: Tag, name: &str) -> Option<Type> {
-        let own = self.tags.get(&(tag, Arc::from(name))).cloned();
+        let own = self.own(tag, name);
         let traced = || {
             let first = self.programs_first && tag != Tag::Plain;
             if first { self.source.find_traced(tag, name) } else { None }
