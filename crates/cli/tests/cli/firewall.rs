@@ -30,8 +30,9 @@ no() { wait=1; if "$@"; then echo "FAILED, should not work: $*"; exit 1; fi; }
 soon() { for turn in $(seq 600); do if "$@"; then return; fi; sleep 0.1; done; echo "FAILED, never: $*"; exit 1; }
 # A connection and its answer: `open PORT`.
 open() { [ "$(peer timeout $wait bash -c "exec 3<>/dev/tcp/10.9.0.1/$1; head -c 2 <&3" 2>/dev/null)" = hi ]; }
-ping4() { peer ping -c 1 -W $wait 10.9.0.1 >/dev/null 2>&1; }
-ping6() { peer ping -c 1 -W $wait fd00:9::1 >/dev/null 2>&1; }
+answers() { for turn in $(seq $wait); do if peer ping -c 1 -W 1 $1 >/dev/null 2>&1; then return; fi; done; return 1; }
+ping4() { answers 10.9.0.1; }
+ping6() { answers fd00:9::1; }
 serve() {
   python3 -c '
 import socket, sys, threading, time

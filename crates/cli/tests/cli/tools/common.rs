@@ -26,6 +26,33 @@ fn lists_help_and_sources() {
     }
 }
 
+/// Every tool has a manual page with an example and its own options, and is completed by each shell.
+#[test]
+fn manual_pages_and_completions() {
+    let directory = tempfile::tempdir().unwrap();
+    skep(["man", directory.path().to_str().unwrap()]).ok();
+    let scripts = ["bash", "zsh", "fish"].map(|shell| skep(["completions", shell]).ok().out);
+    let mut known = names();
+    known.extend(["nflat", "doctor", "strace", "trace", "dns"].map(str::to_owned));
+    for name in &known {
+        let page = std::fs::read_to_string(directory.path().join(format!("skep-{name}.1")));
+        let page = page.unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert!(page.contains("Example"), "{name}: {page}");
+        for script in &scripts {
+            let mut words = script.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
+            assert!(words.any(|word| word == name), "{name} is not completed");
+        }
+    }
+    for tool in &skep_tools::catalogue::Catalogue::embedded().tools {
+        let name = &tool.header.name;
+        let page = std::fs::read_to_string(directory.path().join(format!("skep-{name}.1"))).unwrap();
+        let page = page.replace('\\', "");
+        for option in &tool.header.options {
+            assert!(page.contains(&format!("--{}", option.long)), "{name}: --{} is not in its page", option.long);
+        }
+    }
+}
+
 #[test]
 fn mistakes_end_with_a_hint() {
     for (args, part) in [
