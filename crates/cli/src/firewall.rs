@@ -123,9 +123,9 @@ fn import(args: &ImportArgs) -> Result<(), Failure> {
     }
     match import.missing.len() {
         0 => {}
-        number if args.partial => note(&format!("{number} lines are not in the rules")),
+        number if args.partial => note(&format!("lines that are not in the rules: {number}")),
         number => {
-            let refused = format!("{number} lines cannot be imported; --partial prints the rules without them");
+            let refused = format!("lines that cannot be imported: {number}; --partial prints the rules without them");
             return Err(Failure::Run(refused));
         }
     }

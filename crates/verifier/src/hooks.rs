@@ -184,7 +184,7 @@ impl Verifier<'_> {
     /// An argument of a tracepoint that may be null; `None` for those that never are.
     fn doubtful(&mut self, kernel: &Btf, tracepoint: &str, index: usize, ty: TypeId, size: u32) -> Step<Option<Reg>> {
         let Some((target, _)) = crate::types::pointee(kernel, ty) else { return Ok(None) };
-        match tracepoints::doubt(tracepoint, index) {
+        match tracepoints::doubt(self.kernel, tracepoint, index) {
             Doubt::None => Ok(None),
             Doubt::Error => Err(Stop::Undecided("arguments that may be errors")),
             Doubt::Null if size != 8 => Err(Reason::Rule(&rules::CONTEXT_ARGUMENT).into()),

@@ -1,8 +1,10 @@
 //! Tracepoints of the kernel whose arguments may be null or errors (`raw_tp_null_args`, and parameters that end in
 //! `__nullable`). Every tracepoint with types that Linux 6.18 has was asked by a load for each argument; those of parts that
-//! Debian builds as modules are as in Linux 6.12. All other arguments are never null.
+//! Debian builds as modules are as in Linux 6.12. All other arguments are never null; `tests/tracepoints.rs` asks again.
 //!
 //! The other facts about typed hooks are in [`crate::hooks`].
+
+use crate::Kernel;
 
 /// What is to be known about an argument before it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,8 +17,11 @@ pub enum Doubt {
     Error,
 }
 
-/// What an argument of a tracepoint, counted from 0, may be.
-pub fn doubt(tracepoint: &str, argument: usize) -> Doubt {
+/// What an argument of a tracepoint, counted from 0, may be. Linux before 6.12 takes all for valid.
+pub fn doubt(kernel: Kernel, tracepoint: &str, argument: usize) -> Doubt {
+    if kernel < Kernel::V6_12 || kernel >= Kernel::V6_18 && NO_LONGER.contains(&(tracepoint, argument)) {
+        return Doubt::None;
+    }
     let marks = |table: &[(&str, u16)]| {
         let found = table.iter().find(|(name, _)| *name == tracepoint);
         found.is_some_and(|(_, mask)| argument < 16 && mask & (1 << argument) != 0)
@@ -27,6 +32,9 @@ pub fn doubt(tracepoint: &str, argument: usize) -> Doubt {
         () => Doubt::None,
     }
 }
+
+/// Arguments that may be null in Linux 6.12 and are valid in 6.18.
+const NO_LONGER: &[(&str, usize)] = &[("sched_process_wait", 0)];
 
 // TABLE
 /// Tracepoints, and a bit for each argument that may be an error.

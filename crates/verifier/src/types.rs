@@ -171,9 +171,7 @@ fn walk_in(btf: &Btf, ty: TypeId, off: u32, size: u32, in_union: bool, depth: u3
             if off <= start && end <= off + size {
                 return Some(Place::Number);
             }
-            if off >= start && off < end && off + size <= end.max(start + size) {
-                return Some(Place::Number);
-            }
+            // A part of a bit-field may belong to what follows; by itself it cannot be read.
             continue;
         }
         if off < start {

@@ -306,7 +306,7 @@ fn what_cannot_be_imported_is_said() {
     assert_eq!((refused.status, refused.out.as_str()), (Some(1), ""), "{refused:?}");
     assert!(refused.err.contains("not imported: -:3: there is no counterpart to `-m owner`"), "{}", refused.err);
     assert!(
-        refused.err.contains("1 lines cannot be imported; --partial prints the rules without them"),
+        refused.err.contains("lines that cannot be imported: 1; --partial prints the rules without them"),
         "{}",
         refused.err
     );

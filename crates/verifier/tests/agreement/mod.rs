@@ -147,7 +147,8 @@ pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
 }
 
 fn theirs(object: &Object, program: &Program) -> Theirs {
-    let options = LoadOptions { programs: Some(&[program.name.as_str()]), ..LoadOptions::default() };
+    // Nothing stays: maps that are shared by name are pinned otherwise.
+    let options = LoadOptions { programs: Some(&[program.name.as_str()]), pins: None, ..LoadOptions::default() };
     match load_with(object, &options) {
         Ok(_) => Theirs::Takes,
         Err(LoadError::Program { error: KernelError::Rejected { log, reason, .. }, .. }) => match log.summary() {
