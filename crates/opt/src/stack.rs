@@ -99,7 +99,7 @@ pub struct Calls {
     pub callees: Vec<Vec<FuncRef>>,
     /// How often each function is called or has its address taken.
     pub references: Vec<usize>,
-    /// By function.
+    /// By function, as far as chains of calls lead through it.
     pub needs: Vec<Need>,
 }
 
@@ -109,16 +109,24 @@ impl Calls {
         let callees: Vec<Vec<FuncRef>> = module.functions.iter().map(called).collect();
         let mut references = vec![0; callees.len()];
         callees.iter().for_each(|callees| count(&mut references, callees, true));
-        Self { callees, references, needs: module.functions.iter().map(Need::of).collect() }
+        // A program that calls nothing is in no chain.
+        let alone = |at: usize| references[at] == 0 && callees[at].is_empty();
+        let functions = module.functions.iter().enumerate();
+        let needs = functions.map(|(at, function)| if alone(at) { Need::default() } else { Need::of(function) });
+        let needs = needs.collect();
+        Self { callees, references, needs }
     }
 
-    /// After a function has changed.
+    /// After a function has changed. Those that it calls have been looked at before, so what it takes itself matters to those
+    /// that call it only.
     pub fn update(&mut self, at: FuncRef, function: &Function) {
         let new = called(function);
         count(&mut self.references, &self.callees[at.index()], false);
         count(&mut self.references, &new, true);
         self.callees[at.index()] = new;
-        self.needs[at.index()] = Need::of(function);
+        if self.references[at.index()] > 0 {
+            self.needs[at.index()] = Need::of(function);
+        }
     }
 
     /// Most bytes of the frames of a function and of those that it calls, for all functions that these lead to, by number.
