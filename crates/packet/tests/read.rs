@@ -3,12 +3,13 @@
 mod support;
 
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use skep_packet::file::{Compression, FileErrorKind, max_captured};
-use skep_packet::{Direction, LinkType, Reader, Verdict, WriteOptions, Writer};
+use skep_packet::{Direction, LinkType, Packet, Reader, Verdict, WriteOptions, Writer};
 use support::*;
 
 #[test]
@@ -376,6 +377,22 @@ fn missing_files_and_directories() {
         "cannot open /nonexistent/x.pcap: there is no such file or directory; check the spelling"
     );
     assert_eq!(text("/tmp"), "cannot open /tmp: it is a directory; name a file");
+}
+
+#[test]
+fn packets_are_handed_over_until_it_is_enough() {
+    let file = pcap(Order::Little, MICRO, (2, 4), &sample());
+    let seen = |most: usize| {
+        let mut reader = Reader::from_stream(std::io::Cursor::new(file.clone()), "memory").unwrap();
+        let mut seen = 0;
+        let mut look = |_: &Packet<'_>| {
+            seen += 1;
+            if seen == most { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        reader.each(&mut look).unwrap();
+        seen
+    };
+    assert_eq!([seen(usize::MAX), seen(3)], [7, 3]);
 }
 
 /// Not a test of its own: the child of the next one, which gives it a capture as standard input.

@@ -1,5 +1,6 @@
 //! `-r`: choose packets of a recording, then count, copy, print or save them.
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use skep_isa::classic::{Insn, Op, SKF_AD_OFF};
@@ -70,14 +71,11 @@ fn copies(args: &FilterArgs) -> bool {
 }
 
 fn count(reader: &mut Reader, chooser: &mut Chooser<'_>) -> Result<(), Failure> {
-    while let Some(mut batch) = reader.next_batch().map_err(Failure::run)? {
-        while let Some(packet) = batch.next().map_err(Failure::run)? {
-            if matches!(chooser.verdict(&packet), Verdict::Stop | Verdict::KeepAndStop) {
-                return Ok(());
-            }
-        }
-    }
-    Ok(())
+    let mut look = |packet: &Packet<'_>| match chooser.verdict(packet) {
+        Verdict::Stop | Verdict::KeepAndStop => ControlFlow::Break(()),
+        Verdict::Drop | Verdict::Keep => ControlFlow::Continue(()),
+    };
+    reader.each(&mut look).map_err(Failure::run)
 }
 
 fn copy(args: &FilterArgs, reader: &mut Reader, chooser: &mut Chooser<'_>) -> Result<(), Failure> {

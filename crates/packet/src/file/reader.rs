@@ -1,6 +1,7 @@
 //! The reader: ties stream, decompression and decoder together, and turns faults into errors with name and place.
 
 use std::io::Read;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -130,6 +131,22 @@ impl Reader {
         let (bytes, start, base) = self.source.split();
         let first = Some((first, at, offset));
         Ok(Some(Batch { bytes, start, base, decoder: &mut self.decoder, meta: &mut self.meta, first }))
+    }
+
+    /// Hands every packet to `look` until there is none or `look` breaks. The loop is compiled here, once, however the rest of
+    /// a program is.
+    ///
+    /// # Errors
+    /// As [`Reader::next`].
+    pub fn each(&mut self, look: &mut dyn FnMut(&Packet<'_>) -> ControlFlow<()>) -> Result<(), FileError> {
+        while let Some(mut batch) = self.next_batch()? {
+            while let Some(packet) = batch.next()? {
+                if look(&packet).is_break() {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The record that comes next: what it is, where in the buffer, where in the file.

@@ -190,10 +190,19 @@ impl Writer {
         reader: &mut Reader,
         mut accept: impl FnMut(&Packet<'_>) -> Verdict,
     ) -> Result<u64, CopyError> {
+        self.copy_all(reader, &mut accept)
+    }
+
+    /// The loop, which is compiled here, however the rest of a program is.
+    fn copy_all(
+        &mut self,
+        reader: &mut Reader,
+        accept: &mut dyn FnMut(&Packet<'_>) -> Verdict,
+    ) -> Result<u64, CopyError> {
         let before = self.packets;
         let mut declared = 0;
         let outcome = loop {
-            match self.copy_batch(reader, &mut declared, &mut accept) {
+            match self.copy_batch(reader, &mut declared, accept) {
                 Ok(true) => {}
                 Ok(false) => break Ok(()),
                 Err(CopyError::Read(error)) => break Err(CopyError::Read(error)),
@@ -218,7 +227,7 @@ impl Writer {
         &mut self,
         reader: &mut Reader,
         declared: &mut usize,
-        accept: &mut impl FnMut(&Packet<'_>) -> Verdict,
+        accept: &mut dyn FnMut(&Packet<'_>) -> Verdict,
     ) -> Result<bool, CopyError> {
         let Some(mut batch) = reader.next_batch()? else { return Ok(false) };
         // File offsets of the accepted neighbours that have not been written yet.
