@@ -220,7 +220,7 @@ fn compare(what: &str, text: &str) {
         second = least(second, time("bpftrace", &theirs));
     }
     row(&format!("{what}, ms"), first.map(milliseconds), second.map(milliseconds));
-    let most = |program: &str, arguments: &[&str]| (0..5).filter_map(|_| peak(program, arguments)).max();
+    let most = |program: &str, arguments: &[&str]| (0..50).filter_map(|_| peak(program, arguments)).max();
     let kibibytes = |size: Option<u64>| size.map(|size| size as f64 / 1024.0);
     row(&format!("{what}, peak MiB"), kibibytes(most(SKEP, &ours)), kibibytes(most("bpftrace", &theirs)));
 }
