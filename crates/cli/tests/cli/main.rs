@@ -18,6 +18,7 @@ mod read;
 mod script;
 mod script_loss;
 mod script_options;
+mod script_places;
 mod script_vm;
 mod strace;
 mod support;
