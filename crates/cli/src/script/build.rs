@@ -61,6 +61,8 @@ pub struct Building<'a> {
     pub directories: DebugDirs,
     /// Headers that are read as if the script included them.
     pub includes: &'a [String],
+    /// Where programs in C that the script imports find their headers.
+    pub include_dirs: &'a [PathBuf],
     /// The file with the functions that can be traced, in place of the kernel's list.
     pub functions: Option<PathBuf>,
     /// Only probes whose names fit, and begin and end.
@@ -83,6 +85,7 @@ impl<'a> Building<'a> {
             elsewhere: false,
             directories: DebugDirs::default(),
             includes: &[],
+            include_dirs: &[],
             functions: None,
             filter: None,
             switches: Switches::default(),
@@ -102,6 +105,7 @@ impl<'a> Building<'a> {
             elsewhere: args.vm || args.list.is_some(),
             directories: args.debug_dirs(),
             includes: &args.include,
+            include_dirs: &args.include_dirs,
             functions: args.traceable_functions.clone(),
             filter: options::filter(args)?,
             switches: options::switches(args),
@@ -138,7 +142,7 @@ pub fn build(input: &Input, wishes: &Building<'_>) -> Result<Built, Failure> {
     }
     done("parse");
     let (passes, code) = target(wishes.elsewhere);
-    let imported = foreign::compile(&desugared.programs, passes.cpu, wishes.warnings)?;
+    let imported = foreign::compile(&desugared.programs, passes.cpu, wishes)?;
     let machine = Machine::new(wishes.process, wishes.directories.clone())
         .for_script(&desugared.script)
         .with_functions(wishes.functions.clone())

@@ -10,12 +10,13 @@ use skep_lang_c::pp::MainFile;
 use skep_lang_script::ast::Name;
 use skep_lang_script::foreign::Foreign;
 
+use super::build::Building;
 use crate::build::{failure, with_types};
 use crate::failure::{Failure, colour_on_stderr, say_part};
 use crate::vm::load::unreadable;
 
 /// Compiles the files that a script imports, as one program; `None` if there are none.
-pub fn compile(files: &[Name], cpu: u8, warnings: bool) -> Result<Option<Foreign>, Failure> {
+pub fn compile(files: &[Name], cpu: u8, wishes: &Building<'_>) -> Result<Option<Foreign>, Failure> {
     let [first, others @ ..] = files else { return Ok(None) };
     let read = |path: &str| std::fs::read(path).map_err(|error| unreadable(Path::new(path), &error));
     let text = if others.is_empty() {
@@ -30,11 +31,12 @@ pub fn compile(files: &[Name], cpu: u8, warnings: bool) -> Result<Option<Foreign
         text.into_bytes()
     };
     let main = MainFile { name: &first.node, text: &text };
-    let options = Options { cpu: Some(cpu), ..Options::default() };
+    let include_dirs = wishes.include_dirs.iter().map(|path| path.display().to_string()).collect();
+    let options = Options { cpu: Some(cpu), include_dirs, ..Options::default() };
     let front = with_types(None, |types| skep_cc::front(&main, &options, &Disk, types, colour_on_stderr()))?
         .map_err(failure)?;
     let Front { unit, warnings: drawn, .. } = front;
-    if warnings {
+    if wishes.warnings {
         say_part!("{drawn}");
     }
     let problem = |text: String| Failure::Expression(format!("{}: {text}\n", first.node));

@@ -277,15 +277,19 @@ fn imports_of_functions_in_c() {
         ("main.bt", main),
         ("functions.bpf.c", FUNCTIONS_IN_C),
         ("factor.h", "#define FACTOR 6\n"),
-        ("more.bpf.c", "int other(void) { return add(20, 2); }\n"),
+        ("more.bpf.c", "#include <base.h>\nint other(void) { return add(BASE, 2); }\n"),
     ];
-    let Some((directory, run)) = in_directory(&files, &[]) else { return };
+    // A header that only `-I` leads to.
+    let headers = tempfile::tempdir().unwrap();
+    std::fs::write(headers.path().join("base.h"), "#define BASE 20\n").unwrap();
+    let include = ["-I", headers.path().to_str().unwrap()];
+    let Some((directory, run)) = in_directory(&files, &include) else { return };
     let expected = "(-1, 255, -2, true, false, 30, 8)\n42\n(1, 5, 2, 1, 2, 1, true, 22)\n\n\n@sum[2]: 7\n";
     assert_eq!(run.ok().out, expected);
     // The rules of the intermediate representation hold, and the object can be written.
     let (script, object) = (directory.path().join("main.bt"), directory.path().join("out.o"));
     let (script, object) = (script.display().to_string(), object.display().to_string());
-    skep(["run", "-q", "--verify-llvm-ir", "--emit-elf", &object, &script]).ok();
+    skep(["run", "-q", "--verify-llvm-ir", "--emit-elf", &object].iter().chain(&include).chain(&[&*script])).ok();
     assert!(std::fs::metadata(&object).unwrap().len() > 1000);
 }
 
