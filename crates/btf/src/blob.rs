@@ -41,10 +41,11 @@ pub struct Btf {
     /// Where the record of type `first + n` starts.
     index: Vec<u32>,
     strings: Range<usize>,
-    names: Names,
+    functions: Names,
+    others: Names,
 }
 
-/// The index of names, once it is worth its price.
+/// An index of names, once it is worth its price.
 #[derive(Default)]
 struct Names {
     scans: AtomicU32,
@@ -54,6 +55,25 @@ struct Names {
 impl Clone for Names {
     fn clone(&self) -> Self {
         Self { scans: AtomicU32::new(self.scans.load(Ordering::Relaxed)), index: self.index.clone() }
+    }
+}
+
+impl Names {
+    fn size(&self) -> usize {
+        self.index.get().map_or(0, NameIndex::size)
+    }
+}
+
+/// Four of five names in a kernel's blob are those of functions, which few ask for: they have an index of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    Functions,
+    Others,
+}
+
+impl Class {
+    fn of(info: Info) -> Self {
+        if info.kind() == number::FUNC { Self::Functions } else { Self::Others }
     }
 }
 
@@ -118,7 +138,16 @@ impl Btf {
                 (first, strings)
             }
         };
-        Ok(Self { source, base, first, first_string, index, strings, names: Names::default() })
+        Ok(Self {
+            source,
+            base,
+            first,
+            first_string,
+            index,
+            strings,
+            functions: Names::default(),
+            others: Names::default(),
+        })
     }
 
     /// The blob itself.
@@ -159,7 +188,7 @@ impl Btf {
 
     /// Bytes of memory besides the blob itself and the base: the index of types, and that of names if it was made.
     pub fn index_size(&self) -> usize {
-        4 * self.index.capacity() + self.names.index.get().map_or(0, NameIndex::size)
+        4 * self.index.capacity() + self.functions.size() + self.others.size()
     }
 
     /// Number of types. Every record has twelve bytes, so that it fits.
@@ -229,62 +258,94 @@ impl Btf {
         self.find_where(name, |_| true)
     }
 
-    /// The first type with this name of which this holds, those of the base first.
+    /// The first type with this name of which this holds, those of the base first. Who does not want functions asks
+    /// [`find_type`](Self::find_type), which is cheaper.
+    pub fn find_where(&self, name: &str, mut wanted: impl FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
+        self.find_dyn(name, &[Class::Others, Class::Functions], &mut wanted)
+    }
+
+    /// The first function with this name, those of the base first.
+    pub fn find_function(&self, name: &str) -> Option<TypeId> {
+        self.find_dyn(name, &[Class::Functions], &mut |_| true)
+    }
+
+    /// The first type with this name that is no function and of which this holds, those of the base first.
     ///
     /// ```
     /// # use skep_btf::{Btf, Kind, TypeId};
     /// fn structure(btf: &Btf, name: &str) -> Option<TypeId> {
-    ///     btf.find_where(name, |kind| matches!(kind, Kind::Struct(_)))
+    ///     btf.find_type(name, |kind| matches!(kind, Kind::Struct(_)))
     /// }
     /// ```
-    pub fn find_where(&self, name: &str, mut wanted: impl FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
-        self.find_dyn(name, &mut wanted)
+    pub fn find_type(&self, name: &str, mut wanted: impl FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
+        self.find_dyn(name, &[Class::Others], &mut wanted)
     }
 
-    fn find_dyn(&self, name: &str, wanted: &mut dyn FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
-        if let Some(found) = self.base.as_ref().and_then(|base| base.find_dyn(name, wanted)) {
+    fn find_dyn(&self, name: &str, classes: &[Class], wanted: &mut dyn FnMut(&Kind<'_>) -> bool) -> Option<TypeId> {
+        if let Some(found) = self.base.as_ref().and_then(|base| base.find_dyn(name, classes, wanted)) {
             return Some(found);
         }
         if name.is_empty() || name.len() >= LONGEST_STRING {
             return None;
         }
         let mut good = |id: TypeId| self.kind(id).is_ok_and(|kind| wanted(&kind));
-        match self.name_index() {
+        let in_class = |class: &Class| match self.name_index(*class) {
             Some(index) => {
                 let candidates = index.candidates(essential(name.as_bytes())).iter().map(|id| TypeId(*id));
                 candidates.filter(|id| self.name(*id) == Ok(name)).find(|id| good(*id))
             }
-            None => self.scan(name.as_bytes(), good),
-        }
+            None => self.scan(name.as_bytes(), *class, &mut good),
+        };
+        classes.iter().filter_map(in_class).min()
     }
 
-    /// The types of this blob (not of the base) with this name when flavours are left aside, see
+    /// The types of this blob (not of the base) that are no functions and have this name when flavours are left aside, see
     /// [`essential_name`](crate::essential_name).
     pub fn find_flavours(&self, essential_name: &str) -> Vec<TypeId> {
         let wanted = essential_name.as_bytes();
-        let index = self.names.index.get_or_init(|| self.make_index());
+        let index = self.others.index.get_or_init(|| self.make_index(Class::Others));
         let candidates = index.candidates(wanted).iter().map(|id| TypeId(*id));
         candidates.filter(|id| self.name(*id).is_ok_and(|name| essential(name.as_bytes()) == wanted)).collect()
     }
 
-    /// The index of names if there is one or if it is time to make it.
-    fn name_index(&self) -> Option<&NameIndex> {
-        let index = self.names.index.get();
-        if index.is_some() || self.names.scans.load(Ordering::Relaxed) < SCANS {
-            return index;
+    fn names(&self, class: Class) -> &Names {
+        match class {
+            Class::Functions => &self.functions,
+            Class::Others => &self.others,
         }
-        Some(self.names.index.get_or_init(|| self.make_index()))
     }
 
-    fn make_index(&self) -> NameIndex {
-        let text =
-            |at: &u32| u32_at(self.bytes(), *at as usize, "a type").map_or(&[][..], |name| self.strings_from(name));
-        NameIndex::new((self.first..).zip(self.index.iter().map(text)))
+    /// The index of names if there is one or if it is time to make it.
+    fn name_index(&self, class: Class) -> Option<&NameIndex> {
+        let names = self.names(class);
+        let index = names.index.get();
+        if index.is_some() || names.scans.load(Ordering::Relaxed) < SCANS {
+            return index;
+        }
+        Some(names.index.get_or_init(|| self.make_index(class)))
+    }
+
+    /// The types of a class: number and offset of the name in the strings.
+    fn named<'a>(&'a self, bytes: &'a [u8], class: Class) -> impl Iterator<Item = (u32, u32)> + 'a {
+        let name = move |at: u32| {
+            let [name, info, _] = words(bytes, at as usize, "a type").ok()?;
+            (name != 0 && Class::of(Info(info)) == class).then_some(name)
+        };
+        (self.first..).zip(&self.index).filter_map(move |(id, at)| Some((id, name(*at)?)))
+    }
+
+    fn make_index(&self, class: Class) -> NameIndex {
+        let strings = self.own_strings().1;
+        let text = |offset: u32| match offset.checked_sub(self.first_string) {
+            Some(own) => strings.get(own as usize..).unwrap_or_default(),
+            None => self.strings_from(offset),
+        };
+        NameIndex::new(self.named(self.bytes(), class).map(|(id, name)| (id, text(name))))
     }
 
     /// Reads all names until one is the right one.
-    fn scan(&self, name: &[u8], mut good: impl FnMut(TypeId) -> bool) -> Option<TypeId> {
-        self.names.scans.fetch_add(1, Ordering::Relaxed);
+    fn scan(&self, name: &[u8], class: Class, good: &mut dyn FnMut(TypeId) -> bool) -> Option<TypeId> {
+        self.names(class).scans.fetch_add(1, Ordering::Relaxed);
         let bytes = self.bytes();
         let strings = bytes.get(self.strings.clone()).unwrap_or_default();
         let is_name = |offset: u32| {
@@ -295,8 +356,7 @@ impl Btf {
             let rest = strings.get(own as usize..).unwrap_or_default();
             rest.get(name.len()) == Some(&0) && rest.starts_with(name)
         };
-        let named =
-            (self.first..).zip(&self.index).filter(|(_, at)| u32_at(bytes, **at as usize, "a type").is_ok_and(is_name));
+        let named = self.named(bytes, class).filter(|(_, offset)| is_name(*offset));
         named.map(|(id, _)| TypeId(id)).find(|id| good(*id))
     }
 

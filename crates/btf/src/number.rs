@@ -88,12 +88,30 @@ impl Info {
 
     /// Bytes after the common part; `None` for kinds that do not exist.
     pub(crate) const fn rest(self) -> Option<usize> {
-        match self.layout() {
-            Some(layout) => Some(4 * layout.count * layout.words),
-            None => None,
-        }
+        let (fixed, each) = RESTS[self.kind() as usize];
+        if fixed == NO_KIND { None } else { Some(fixed as usize + self.count() * each as usize) }
     }
 }
+
+/// In [`RESTS`] for kinds that do not exist.
+const NO_KIND: u8 = u8::MAX;
+
+/// For each kind the bytes after the common part: those that there always are, and those of each record. Made of
+/// [`Info::layout`], which opening a kernel's types would ask 150,000 times.
+static RESTS: [(u8, u8); 32] = {
+    let mut rests = [(NO_KIND, 0); 32];
+    let mut kind = 0;
+    while kind < rests.len() {
+        if let (Some(none), Some(one)) =
+            (Info::new(kind as u8, false, 0).layout(), Info::new(kind as u8, false, 1).layout())
+        {
+            let fixed = 4 * none.count * none.words;
+            rests[kind] = (fixed as u8, (4 * one.count * one.words - fixed) as u8);
+        }
+        kind += 1;
+    }
+    rests
+};
 
 /// The words after the first three: `count` parts of `words` words, of which some are names and some types.
 #[derive(Debug, Clone, Copy)]

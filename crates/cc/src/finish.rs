@@ -92,7 +92,7 @@ impl Declared {
         }
         let mut functions = Vec::new();
         for name in &self.functions {
-            let found = old.find_where(name, |kind| matches!(kind, Kind::Func { .. }));
+            let found = old.find_function(name);
             let ty = found.ok_or_else(|| format!("the type of `{name}` is not known"))?;
             builder.set_linkage(ty, Linkage::Extern)?;
             functions.push(SectionVar { ty, offset: 0, size: 0 });

@@ -204,7 +204,7 @@ impl Linker<'_> {
         let btf = self.btf.as_ref();
         *self.externs.entry(kfunc).or_insert_with(|| {
             let declaration = btf.and_then(|btf| {
-                let id = btf.find_where(&info.name, |kind| matches!(kind, Kind::Func { .. }))?;
+                let id = btf.find_function(&info.name)?;
                 match btf.kind(id) {
                     Ok(Kind::Func { proto, .. }) => Some(proto.0),
                     _ => None,

@@ -58,14 +58,16 @@ impl TypeSource for BtfTypes<'_> {
         if name.is_empty() {
             return None;
         }
-        btf.find_where(name, |kind| match what {
+        if what == NameKind::Func {
+            return btf.find_function(name);
+        }
+        btf.find_type(name, |kind| match what {
             NameKind::Struct => matches!(kind, Kind::Struct(_)),
             NameKind::Union => matches!(kind, Kind::Union(_)),
             NameKind::Enum => matches!(kind, Kind::Enum(_) | Kind::Enum64(_)),
             NameKind::Typedef => matches!(kind, Kind::Typedef { .. }),
-            NameKind::Func => matches!(kind, Kind::Func { .. }),
             NameKind::Var => matches!(kind, Kind::Var { .. }),
-            NameKind::Enumerator => false,
+            NameKind::Func | NameKind::Enumerator => false,
         })
     }
 

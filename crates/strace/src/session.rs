@@ -258,7 +258,7 @@ fn task_offsets() -> Result<TaskOffsets, StraceError> {
 
 /// Distance of a member from the start of a structure in bytes.
 fn member(btf: &Btf, structure: &str, name: &str) -> Option<u32> {
-    let id = btf.find_where(structure, |kind| matches!(kind, Kind::Struct(_)))?;
+    let id = btf.find_type(structure, |kind| matches!(kind, Kind::Struct(_)))?;
     let Ok(Kind::Struct(composite)) = btf.kind(id) else { return None };
     let mut members = composite.members();
     let found = members.find(|member| btf.string(member.name).is_ok_and(|known| known == name))?;

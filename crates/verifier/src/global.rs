@@ -91,7 +91,7 @@ impl Verifier<'_> {
         let (_, name) = named.ok_or(Stop::Undecided("arguments of global functions with these tags"))?;
         let name = name.split("___").next().unwrap_or(name);
         let kernel = self.types.kernel.as_ref().ok_or(Stop::Undecided("the types of the kernel"))?;
-        let found = kernel.find_where(name, |kind| matches!(kind, Type::Struct(_)));
+        let found = kernel.find_type(name, |kind| matches!(kind, Type::Struct(_)));
         let found = found.ok_or(Stop::Undecided("a structure that the kernel does not have"))?;
         Ok(Argument::Trusted(found.0, tags.contains(&"nullable")))
     }

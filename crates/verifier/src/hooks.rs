@@ -111,7 +111,7 @@ impl Verifier<'_> {
         let index = usize::try_from(off).ok().filter(|off| off % 8 == 0).map(|off| off / 8).ok_or_else(wrong)?;
         let (ty, trust) = match (&self.program.attach, self.program.attach_type) {
             (AttachPoint::Iterator(target), _) => {
-                let found = kernel.find_where(&format!("bpf_iter_{target}"), |kind| matches!(kind, Type::Func { .. }));
+                let found = kernel.find_function(&format!("bpf_iter_{target}"));
                 let found = found.ok_or(Stop::Undecided("an iterator that the kernel does not have"))?;
                 let Ok(Type::Func { proto, .. }) = kernel.kind(found) else {
                     return Err(Stop::Undecided("this iterator"));
@@ -135,7 +135,7 @@ impl Verifier<'_> {
                 }
             }
             (AttachPoint::RawTracepoint(name), _) => {
-                let found = kernel.find_where(&format!("btf_trace_{name}"), |kind| matches!(kind, Type::Typedef(_)));
+                let found = kernel.find_type(&format!("btf_trace_{name}"), |kind| matches!(kind, Type::Typedef(_)));
                 let found = found.ok_or(Stop::Undecided("a tracepoint that the kernel does not have"))?;
                 let Ok(Type::Ptr(proto)) = kernel.resolved(found) else {
                     return Err(Stop::Undecided("this tracepoint"));
@@ -151,7 +151,7 @@ impl Verifier<'_> {
                 (ty, Trust::Trusted)
             }
             (AttachPoint::TypedFunction { module: None, name }, Some(attach)) => {
-                let found = kernel.find_where(name, |kind| matches!(kind, Type::Func { .. }));
+                let found = kernel.find_function(name);
                 let found = found.ok_or(Stop::Undecided("a function that the kernel does not have"))?;
                 let Ok(Type::Func { proto, .. }) = kernel.kind(found) else {
                     return Err(Stop::Undecided("this function"));

@@ -415,7 +415,7 @@ pub fn structure_of(kind: Kind) -> Option<&'static str> {
 
 /// The structure that a pointer points to, by its name in the kernel.
 pub fn structure(btf: &Btf, name: &str) -> Option<TypeId> {
-    btf.find_where(name, |kind| matches!(kind, Type::Struct(_)))
+    btf.find_type(name, |kind| matches!(kind, Type::Struct(_)))
 }
 
 /// Whether a pointer is valid for as long as the program runs, or its reference is held (`is_trusted_reg`).

@@ -236,7 +236,7 @@ impl Verifier<'_> {
             return Err(Stop::Undecided("the types of the kernel"));
         };
         let name = own.name(ty).unwrap_or("");
-        let found = kernel.find_where(name, |kind| matches!(kind, skep_btf::Kind::Struct(_)));
+        let found = kernel.find_type(name, |kind| matches!(kind, skep_btf::Kind::Struct(_)));
         Ok(match found {
             Some(found) => Some((Kind::Struct(found.0, Trust::Trusted), found.0)),
             None if types::composite(own, ty).is_some() => Some((Kind::Object(ty.0, Hold::Owned), 0)),

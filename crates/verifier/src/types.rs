@@ -377,7 +377,7 @@ fn contained(btf: &Btf, owner: TypeId, index: Option<u32>) -> Option<(TypeId, u3
     });
     let text = tags.find_map(|name| name.strip_prefix("contains:"))?;
     let (name, node) = text.split_once(':')?;
-    let ty = btf.find_where(name, |kind| matches!(kind, Kind::Struct(_)))?;
+    let ty = btf.find_type(name, |kind| matches!(kind, Kind::Struct(_)))?;
     let place = composite(btf, ty)?.members().find(|member| btf.string(member.name) == Ok(node))?;
     Some((ty, place.bit_offset / 8))
 }

@@ -130,7 +130,7 @@ impl Machine {
 
     /// The number of a function among the kernel's types.
     fn function_type(&self, name: &str) -> Option<TypeId> {
-        self.btf()?.find_where(name, |kind| matches!(kind, Kind::Func { .. }))
+        self.btf()?.find_function(name)
     }
 
     /// Asks the kernel; the answer is kept by [`Facts::can`].

@@ -39,6 +39,11 @@ impl Dominators {
         &self.order
     }
 
+    /// The place of a block in the order; `None` if it cannot be reached.
+    pub fn place(&self, block: Block) -> Option<usize> {
+        self.number[block.index()]
+    }
+
     /// Whether a block can be reached from the entry.
     pub fn is_reachable(&self, block: Block) -> bool {
         self.number[block.index()].is_some()

@@ -37,12 +37,9 @@ struct Wanted<'a> {
 pub(crate) fn find(program: &Program, point: &AttachPoint, kernel: &dyn KernelInfo) -> Result<Target, KernelError> {
     let Some(wanted) = wanted(program, point)? else { return Ok(Target::default()) };
     let full = format!("{}{}", wanted.prefix, wanted.name);
-    let look = |btf: &Btf| {
-        btf.find_where(&full, |kind| match kind {
-            Kind::Func { .. } => wanted.function,
-            Kind::Typedef(_) => !wanted.function,
-            _ => false,
-        })
+    let look = |btf: &Btf| match wanted.function {
+        true => btf.find_function(&full),
+        false => btf.find_type(&full, |kind| matches!(kind, Kind::Typedef(_))),
     };
     if wanted.module.is_none_or(|module| module == "vmlinux") {
         let btf = kernel.btf().ok_or_else(|| KernelError::NoKernelTypes { name: "vmlinux".to_owned() })?;
@@ -120,6 +117,6 @@ pub(crate) fn in_program(target: &LoadedProgram, function: &str) -> Result<u32, 
         return Err(invalid(format!("program `{}` was loaded without types (BTF): it has no names", info.name)));
     }
     let btf = Btf::parse(LoadedBtf::by_id(info.btf_id)?.bytes()?).map_err(|error| invalid(error.to_string()))?;
-    let found = btf.find_where(function, |kind| matches!(kind, Kind::Func { .. }));
+    let found = btf.find_function(function);
     found.map(|id| id.0).ok_or_else(|| invalid(format!("program `{}` has no function `{function}`", info.name)))
 }

@@ -400,7 +400,7 @@ fn types_of(object: &Object, btf: Option<&Btf>, named: &[(&str, &str)]) -> Resul
 fn find_type(btf: &Btf, name: &str) -> Option<TypeId> {
     let name = name.trim();
     let (word, plain) = name.split_once(' ').map_or(("", name), |(word, rest)| (word, rest.trim()));
-    let of = |wanted: &dyn Fn(&Kind<'_>) -> bool, name: &str| btf.find_where(name, |kind| wanted(kind));
+    let of = |wanted: &dyn Fn(&Kind<'_>) -> bool, name: &str| btf.find_type(name, |kind| wanted(kind));
     match word {
         "struct" => of(&|kind| matches!(kind, Kind::Struct(_)), plain),
         "union" => of(&|kind| matches!(kind, Kind::Union(_)), plain),

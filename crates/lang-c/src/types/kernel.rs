@@ -38,7 +38,7 @@ impl Types {
             BtfKind::Union(composite) => self.record_from(&name, true, Some((id, composite.size)), preserve),
             BtfKind::Fwd { union } => {
                 // The definition may have another number.
-                let found = btf.find_where(&name, |kind| match kind {
+                let found = btf.find_type(&name, |kind| match kind {
                     BtfKind::Struct(_) => !union,
                     BtfKind::Union(_) => union,
                     _ => false,

@@ -1,6 +1,6 @@
 //! Types of functions in BTF: the kernel wants them for programs with callbacks, and they name functions in its messages.
 
-use skep_btf::{Btf, BtfBuilder, BuildError, Int, Kind, Linkage, NewType, TypeId};
+use skep_btf::{Btf, BtfBuilder, BuildError, Int, Linkage, NewType, TypeId};
 use skep_ir::{FuncKind, Module};
 
 /// The kernel's function that finds a thread by its id; the thread has to be given back.
@@ -46,7 +46,7 @@ fn types(module: &mut Module) -> Result<Vec<u8>, BuildError> {
         function.ty = builder.add(&function.name, NewType::Func { proto, linkage })?.0;
     }
     let declared = |name: &str| {
-        let found = |btf: &Btf| btf.find_where(name, |kind| matches!(kind, Kind::Func { .. }));
+        let found = |btf: &Btf| btf.find_function(name);
         imported.as_ref().and_then(found).is_some()
     };
     for kfunc in module.kfuncs.iter().filter(|kfunc| !declared(&kfunc.name)) {

@@ -151,7 +151,7 @@ impl<'a> BtfTypes<'a> {
 
 impl TypeSource for BtfTypes<'_> {
     fn find(&self, tag: Tag, name: &str) -> Option<Type> {
-        let id = self.btf.find_where(name, |kind| {
+        let id = self.btf.find_type(name, |kind| {
             matches!(
                 (tag, kind),
                 (Tag::Struct, Kind::Struct(_))
@@ -196,14 +196,14 @@ impl TypeSource for BtfTypes<'_> {
     }
 
     fn function(&self, _module: &str, name: &str) -> Option<Prototype> {
-        let id = self.btf.find_where(name, |kind| matches!(kind, Kind::Func { .. }))?;
+        let id = self.btf.find_function(name)?;
         let Kind::Func { proto, .. } = self.btf.kind(id).ok()? else { return None };
         self.prototype(proto)
     }
 
     fn raw_tracepoint(&self, event: &str) -> Option<Prototype> {
         // `typedef void (*btf_trace_NAME)(void *, arguments)`
-        let id = self.btf.find_where(&format!("btf_trace_{event}"), |kind| matches!(kind, Kind::Typedef(_)))?;
+        let id = self.btf.find_type(&format!("btf_trace_{event}"), |kind| matches!(kind, Kind::Typedef(_)))?;
         let Kind::Ptr(to) = self.btf.resolved(id).ok()? else { return None };
         let mut prototype = self.prototype(self.btf.resolve(to).ok()?)?;
         if !prototype.params.is_empty() {
@@ -237,7 +237,7 @@ impl TypeSource for BtfTypes<'_> {
             return Some(record);
         }
         let name = format!("trace_event_raw_{event}");
-        let id = self.btf.find_where(&name, |kind| matches!(kind, Kind::Struct(_)))?;
+        let id = self.btf.find_type(&name, |kind| matches!(kind, Kind::Struct(_)))?;
         let mut record = self.read(id)?;
         for member in &mut record.members {
             if let Some(name) = member.name.strip_prefix("__data_loc_") {

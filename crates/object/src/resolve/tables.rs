@@ -145,10 +145,10 @@ impl Kernel {
         let wanted = format!("{PREFIX}{name}");
         let is_struct = |kind: &Kind<'_>| matches!(kind, Kind::Struct(_));
         let btf = finder.btf()?;
-        let mut found = btf.find_where(&wanted, is_struct).map(|id| (btf, None, id));
+        let mut found = btf.find_type(&wanted, is_struct).map(|id| (btf, None, id));
         if found.is_none() {
             found = finder.modules().iter().find_map(|module| {
-                let id = module.btf.find_where(&wanted, is_struct)?;
+                let id = module.btf.find_type(&wanted, is_struct)?;
                 Some((Arc::clone(&module.btf), Some(module.name.clone()), id))
             });
         }

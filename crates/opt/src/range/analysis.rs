@@ -6,7 +6,7 @@ use skep_domain::{Cond, Op, Scalar, Width};
 use skep_ir::analysis::{Dominators, inst_blocks};
 use skep_ir::{Binary, Block, Entity, Function, Inst, InstData, Type, Unary, Value, ValueDef};
 
-use crate::util::normal;
+use crate::util::{Hashing, normal};
 
 /// Rounds after which the analysis gives up. Parameters are widened long before.
 const ROUNDS: u32 = 64;
@@ -19,10 +19,12 @@ pub struct Facts {
     /// About each value where it is defined; `None` if it was not reached.
     base: Vec<Option<Scalar>>,
     /// What a branch says about its results in the block that one of its edges leads to.
-    refined: HashMap<(Block, Value), Scalar>,
+    refined: HashMap<(Block, Value), Scalar, Hashing>,
     reached: Vec<bool>,
     changes: Vec<u32>,
     dominators: Dominators,
+    /// The first place of those before the one that is looked at about which something new was learnt.
+    again: Option<usize>,
     homes: Vec<Option<Block>>,
     cpu: u8,
 }
@@ -32,10 +34,11 @@ impl Facts {
     pub fn new(function: &Function, cpu: u8) -> Option<Self> {
         let mut facts = Self {
             base: vec![None; function.value_count()],
-            refined: HashMap::new(),
+            refined: HashMap::default(),
             reached: vec![false; function.block_count()],
             changes: vec![0; function.value_count()],
             dominators: Dominators::new(function),
+            again: None,
             homes: inst_blocks(function),
             cpu,
         };
@@ -44,14 +47,15 @@ impl Facts {
             facts.base[param.index()] = Some(Scalar::UNKNOWN);
         }
         let predecessors = function.predecessors();
+        let order = facts.dominators.order().to_vec();
+        let mut start = 0;
         for _ in 0..ROUNDS {
-            let mut changed = false;
-            for block in facts.dominators.order().to_vec() {
-                changed |= facts.block(function, block, &predecessors);
+            for &block in &order[start..] {
+                facts.block(function, block, &predecessors);
             }
-            if !changed {
-                return Some(facts);
-            }
+            // What was learnt about a block is read there and behind it, and only an edge that leads back can come late.
+            let Some(again) = facts.again.take() else { return Some(facts) };
+            start = again;
         }
         None
     }
@@ -94,48 +98,46 @@ impl Facts {
         true
     }
 
-    fn block(&mut self, function: &Function, block: Block, predecessors: &[Vec<Block>]) -> bool {
+    fn block(&mut self, function: &Function, block: Block, predecessors: &[Vec<Block>]) {
         if !self.reached[block.index()] {
-            return false;
+            return;
         }
-        let mut changed = false;
         for &inst in &function[block].insts {
             let data = &function[inst].data;
             if data.is_terminator() {
-                changed |= self.end(function, block, inst, predecessors);
+                self.end(function, block, inst, predecessors);
                 continue;
             }
             for &result in &function[inst].results {
-                let Some(known) = self.evaluate(function, block, data, function.ty(result)) else { continue };
-                changed |= self.set(result, known);
+                if let Some(known) = self.evaluate(function, block, data, function.ty(result)) {
+                    self.set(result, known);
+                }
             }
         }
-        changed
     }
 
-    fn end(&mut self, function: &Function, block: Block, inst: Inst, predecessors: &[Vec<Block>]) -> bool {
+    fn end(&mut self, function: &Function, block: Block, inst: Inst, predecessors: &[Vec<Block>]) {
         let node = &function[inst];
-        let mut changed = false;
-        let mut sides: Vec<Option<(Scalar, Scalar)>> = Vec::new();
+        let mut sides: Option<[Option<(Scalar, Scalar)>; 2]> = None;
         if let InstData::Branch { cond: test, args, .. } = &node.data {
             for (&result, &operand) in node.results.iter().zip(args) {
                 let known = self.at(function, block, operand).unwrap_or(Scalar::UNKNOWN);
-                changed |= self.set(result, known);
+                self.set(result, known);
             }
             let operands = args.map(|arg| self.at(function, block, arg));
-            let [Some(left), Some(right)] = operands else { return changed };
+            let [Some(left), Some(right)] = operands else { return };
             if function.ty(args[0]).is_int() && args[0] != args[1] {
                 let width = width(function.ty(args[0]));
-                sides = [cond(*test), cond(*test).negated()].map(|test| left.refine(test, right, width)).to_vec();
+                sides = Some([cond(*test), cond(*test).negated()].map(|test| left.refine(test, right, width)));
             }
         }
         for (at, edge) in node.data.edges().enumerate() {
-            let side = sides.get(at).copied();
+            let side = sides.and_then(|sides| sides.get(at).copied());
             if side == Some(None) {
                 // The way cannot be taken.
                 continue;
             }
-            changed |= !std::mem::replace(&mut self.reached[edge.block.index()], true);
+            let mut changed = !std::mem::replace(&mut self.reached[edge.block.index()], true);
             for (&param, &arg) in function[edge.block].params.iter().zip(&edge.args) {
                 if let Some(known) = self.at(function, block, arg) {
                     changed |= self.set(param, known);
@@ -148,8 +150,11 @@ impl Facts {
                     changed |= self.refined.insert((edge.block, result), known) != Some(known);
                 }
             }
+            let place = self.dominators.place(edge.block);
+            if changed && place <= self.dominators.place(block) {
+                self.again = self.again.min(place).or(place);
+            }
         }
-        changed
     }
 
     fn evaluate(&self, function: &Function, block: Block, data: &InstData, ty: Type) -> Option<Scalar> {
