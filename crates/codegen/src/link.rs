@@ -1,6 +1,6 @@
 //! Putting functions together to programs, and programs and maps to an object.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use skep_btf::{Btf, Kind};
@@ -46,9 +46,11 @@ pub fn link(module: &Module, options: &Options) -> Result<Object, Error> {
         layout,
         types: types.functions,
         compiled: HashMap::new(),
+        failed: HashMap::new(),
         externs: HashMap::new(),
         btf,
     };
+    linker.compile_all();
     for (func, info) in module.programs() {
         let program = linker.program(func, info, &mut object)?;
         object.add_program(program);
@@ -62,7 +64,10 @@ struct Linker<'a> {
     layout: Layout,
     /// The type of each function.
     types: Vec<u32>,
+    /// What became of each function that is reached.
     compiled: HashMap<FuncRef, Compiled>,
+    /// The functions that cannot be compiled.
+    failed: HashMap<FuncRef, Error>,
     externs: HashMap<KfuncRef, ExternIdx>,
     btf: Option<Btf>,
 }
@@ -72,14 +77,27 @@ impl Linker<'_> {
         &self.module.functions[func.index()]
     }
 
+    /// Compiles all functions that programs reach, each by itself.
+    fn compile_all(&mut self) {
+        let mut seen = HashSet::new();
+        let programs = self.module.programs();
+        let all: Vec<FuncRef> = programs
+            .flat_map(|(main, _)| check::functions_of(self.module, main))
+            .filter(|func| seen.insert(*func))
+            .collect();
+        let size = |func: &FuncRef| self.function(*func).inst_count();
+        for (func, result) in skep_ir::parallel::map(all, size, |func| (func, self.compile(func))) {
+            match result {
+                Ok(compiled) => drop(self.compiled.insert(func, compiled)),
+                Err(error) => drop(self.failed.insert(func, error)),
+            }
+        }
+    }
+
     fn program(&mut self, main: FuncRef, info: &ProgramInfo, object: &mut Object) -> Result<Program, Error> {
         let functions = check::functions_of(self.module, main);
-        for &func in &functions {
-            if !self.compiled.contains_key(&func) {
-                check::function(self.module, self.function(func), self.options.cpu)?;
-                let compiled = self.compile(func)?;
-                self.compiled.insert(func, compiled);
-            }
+        if let Some(error) = functions.iter().find_map(|func| self.failed.remove(func)) {
+            return Err(error);
         }
         self.check_stack(main)?;
         let mut starts = HashMap::new();
@@ -121,6 +139,7 @@ impl Linker<'_> {
 
     fn compile(&self, func: FuncRef) -> Result<Compiled, Error> {
         let function = self.function(func);
+        check::function(self.module, function, self.options.cpu)?;
         let mir = select::select(self.module, function, &self.layout, self.options);
         let allocation = regalloc::allocate(&mir)
             .map_err(|error| Error::in_function(&function.name, Problem::Internal(format!("{error:?}"))))?;

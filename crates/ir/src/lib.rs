@@ -57,6 +57,7 @@ mod inst;
 pub mod interp;
 mod module;
 mod op;
+pub mod parallel;
 pub mod text;
 mod types;
 pub mod verify;

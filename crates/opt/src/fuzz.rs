@@ -3,7 +3,7 @@
 use skep_ir::fuzz::{Bytes, module, run};
 use skep_ir::{Entity, MapRef, Module, verify};
 
-use crate::{Options, optimise_with};
+use crate::{Options, Report, optimise, optimise_with};
 
 /// A random module before and behind the passes: the rules hold behind each of them, and the program gives the same
 /// result and leaves the same maps and variables.
@@ -21,7 +21,11 @@ pub fn passes(data: &[u8]) {
         verify: true,
         ..Options::default()
     };
+    let side_by_side = bytes.one_in(8);
     let before = module(&mut bytes);
+    if side_by_side {
+        on_all_processors(&before, &options);
+    }
     let mut after = before.clone();
     let mut steps = Vec::new();
     optimise_with(&mut after, &options, &mut |step| {
@@ -35,6 +39,24 @@ pub fn passes(data: &[u8]) {
     let mut again = after.clone();
     optimise_with(&mut again, &options, &mut |_| {});
     compare(&before, &again, packet, &[]);
+}
+
+/// Many programs give the same whether they are looked at side by side or one after the other.
+fn on_all_processors(module: &Module, options: &Options) {
+    let options = Options { verify: false, ..options.clone() };
+    let mut all = module.clone();
+    for number in 0..8 {
+        for (program, _) in module.programs() {
+            let mut copy = module.functions[program.index()].clone();
+            copy.name = format!("{}_{number}", copy.name);
+            all.add_function(copy);
+        }
+    }
+    let mut one_by_one = all.clone();
+    let (together, apart) = (optimise(&mut all, &options), optimise_with(&mut one_by_one, &options, &mut |_| {}));
+    assert_eq!(all.to_string(), one_by_one.to_string());
+    let changed = |report: &Report| report.passes.iter().map(|pass| pass.changed).collect::<Vec<_>>();
+    assert_eq!((together.after, changed(&together)), (apart.after, changed(&apart)));
 }
 
 fn compare(before: &Module, after: &Module, packet: &[u8], steps: &[(&str, String)]) {

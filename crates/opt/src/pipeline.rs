@@ -75,6 +75,12 @@ pub struct Ctx<'m> {
     pub options: &'m Options,
 }
 
+impl<'m> Ctx<'m> {
+    fn new(module: &'m Module, calls: &'m Calls, at: FuncRef, options: &'m Options) -> Self {
+        Self { maps: &module.maps, globals: &module.globals, functions: &module.functions, calls, at, options }
+    }
+}
+
 /// A pass.
 #[derive(Debug, Clone, Copy)]
 pub struct Pass {
@@ -144,6 +150,21 @@ pub struct Report {
     pub after: usize,
 }
 
+impl Report {
+    /// Before anything has run.
+    fn new() -> Self {
+        let row = |pass: &Pass| PassReport { name: pass.name, changed: 0, time: Duration::ZERO };
+        Self { passes: PIPELINE.iter().map(row).collect(), ..Self::default() }
+    }
+
+    /// One run of a pass.
+    fn add(&mut self, index: usize, time: Duration, changed: bool) {
+        let entry = &mut self.passes[index];
+        entry.time += time;
+        entry.changed += usize::from(changed);
+    }
+}
+
 /// A function behind a pass, for those who want to watch.
 #[derive(Debug)]
 pub struct Step<'f> {
@@ -157,12 +178,40 @@ pub struct Step<'f> {
     pub changed: bool,
 }
 
-/// Runs all passes over all functions of a module.
+/// Runs all passes over all functions of a module: first over those that others call, then over those that nobody calls,
+/// on all processors.
 ///
 /// # Panics
-/// If a pass broke the rules of the representation and [`Options::verify`] asks to look.
+/// If a pass broke the rules of the representation and [`Options::verify`] asks to look, for which the functions wait for one
+/// another.
 pub fn optimise(module: &mut Module, options: &Options) -> Report {
-    optimise_with(module, options, &mut |_| {})
+    if options.verify {
+        return optimise_with(module, options, &mut |_| {});
+    }
+    let (mut report, calls, roots) = optimise_called(module, options, &mut |_| {});
+    let taken: Vec<(FuncRef, Function)> = roots.into_iter().map(|at| (at, take(module, at))).collect();
+    let done = {
+        let module = &*module;
+        let work = |(at, mut function): (FuncRef, Function)| {
+            let mut report = Report::new();
+            for (index, pass) in PIPELINE.iter().enumerate() {
+                let start = Instant::now();
+                let changed = (pass.run)(&mut function, &Ctx::new(module, &calls, at, options));
+                report.add(index, start.elapsed(), changed);
+            }
+            (at, function, report)
+        };
+        skep_ir::parallel::map(taken, |(_, function)| size(function), work)
+    };
+    for (at, function, part) in done {
+        module.functions[at.index()] = function;
+        for (index, pass) in part.passes.iter().enumerate() {
+            report.passes[index].time += pass.time;
+            report.passes[index].changed += pass.changed;
+        }
+    }
+    report.after = module.functions.iter().map(size).sum();
+    report
 }
 
 /// Like [`optimise`], and shows every function behind every pass to `watch`.
@@ -170,18 +219,31 @@ pub fn optimise(module: &mut Module, options: &Options) -> Report {
 /// # Panics
 /// As [`optimise`].
 pub fn optimise_with(module: &mut Module, options: &Options, watch: &mut dyn FnMut(&Step)) -> Report {
-    let mut report = Report {
-        passes: PIPELINE.iter().map(|pass| PassReport { name: pass.name, changed: 0, time: Duration::ZERO }).collect(),
-        before: module.functions.iter().map(size).sum(),
-        after: 0,
-    };
-    let mut calls = Calls::new(module);
-    for at in callees_first(module) {
+    let (mut report, calls, roots) = optimise_called(module, options, watch);
+    for at in roots {
         run_on(module, at, &calls, options, &mut report, watch);
-        calls.update(at, &module.functions[at.index()]);
     }
     report.after = module.functions.iter().map(size).sum();
     report
+}
+
+/// Runs all passes over the functions that others call. What came of it, who calls whom behind it, and the other functions:
+/// none of them matters to another.
+fn optimise_called(
+    module: &mut Module,
+    options: &Options,
+    watch: &mut dyn FnMut(&Step),
+) -> (Report, Calls, Vec<FuncRef>) {
+    let mut report = Report::new();
+    report.before = module.functions.iter().map(size).sum();
+    let mut calls = Calls::new(module);
+    let is_called: Vec<bool> = calls.references.iter().map(|&count| count > 0).collect();
+    let (called, roots): (Vec<_>, Vec<_>) = callees_first(module).into_iter().partition(|at| is_called[at.index()]);
+    for at in called {
+        run_on(module, at, &calls, options, &mut report, watch);
+        calls.update(at, &module.functions[at.index()]);
+    }
+    (report, calls, roots)
 }
 
 /// Runs one pass of the list, found by its name, over all functions. False if there is none of this name.
@@ -198,6 +260,11 @@ pub fn run_pass(module: &mut Module, name: &str, options: &Options) -> bool {
     true
 }
 
+/// Takes a function out of its module; an empty one stands in its place.
+fn take(module: &mut Module, at: FuncRef) -> Function {
+    std::mem::replace(&mut module.functions[at.index()], Function::new("", FuncKind::Static, &[], None))
+}
+
 /// Runs a pass over one function and shows it to `watch`, with whether it has changed.
 fn run_one(
     module: &mut Module,
@@ -207,11 +274,8 @@ fn run_one(
     options: &Options,
     watch: &mut dyn FnMut(&Function, bool),
 ) -> bool {
-    let empty = Function::new("", FuncKind::Static, &[], None);
-    let mut function = std::mem::replace(&mut module.functions[at.index()], empty);
-    let (maps, globals, functions) = (&module.maps, &module.globals, &module.functions);
-    let ctx = Ctx { maps, globals, functions, calls, at, options };
-    let changed = (pass.run)(&mut function, &ctx);
+    let mut function = take(module, at);
+    let changed = (pass.run)(&mut function, &Ctx::new(module, calls, at, options));
     watch(&function, changed);
     module.functions[at.index()] = function;
     if options.verify && changed {
@@ -235,9 +299,7 @@ fn run_on(
             time = start.elapsed();
             watch(&Step { pass, index, function, changed });
         });
-        let entry = &mut report.passes[index];
-        entry.time += time;
-        entry.changed += usize::from(changed);
+        report.add(index, time, changed);
     }
 }
 
