@@ -120,7 +120,12 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     let input = Input { name, text: selection.script(tool), positional: Vec::new(), named: selection.named.clone() };
     let directory = tool.path.as_deref().and_then(Path::parent).map(Path::to_owned);
     let imports = Imports { filters: selection.wanted.script(), directory };
-    let wishes = Building { warnings: selection.verbose > 0, ..Building::new(&imports) };
+    // Probes that can be are placed only into the process that is wanted: what others do costs nothing.
+    let process = match *selection.wanted.pids {
+        [pid] if tool.looks_at_programs() => Some(pid),
+        _ => None,
+    };
+    let wishes = Building { warnings: selection.verbose > 0, process, ..Building::new(&imports) };
     let built = build(&input, &wishes)?;
     let plan = built.compiled.plan;
     let script = load(built.object, &plan, selection.verbose)?;
@@ -135,6 +140,7 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     dispatcher.send_to(Box::new(viewer));
     let options = RunOptions {
         quiet: true,
+        process,
         duration: selection.duration,
         every: selection.every,
         rounds: selection.rounds,
