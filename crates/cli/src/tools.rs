@@ -17,7 +17,7 @@ use skep_tools::view::View;
 use skep_tools::viewer::Viewer;
 use skep_trace::events::{Buffering, Dispatcher, Flow, Form, Output, Script as Source};
 use skep_trace::names::{Clock, Names, NoSymbols};
-use skep_trace::run::{MachineSymbols, RunOptions};
+use skep_trace::run::{Child, MachineSymbols, RunOptions};
 
 use crate::args::{ToolArgs, ToolsArgs, answer};
 use crate::failure::{Failure, note};
@@ -117,11 +117,29 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
         .path
         .as_deref()
         .map_or_else(|| format!("tools/{}.bt", tool.header.name), |path| path.display().to_string());
-    let input = Input { name, text: selection.script(tool), positional: Vec::new(), named: selection.named.clone() };
+    let child = selection.command.as_deref().map(Child::prepare).transpose().map_err(Failure::Run)?;
+    let mut wanted = selection.wanted.clone();
+    wanted.pids.extend(child.as_ref().map(Child::id));
+    let input = |text| Input { name: name.clone(), text, positional: Vec::new(), named: selection.named.clone() };
     let directory = tool.path.as_deref().and_then(Path::parent).map(Path::to_owned);
-    let imports = Imports { filters: selection.wanted.script(), directory };
-    let wishes = Building { warnings: selection.verbose > 0, ..Building::new(&imports) };
-    let built = build(&input, &wishes)?;
+    let imports = Imports { filters: wanted.script(), directory };
+    // Probes that can be are placed only into the process that is wanted: what others do costs nothing.
+    let process = match *wanted.pids {
+        [pid] if tool.looks_at_programs() => Some(pid),
+        _ => None,
+    };
+    let wishes = Building { warnings: selection.verbose > 0, process, ..Building::new(&imports) };
+    // Whether a column is a number is known by who compiles: if it is not, its condition waits for the row.
+    let pushed = selection.pushed(tool).map(input);
+    let pushed = pushed.and_then(|input| build(&input, &wishes).ok().map(|built| (input, built)));
+    let (input, built) = match pushed {
+        Some(pushed) => pushed,
+        None => {
+            let input = input(selection.script(tool));
+            let built = build(&input, &wishes)?;
+            (input, built)
+        }
+    };
     let plan = built.compiled.plan;
     let script = load(built.object, &plan, selection.verbose)?;
     let names = Names::new(
@@ -135,6 +153,8 @@ fn trace(tool: &Tool, selection: &Selection, viewer: Viewer) -> Result<ExitCode,
     dispatcher.send_to(Box::new(viewer));
     let options = RunOptions {
         quiet: true,
+        process: process.filter(|_| child.is_none()),
+        child,
         duration: selection.duration,
         every: selection.every,
         rounds: selection.rounds,

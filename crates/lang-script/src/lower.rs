@@ -223,7 +223,7 @@ impl<'a> Unit<'a> {
         self.check_size(map.span, key_size, value_size, per_cpu);
         let name = object_name(index, &map.name);
         let mut declared = MapDecl::new(&name, map_type, held.key_size(key_size), value_size, entries);
-        if held.is_spread() {
+        if held.is_spread() || is_large(map_type, entries, value_size) {
             declared.flags = NO_PREALLOC;
         }
         let reference = self.module.add_map(declared);
@@ -412,6 +412,15 @@ fn spread_entries(held: &MapValue, one: bool, keys: u32) -> u32 {
     const MOST: u32 = 1 << 20;
     let MapValue::Series { count, .. } = held else { return 1 };
     if one { *count } else { count.saturating_mul(keys).min(MOST.max(*count)) }
+}
+
+/// Whether room for all entries of a hash table is too much to have at once: the kernel takes a microsecond for each entry
+/// that every processor has, and histograms have hundreds of bytes on each. Since 6.1 it allocates them when they are
+/// needed, in any place.
+fn is_large(map_type: KernelMap, entries: u32, value: u32) -> bool {
+    /// Entries, and bytes on a processor.
+    const MOST: (u32, u64) = (4096, 1 << 20);
+    map_type == KernelMap::PercpuHash && (entries > MOST.0 || u64::from(entries) * u64::from(value) > MOST.1)
 }
 
 /// Buckets of a linear histogram: below, inside, above.

@@ -4,13 +4,13 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use object::elf;
-use object::read::elf::{FileHeader, ProgramHeader as _, SectionHeader as _, SectionTable, Sym as _};
+use object::read::elf::{FileHeader, SectionHeader as _, SectionTable, Sym as _};
 use object::{Endianness, FileKind, ReadCache, ReadRef};
 
 use crate::contents;
 use crate::debug_files::DebugDirs;
 use crate::error::SymError;
-use crate::notes::{Order, notes};
+use crate::head::Head;
 use crate::pattern::Pattern;
 use crate::plt;
 use crate::resolve::Mapping;
@@ -58,26 +58,12 @@ pub struct Symbol {
     pub kind: SymbolKind,
 }
 
-/// A part of the file that is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Segment {
-    address: u64,
-    offset: u64,
-    size: u64,
-}
-
 /// An ELF file that was looked at. It holds facts, not the file.
 #[derive(Debug, Clone)]
 pub struct Binary {
-    path: PathBuf,
-    machine: Machine,
-    segments: Vec<Segment>,
+    head: Head,
     symbols: Vec<Symbol>,
     probes: Vec<UsdtProbe>,
-    build_id: Option<Vec<u8>>,
-    debug_link: Option<(String, u32)>,
-    fixed: bool,
-    stripped: bool,
 }
 
 impl Binary {
@@ -123,7 +109,7 @@ impl Binary {
 
     /// Adds the symbols of the debug file, if this one was stripped and there is one.
     pub fn add_symbols(&mut self, directories: &DebugDirs) {
-        if !self.stripped {
+        if !self.head.stripped {
             return;
         }
         if let Some(other) = directories.find(self).and_then(|path| Self::open(path).ok()) {
@@ -158,24 +144,10 @@ impl Binary {
     ) -> object::Result<Self> {
         let header = Elf::parse(data)?;
         let endian = header.endian()?;
-        let order = Order { little: endian == Endianness::Little, address: if header.is_class_64() { 8 } else { 4 } };
-        let machine = match header.e_machine(endian) {
-            elf::EM_X86_64 => Machine::X86_64,
-            elf::EM_AARCH64 => Machine::Aarch64,
-            other => Machine::Other(other.0),
-        };
-        let segments: Vec<Segment> = header
-            .program_headers(endian, data)?
-            .iter()
-            .filter(|segment| segment.p_type(endian) == elf::PT_LOAD)
-            .map(|segment| Segment {
-                address: segment.p_vaddr(endian).into(),
-                offset: segment.p_offset(endian).into(),
-                size: segment.p_filesz(endian).into(),
-            })
-            .collect();
-        let place = |address| offset_of(&segments, address);
         let sections = header.sections(endian, data)?;
+        let head = Head::read(path, header, &sections, data)?;
+        let (order, machine) = (head.order, head.machine);
+        let place = |address| head.offset(address);
         let mut symbols = Vec::new();
         symbols_of::<Elf, R>(&sections, endian, data, elf::SHT_DYNSYM, &place, &mut symbols)?;
         symbols_of::<Elf, R>(&sections, endian, data, elf::SHT_SYMTAB, &place, &mut symbols)?;
@@ -188,20 +160,13 @@ impl Binary {
         let base = content(b".stapsdt.base").map(|(address, _): (u64, _)| address);
         let context = usdt::Context { order, machine, base };
         let probes = content(b".note.stapsdt").map(|(_, bytes)| usdt::probes(bytes, context, place));
-        let build_id = content(b".note.gnu.build-id").and_then(|(_, bytes)| {
-            notes(bytes, order).find(|note| note.name == b"GNU" && note.kind == 3).map(|note| note.content.to_vec())
-        });
         let probes = probes.unwrap_or_default();
-        let stripped = sections.iter().all(|section| section.sh_type(endian) != elf::SHT_SYMTAB);
-        let link = content(b".gnu_debuglink").and_then(|(_, bytes)| debug_link(bytes, order));
-        let fixed = header.e_type(endian) == elf::ET_EXEC;
-        let path = path.to_owned();
-        let mut binary = Self { path, machine, segments, symbols, probes, build_id, debug_link: link, fixed, stripped };
-        if stripped
+        let mut binary = Self { head, symbols, probes };
+        if binary.head.stripped
             && outer
             && let Some((_, packed)) = content(b".gnu_debugdata")
             && let Some(plain) = contents::mini_debug_info(packed)
-            && let Ok(mini) = Self::read(&binary.path, plain.as_slice(), false)
+            && let Ok(mini) = Self::read(path, plain.as_slice(), false)
         {
             binary.merge(mini);
         }
@@ -211,7 +176,7 @@ impl Binary {
     /// The file is a part of another one and begins there: offsets are those of the whole.
     fn shift(&mut self, start: u64) {
         let later = |offset: &mut u64| *offset = offset.saturating_add(start);
-        self.segments.iter_mut().for_each(|segment| later(&mut segment.offset));
+        self.head.segments.iter_mut().for_each(|segment| later(&mut segment.offset));
         self.symbols.iter_mut().filter_map(|symbol| symbol.offset.as_mut()).for_each(later);
         for probe in &mut self.probes {
             probe.offset.iter_mut().chain(&mut probe.semaphore).for_each(later);
@@ -220,8 +185,8 @@ impl Binary {
 
     /// Takes over the symbols of a file with the same addresses; offsets count bytes of this one.
     fn merge(&mut self, other: Self) {
-        let segments = &self.segments;
-        let with_place = |symbol: Symbol| Symbol { offset: offset_of(segments, symbol.address), ..symbol };
+        let head = &self.head;
+        let with_place = |symbol: Symbol| Symbol { offset: head.offset(symbol.address), ..symbol };
         self.symbols.extend(other.symbols.into_iter().map(with_place));
         sort(&mut self.symbols);
     }
@@ -229,24 +194,17 @@ impl Binary {
     /// Where distributions put the debug symbols of this build: `/usr/lib/debug/.build-id/ab/cdef.debug`. `None` without
     /// a build id; the file need not exist.
     pub fn debug_path(&self) -> Option<PathBuf> {
-        Some(Path::new("/usr/lib/debug").join(self.debug_name()?))
-    }
-
-    /// The path of the debug file below such a directory.
-    pub(crate) fn debug_name(&self) -> Option<PathBuf> {
-        let (first, rest) = self.build_id.as_deref()?.split_first()?;
-        let rest: String = rest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Some(PathBuf::from(format!(".build-id/{first:02x}/{rest}.debug")))
+        Some(Path::new("/usr/lib/debug").join(self.head.debug_name()?))
     }
 
     /// The name of the debug file and its checksum (CRC-32), as `.gnu_debuglink` says.
     pub fn debug_link(&self) -> Option<(&str, u32)> {
-        self.debug_link.as_ref().map(|(name, sum)| (name.as_str(), *sum))
+        self.head.debug_link.as_ref().map(|(name, sum)| (name.as_str(), *sum))
     }
 
     /// Whether it is always loaded at the addresses that it has (`ET_EXEC`), and not at any place.
     pub fn is_fixed(&self) -> bool {
-        self.fixed
+        self.head.fixed
     }
 
     /// Adds the symbols of a file that was split off from this one; offsets still count bytes of this one.
@@ -255,27 +213,31 @@ impl Binary {
     /// [`SymError::Format`] if it belongs to another build, and the errors of [`open`](Self::open).
     pub fn add_debug_file(&mut self, path: impl AsRef<Path>) -> Result<(), SymError> {
         let other = Self::open(path)?;
-        if other.build_id.is_none() || other.build_id != self.build_id {
-            let reason = format!("its build id is not that of `{}`", self.path.display());
-            return Err(SymError::Format { path: other.path.display().to_string(), reason });
+        if other.build_id().is_none() || other.build_id() != self.build_id() {
+            let reason = format!("its build id is not that of `{}`", self.head.path.display());
+            return Err(SymError::Format { path: other.head.path.display().to_string(), reason });
         }
         self.merge(other);
         Ok(())
     }
 
+    pub(crate) fn head(&self) -> &Head {
+        &self.head
+    }
+
     /// The path.
     pub fn path(&self) -> &Path {
-        &self.path
+        &self.head.path
     }
 
     /// The kind of machine.
     pub fn machine(&self) -> Machine {
-        self.machine
+        self.head.machine
     }
 
     /// The number that identifies this build: usually 20 bytes.
     pub fn build_id(&self) -> Option<&[u8]> {
-        self.build_id.as_deref()
+        self.head.build_id.as_deref()
     }
 
     /// All symbols with an address, sorted by address and name.
@@ -317,7 +279,7 @@ impl Binary {
                 .collect();
             if near.is_empty() { String::new() } else { format!("there is {}", near.join(", ")) }
         };
-        let place = format!("`{}`", self.path.display());
+        let place = format!("`{}`", self.head.path.display());
         SymError::Missing { what: "function", name: name.to_owned(), place, remedy }
     }
 
@@ -343,25 +305,19 @@ impl Binary {
 
     /// The offset in the file of an address of the file; `None` if it is not loaded from the file.
     pub fn offset(&self, address: u64) -> Option<u64> {
-        offset_of(&self.segments, address)
+        self.head.offset(address)
     }
 
     /// The address of an offset in the file; `None` if that part is not loaded.
     pub fn address(&self, offset: u64) -> Option<u64> {
-        let segment = self
-            .segments
-            .iter()
-            .find(|segment| offset.checked_sub(segment.offset).is_some_and(|distance| distance < segment.size))?;
-        segment.address.checked_add(offset - segment.offset)
+        self.head.address(offset)
     }
 
     /// What has to be added to addresses of the file where a process has mapped it so; `None` if the mapping holds no start
     /// of a part of it.
     pub fn load_base(&self, mapping: &Mapping) -> Option<u64> {
         let length = mapping.end.checked_sub(mapping.start)?;
-        let distance = |segment: &Segment| segment.offset.checked_sub(mapping.offset).filter(|far| *far < length);
-        let (segment, far) = self.segments.iter().find_map(|segment| Some((segment, distance(segment)?)))?;
-        Some(mapping.start.wrapping_add(far).wrapping_sub(segment.address))
+        self.head.load_base((mapping.start, length, mapping.offset))
     }
 
     /// All places of USDT probes.
@@ -386,23 +342,9 @@ impl Binary {
         names.truncate(10);
         let remedy = if names.is_empty() { "it has none".to_owned() } else { format!("there is {}", names.join(", ")) };
         let shown = provider.map_or_else(|| name.to_owned(), |provider| format!("{provider}:{name}"));
-        let place = format!("`{}`", self.path.display());
+        let place = format!("`{}`", self.head.path.display());
         Err(SymError::Missing { what: "USDT probe", name: shown, place, remedy })
     }
-}
-
-/// A name that ends with a zero, filled up to four bytes, and a checksum.
-fn debug_link(bytes: &[u8], order: Order) -> Option<(String, u32)> {
-    let end = bytes.iter().position(|&byte| byte == 0)?;
-    let sum = order.u32_at(bytes, (end + 1).checked_next_multiple_of(4)?)?;
-    Some((String::from_utf8_lossy(&bytes[..end]).into_owned(), sum))
-}
-
-fn offset_of(segments: &[Segment], address: u64) -> Option<u64> {
-    let segment = segments
-        .iter()
-        .find(|segment| address.checked_sub(segment.address).is_some_and(|distance| distance < segment.size))?;
-    segment.offset.checked_add(address - segment.address)
 }
 
 /// Orders versions so that the newest, and no version before an old one, comes last.
@@ -439,6 +381,7 @@ fn symbols_of<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     found: &mut Vec<Symbol>,
 ) -> object::Result<()> {
     let symbols = sections.symbols(endian, data, table)?;
+    let strings = contents::strings(sections, endian, data, symbols.string_section());
     let versions = if table == elf::SHT_DYNSYM { sections.versions(endian, data).ok().flatten() } else { None };
     for (index, symbol) in symbols.enumerate() {
         let kind = match symbol.st_type() {
@@ -450,7 +393,7 @@ fn symbols_of<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
         if symbol.is_undefined(endian) {
             continue;
         }
-        let Ok(name) = symbol.name(endian, symbols.strings()) else { continue };
+        let Some(name) = contents::string(strings, symbol.st_name(endian)) else { continue };
         let version = versions.as_ref().and_then(|versions| {
             let index = versions.version_index(endian, index).index();
             let version = versions.version(index).ok()??;

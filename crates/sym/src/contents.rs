@@ -3,7 +3,8 @@
 use std::io::Read as _;
 use std::path::Path;
 
-use object::read::elf::{CompressionHeader as _, FileHeader, SectionHeader as _};
+use object::read::SectionIndex;
+use object::read::elf::{CompressionHeader as _, FileHeader, SectionHeader as _, SectionTable};
 use object::{Endianness, FileKind, ReadRef, elf};
 
 use crate::error::SymError;
@@ -32,6 +33,22 @@ pub(crate) fn with_address<'data, R: ReadRef<'data>>(data: R, name: &str) -> Opt
     let (_, section) = sections.section_by_name(endian, name.as_bytes())?;
     section.compression(endian, data).ok().filter(Option::is_none)?;
     Some((section.sh_addr(endian), section.data(endian, data).ok()?.to_vec()))
+}
+
+/// The texts of a table of symbols, read in one piece: a file may hold a hundred thousand.
+pub(crate) fn strings<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
+    sections: &SectionTable<'data, Elf, R>,
+    endian: Endianness,
+    data: R,
+    table: SectionIndex,
+) -> &'data [u8] {
+    sections.section(table).and_then(|section| section.data(endian, data)).unwrap_or_default()
+}
+
+/// The text that begins there and ends with a zero.
+pub(crate) fn string(strings: &[u8], start: u32) -> Option<&[u8]> {
+    let rest = strings.get(start as usize..)?;
+    Some(&rest[..rest.iter().position(|letter| *letter == 0)?])
 }
 
 fn of_class<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(

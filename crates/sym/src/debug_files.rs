@@ -11,6 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::binary::Binary;
+use crate::head::Head;
 
 /// Where distributions put debug files.
 const SYSTEM: &str = "/usr/lib/debug";
@@ -38,32 +39,37 @@ impl DebugDirs {
 
     /// The debug file of a binary.
     pub fn find(&self, binary: &Binary) -> Option<PathBuf> {
+        self.find_for(binary.head())
+    }
+
+    /// That of a file of which the head is known.
+    pub(crate) fn find_for(&self, binary: &Head) -> Option<PathBuf> {
         let by_build_id =
             binary.debug_name().into_iter().flat_map(|name| self.0.iter().map(move |dir| dir.join(&name)));
-        let named = binary.path().file_name().map(|name| {
+        let named = binary.path.file_name().map(|name| {
             let mut name = name.to_owned();
             name.push(".debug");
             name
         });
-        let inner = inner_directory(binary.path());
+        let inner = inner_directory(&binary.path);
         let by_path = self.0.iter().filter_map(|dir| Some(dir.join(&inner).join(named.as_ref()?)));
         let with_same_id = |path: &PathBuf| {
-            let build_id = Binary::open(path).ok().and_then(|other| other.build_id().map(<[u8]>::to_vec));
-            build_id.is_some() && build_id.as_deref() == binary.build_id()
+            let build_id = Head::open(path).and_then(|other| other.build_id);
+            build_id.is_some() && build_id == binary.build_id
         };
         let found = by_build_id.chain(by_path).find(|path| path.is_file() && with_same_id(path));
         found.or_else(|| self.by_link(binary, &inner))
     }
 
     /// By the name in `.gnu_debuglink`.
-    fn by_link(&self, binary: &Binary, inner: &Path) -> Option<PathBuf> {
-        let (name, checksum) = binary.debug_link()?;
+    fn by_link(&self, binary: &Head, inner: &Path) -> Option<PathBuf> {
+        let (name, checksum) = binary.debug_link.as_ref()?;
         // A name with directories in it is none that a linker writes.
         let name = Path::new(name).file_name()?;
-        let beside = binary.path().parent().unwrap_or(Path::new(""));
+        let beside = binary.path.parent().unwrap_or(Path::new(""));
         let near = [beside.join(name), beside.join(".debug").join(name)].into_iter();
         let far = self.0.iter().flat_map(|dir| [dir.join(inner).join(name), dir.join(name)]);
-        near.chain(far).find(|path| path != binary.path() && path.is_file() && sum(path) == Some(checksum))
+        near.chain(far).find(|path| *path != binary.path && path.is_file() && sum(path) == Some(*checksum))
     }
 }
 

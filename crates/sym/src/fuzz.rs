@@ -6,6 +6,7 @@ use crate::arguments::parse_arguments;
 use crate::binary::{Binary, Machine};
 use crate::demangle::demangle;
 use crate::dwarf::{DebugInfo, DebugType};
+use crate::functions::Functions;
 use crate::notes::{Order, notes};
 use crate::pattern::Pattern;
 use crate::{cache, resolve, unwind, usdt, zip};
@@ -58,6 +59,11 @@ pub fn files(data: &[u8]) {
     for header in [&b""[..], b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x03\0\x3e\0\x01\0\0\0"] {
         let length = header.len().min(bytes.len());
         bytes[..length].copy_from_slice(&header[..length]);
+        if let Some(functions) = Functions::of_bytes("any".as_ref(), &bytes)
+            && let Some(found) = functions.at(0x1000)
+        {
+            let _ = functions.name(found.number);
+        }
         if let Ok(binary) = Binary::parse("any", &bytes) {
             for symbol in binary.functions() {
                 let offset = symbol.offset.unwrap_or(0);

@@ -25,8 +25,10 @@ mod demangle;
 mod dwarf;
 mod error;
 mod finder;
+mod functions;
 #[doc(hidden)]
 pub mod fuzz;
+mod head;
 mod kallsyms;
 mod notes;
 mod pattern;

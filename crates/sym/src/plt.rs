@@ -8,6 +8,7 @@ use object::read::elf::{FileHeader, Rela as _, SectionHeader as _, SectionTable,
 use object::{Endianness, ReadRef, SymbolIndex};
 
 use crate::binary::{Machine, Symbol, SymbolKind};
+use crate::contents;
 
 /// Bytes of an entry on both kinds of machine. AArch64 with marked branch targets has 24, which the size tells.
 const ENTRY: u64 = 16;
@@ -65,9 +66,10 @@ fn names<'data, Elf: FileHeader<Endian = Endianness>, R: ReadRef<'data>>(
     let (_, section) = sections.section_by_name(endian, b".rela.plt")?;
     let (relocations, _) = section.rela(endian, data).ok()??;
     let symbols = sections.symbols(endian, data, elf::SHT_DYNSYM).ok()?;
+    let strings = contents::strings(sections, endian, data, symbols.string_section());
     let name = |index: u32| {
         let symbol = symbols.symbol(SymbolIndex(index as usize)).ok()?;
-        let name = symbol.name(endian, symbols.strings()).ok()?;
+        let name = contents::string(strings, symbol.st_name(endian))?;
         Some(String::from_utf8_lossy(name).into_owned())
     };
     Some(relocations.iter().map(|each| name(each.r_sym(endian, false)).unwrap_or_default()).collect())

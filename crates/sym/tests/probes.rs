@@ -303,5 +303,5 @@ fn symbols_of_the_kernel() {
     }
     let address = kallsyms.address("ksys_read").unwrap();
     let (symbol, distance) = kallsyms.at(address + 5).unwrap().unwrap();
-    assert_eq!((symbol.name.as_str(), distance), ("ksys_read", 5));
+    assert_eq!((symbol.name, distance), ("ksys_read", 5));
 }

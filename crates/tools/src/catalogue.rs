@@ -104,6 +104,17 @@ impl Tool {
         texts.any(|text| text.lines().any(|line| line.trim_start().starts_with("tracepoint:")))
     }
 
+    /// Whether all that the script looks at are functions and probes of programs, which can be limited to a process when
+    /// they are attached.
+    pub fn looks_at_programs(&self) -> bool {
+        const OWN: [&str; 4] = ["begin", "end", "interval", "self"];
+        const PROGRAMS: [&str; 3] = ["uprobe", "uretprobe", "usdt"];
+        let (script, _) = skep_lang_script::parse(&self.text);
+        let mut points = script.probes.iter().flat_map(|probe| &probe.points).map(|point| &*point.node.provider);
+        points.clone().any(|name| PROGRAMS.contains(&name))
+            && points.all(|name| OWN.contains(&name) || PROGRAMS.contains(&name))
+    }
+
     /// Whether the script asks for the filters that all tools have.
     pub fn is_filtered(&self) -> bool {
         self.text.lines().any(|line| line.starts_with("import") && line.contains(FILTERS))
@@ -240,6 +251,9 @@ mod tests {
         assert!(!columns.any(|column| added(&column.field)));
         let needs = |name: &str| all.find(name).unwrap().needs_tracefs();
         assert!(needs("opensnoop") && needs("tcplife") && !needs("tcpconnect") && !needs("profile"));
+        let limited = |name: &str| all.find(name).unwrap().looks_at_programs();
+        assert!(limited("memleak") && limited("sslsniff") && limited("gethostlatency"));
+        assert!(!limited("opensnoop") && !limited("profile") && !limited("tcplife"));
         assert!(all.tools.iter().all(|tool| is_embedded(&tool.header.name)) && !is_embedded("dns"));
     }
 

@@ -12,7 +12,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 use crate::catalogue::Tool;
 use crate::condition::Condition;
 use crate::filters::{Wanted, container, groups, network_namespace, user};
-use crate::header::{Arguments, Effect, Header};
+use crate::header::{Arguments, Effect, Header, Shown};
 use crate::page;
 use crate::view::{STYLES, Style, Wishes};
 
@@ -41,6 +41,8 @@ pub struct Selection {
     pub flame: Option<PathBuf>,
     /// From which recording rows come.
     pub read: Option<PathBuf>,
+    /// The command that is run and looked at alone.
+    pub command: Option<String>,
     /// Whether the script is printed.
     pub source: bool,
     /// How much is said about what happens.
@@ -145,6 +147,31 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
 }
 
 impl Selection {
+    /// Whether anybody sees the columns that only JSON, CSV and recordings have, or asks about them.
+    fn needs_data(&self, header: &Header) -> bool {
+        let wishes = &self.wishes;
+        let is_data =
+            |field: &str| header.columns.iter().any(|column| column.field == field && column.shown == Shown::Data);
+        let mut asked = wishes.conditions.iter().flat_map(Condition::fields);
+        matches!(wishes.style, Style::Json | Style::Csv)
+            || self.write.is_some()
+            || wishes
+                .fields
+                .iter()
+                .flatten()
+                .chain(wishes.sort.iter().map(|(field, _)| field))
+                .any(|field| is_data(field))
+            || asked.any(|index| header.columns.get(index).is_some_and(|column| column.shown == Shown::Data))
+    }
+
+    /// The script of a tool as it is asked for, with the conditions that the kernel can decide; `None` if it can decide none.
+    /// A recording has all rows.
+    pub fn pushed(&self, tool: &Tool) -> Option<String> {
+        let fields: Vec<&str> = tool.header.columns.iter().map(|column| column.field.as_str()).collect();
+        let conditions = if self.write.is_some() { &[][..] } else { &self.wishes.conditions };
+        crate::pushdown::push(&self.script(tool), &fields, conditions)
+    }
+
     /// The script of a tool as it is asked for.
     pub fn script(&self, tool: &Tool) -> String {
         let beginning = |probe: &str| format!("\n{probe} ");
@@ -272,7 +299,12 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
     if selection.wishes.sort.is_empty() && !header.order.is_empty() {
         set(header, selection, "sort", &header.order)?;
     }
-    arguments(header, matches, selection)
+    arguments(header, matches, selection)?;
+    // Some columns cost more than others, and a script can ask whether they are of use.
+    if tool.text.contains("getopt(\"data\"") && selection.needs_data(header) {
+        selection.named.push(("data".to_owned(), String::new()));
+    }
+    Ok(())
 }
 
 fn arguments(header: &Header, matches: &ArgMatches, selection: &mut Selection) -> Result<(), String> {
@@ -345,6 +377,7 @@ fn set(header: &Header, selection: &mut Selection, name: &str, value: &str) -> R
         "read" => selection.read = Some(PathBuf::from(value)),
         "every" => selection.every = Some(time(value)?),
         "for" => selection.duration = Some(time(value)?),
+        "command" => selection.command = Some(value.to_owned()),
         "source" => selection.source = true,
         other => return Err(format!("the head of {} means --{other}, which no tool has", header.name)),
     }

@@ -111,9 +111,60 @@ impl Condition {
     pub fn fits(&self, row: &[Cell]) -> bool {
         self.0.fits(row)
     }
+
+    /// The fields that it is about.
+    pub fn fields(&self) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.0.fields(&mut found);
+        found
+    }
+
+    /// A condition in the language of scripts that holds for all rows that fit, and perhaps for others; `value` is what a
+    /// field is there. `None` if there is none that tells anything.
+    pub fn in_script(&self, value: &dyn Fn(usize) -> Option<String>) -> Option<String> {
+        self.0.in_script(value, false)
+    }
 }
 
 impl Node {
+    fn fields(&self, found: &mut Vec<usize>) {
+        match self {
+            Self::Any(nodes) | Self::All(nodes) => nodes.iter().for_each(|node| node.fields(found)),
+            Self::Not(node) => node.fields(found),
+            Self::Holds(index) | Self::Compare(index, ..) | Self::In(index, _) => found.push(*index),
+        }
+    }
+
+    /// `exact`: whether it has to hold for no others.
+    fn in_script(&self, value: &dyn Fn(usize) -> Option<String>, exact: bool) -> Option<String> {
+        match self {
+            Self::All(nodes) => {
+                let parts: Vec<String> = nodes.iter().filter_map(|node| node.in_script(value, exact)).collect();
+                let enough = if exact { parts.len() == nodes.len() } else { !parts.is_empty() };
+                enough.then(|| format!("({})", parts.join(" && ")))
+            }
+            Self::Any(nodes) => {
+                let parts: Option<Vec<String>> = nodes.iter().map(|node| node.in_script(value, exact)).collect();
+                Some(format!("({})", parts?.join(" || ")))
+            }
+            Self::Not(node) => Some(format!("!{}", node.in_script(value, true)?)),
+            Self::Holds(_) => None,
+            Self::Compare(index, operator, literal) => {
+                let sign = match operator {
+                    Operator::Like | Operator::Unlike => return None,
+                    other => OPERATORS.iter().find(|(_, operator)| operator == other)?.0,
+                };
+                Some(format!("(({}) {sign} {})", value(*index)?, literal.in_script()?))
+            }
+            Self::In(index, literals) => {
+                let value = value(*index)?;
+                let part = |literal: &Literal| Some(format!("({value}) == {}", literal.in_script()?));
+                let parts: Option<Vec<String>> = literals.iter().map(part).collect();
+                Some(format!("({})", parts?.join(" || ")))
+            }
+        }
+    }
+
     fn fits(&self, row: &[Cell]) -> bool {
         let cell = |index: &usize| row.get(*index).unwrap_or(&Cell::Empty);
         match self {
@@ -177,6 +228,13 @@ fn like(pattern: &str, text: &str) -> bool {
         text = &text[at + part.len()..];
     }
     true
+}
+
+impl Literal {
+    /// A number from 0 on, as scripts have it: with others it would matter whether a value has a sign.
+    fn in_script(&self) -> Option<String> {
+        self.number.filter(|number| (0..=i128::from(i64::MAX)).contains(number)).map(|number| number.to_string())
+    }
 }
 
 struct Parser<'a> {

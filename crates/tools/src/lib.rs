@@ -33,6 +33,7 @@ pub mod named;
 pub mod netfilter;
 pub mod page;
 pub mod processes;
+pub mod pushdown;
 pub mod recording;
 pub mod row;
 pub mod view;

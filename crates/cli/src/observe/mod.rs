@@ -20,7 +20,7 @@ impl Symbols {
     /// `name`, or `name+0x10`.
     pub fn name(&self, address: u64) -> Option<String> {
         let (symbol, distance) = self.0.at(address).ok()??;
-        Some(if distance == 0 { symbol.name.clone() } else { format!("{}+{distance:#x}", symbol.name) })
+        Some(if distance == 0 { symbol.name.to_owned() } else { format!("{}+{distance:#x}", symbol.name) })
     }
 
     /// Where a symbol is.

@@ -238,8 +238,8 @@ impl ProbeSource for Machine {
         }
         // Without the function tracer there is no list, but any function may be tried.
         let symbols = self.kallsyms.symbols().map_err(|error| error.to_string())?;
-        let code = symbols.iter().filter(|symbol| matches!(symbol.kind, 't' | 'T'));
-        Ok(code.map(|symbol| (symbol.module.clone().unwrap_or_default(), symbol.name.clone())).collect())
+        let code = symbols.filter(|symbol| matches!(symbol.kind, 't' | 'T'));
+        Ok(code.map(|symbol| (symbol.module.unwrap_or_default().to_owned(), symbol.name.to_owned())).collect())
     }
 
     fn typed_functions(&self) -> Result<Vec<(String, String)>, String> {
@@ -377,9 +377,9 @@ impl Facts for Machine {
 
     fn versions(&self, function: &str) -> Vec<String> {
         let start = format!("{function}.");
-        let symbols = self.kallsyms.symbols().unwrap_or_default();
-        let names = symbols.iter().filter(|symbol| matches!(symbol.kind, 't' | 'T') && symbol.name.starts_with(&start));
-        names.map(|symbol| symbol.name.clone()).collect()
+        let Ok(symbols) = self.kallsyms.symbols() else { return Vec::new() };
+        let names = symbols.filter(|symbol| matches!(symbol.kind, 't' | 'T') && symbol.name.starts_with(&start));
+        names.map(|symbol| symbol.name.to_owned()).collect()
     }
 
     fn processors(&self) -> Option<u32> {

@@ -58,7 +58,10 @@ impl Checker<'_> {
             ExprKind::Block { body, value } => self.block_expr(body, value.as_deref(), span),
             ExprKind::Cast { ty, operand } => match self.written_type(ty) {
                 Some(ty) => {
-                    let operand = self.expr(operand);
+                    let operand = match self.result_as_number(&ty, operand) {
+                        Some(raw) => raw,
+                        None => self.expr(operand),
+                    };
                     self.cast(ty, operand, span)
                 }
                 None => Expr::new(Kind::Int(0), Type::Unknown, span),

@@ -75,6 +75,18 @@ impl Checker<'_> {
         }
     }
 
+    /// `(number)retval` of a function of a program: what the register holds. Whoever says the type needs no debug
+    /// information, which may have hundreds of megabytes, and the script means the same with and without it.
+    pub(super) fn result_as_number(&self, ty: &Type, operand: &ast::Expr) -> Option<Expr> {
+        let ast::ExprKind::Ident(name) = &operand.node else { return None };
+        let named = matches!(&**name, "retval" | "__builtin_retval");
+        let here = matches!(self.state.site.arguments, Arguments::Function { .. })
+            && self.state.site.has(crate::providers::Data::Retval);
+        let raw = Word::Register(self.env.arch.result().to_owned());
+        (named && here && matches!(ty, Type::Int { .. }))
+            .then(|| Expr::new(Kind::Argument(raw), Type::U64, operand.span))
+    }
+
     /// `uaddr("name")`: known at once for programs that are always at the same place, else by the distance from the function
     /// that is traced.
     pub(super) fn user_address(&mut self, name: &str, span: Span) -> Expr {

@@ -16,6 +16,7 @@ mod regions;
 mod unwind;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
@@ -23,15 +24,15 @@ use std::time::{Duration, Instant};
 
 pub(crate) use regions::Region;
 
-use crate::binary::Binary;
 use crate::debug_files::DebugDirs;
 use crate::demangle::demangle;
+use crate::functions::Functions;
 use jit::JitMap;
 use unwind::Frames;
 
 /// Processes that are remembered.
 const MOST_PROCESSES: usize = 4096;
-/// Files that are open and not read so far.
+/// Files that are open, to be read when the process is gone, or for the names in them.
 const MOST_OPEN: usize = 256;
 /// How long what is known about a process is not checked again.
 const FRESH: Duration = Duration::from_secs(1);
@@ -82,8 +83,8 @@ struct Mapped {
     name: String,
     state: State,
     build_id: Option<String>,
-    /// Readable names, by the address of the symbol.
-    names: HashMap<u64, Option<Box<str>>>,
+    /// The names that were asked for, by the number of the function.
+    names: HashMap<usize, Box<str>>,
     /// The paths that it can be opened by while the process lives, the exact one first.
     ways: Vec<PathBuf>,
     frames: Frames,
@@ -95,7 +96,7 @@ enum State {
     Open(File),
     /// To be opened by one of its paths.
     Named,
-    Read(Box<Binary>),
+    Read(Box<Functions>),
     Unusable,
 }
 
@@ -156,7 +157,7 @@ impl Processes {
             return Some(*number);
         }
         let (state, ways) = match name {
-            "[vdso]" => (vdso().map_or(State::Unusable, |binary| State::Read(Box::new(binary))), Vec::new()),
+            "[vdso]" => (vdso().map_or(State::Unusable, |functions| State::Read(Box::new(functions))), Vec::new()),
             name => self.opened(pid, region, name),
         };
         let (name, names, frames) = (name.to_owned(), HashMap::new(), Frames::default());
@@ -207,15 +208,19 @@ impl Processes {
             return Some(UserSymbol { name, offset, file });
         };
         self.load(number)?;
-        let Mapped { name: file, state: State::Read(binary), names, .. } = &mut self.files[number] else { return None };
-        let (symbol, offset) = binary.symbol_at(binary.address(offset)?)?;
-        let name = if self.readable {
-            let readable = names.entry(symbol.address).or_insert_with(|| demangle(&symbol.name).map(Into::into));
-            readable.as_deref().unwrap_or(&symbol.name)
-        } else {
-            &symbol.name
+        let Mapped { name: file, state: State::Read(functions), names, .. } = &mut self.files[number] else {
+            return None;
         };
-        Some(UserSymbol { name, offset, file })
+        let found = functions.at(functions.head().address(offset)?)?;
+        let name = match names.entry(found.number) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => {
+                let name = functions.name(found.number)?;
+                let readable = if self.readable { demangle(&name) } else { None };
+                place.insert(readable.unwrap_or(name).into())
+            }
+        };
+        Some(UserSymbol { name, offset: found.offset, file })
     }
 
     /// Build id (hexadecimal) of the file at an address of a process, and the offset in that file.
@@ -228,31 +233,33 @@ impl Processes {
 
     /// Reads a file, if that has not been done; `None` if it is of no use.
     fn load(&mut self, number: usize) -> Option<()> {
+        let keep = self.open < MOST_OPEN;
         let mapped = &mut self.files[number];
-        let binary = match &mut mapped.state {
+        let name = Path::new(&mapped.name);
+        let functions = match &mut mapped.state {
             State::Read(_) if mapped.build_id.is_some() => return Some(()),
             State::Unusable => return None,
-            State::Read(binary) => {
-                mapped.build_id = Some(hexadecimal(binary.build_id()));
+            State::Read(functions) => {
+                mapped.build_id = Some(hexadecimal(functions.head().build_id.as_deref()));
                 return Some(());
             }
             State::Open(_) => {
                 self.open -= 1;
                 let State::Open(file) = std::mem::replace(&mut mapped.state, State::Unusable) else { return None };
-                Binary::read_file(&mapped.name, file).ok()
+                Functions::of_file(name, file, &self.directories, keep)
             }
             State::Named => {
-                let name = &mapped.name;
-                mapped.ways.iter().find_map(|way| Binary::read_file(name, open(way)?).ok())
+                let file = mapped.ways.iter().find_map(|way| open(way));
+                file.and_then(|file| Functions::of_file(name, file, &self.directories, keep))
             }
         };
-        let Some(mut binary) = binary else {
+        let Some(functions) = functions else {
             mapped.state = State::Unusable;
             return None;
         };
-        binary.add_symbols(&self.directories);
-        mapped.build_id = Some(hexadecimal(binary.build_id()));
-        mapped.state = State::Read(Box::new(binary));
+        self.open += functions.open_files();
+        mapped.build_id = Some(hexadecimal(functions.head().build_id.as_deref()));
+        mapped.state = State::Read(Box::new(functions));
         Some(())
     }
 }
@@ -286,8 +293,8 @@ fn identity(pid: u32) -> Option<Identity> {
 }
 
 /// The kernel's code for processes: the same in each, so that this process may look at its own.
-fn vdso() -> Option<Binary> {
-    Binary::parse("[vdso]", &vdso_bytes()?).ok()
+fn vdso() -> Option<Functions> {
+    Functions::of_bytes(Path::new("[vdso]"), &vdso_bytes()?)
 }
 
 /// Its bytes.

@@ -52,10 +52,10 @@ impl Processes {
         if self.load(number).is_none() {
             return Step::Unknown;
         }
-        let Mapped { state: State::Read(binary), frames: Frames::Read(frames), .. } = &mut self.files[number] else {
+        let Mapped { state: State::Read(functions), frames: Frames::Read(frames), .. } = &mut self.files[number] else {
             return Step::Unknown;
         };
-        match binary.address(offset) {
+        match functions.head().address(offset) {
             Some(address) => frames.step(address, registers, stack),
             None => Step::Unknown,
         }

@@ -87,7 +87,7 @@ impl MachineSymbols {
 impl Symbols for MachineSymbols {
     fn kernel(&mut self, address: u64) -> Option<Symbol<'_>> {
         let (symbol, offset) = self.kallsyms.at(address).ok()??;
-        Some(Symbol { name: &symbol.name, offset, module: symbol.module.as_deref().unwrap_or("") })
+        Some(Symbol { name: symbol.name, offset, module: symbol.module.unwrap_or("") })
     }
 
     fn user(&mut self, pid: u32, address: u64) -> Option<Symbol<'_>> {

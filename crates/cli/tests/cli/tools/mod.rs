@@ -9,6 +9,7 @@ mod memory;
 mod network;
 mod processes;
 mod processors;
+mod unrelated;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
