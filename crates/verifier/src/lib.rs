@@ -33,6 +33,7 @@ pub mod fuzz;
 mod global;
 mod hold;
 mod hooks;
+mod joins;
 mod kargs;
 mod kcall;
 pub mod kfuncs;

@@ -12,7 +12,7 @@ use skep_object::{KernelInfo, Object, Program};
 use skep_verifier::{Kernel, Verdict, verify, verify_with};
 
 pub use figures::Figures;
-pub use tally::Tally;
+pub use tally::{Tally, without_numbers};
 
 /// What the kernel says about a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +146,8 @@ pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
     outcomes
 }
 
-fn theirs(object: &Object, program: &Program) -> Theirs {
+/// The kernel's verdict on a program of an object, by itself.
+pub fn theirs(object: &Object, program: &Program) -> Theirs {
     // Nothing stays: maps that are shared by name are pinned otherwise.
     let options = LoadOptions { programs: Some(&[program.name.as_str()]), pins: None, ..LoadOptions::default() };
     match load_with(object, &options) {
