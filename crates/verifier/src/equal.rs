@@ -41,6 +41,9 @@ impl Ids {
 
     /// Numbers without an id count as copies of nobody: an id of their own.
     fn same_number(&mut self, old: &Reg, new: &Reg, fresh: &mut u32) -> bool {
+        if old.id == 0 && new.id == 0 {
+            return true;
+        }
         let mut id = |id: u32| {
             if id != 0 {
                 return id;

@@ -21,9 +21,9 @@ impl Verifier<'_> {
         let forced = turn.is_some() || self.trace.len() > 4 * 40;
         let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
         let mut list = std::mem::take(&mut self.at[at as usize]);
-        let mut index = 0;
         let mut found = None;
-        while index < list.len() {
+        // The youngest first, as the kernel does: it is the most alike.
+        for index in (0..list.len()).rev() {
             let kept = &self.kept[list[index] as usize];
             if kept.branches > 0 {
                 let old = &kept.state;
@@ -67,10 +67,10 @@ impl Verifier<'_> {
             let kept = &mut self.kept[list[index] as usize];
             kept.misses += u32::from(keep);
             let patience = if turn.is_some() && kept.branches > 0 { 64 } else { 3 };
-            if kept.misses > kept.hits * 3 + patience {
+            if kept.misses > kept.hits * patience + patience {
+                kept.listed = false;
+                kept.drop_unneeded();
                 list.swap_remove(index);
-            } else {
-                index += 1;
             }
         }
         self.at[at as usize] = list;
@@ -93,6 +93,7 @@ impl Verifier<'_> {
                 loop_entry: self.loop_entry,
                 hits: 0,
                 misses: 0,
+                listed: true,
                 longest: 0,
             });
             self.at[at as usize].push(number);

@@ -112,6 +112,8 @@ rules! {
         "return 0 to go on and 1 to stop";
     CALLBACK_ASYNC_RESULT: "the callback returns something else than 0",
         "return 0";
+    LOOP_COUNT: "the number of rounds of bpf_loop is a pointer",
+        "pass a number";
     CALLBACK_MAP: "entries of this map cannot be gone through",
         "use a map of type hash or array";
     CALLBACK_TYPE: "a function of the program is expected as callback",

@@ -9,9 +9,8 @@ use crate::live;
 use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
-use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Rejection, Step, Stop};
-use crate::state::{Frame, State};
+use crate::state::State;
 use crate::types::{Field, Types};
 
 /// Instructions on all paths together (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -40,8 +39,23 @@ pub struct Kept {
     pub hits: u32,
     /// How often it did not.
     pub misses: u32,
+    /// Whether others are compared with it.
+    pub listed: bool,
     /// Instructions on the longest path from here.
     pub longest: u64,
+}
+
+impl Kept {
+    /// Frees what nobody asks for any more: the way to it once all paths from it have ended, and the state too if no other
+    /// is compared with it.
+    pub fn drop_unneeded(&mut self) {
+        if self.branches == 0 {
+            self.trace = Vec::new();
+            if !self.listed {
+                self.state.frames = Vec::new();
+            }
+        }
+    }
 }
 
 /// A branch that is taken later.
@@ -118,7 +132,7 @@ pub struct Verifier<'a> {
     /// The state with which the unfinished loop began that the path is in.
     pub loop_entry: Option<u32>,
     /// Whether the program may sleep.
-    sleeps: bool,
+    pub sleeps: bool,
     /// Who wants to know what is known at each instruction.
     pub noted: Option<&'a mut Noted>,
     /// Instructions on the longest path.
@@ -198,9 +212,7 @@ impl<'a> Verifier<'a> {
     /// The first instruction that cannot be executed, and why.
     pub fn run(&mut self) -> Result<(), (u32, Stop)> {
         self.check_maps()?;
-        let mut frame = Frame::new(0, None, 0);
-        frame.regs[1] = Reg::pointer(Kind::Context);
-        self.walk(State { sleeps: self.sleeps, ..State::new(frame) }, 0)?;
+        self.walk(self.first_state(), 0)?;
         let mut done = vec![false; self.called.len()];
         while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
             done[function] = true;
@@ -209,6 +221,7 @@ impl<'a> Verifier<'a> {
             let begin = self.begin_global(function).map_err(|stop| (start, stop))?;
             // States of other functions say nothing about this one.
             self.at.iter_mut().for_each(Vec::clear);
+            self.kept.clear();
             (self.parent, self.loop_entry) = (None, None);
             self.trace.clear();
             self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
@@ -245,6 +258,11 @@ impl<'a> Verifier<'a> {
                 }
             }
         }
+    }
+
+    /// The branches for later, which are forgotten.
+    pub fn take_pending(&mut self) -> Vec<(State, u32)> {
+        std::mem::take(&mut self.pending).into_iter().map(|pending| (pending.state, pending.at)).collect()
     }
 
     /// A branch for later.
@@ -313,6 +331,7 @@ impl<'a> Verifier<'a> {
             }
             length = kept.trace.len() as u64 + kept.longest;
             parent = kept.parent;
+            kept.drop_unneeded();
             if let (Some(above), Some(entry)) = (parent, kept.loop_entry) {
                 let known = self.kept[above as usize].loop_entry;
                 self.kept[above as usize].loop_entry = self.outer(known, entry, Some(above));

@@ -62,7 +62,12 @@ fn source(name: &str, bytes: &[u8], kernel: Kernel, types: &Arc<Btf>) -> Option<
         Verdict::Accepted(facts) => facts.processed <= MOST,
         _ => false,
     };
-    let programs: Vec<usize> = (0..object.programs.len()).filter(|index| accepted(&object.programs[*index])).collect();
+    // Who is attached where this kernel forbids it has no verdict, changed or not.
+    let both = |index: &usize| {
+        let program = &object.programs[*index];
+        accepted(program) && agreement::theirs(&object, program) == Theirs::Takes
+    };
+    let programs: Vec<usize> = (0..object.programs.len()).filter(both).collect();
     (!programs.is_empty()).then(|| Source { name: name.to_owned(), object, programs })
 }
 
