@@ -56,6 +56,7 @@ mod stacks;
 mod state;
 mod step;
 pub mod suggest;
+mod text;
 mod tracepoints;
 mod trail;
 mod typed;

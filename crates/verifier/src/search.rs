@@ -10,6 +10,7 @@ use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reject::{Reason, Rejection, Step, Stop};
+use crate::rules;
 use crate::state::State;
 use crate::types::{Field, Types};
 
@@ -131,6 +132,10 @@ pub struct Verifier<'a> {
     pub later: Vec<bool>,
     /// The state with which the unfinished loop began that the path is in.
     pub loop_entry: Option<u32>,
+    /// For each function where its address was taken first.
+    pub named: Vec<Option<u32>>,
+    /// Functions that were begun.
+    entered: Vec<bool>,
     /// Whether the program may sleep.
     pub sleeps: bool,
     /// Who wants to know what is known at each instruction.
@@ -193,6 +198,8 @@ impl<'a> Verifier<'a> {
             globals,
             called: vec![false; functions],
             later: vec![false; functions],
+            named: vec![None; functions],
+            entered: vec![false; functions],
             loop_entry: None,
             sleeps: program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0,
             noted: None,
@@ -226,7 +233,12 @@ impl<'a> Verifier<'a> {
             self.trace.clear();
             self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
         }
-        Ok(())
+        // The kernel leaves out what it never reaches, and then misses the function whose address is taken.
+        let unused = self.named.iter().zip(&self.entered).find(|(named, entered)| named.is_some() && !**entered);
+        match unused {
+            Some((Some(at), _)) => Err((*at, Reason::Rule(&rules::CALLBACK_UNUSED).into())),
+            _ => Ok(()),
+        }
     }
 
     fn walk(&mut self, mut state: State, mut at: u32) -> Result<(), (u32, Stop)> {
@@ -245,6 +257,9 @@ impl<'a> Verifier<'a> {
                 }
                 self.trace.push(Entry { at, depth: state.depth(), stack: None, linked: None });
                 let op = self.code.op(at).ok_or((at, Stop::Reject(Reason::JumpOutside)))?;
+                if let Some(function) = self.code.function_at(at) {
+                    self.entered[function as usize] = true;
+                }
                 self.jumps += u64::from(is_jump(op));
                 self.step(&mut state, at, op).map_err(|stop| (at, stop))?
             };
