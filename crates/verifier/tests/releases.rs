@@ -54,6 +54,36 @@ const WRITTEN: &[(&str, &str, [bool; 3])] = &[
     ("registers that were never written", "r0 = r5\nexit", [false, false, false]),
 ];
 
+// TABLE
+/// Programs that no kernel takes, found by changing programs that it takes: a rule, a type, and the program.
+const REFUSED: &[(&str, ProgType, &str)] = &[
+    ("the start of a tracepoint's record", Tracepoint, "r0 = *(u64 *)(r1 + 0)\nr0 = 0\nexit"),
+    (
+        "a result at a place that is no multiple of its size",
+        SocketFilter,
+        "*(u64 *)(r10 - 16) = 0\nr1 = r10\nr1 += -16\nr2 = 8\nr3 = 10\nr4 = r10\nr4 += -28\ncall 105\nr0 = 0\nexit",
+    ),
+    (
+        "an argument at such a place",
+        SchedCls,
+        "*(u64 *)(r10 - 8) = 0\nr2 = 0\nr3 = r10\nr3 += -5\nr4 = 0\nr5 = 0\ncall 163\nr0 = 0\nexit",
+    ),
+];
+
+#[test]
+fn refused_programs() {
+    let running = agreement::running();
+    for (rule, prog_type, text) in REFUSED {
+        let insns = assemble(text).unwrap_or_else(|error| panic!("{rule}: {error}"));
+        for kernel in Kernel::ASKED {
+            assert_eq!(verdict(&insns, *prog_type, kernel), Some(false), "{rule} on {}", kernel.name());
+        }
+        if running.is_some() {
+            assert_eq!(kernel_takes(&insns, *prog_type), Some(false), "{rule}: the running kernel");
+        }
+    }
+}
+
 fn verdict(insns: &[Insn], prog_type: ProgType, kernel: Kernel) -> Option<bool> {
     let program = Program::new("test", prog_type, insns.to_vec());
     let object = Object { license: "GPL".to_owned(), ..Object::default() };
