@@ -125,7 +125,8 @@ impl Trail {
                     return false;
                 }
                 Op::Alu { op: AluOp::Mov, dst, src: Src::Reg(src), width } if here(dst) => {
-                    if width == Width::W32 && value(index, src).is_some_and(|value| value.is_pointer()) {
+                    let is_cut = width == Width::W32 && value(index, src).is_some_and(|value| value.is_pointer());
+                    if is_cut {
                         tell(format!("`{text}` keeps 32 bits of a pointer: what is left is a number"));
                         return false;
                     }
@@ -244,11 +245,7 @@ fn step_back(op: Op, entry: &Entry, place: &mut Place) -> bool {
                 return false;
             }
         }
-        Op::Exit => {
-            if depth > 0 && *place == Place::Reg(depth - 1, 0) {
-                *place = Place::Reg(depth, 0);
-            }
-        }
+        Op::Exit if depth > 0 && *place == Place::Reg(depth - 1, 0) => *place = Place::Reg(depth, 0),
         _ => {}
     }
     true

@@ -93,9 +93,7 @@ impl Scene<'_, '_> {
             self.lock_argument(1, rule);
         } else if std::ptr::eq(rule, &rules::LOCK_OTHER) {
             self.same_lock();
-        } else if std::ptr::eq(rule, &rules::LOCK_NOT_HELD) {
-            self.leave_out("without this call");
-        } else if std::ptr::eq(rule, &rules::LOCK_CALL) || std::ptr::eq(rule, &rules::LOCK_TWICE) {
+        } else if [&rules::LOCK_NOT_HELD, &rules::LOCK_CALL, &rules::LOCK_TWICE].contains(&rule) {
             self.leave_out("without this call");
         }
     }
