@@ -133,15 +133,12 @@ impl Verifier<'_> {
     fn decided(&self, left: &Reg, right: &Reg, cond: Cond, width: Width) -> Option<bool> {
         match (left.is_number(), right.is_number()) {
             (true, true) => left.num.decide(cond, right.num, width_of(width)),
-            (false, true)
-                if right.is_zero() && width == Width::W64 && !left.nullable && is_never_null(left, self.kernel) =>
-            {
-                match cond {
-                    Cond::Eq => Some(false),
-                    Cond::Ne => Some(true),
-                    _ => None,
-                }
-            }
+            // The kernel says so of the lower half of a pointer too.
+            (false, true) if right.is_zero() && !left.nullable && is_never_null(left, self.kernel) => match cond {
+                Cond::Eq => Some(false),
+                Cond::Ne => Some(true),
+                _ => None,
+            },
             _ => None,
         }
     }

@@ -82,6 +82,9 @@ impl Verifier<'_> {
             self.fill_memory(state, reg, size)?;
         }
         self.check_regions(state, helper)?;
+        if helper.name == "snprintf" {
+            self.format(state)?;
+        }
         if helper.name == "get_local_storage" && !state.reg(2).is_zero() {
             return Err(Reason::Rule(&rules::STORAGE_FLAGS).into());
         }
@@ -175,6 +178,10 @@ impl Verifier<'_> {
             Arg::FixedMemory(size, Use::Fill) => {
                 self.aligned(&value, 0, size)?;
                 self.sized(state, helper, reg, arg, size, Use::Fill, seen)
+            }
+            Arg::FixedMemory(size, Use::Write) => {
+                self.aligned(&value, 0, size)?;
+                self.sized(state, helper, reg, arg, size, Use::Write, seen)
             }
             Arg::FixedMemory(size, usage) => self.sized(state, helper, reg, arg, size, usage, seen),
             Arg::Size | Arg::SizeOrZero => self.size(state, helper, reg, &value, arg, seen),

@@ -37,6 +37,10 @@ impl Verifier<'_> {
         let mut args = [Reg::UNSET; 5];
         match helper.name {
             "loop" => {
+                // The kernel cannot tell where a pointer as the number of rounds comes from, and gives up.
+                if !first.is_number() {
+                    return Err(Reason::Rule(&rules::LOOP_COUNT).into());
+                }
                 self.mark_precise(Wanted::of(&[Place::Reg(state.depth(), 1)]), 1);
                 if u64::from(state.current().rounds) >= first.num.u64().max {
                     state.top().rounds = 0;

@@ -41,6 +41,9 @@ impl Ids {
 
     /// Numbers without an id count as copies of nobody: an id of their own.
     fn same_number(&mut self, old: &Reg, new: &Reg, fresh: &mut u32) -> bool {
+        if old.id == 0 && new.id == 0 {
+            return true;
+        }
         let mut id = |id: u32| {
             if id != 0 {
                 return id;
@@ -152,11 +155,13 @@ impl Comparison {
     }
 
     fn slots(&mut self, old: &Slot, new: &Slot) -> bool {
-        if self.likeness == Likeness::Same && old.bytes != new.bytes {
-            return false;
+        const VALUES: u64 = Byte::Spill.eight() | Byte::Kernel.eight();
+        let (left, right) = (old.word(), new.word());
+        if left == 0 || (left == right && left & VALUES == 0) {
+            return self.likeness != Likeness::Same || left == right;
         }
-        if old.bytes == [Byte::Invalid; 8] {
-            return true;
+        if self.likeness == Likeness::Same && left != right {
+            return false;
         }
         if old.special().is_some() || new.special().is_some() {
             return old.bytes == new.bytes
@@ -183,11 +188,12 @@ impl Comparison {
 
     /// A slot that holds some number of eight bytes.
     fn number(&self, slot: &Slot) -> Option<Reg> {
-        if slot.is_number() {
-            return Some(slot.value);
+        let word = slot.word();
+        if word == Byte::Spill.eight() {
+            return slot.value.is_number().then_some(slot.value);
         }
-        let something = |byte: &Byte| *byte == Byte::Misc || (self.uninit && *byte == Byte::Invalid);
-        slot.bytes.iter().all(something).then_some(Reg::UNKNOWN)
+        let something = if self.uninit { word & !Byte::Misc.eight() == 0 } else { word == Byte::Misc.eight() };
+        something.then_some(Reg::UNKNOWN)
     }
 }
 

@@ -52,7 +52,8 @@ const OF_ITERATORS: &[&str] = &["seq_printf", "seq_write", "seq_printf_btf"];
 /// Helpers of hooks at functions.
 const OF_FUNCTIONS: &[&str] = &["get_func_arg", "get_func_arg_cnt", "get_attach_cookie"];
 /// Helpers for which the kernel asks more about the hook.
-const DOUBTFUL: &[&str] = &["setsockopt", "getsockopt", "d_path", "get_socket_cookie", "sock_from_file"];
+const DOUBTFUL: &[&str] =
+    &["setsockopt", "getsockopt", "d_path", "get_socket_cookie", "sock_from_file", "probe_write_user"];
 
 /// What is allowed at a hook at a typed function, tracepoint or iterator of the newest kernel
 /// (`tracing_prog_func_proto`); `None` for other hooks.

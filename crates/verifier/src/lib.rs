@@ -27,12 +27,14 @@ mod branch;
 mod call;
 mod callback;
 pub mod code;
+mod edit;
 mod equal;
 pub mod facts;
 pub mod fuzz;
 mod global;
 mod hold;
 mod hooks;
+mod joins;
 mod kargs;
 mod kcall;
 pub mod kfuncs;
@@ -53,7 +55,10 @@ mod stack;
 mod stacks;
 mod state;
 mod step;
+pub mod suggest;
+mod text;
 mod tracepoints;
+mod trail;
 mod typed;
 pub mod types;
 
@@ -136,29 +141,9 @@ fn verify_and(
     types: Option<&Arc<Btf>>,
     noted: Option<&mut Noted>,
 ) -> Verdict {
-    if let Some(reference) = program.externs.first() {
-        return Verdict::Undecided {
-            at: u32::try_from(reference.at.index()).unwrap_or(0),
-            what: "references to the kernel",
-        };
-    }
-    if let Some(need) = needs::first_unmet(&needs::needs(object, program), kernel.release()) {
-        let reason = Reason::Later { what: need.what.clone(), since: need.since };
-        return Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason));
-    }
-    let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
-    let hook = kernel
-        .hook(program.prog_type, attach_type)
-        .or_else(|| hooks::typed(kernel, program))
-        .or_else(|| hooks::alike(kernel, program));
-    let Some(hook) = hook else {
-        return Verdict::Undecided { at: 0, what: "this type of program" };
-    };
-    let types = Types { kernel: types.cloned(), own: Btf::parse(object.btf.clone()).ok().map(Arc::new) };
-    let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
-    let mut verifier = match Verifier::new(object, program, hook, kernel, types, globals) {
+    let mut verifier = match prepare(object, program, kernel, types) {
         Ok(verifier) => verifier,
-        Err(rejection) => return Verdict::Rejected(rejection),
+        Err(verdict) => return *verdict,
     };
     verifier.noted = noted;
     match verifier.run().and_then(|()| verifier.check_stacks()) {
@@ -166,6 +151,35 @@ fn verify_and(
         Err((at, Stop::Undecided(what))) => Verdict::Undecided { at, what },
         Err((at, Stop::Reject(reason))) => Verdict::Rejected(Rejection { at, reason, path: verifier.path() }),
     }
+}
+
+/// A program before its first instruction, or the verdict if none is looked at.
+fn prepare<'a>(
+    object: &'a Object,
+    program: &'a Program,
+    kernel: Kernel,
+    types: Option<&Arc<Btf>>,
+) -> Result<Verifier<'a>, Box<Verdict>> {
+    if let Some(reference) = program.externs.first() {
+        let at = u32::try_from(reference.at.index()).unwrap_or(0);
+        return Err(Box::new(Verdict::Undecided { at, what: "references to the kernel" }));
+    }
+    if let Some(need) = needs::first_unmet(&needs::needs(object, program), kernel.release()) {
+        let reason = Reason::Later { what: need.what.clone(), since: need.since };
+        return Err(Box::new(Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason))));
+    }
+    let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
+    let hook = kernel
+        .hook(program.prog_type, attach_type)
+        .or_else(|| hooks::typed(kernel, program))
+        .or_else(|| hooks::alike(kernel, program));
+    let Some(hook) = hook else {
+        return Err(Box::new(Verdict::Undecided { at: 0, what: "this type of program" }));
+    };
+    let types = Types { kernel: types.cloned(), own: Btf::parse(object.btf.clone()).ok().map(Arc::new) };
+    let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
+    Verifier::new(object, program, hook, kernel, types, globals)
+        .map_err(|rejection| Box::new(Verdict::Rejected(rejection)))
 }
 
 /// Which functions of a program other objects may call, by their types: the kernel verifies each of them by itself.

@@ -238,7 +238,8 @@ impl Verifier<'_> {
             return Ok(value);
         }
         if self.program.prog_type == ProgType::Tracepoint {
-            let inside = (0..TRACE_RECORD).contains(&off) && off % i64::from(access.size) == 0;
+            // A pointer of the kernel is in front of the record.
+            let inside = (8..TRACE_RECORD).contains(&off) && off % i64::from(access.size) == 0;
             let reason = Reason::Context { off, size: access.size, write: false };
             return if inside { Ok(Reg::UNKNOWN) } else { Err(reason.into()) };
         }

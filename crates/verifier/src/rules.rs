@@ -112,10 +112,16 @@ rules! {
         "return 0 to go on and 1 to stop";
     CALLBACK_ASYNC_RESULT: "the callback returns something else than 0",
         "return 0";
+    LOOP_COUNT: "the number of rounds of bpf_loop is a pointer",
+        "pass a number";
     CALLBACK_MAP: "entries of this map cannot be gone through",
         "use a map of type hash or array";
     CALLBACK_TYPE: "a function of the program is expected as callback",
         "";
+    CALLBACK_UNUSED: "the address of a function is taken that nothing calls",
+        "pass it to a helper that calls it, or leave it out";
+    TEXT_FORMAT: "the format asks for other arguments than there are, or is none that the kernel knows",
+        "8 bytes for each conversion, and conversions as in printk";
     CALLBACK_CALLED: "the function is both called and used as callback in a way that does not fit",
         "";
     STRUCT_FIELD: "the structure of the kernel has no such field at this offset and size",

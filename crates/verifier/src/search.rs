@@ -5,14 +5,13 @@ use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
 
 use crate::code::{Code, Turn};
-use crate::equal::{Likeness, covers};
 use crate::live;
 use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
-use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Rejection, Step, Stop};
-use crate::state::{Frame, Role, State};
+use crate::rules;
+use crate::state::State;
 use crate::types::{Field, Types};
 
 /// Instructions on all paths together (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -30,17 +29,34 @@ pub struct Kept {
     /// The instructions from there to here.
     pub trace: Vec<Entry>,
     /// Paths from here that have not ended.
-    branches: u32,
+    pub branches: u32,
     /// The instruction.
-    at: u32,
+    pub at: u32,
     /// States before it on its path.
-    depth: u32,
+    pub depth: u32,
     /// The state with which the loop began that this one is in, if the loop is not done.
-    loop_entry: Option<u32>,
-    hits: u32,
-    misses: u32,
+    pub loop_entry: Option<u32>,
+    /// How often it covered another state.
+    pub hits: u32,
+    /// How often it did not.
+    pub misses: u32,
+    /// Whether others are compared with it.
+    pub listed: bool,
     /// Instructions on the longest path from here.
-    longest: u64,
+    pub longest: u64,
+}
+
+impl Kept {
+    /// Frees what nobody asks for any more: the way to it once all paths from it have ended, and the state too if no other
+    /// is compared with it.
+    pub fn drop_unneeded(&mut self) {
+        if self.branches == 0 {
+            self.trace = Vec::new();
+            if !self.listed {
+                self.state.frames = Vec::new();
+            }
+        }
+    }
 }
 
 /// A branch that is taken later.
@@ -83,10 +99,11 @@ pub struct Verifier<'a> {
     /// Whether the licence is compatible with the GPL.
     pub gpl: bool,
     /// Registers that are still read.
-    live: Vec<u16>,
+    pub live: Vec<u16>,
     /// States that were kept.
     pub kept: Vec<Kept>,
-    at: Vec<Vec<u32>>,
+    /// Those at each instruction.
+    pub at: Vec<Vec<u32>>,
     pending: Vec<Pending>,
     /// The last state that was kept on this path.
     pub parent: Option<u32>,
@@ -94,9 +111,12 @@ pub struct Verifier<'a> {
     pub trace: Vec<Entry>,
     /// Instructions that were looked at.
     pub processed: u64,
-    jumps: u64,
-    last_jumps: u64,
-    last_processed: u64,
+    /// Jumps that were looked at.
+    pub jumps: u64,
+    /// Their number when a state was kept last.
+    pub last_jumps: u64,
+    /// The number of instructions then.
+    pub last_processed: u64,
     next_id: u32,
     /// Deepest stack of each function in bytes.
     pub stack: Vec<u32>,
@@ -110,9 +130,14 @@ pub struct Verifier<'a> {
     pub called: Vec<bool>,
     /// Functions that the kernel calls later.
     pub later: Vec<bool>,
-    loop_entry: Option<u32>,
+    /// The state with which the unfinished loop began that the path is in.
+    pub loop_entry: Option<u32>,
+    /// For each function where its address was taken first.
+    pub named: Vec<Option<u32>>,
+    /// Functions that were begun.
+    entered: Vec<bool>,
     /// Whether the program may sleep.
-    sleeps: bool,
+    pub sleeps: bool,
     /// Who wants to know what is known at each instruction.
     pub noted: Option<&'a mut Noted>,
     /// Instructions on the longest path.
@@ -173,6 +198,8 @@ impl<'a> Verifier<'a> {
             globals,
             called: vec![false; functions],
             later: vec![false; functions],
+            named: vec![None; functions],
+            entered: vec![false; functions],
             loop_entry: None,
             sleeps: program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0,
             noted: None,
@@ -192,9 +219,7 @@ impl<'a> Verifier<'a> {
     /// The first instruction that cannot be executed, and why.
     pub fn run(&mut self) -> Result<(), (u32, Stop)> {
         self.check_maps()?;
-        let mut frame = Frame::new(0, None, 0);
-        frame.regs[1] = Reg::pointer(Kind::Context);
-        self.walk(State { sleeps: self.sleeps, ..State::new(frame) }, 0)?;
+        self.walk(self.first_state(), 0)?;
         let mut done = vec![false; self.called.len()];
         while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
             done[function] = true;
@@ -203,11 +228,19 @@ impl<'a> Verifier<'a> {
             let begin = self.begin_global(function).map_err(|stop| (start, stop))?;
             // States of other functions say nothing about this one.
             self.at.iter_mut().for_each(Vec::clear);
+            self.kept.clear();
             (self.parent, self.loop_entry) = (None, None);
             self.trace.clear();
             self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
         }
-        Ok(())
+        // The kernel leaves out what it never reaches, and then misses the last function if its address is taken: that of
+        // another one is taken for the next.
+        let behind = self.entered.iter().rposition(|entered| *entered).map_or(0, |last| last + 1);
+        let unused = self.named[behind..].iter().find(|named| named.is_some());
+        match unused {
+            Some(Some(at)) => Err((*at, Reason::Rule(&rules::CALLBACK_UNUSED).into())),
+            _ => Ok(()),
+        }
     }
 
     fn walk(&mut self, mut state: State, mut at: u32) -> Result<(), (u32, Stop)> {
@@ -226,6 +259,9 @@ impl<'a> Verifier<'a> {
                 }
                 self.trace.push(Entry { at, depth: state.depth(), stack: None, linked: None });
                 let op = self.code.op(at).ok_or((at, Stop::Reject(Reason::JumpOutside)))?;
+                if let Some(function) = self.code.function_at(at) {
+                    self.entered[function as usize] = true;
+                }
                 self.jumps += u64::from(is_jump(op));
                 self.step(&mut state, at, op).map_err(|stop| (at, stop))?
             };
@@ -239,6 +275,11 @@ impl<'a> Verifier<'a> {
                 }
             }
         }
+    }
+
+    /// The branches for later, which are forgotten.
+    pub fn take_pending(&mut self) -> Vec<(State, u32)> {
+        std::mem::take(&mut self.pending).into_iter().map(|pending| (pending.state, pending.at)).collect()
     }
 
     /// A branch for later.
@@ -307,6 +348,7 @@ impl<'a> Verifier<'a> {
             }
             length = kept.trace.len() as u64 + kept.longest;
             parent = kept.parent;
+            kept.drop_unneeded();
             if let (Some(above), Some(entry)) = (parent, kept.loop_entry) {
                 let known = self.kept[above as usize].loop_entry;
                 self.kept[above as usize].loop_entry = self.outer(known, entry, Some(above));
@@ -326,179 +368,6 @@ impl<'a> Verifier<'a> {
             )
         });
         (!repeats && !self.globals.contains(&true)).then_some(self.longest)
-    }
-
-    /// Another path's state that covers this one, if there is one; else the state may be kept.
-    fn visited(&mut self, at: u32, state: &State) -> Step<Option<u32>> {
-        let uninit = self.kernel > Kernel::V6_1;
-        let turn = self.code.turns[at as usize];
-        let forced = turn.is_some() || self.trace.len() > 4 * 40;
-        let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
-        let mut list = std::mem::take(&mut self.at[at as usize]);
-        let mut index = 0;
-        let mut found = None;
-        while index < list.len() {
-            let kept = &self.kept[list[index] as usize];
-            if kept.branches > 0 {
-                let old = &kept.state;
-                let another = entries_of_later(old) != entries_of_later(state);
-                let within = |likeness| covers(old, state, at, &self.live, likeness, uninit);
-                let again = turn.is_some()
-                    && !another
-                    && (turn != Some(Turn::MayGoto) || old.rounds != state.rounds)
-                    && within(Likeness::Within)
-                    && (turn != Some(Turn::Iterator) || iterator_goes_on(state));
-                if again {
-                    self.loop_entry = self.outer(self.loop_entry, list[index], None);
-                    found = Some(list[index]);
-                    break;
-                }
-                let counted = !another && !matches!(turn, Some(Turn::Iterator | Turn::Callback));
-                if counted
-                    && maybe_looping(old, state)
-                    && (old.depth_of_iterators, old.rounds, old.callbacks)
-                        == (state.depth_of_iterators, state.rounds, state.callbacks)
-                    && within(Likeness::Same)
-                {
-                    self.at[at as usize] = list;
-                    return Err(Reason::InfiniteLoop.into());
-                }
-                if !forced && self.jumps - self.last_jumps < 20 && self.processed - self.last_processed < 100 {
-                    keep = false;
-                }
-            } else {
-                // In a loop that is not done it is not known yet which numbers matter.
-                let entry = self.open_entry(list[index]);
-                let likeness = if entry.is_some() { Likeness::Within } else { Likeness::Covered };
-                if covers(&kept.state, state, at, &self.live, likeness, uninit) {
-                    if let Some(entry) = entry {
-                        self.loop_entry = self.outer(self.loop_entry, entry, None);
-                    }
-                    found = Some(list[index]);
-                    break;
-                }
-            }
-            let kept = &mut self.kept[list[index] as usize];
-            kept.misses += u32::from(keep);
-            let patience = if turn.is_some() && kept.branches > 0 { 64 } else { 3 };
-            if kept.misses > kept.hits * 3 + patience {
-                list.swap_remove(index);
-            } else {
-                index += 1;
-            }
-        }
-        self.at[at as usize] = list;
-        if let Some(index) = found {
-            self.kept[index as usize].hits += 1;
-            self.inherit(index, state);
-            return Ok(Some(index));
-        }
-        if keep {
-            let (trace, parent) = (std::mem::take(&mut self.trace), self.parent);
-            let number = u32::try_from(self.kept.len()).unwrap_or(u32::MAX);
-            let depth = parent.map_or(0, |parent| self.kept[parent as usize].depth + 1);
-            self.kept.push(Kept {
-                state: state.clone(),
-                parent,
-                trace,
-                branches: 1,
-                at,
-                depth,
-                loop_entry: self.loop_entry,
-                hits: 0,
-                misses: 0,
-                longest: 0,
-            });
-            self.at[at as usize].push(number);
-            self.parent = Some(number);
-            (self.last_jumps, self.last_processed) = (self.jumps, self.processed);
-        }
-        Ok(None)
-    }
-
-    /// The state with which the unfinished loop began that a kept state is in.
-    fn open_entry(&self, kept: u32) -> Option<u32> {
-        let mut entry = self.kept[kept as usize].loop_entry?;
-        while let Some(outer) = self.kept[entry as usize].loop_entry.filter(|outer| *outer != entry) {
-            if self.kept[outer as usize].depth >= self.kept[entry as usize].depth {
-                break;
-            }
-            entry = outer;
-        }
-        (self.kept[entry as usize].branches > 0).then_some(entry)
-    }
-
-    /// The outermost of two loops that go on.
-    fn outer(&self, known: Option<u32>, entry: u32, of: Option<u32>) -> Option<u32> {
-        if self.kept[entry as usize].branches == 0 {
-            return known;
-        }
-        let depth = self.kept[entry as usize].depth;
-        let bound = known.or(of).map_or(u32::MAX, |kept| self.kept[kept as usize].depth);
-        if depth <= bound { Some(entry) } else { known }
-    }
-
-    /// The last state on this path that was kept at an instruction in the same functions.
-    pub fn entry_before(&self, at: u32, state: &State, skip: bool) -> Option<u32> {
-        let mut parent = self.parent;
-        if skip {
-            parent = parent.and_then(|parent| self.kept[parent as usize].parent);
-        }
-        while let Some(index) = parent {
-            let kept = &self.kept[index as usize];
-            let calls = |state: &State| state.frames.iter().map(|frame| frame.call).collect::<Vec<_>>();
-            if kept.at == at && calls(&kept.state) == calls(state) {
-                return Some(index);
-            }
-            parent = kept.parent;
-        }
-        None
-    }
-
-    /// Numbers that change from round to round and matter to nobody are forgotten, so that rounds become alike
-    /// (`widen_imprecise_scalars`).
-    pub fn widen(&self, before: u32, state: &mut State) {
-        let widen = |old: &Reg, new: &mut Reg| {
-            if old.is_number() && new.is_number() && !old.precise && !new.precise && old.num != new.num {
-                *new = Reg::UNKNOWN;
-            }
-        };
-        let old = &self.kept[before as usize].state;
-        for (old, new) in old.frames.iter().zip(&mut state.frames) {
-            old.regs.iter().zip(&mut new.regs).for_each(|(old, new)| widen(old, new));
-            for (old, new) in old.stack.iter().zip(&mut new.stack) {
-                if old.is_number() && new.is_number() {
-                    widen(&old.value, &mut new.value);
-                }
-            }
-        }
-    }
-
-    /// What was precise behind the old state is so on this path.
-    fn inherit(&mut self, index: u32, state: &State) {
-        let old = &self.kept[index as usize].state;
-        let mut places = Vec::new();
-        for (depth, frame) in old.frames.iter().enumerate() {
-            let depth = u8::try_from(depth).unwrap_or(u8::MAX);
-            let regs = frame.regs.iter().enumerate().filter(|(_, reg)| reg.is_number() && reg.precise);
-            places.extend(regs.map(|(reg, _)| Place::Reg(depth, u8::try_from(reg).unwrap_or(0))));
-            let slots = frame
-                .stack
-                .iter()
-                .enumerate()
-                .filter(|(_, slot)| slot.is_spill() && slot.value.is_number() && slot.value.precise);
-            places.extend(slots.map(|(slot, _)| Place::Slot(depth, u8::try_from(slot).unwrap_or(0))));
-        }
-        let holds = |place: &Place| match *place {
-            Place::Reg(depth, reg) => state.frames[usize::from(depth)].regs[usize::from(reg)].is_number(),
-            Place::Slot(depth, slot) => {
-                state.frames[usize::from(depth)].stack.get(usize::from(slot)).is_some_and(|slot| slot.is_spill())
-            }
-        };
-        places.retain(holds);
-        if !places.is_empty() {
-            self.mark_precise(Wanted::of(&places), 0);
-        }
     }
 
     /// The branches on the way to where the walk stands: slot, and whether the jump was taken.
@@ -521,20 +390,6 @@ impl<'a> Verifier<'a> {
     }
 }
 
-/// The entries into functions that are called later, which are no rounds of a loop.
-fn entries_of_later(state: &State) -> Option<u32> {
-    state.frames.first().and_then(|frame| if let Role::Later(count) = frame.role { Some(count) } else { None })
-}
-
-/// Whether the iterator in register 1 has more elements.
-fn iterator_goes_on(state: &State) -> bool {
-    let pointer = state.reg(1);
-    let Kind::Stack(depth) = pointer.kind else { return false };
-    let slot = pointer.fixed_offset().and_then(|off| usize::try_from(-off / 8 - 1).ok());
-    let place = slot.map(|slot| crate::special::Place { depth: usize::from(depth), slot });
-    place.and_then(|place| Verifier::iterator_state(state, place)).is_some_and(|(drained, _)| !drained)
-}
-
 /// Functions of the kernel with which rounds of loops begin.
 fn mark_turns(code: &mut Code, types: &Types) {
     let Some(kernel) = &types.kernel else { return };
@@ -555,17 +410,6 @@ fn fields_of_map(map: &MapSpec, types: &Types) -> Vec<Field> {
         (Some(own), Some(ty)) => crate::types::fields(own, skep_btf::TypeId(ty)),
         _ => Vec::new(),
     }
-}
-
-/// Whether the running functions have the same registers, so that a loop is possible.
-fn maybe_looping(old: &State, new: &State) -> bool {
-    // Loops differ in the number that is counted: it is looked at in place, before whole registers are.
-    let (left, right) = (&old.current().regs, &new.current().regs);
-    let pairs = || left.iter().zip(right);
-    let same = |old: &Reg, new: &Reg| Reg { precise: false, ..*old } == Reg { precise: false, ..*new };
-    old.frames.len() == new.frames.len()
-        && pairs().all(|(old, new)| old.num == new.num)
-        && pairs().all(|(old, new)| same(old, new))
 }
 
 fn is_jump(op: Op) -> bool {

@@ -61,7 +61,9 @@ impl Verifier<'_> {
         }
         if pointer.kind == Kind::TcpSock {
             let whole = if TCP_LONG.contains(&off) { 8 } else { 4 };
-            return if off < TCP && size == whole { Ok(Reg::UNKNOWN) } else { Err(wrong()) };
+            // The second half of a long field cannot be read by itself.
+            let half = TCP_LONG.contains(&(off - 4));
+            return if off < TCP && size == whole && !half { Ok(Reg::UNKNOWN) } else { Err(wrong()) };
         }
         if pointer.kind == Kind::SockCommon && (FULL.0..FULL.1).contains(&off) {
             return Err(wrong());

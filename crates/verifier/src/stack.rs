@@ -44,7 +44,7 @@ impl Verifier<'_> {
             return Err(Reason::Unbounded { kind: pointer.kind, lower: range.min <= -MAX_OFFSET }.into());
         }
         let extent = Extent { depth, min: fixed + range.min, max: fixed + range.max };
-        if extent.min < -i64::from(STACK) || extent.max + i64::from(size) > 0 {
+        if extent.min < -i64::from(STACK) || extent.max + i64::from(size.max(1)) > 0 {
             return Err(
                 Reason::StackRange(if extent.min < -i64::from(STACK) { extent.min } else { extent.max }, size).into()
             );

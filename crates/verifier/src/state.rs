@@ -9,19 +9,27 @@ pub const PACKET_SLICE: u32 = 1 << 31;
 /// Functions on a chain of calls.
 pub const MAX_FRAMES: usize = 8;
 
-/// What is in one byte of the stack.
+/// What is in one byte of the stack. Each is a bit, so that eight are looked at together ([`Slot::word`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
 pub enum Byte {
     /// Never written.
-    Invalid,
-    /// A part of a value that was spilled.
-    Spill,
+    Invalid = 0,
     /// Something.
-    Misc,
+    Misc = 1,
     /// Zero.
-    Zero,
+    Zero = 2,
+    /// A part of a value that was spilled.
+    Spill = 4,
     /// A part of something that the kernel keeps here: an iterator, a dynptr, flags of interrupts.
-    Kernel,
+    Kernel = 8,
+}
+
+impl Byte {
+    /// Eight of the same.
+    pub const fn eight(self) -> u64 {
+        u64::from_le_bytes([self as u8; 8])
+    }
 }
 
 /// Eight bytes of the stack.
@@ -36,6 +44,11 @@ pub struct Slot {
 impl Slot {
     /// Never written.
     pub const EMPTY: Self = Self { bytes: [Byte::Invalid; 8], value: Reg::UNSET };
+
+    /// What the bytes hold, together.
+    pub fn word(&self) -> u64 {
+        u64::from_le_bytes(self.bytes.map(|byte| byte as u8))
+    }
 
     /// Whether all eight bytes are a spilled value.
     pub fn is_spill(&self) -> bool {

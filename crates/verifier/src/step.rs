@@ -1,5 +1,6 @@
 //! One instruction: which rule applies to it.
 
+use skep_isa::AttachType;
 use skep_isa::ebpf::{Callee, Imm64, Op, Src};
 
 use crate::code::Next;
@@ -72,7 +73,7 @@ impl Verifier<'_> {
         Ok(value)
     }
 
-    fn immediate(&self, at: u32, value: Imm64) -> Step<Reg> {
+    fn immediate(&mut self, at: u32, value: Imm64) -> Step<Reg> {
         let map = |index: i32| u32::try_from(index).ok().filter(|map| (*map as usize) < self.maps.len());
         Ok(match value {
             Imm64::Value(number) => Reg::constant(number),
@@ -87,7 +88,9 @@ impl Verifier<'_> {
             Imm64::Func(distance) => {
                 let target = i64::from(at) + 1 + i64::from(distance);
                 let function = u32::try_from(target).ok().and_then(|target| self.code.function_at(target));
-                Reg::pointer(Kind::Function(function.ok_or(Reason::JumpOutside)?))
+                let function = function.ok_or(Reason::JumpOutside)?;
+                self.named[function as usize].get_or_insert(at);
+                Reg::pointer(Kind::Function(function))
             }
             _ => return Err(Stop::Undecided("variables of the kernel")),
         })
@@ -187,7 +190,11 @@ impl Verifier<'_> {
 
     /// The result of the program, in a register, is one that counts.
     pub fn check_result(&mut self, state: &State, result: &Reg, reg: u8) -> Step<()> {
-        if let Some(allowed) = &self.hook.results {
+        let session = [AttachType::TraceKprobeSession, AttachType::TraceUprobeSession];
+        let of_session = self.program.attach_type.is_some_and(|attach| session.contains(&attach));
+        // Whether the end of the function is wanted too.
+        let allowed = if of_session { Some(&[0, 1][..]) } else { self.hook.results.as_deref() };
+        if let Some(allowed) = allowed {
             if !result.is_number() {
                 return Err(Reason::ResultKind(result.kind).into());
             }

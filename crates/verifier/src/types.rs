@@ -181,6 +181,7 @@ fn walk_in(btf: &Btf, ty: TypeId, off: u32, size: u32, in_union: bool, depth: u3
         if off >= start + whole {
             continue;
         }
+        let end = start + whole;
         let mut inner = btf.resolve(member.ty).ok()?;
         let mut length = whole;
         let mut arrays = 0;
@@ -204,7 +205,8 @@ fn walk_in(btf: &Btf, ty: TypeId, off: u32, size: u32, in_union: bool, depth: u3
                 return Some(Place::Pointer(pointer));
             }
         }
-        return (off + size <= start + length.max(whole)).then_some(Place::Number);
+        // Elements of an array that are numbers are read together, but not beyond its end.
+        return (off + size <= end).then_some(Place::Number);
     }
     None
 }

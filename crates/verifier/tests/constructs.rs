@@ -42,6 +42,13 @@ static struct guarded *locked(void) { u32 key = get_prandom_u32(); return map_lo
 
 const CASES: &[Case] = &[
     Case {
+        faulty: "static int round(u32 i, void *c) { return 0; }
+            SEC(\"xdp\") int f(void *x) { return loop((u64)x, round, 0, 0) & 1; }",
+        said: "the number of rounds of bpf_loop is a pointer",
+        mended: "static int round(u32 i, void *c) { return 0; }
+            SEC(\"xdp\") int f(void *x) { return loop(4, round, 0, 0) & 1; }",
+    },
+    Case {
         faulty: "SEC(\"xdp\") int f(void *x) { struct bpf_iter_num it; int *n, sum = 0;
             bpf_iter_num_new(&it, 0, 10); while ((n = bpf_iter_num_next(&it))) sum += *n;
             return sum; }",

@@ -42,9 +42,14 @@ pub struct VerifyArgs {
     pub json: bool,
 }
 
-/// Kernels that one option names, the oldest first.
+/// Kernels that one option names.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Kernels(pub Vec<Kernel>);
+pub struct Kernels {
+    /// The oldest first.
+    pub kernels: Vec<Kernel>,
+    /// Whether the running one is among them: its rules are those of the youngest that is not younger.
+    pub live: bool,
+}
 
 fn kernels(text: &str) -> Result<Kernels, String> {
     let known = || Kernel::ALL.map(Kernel::name).join(", ");
@@ -56,12 +61,14 @@ fn kernels(text: &str) -> Result<Kernels, String> {
         };
         found.ok_or_else(|| format!("the rules of `{name}` are not known; expected one of {}, A..B, or live", known()))
     };
-    let Some((first, last)) = text.split_once("..") else { return Ok(Kernels(vec![one(text)?])) };
+    let live = text.split("..").any(|name| name == "live");
+    let Some((first, last)) = text.split_once("..") else { return Ok(Kernels { kernels: vec![one(text)?], live }) };
     let (first, last) = (one(first)?, one(last)?);
     if first > last {
         return Err(format!("the range begins with the younger one; expected {}..{}", last.name(), first.name()));
     }
-    Ok(Kernels(Kernel::ALL.into_iter().filter(|kernel| (first..=last).contains(kernel)).collect()))
+    let kernels = Kernel::ALL.into_iter().filter(|kernel| (first..=last).contains(kernel)).collect();
+    Ok(Kernels { kernels, live })
 }
 
 #[cfg(test)]
@@ -70,8 +77,10 @@ mod tests {
 
     #[test]
     fn ranges_of_kernels() {
-        assert_eq!(kernels("6.1"), Ok(Kernels(vec![Kernel::V6_1])));
-        assert_eq!(kernels("5.15..6.6"), Ok(Kernels(vec![Kernel::V5_15, Kernel::V6_1, Kernel::V6_6])));
+        let some = |kernels: &[Kernel]| Ok(Kernels { kernels: kernels.to_vec(), live: false });
+        assert_eq!(kernels("6.1"), some(&[Kernel::V6_1]));
+        assert_eq!(kernels("5.15..6.6"), some(&[Kernel::V5_15, Kernel::V6_1, Kernel::V6_6]));
+        assert_eq!(kernels("5.4..live").map(|found| (found.live, found.kernels[0])), Ok((true, Kernel::V5_4)));
         assert!(kernels("6.6..5.15").is_err_and(|why| why.contains("expected 5.15..6.6")));
         assert!(kernels("4.9").is_err_and(|why| why.contains("5.4, 5.10")));
     }

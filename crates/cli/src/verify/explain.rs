@@ -6,17 +6,19 @@ use skep_isa::ebpf::{InsnIdx, Notation, line};
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
-use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting};
+use skep_verifier::suggest::{Advice, advise};
+use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting, verify_noting_with};
 
-use super::Judged;
+use super::{Context, Judged};
 
 /// Branches of a path that are shown.
 const SHOWN: usize = 8;
 
 /// What is to be said about a program: each reason once, with the kernels that it holds for.
-pub(super) fn verdicts(text: &mut String, one: &Judged<'_>, kernels: &[Kernel]) {
+pub(super) fn verdicts(text: &mut String, context: &Context<'_>, one: &Judged<'_>, kernels: &[Kernel]) {
     let mut said: Vec<&Verdict> = Vec::new();
-    for (verdict, noted) in one.verdicts.iter().filter(|(verdict, _)| verdict.accepted() != Some(true)) {
+    let each = kernels.iter().zip(&one.verdicts);
+    for (kernel, (verdict, noted)) in each.filter(|(_, (verdict, _))| verdict.accepted() != Some(true)) {
         if said.contains(&verdict) {
             continue;
         }
@@ -25,7 +27,10 @@ pub(super) fn verdicts(text: &mut String, one: &Judged<'_>, kernels: &[Kernel]) 
         let names: Vec<&str> = same.map(|(kernel, _)| kernel.name()).collect();
         let _ = write!(text, "\n{} on Linux {}: ", one.program.name, names.join(", "));
         match verdict {
-            Verdict::Rejected(rejection) => refusal(text, one.program, rejection, noted),
+            Verdict::Rejected(rejection) => {
+                let advice = context.advice(one.program, *kernel, rejection);
+                refusal(text, one.program, rejection, noted, &advice);
+            }
             Verdict::Undecided { at, what } => {
                 let _ = writeln!(text, "undecided, because of {what}");
                 place(text, one.program, *at);
@@ -45,14 +50,20 @@ pub fn of_running_kernel(mut object: Object, name: &str) -> Option<String> {
     object.resolve(&kernel).ok()?;
     let program = object.program(name)?;
     let kernel = Kernel::at_most(release)?;
-    let (Verdict::Rejected(rejection), noted) = verify_noting(&object, program, kernel) else { return None };
+    let types = RunningKernel::new().types().ok();
+    let (verdict, noted) = match &types {
+        Some(types) => verify_noting_with(&object, program, kernel, types),
+        None => verify_noting(&object, program, kernel),
+    };
+    let Verdict::Rejected(rejection) = verdict else { return None };
+    let advice = advise(&object, program, kernel, types.as_ref(), &rejection);
     let mut text = format!("skep explains, by the rules of Linux {}: ", kernel.name());
-    refusal(&mut text, program, &rejection, &noted);
+    refusal(&mut text, program, &rejection, &noted, &advice);
     Some(text)
 }
 
-/// A refusal: the headline, the place, the values that matter, the path, what to do.
-pub fn refusal(text: &mut String, program: &Program, rejection: &Rejection, noted: &Noted) {
+/// A refusal: the headline, the place, the values that matter, the path, where the value comes from, what to do.
+pub fn refusal(text: &mut String, program: &Program, rejection: &Rejection, noted: &Noted, advice: &Advice) {
     let _ = writeln!(text, "{}", rejection.reason);
     place(text, program, rejection.at);
     values(text, program, rejection.at, noted);
@@ -71,9 +82,37 @@ pub fn refusal(text: &mut String, program: &Program, rejection: &Rejection, note
             None => _ = writeln!(text, "    instruction {at} {taken}"),
         }
     }
+    origins(text, program, advice);
     let help = rejection.reason.help();
     if !help.is_empty() {
         let _ = writeln!(text, "  help: {help}");
+    }
+    changes(text, advice);
+}
+
+/// What happened to the value that the refusal is about.
+fn origins(text: &mut String, program: &Program, advice: &Advice) {
+    if !advice.origins.is_empty() {
+        let _ = writeln!(text, "  where the value comes from");
+    }
+    for origin in &advice.origins {
+        match program.line_of(InsnIdx::new(origin.at as usize)).filter(|line| line.line > 0) {
+            Some(line) => _ = writeln!(text, "    {}: {}: {}", line.line, line.text.trim(), origin.what),
+            None => _ = writeln!(text, "    instruction {}: {}", origin.at, origin.what),
+        }
+    }
+}
+
+/// Changes that were tried.
+fn changes(text: &mut String, advice: &Advice) {
+    if !advice.changes.is_empty() {
+        let _ = writeln!(text, "  checked: the program passes with");
+    }
+    for change in &advice.changes {
+        let place =
+            change.line.as_ref().map_or_else(|| format!("instruction {}", change.at), |line| line.line.to_string());
+        let _ = writeln!(text, "    {place}: {}", change.words);
+        let _ = writeln!(text, "      {}", change.code.join("; "));
     }
 }
 

@@ -1,14 +1,15 @@
 //! Verdicts as JSON, a line for each program and kernel.
 
 use skep_isa::ebpf::InsnIdx;
-use skep_object::{Object, Program};
+use skep_object::Program;
 use skep_verifier::{Kernel, Verdict, facts, needs};
 
-use super::Judged;
+use super::{Context, Judged};
 use crate::vm::json::{Json, list, quoted};
 
 /// The lines of one program.
-pub(super) fn lines(text: &mut String, object: &Object, one: &Judged<'_>, kernels: &[Kernel]) {
+pub(super) fn lines(text: &mut String, context: &Context<'_>, one: &Judged<'_>, kernels: &[Kernel]) {
+    let object = context.object;
     let needs = needs::needs(object, one.program).into_iter().map(|need| {
         let json = Json::object().text("what", &need.what).text("since", &need.since.to_string());
         if let Some(at) = need.at { json.raw("instruction", at).end() } else { json.end() }
@@ -40,6 +41,17 @@ pub(super) fn lines(text: &mut String, object: &Object, one: &Judged<'_>, kernel
                 let step =
                     |(at, taken): &(u32, bool)| place(Json::object(), one.program, *at).raw("jumps", taken).end();
                 json = json.raw("path", list(rejection.path.iter().map(step))).text("help", rejection.reason.help());
+                let advice = context.advice(one.program, *kernel, rejection);
+                let origins = advice.origins.iter();
+                let origins = origins
+                    .map(|origin| place(Json::object(), one.program, origin.at).text("what", &origin.what).end());
+                // Changes that were tried: the program passes with all of them.
+                let changes = advice.changes.iter().map(|change| {
+                    let json = Json::object().text("what", &change.words).raw("instruction", change.at);
+                    let line = change.line.as_ref().map_or(0, |line| line.line);
+                    json.raw("line", line).raw("code", list(change.code.iter().map(|insn| quoted(insn)))).end()
+                });
+                json = json.raw("origins", list(origins)).raw("changes", list(changes));
             }
             Verdict::Undecided { at, what } => json = place(json.text("reason", what), one.program, *at),
         }

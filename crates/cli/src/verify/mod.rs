@@ -8,11 +8,14 @@ mod states;
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
+use skep_btf::Btf;
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
-use skep_verifier::{Kernel, Verdict, verify_noting, verify_noting_with};
+use skep_verifier::suggest::{Advice, advise};
+use skep_verifier::{Kernel, Rejection, Verdict, verify_noting, verify_noting_with};
 
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, note};
@@ -24,6 +27,19 @@ use crate::text::print;
 struct Judged<'a> {
     program: &'a Program,
     verdicts: Vec<(Verdict, Noted)>,
+}
+
+/// What programs were verified with.
+struct Context<'a> {
+    object: &'a Object,
+    types: Option<Arc<Btf>>,
+}
+
+impl Context<'_> {
+    /// What to do about a refusal.
+    fn advice(&self, program: &Program, kernel: Kernel, rejection: &Rejection) -> Advice {
+        advise(self.object, program, kernel, self.types.as_ref(), rejection)
+    }
 }
 
 /// Verifies all programs that are wanted.
@@ -38,43 +54,54 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         }
     }
     let kernels = kernels(args);
+    if args.kernel.iter().any(|kernels| kernels.live) {
+        tell_live();
+    }
     let programs = programs(&object, args)?;
     // The running kernel's types are what the object was fitted to.
-    let types = RunningKernel::new().types().ok();
-    let one = |program: &Program, kernel: Kernel| match &types {
+    let context = Context { object: &object, types: RunningKernel::new().types().ok() };
+    let one = |program: &Program, kernel: Kernel| match &context.types {
         Some(types) => verify_noting_with(&object, program, kernel, types),
         None => verify_noting(&object, program, kernel),
     };
     let judge = |program: &Program| kernels.iter().map(|kernel| one(program, *kernel)).collect();
     let judged: Vec<Judged<'_>> =
         programs.into_iter().map(|program| Judged { program, verdicts: judge(program) }).collect();
-    print(&shown(args, &object, &kernels, &judged))?;
+    print(&shown(args, &context, &kernels, &judged))?;
     let refused = judged.iter().flat_map(|one| &one.verdicts).any(|(verdict, _)| verdict.accepted() == Some(false));
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
 }
 
 /// The answers in the form that was asked for.
-fn shown(args: &VerifyArgs, object: &Object, kernels: &[Kernel], judged: &[Judged<'_>]) -> String {
+fn shown(args: &VerifyArgs, context: &Context<'_>, kernels: &[Kernel], judged: &[Judged<'_>]) -> String {
     let mut text = String::new();
     if args.dot {
         judged.iter().for_each(|one| dot::graph(&mut text, one));
     } else if args.json {
-        judged.iter().for_each(|one| json::lines(&mut text, object, one, kernels));
+        judged.iter().for_each(|one| json::lines(&mut text, context, one, kernels));
     } else if args.states || args.at.is_some() {
         judged.iter().for_each(|one| states::listing(&mut text, one, kernels, args.at));
     } else {
         text = matrix(kernels, judged);
-        judged.iter().for_each(|one| explain::verdicts(&mut text, one, kernels));
+        judged.iter().for_each(|one| explain::verdicts(&mut text, context, one, kernels));
         if args.facts {
-            judged.iter().for_each(|one| explain::facts(&mut text, object, one, kernels));
+            judged.iter().for_each(|one| explain::facts(&mut text, context.object, one, kernels));
         }
     }
     text
 }
 
+/// Tells by which rules the running kernel is judged, unless they are those of its own release.
+fn tell_live() {
+    let Some(release) = skep_kernel::running_release() else { return };
+    if let Some(kernel) = Kernel::at_most(release).filter(|kernel| kernel.release() != release) {
+        note(&format!("Linux {release} runs; the rules of {} come closest to it", kernel.name()));
+    }
+}
+
 /// The kernels that were asked for, each once, the oldest first.
 fn kernels(args: &VerifyArgs) -> Vec<Kernel> {
-    let mut kernels: Vec<Kernel> = args.kernel.iter().flat_map(|kernels| kernels.0.iter().copied()).collect();
+    let mut kernels: Vec<Kernel> = args.kernel.iter().flat_map(|kernels| kernels.kernels.iter().copied()).collect();
     if kernels.is_empty() {
         kernels =
             if args.states || args.at.is_some() || args.dot { vec![Kernel::newest()] } else { Kernel::ASKED.to_vec() };

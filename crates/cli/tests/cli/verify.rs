@@ -46,8 +46,16 @@ fn a_matrix_and_reasons() {
     );
     assert!(run.out.contains("bad on Linux 6.1, 6.12, 6.18: 1 bytes at 4 behind r"), "{run:?}");
     assert!(run.out.contains("return start[4];") && run.out.contains("if (start + 4 > end)"), "{run:?}");
+    assert!(run.out.contains("  where the value comes from\n    6: u8 *start"), "{run:?}");
+    assert!(run.out.contains("  checked: the program passes with\n    9: compare r"), "{run:?}");
+    assert!(run.out.contains(" with the end of the packet first, and leave with 2"), "{run:?}");
     let run = skep(["verify", "--prog", "good", "--kernel", "6.18", path]).ok();
     assert_eq!(run.out, "PROGRAM  6.18\ngood     yes\n");
+    let run = skep(["verify", "--prog", "good", "--kernel", "live", path]).ok();
+    let release = skep_kernel::running_release().unwrap();
+    let closest = skep_verifier::Kernel::at_most(release).unwrap();
+    assert_eq!(run.out, format!("PROGRAM  {}\ngood     yes\n", closest.name()));
+    assert_eq!(run.err.contains("come closest to it"), closest.release() != release, "{run:?}");
     let run = skep(["verify", "--prog", "none", path]);
     assert_eq!((run.status, run.err.contains("no program `none`")), (Some(2), true), "{run:?}");
 }
@@ -75,6 +83,8 @@ fn forms(path: &str) {
     assert_eq!((&rows[0]["verdict"], &rows[0]["longest"]), (&"yes".into(), &2.into()), "{run:?}");
     assert_eq!(rows[1]["verdict"], "no", "{run:?}");
     assert_eq!(rows[1]["text"], "return start[4];", "{run:?}");
+    assert_eq!(rows[1]["origins"][0]["what"].as_str().map(|what| what.starts_with("4 bytes are read")), Some(true));
+    assert_eq!(rows[1]["changes"][0]["line"], 9, "{run:?}");
 }
 
 #[test]

@@ -553,7 +553,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 69, name: "fib_lookup", since: Release::new(4, 18), gpl_only: true, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: TRAFFIC_AND_XDP,
         prototype: "long bpf_fib_lookup(void *ctx, struct bpf_fib_lookup *params, int plen, u32 flags)",
-        signatures: &[signature(TRAFFIC_AND_XDP, &[Arg::Context, Arg::Memory(Access::Read), Arg::Size, Arg::Scalar], Ret::Scalar)],
+        signatures: &[signature(TRAFFIC_AND_XDP, &[Arg::Context, Arg::Memory(Access::Write), Arg::Size, Arg::Scalar], Ret::Scalar)],
         about: "Asks the routing table where a packet would go, with the neighbour's address if it is known.",
     },
     Helper {
@@ -777,7 +777,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 101, name: "sysctl_get_name", since: Release::new(5, 2), gpl_only: false, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: set(&[CgroupSysctl]),
         prototype: "long bpf_sysctl_get_name(struct bpf_sysctl *ctx, char *buf, size_t buf_len, u64 flags)",
-        signatures: &[signature(set(&[CgroupSysctl]), &[Arg::Context, Arg::Memory(Access::Read), Arg::Size, Arg::Scalar], Ret::Scalar)],
+        signatures: &[signature(set(&[CgroupSysctl]), &[Arg::Context, Arg::Memory(Access::Write), Arg::Size, Arg::Scalar], Ret::Scalar)],
         about: "Copies the name of the sysctl, such as net/ipv4/tcp_mem.",
     },
     Helper {
@@ -910,7 +910,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 119, name: "read_branch_records", since: Release::new(5, 7), gpl_only: true, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: set(&[PerfEvent]),
         prototype: "long bpf_read_branch_records(struct bpf_perf_event_data *ctx, void *buf, u32 size, u64 flags)",
-        signatures: &[signature(set(&[PerfEvent]), &[Arg::Context, Arg::MemoryOrNull(Access::Read), Arg::SizeOrZero, Arg::Scalar], Ret::Scalar)],
+        signatures: &[signature(set(&[PerfEvent]), &[Arg::Context, Arg::MemoryOrNull(Access::Write), Arg::SizeOrZero, Arg::Scalar], Ret::Scalar)],
         about: "Reads the last branch records that the processor kept for this sample.",
     },
     Helper {
@@ -1109,7 +1109,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 147, name: "d_path", since: Release::new(5, 10), gpl_only: false, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: TYPED_TRACERS,
         prototype: "long bpf_d_path(struct path *path, char *buf, u32 sz)",
-        signatures: &[signature(TYPED_TRACERS, &[Arg::Typed("path"), Arg::Memory(Access::Read), Arg::SizeOrZero], Ret::Scalar)],
+        signatures: &[signature(TYPED_TRACERS, &[Arg::Typed("path"), Arg::Memory(Access::Write), Arg::SizeOrZero], Ret::Scalar)],
         about: "Writes the full name of a path; only at hooks where the kernel can take the locks.",
     },
     Helper {
@@ -1123,7 +1123,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 149, name: "snprintf_btf", since: Release::new(5, 10), gpl_only: false, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: GENERAL_BUT_INFRARED,
         prototype: "long bpf_snprintf_btf(char *str, u32 str_size, struct btf_ptr *ptr, u32 btf_ptr_size, u64 flags)",
-        signatures: &[signature(GENERAL_BUT_INFRARED, &[Arg::Memory(Access::Read), Arg::Size, Arg::Memory(Access::Read), Arg::Size, Arg::Scalar], Ret::Scalar)],
+        signatures: &[signature(GENERAL_BUT_INFRARED, &[Arg::Memory(Access::Write), Arg::Size, Arg::Memory(Access::Read), Arg::Size, Arg::Scalar], Ret::Scalar)],
         about: "Prints a kernel object by its type into a buffer.",
     },
     Helper {
@@ -1235,7 +1235,7 @@ pub(super) static HELPERS: [Helper; 211] = [
         id: 165, name: "snprintf", since: Release::new(5, 13), gpl_only: true, may_sleep: false, effect: Effect::Memory, packets: false,
         programs: GENERAL_BUT_INFRARED,
         prototype: "long bpf_snprintf(char *str, u32 str_size, const char *fmt, u64 *data, u32 data_len)",
-        signatures: &[signature(GENERAL_BUT_INFRARED, &[Arg::MemoryOrNull(Access::Read), Arg::SizeOrZero, Arg::ConstantText, Arg::MemoryOrNull(Access::Read), Arg::SizeOrZero], Ret::Scalar)],
+        signatures: &[signature(GENERAL_BUT_INFRARED, &[Arg::MemoryOrNull(Access::Write), Arg::SizeOrZero, Arg::ConstantText, Arg::MemoryOrNull(Access::Read), Arg::SizeOrZero], Ret::Scalar)],
         about: "Formats a text into a buffer; the format has to be constant.",
     },
     Helper {

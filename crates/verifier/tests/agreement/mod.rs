@@ -1,4 +1,5 @@
 //! One program, two verdicts: what both say, sums of that, and the figures that are kept.
+#![allow(dead_code, unused_imports, reason = "each of the tests uses a part")]
 
 mod figures;
 mod tally;
@@ -12,7 +13,7 @@ use skep_object::{KernelInfo, Object, Program};
 use skep_verifier::{Kernel, Verdict, verify, verify_with};
 
 pub use figures::Figures;
-pub use tally::Tally;
+pub use tally::{Tally, without_numbers};
 
 /// What the kernel says about a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -146,7 +147,8 @@ pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
     outcomes
 }
 
-fn theirs(object: &Object, program: &Program) -> Theirs {
+/// The kernel's verdict on a program of an object, by itself.
+pub fn theirs(object: &Object, program: &Program) -> Theirs {
     // Nothing stays: maps that are shared by name are pinned otherwise.
     let options = LoadOptions { programs: Some(&[program.name.as_str()]), pins: None, ..LoadOptions::default() };
     match load_with(object, &options) {

@@ -136,7 +136,7 @@ fn reason(comparison: Comparison, outcome: &Outcome) -> &str {
 }
 
 /// The words with `N` for each number, so that the same reason is one row.
-fn without_numbers(words: &str) -> String {
+pub fn without_numbers(words: &str) -> String {
     let mut text = String::new();
     for character in words.chars().take(110) {
         match character {
