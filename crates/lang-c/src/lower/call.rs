@@ -183,6 +183,11 @@ impl Lower<'_> {
         let kfunc = self.module.add_kfunc(Kfunc::function(&func.name, func.weak));
         if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
             // Loaders compare the type with that of the kernel's function.
+            for &ty in ty.params.iter().chain([&ty.ret]) {
+                if let Some(id) = self.types.pointee(ty).and_then(|to| self.types.as_record(to)) {
+                    self.types.complete(self.provider.btf(), id);
+                }
+            }
             let params: Vec<(Rc<str>, QTy)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
             self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
         }

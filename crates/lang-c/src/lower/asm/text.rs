@@ -1,5 +1,6 @@
 //! From the text of assembly to instructions: operands are put in, names of the program become references.
 
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx, Op, assemble, decode_program}
 use crate::konst::{Const, Eval, Symbol};
 use crate::lower::Lower;
 use crate::parse::Parsed;
-use crate::parse::ast::{Asm, Expr, ExprKind};
+use crate::parse::ast::{Asm, Expr, ExprKind, Storage};
 use crate::source::Diag;
 
 /// What stands in the place of a reference until the text is assembled, with its number in the low bits.
@@ -37,6 +38,8 @@ impl Lower<'_> {
             let text = self.expanded(asm, number, register, &mut references)?;
             lines.extend(text.split(['\n', ';']).map(|line| self.call_by_name(line.trim(), &mut references)));
         }
+        number_labels(&mut lines);
+        lines.iter_mut().for_each(|line| *line = signed_numbers(line));
         let Some(&first) = all.first() else { return Err(crate::parse::Reported) };
         let labels: Vec<String> =
             (0..first.labels.len()).map(|number| format!("{}: exit", label_name(number))).collect();
@@ -162,8 +165,13 @@ impl Lower<'_> {
                 // Helpers are variables that nothing assigns to.
                 ExprKind::Var(var) => {
                     let item = program.var(*var);
-                    let init = item.init.as_ref().filter(|_| !item.assigned)?;
-                    return eval.eval(&init.entries.last()?.expr);
+                    match item.init.as_ref().filter(|_| !item.assigned && item.storage != Storage::Local) {
+                        Some(init) => return eval.eval(&init.entries.last()?.expr),
+                        None => {
+                            let value = self.value(inner).ok()?;
+                            return self.f().constant(value).map(Const::Int);
+                        }
+                    }
                 }
                 // `*(long *)&(struct bpf_insn) { ... }`
                 ExprKind::Deref(ptr) => {
@@ -205,6 +213,83 @@ impl Lower<'_> {
         let colon = if labels.is_empty() { "" } else { ": " };
         format!("{labels}{colon}call pc+{}", u64::from(CALL_MARK) + number)
     }
+}
+
+/// Gives labels that are numbers (`1:`, `goto 1f`, `goto 1b`) names: one number may stand for several places.
+fn number_labels(lines: &mut [String]) {
+    let name = |number: &str, count: usize| format!("__asm_label_{number}_{count}");
+    let mut counts: HashMap<String, usize> = HashMap::new();
+    for line in lines.iter_mut() {
+        let mut rest = line.clone();
+        let mut labels = String::new();
+        while let Some((label, behind)) = rest.split_once(':') {
+            let label = label.trim();
+            if label.is_empty() || !label.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_') {
+                break;
+            }
+            if label.bytes().all(|c| c.is_ascii_digit()) {
+                let count = counts.entry(label.to_owned()).or_default();
+                *count += 1;
+                labels.push_str(&name(label, *count));
+            } else {
+                labels.push_str(label);
+            }
+            labels.push_str(": ");
+            rest = behind.trim_start().to_owned();
+        }
+        let (before, last) = rest.rsplit_once(char::is_whitespace).unwrap_or(("", rest.as_str()));
+        let jumps = ["goto", "gotol"].iter().any(|word| before.trim_end().ends_with(word));
+        let number = |text: &&str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+        let target = last.strip_suffix(['f', 'b']).filter(number).filter(|_| jumps);
+        let rest = match target {
+            Some(number) => {
+                let seen = counts.get(number).copied().unwrap_or(0);
+                format!("{before} {}", name(number, if last.ends_with('f') { seen + 1 } else { seen }))
+            }
+            None => rest,
+        };
+        *line = format!("{labels}{rest}");
+    }
+}
+
+/// Numbers without suffixes, and those that are meant as 32 bits with the sign that they have as such.
+fn signed_numbers(line: &str) -> String {
+    let references = line.contains(&format!("{:x}", MARK >> 32));
+    let wide = line.trim_end().ends_with(" ll") || line.contains(".8byte") || references;
+    let mut out = String::with_capacity(line.len());
+    let mut rest = line;
+    let mut word = false;
+    while let Some(first) = rest.chars().next() {
+        if word || !first.is_ascii_digit() {
+            word = first.is_ascii_alphanumeric() || first == '_';
+            out.push(first);
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(rest.len());
+        let number = rest[..end].trim_end_matches(['u', 'U', 'l', 'L']);
+        let value = match number.strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16),
+            None => number.parse(),
+        };
+        let narrow = value.ok().filter(|_| !wide && !out.ends_with('-')).and_then(|value| match value {
+            0x8000_0000..=0xffff_ffff => Some(i64::from(value as u32 as i32)),
+            0xffff_ffff_8000_0000.. => Some(value.cast_signed()),
+            _ => None,
+        });
+        match narrow {
+            Some(value) => {
+                let _ = write!(out, "{value}");
+            }
+            None => out.push_str(number),
+        }
+        rest = &rest[end..];
+    }
+    // A function or variable in a register: the load of its address fills the register itself.
+    if references && !line.contains("call") && !line.trim_end().ends_with(" ll") {
+        out.push_str(" ll");
+    }
+    out
 }
 
 fn label_name(number: usize) -> String {
