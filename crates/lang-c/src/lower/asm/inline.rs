@@ -177,9 +177,6 @@ impl Lower<'_> {
     }
 
     fn asm_op(&mut self, body: &Body<'_>, slot: u32, op: Op) -> Parsed<()> {
-        let at = |distance: i64| {
-            body.blocks.get(&u32::try_from(i64::from(slot) + 1 + distance).unwrap_or(u32::MAX)).copied()
-        };
         match op {
             Op::Alu { width, op: AluOp::Mov, dst, src } => {
                 let value = self.asm_source(body, src)?;
@@ -226,6 +223,14 @@ impl Lower<'_> {
                 };
                 self.asm_write(body, dst, value);
             }
+            _ => return self.asm_memory(body, slot, op),
+        }
+        Ok(())
+    }
+
+    /// Loads, stores, constants; everything else goes on.
+    fn asm_memory(&mut self, body: &Body<'_>, slot: u32, op: Op) -> Parsed<()> {
+        match op {
             Op::Load { size, signed, dst, base, off } => {
                 let base = self.asm_read(body, base)?;
                 let ptr = self.f().make_ptr(base);
@@ -253,6 +258,17 @@ impl Lower<'_> {
                 let value = self.packet_load(memory_width(size), offset);
                 self.asm_write(body, Reg::R0, value);
             }
+            _ => return self.asm_control(body, slot, op),
+        }
+        Ok(())
+    }
+
+    /// Jumps and calls.
+    fn asm_control(&mut self, body: &Body<'_>, slot: u32, op: Op) -> Parsed<()> {
+        let at = |distance: i64| {
+            body.blocks.get(&u32::try_from(i64::from(slot) + 1 + distance).unwrap_or(u32::MAX)).copied()
+        };
+        match op {
             Op::Goto { off } => {
                 if let Some(block) = at(off.into()) {
                     self.f().jump(block);
