@@ -7,6 +7,7 @@
 //! - `cargo xtask prepush` runs everything that has to be green before a push: formatting, lints, documentation,
 //!   tests, tidy.
 //! - `cargo xtask corpus` compares the verifier with the running kernel on all of the kernel's own tests.
+//! - `cargo xtask selftests` compares the C compiler with clang on the kernel's own test programs.
 //! - `cargo xtask vm` runs tests on other kernels, in an emulator.
 
 mod dependencies;
@@ -27,7 +28,7 @@ const DOCUMENTS: &[&[&str]] = &[
     &["skep-tools", "--test", "pages"],
 ];
 
-const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | corpus | vm [--help]";
+const USAGE: &str = "usage: cargo xtask tidy | docs | prepush | corpus | selftests | vm [--help]";
 
 fn main() -> ExitCode {
     if guest::is_first_process() {
@@ -39,7 +40,8 @@ fn main() -> ExitCode {
         ["tidy"] => tidy::run(),
         ["docs"] => write_reference(),
         ["prepush"] => prepush::run(),
-        ["corpus"] => compare_corpus(),
+        ["corpus"] => compare_all("skep-verifier", "corpus", "SKEP_CORPUS"),
+        ["selftests"] => compare_all("skep-cc", "selftests", "SKEP_SELFTESTS"),
         ["vm", ref words @ ..] => vm::run(words),
         ["help" | "--help" | "-h"] => {
             println!("{USAGE}");
@@ -52,11 +54,11 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the comparison of verdicts on all programs of the corpus; `cargo test` takes a part.
-fn compare_corpus() -> ExitCode {
+/// Runs a comparison on all of the kernel's own tests; `cargo test` takes a part.
+fn compare_all(package: &str, test: &str, variable: &str) -> ExitCode {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = std::process::Command::new(cargo);
-    command.args(["test", "-p", "skep-verifier", "--test", "corpus", "--", "--nocapture"]).env("SKEP_CORPUS", "all");
+    command.args(["test", "-p", package, "--test", test, "--", "--nocapture"]).env(variable, "all");
     match command.current_dir(tidy::root()).status() {
         Ok(status) if status.success() => ExitCode::SUCCESS,
         Ok(_) => ExitCode::FAILURE,

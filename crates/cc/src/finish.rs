@@ -1,9 +1,12 @@
 //! What an object says to loaders beyond code and maps: pinning, entries of maps of maps, settings of the kernel.
 
+use std::collections::HashMap;
+
 use skep_btf::{Btf, BtfBuilder, Kind, Linkage, NewType, SectionVar, TypeId};
 use skep_ir::Entity as _;
-use skep_lang_c::unit::{MapExtra, Unit};
-use skep_object::{ConfigForm, Extern, ExternKind, MapFlags, MapIdx, Object, ProgIdx, Purpose, Reference};
+use skep_isa::MapType;
+use skep_lang_c::unit::{MapExtra, Table, Unit};
+use skep_object::{ConfigForm, Extern, ExternKind, MapFlags, MapIdx, MapSpec, Object, ProgIdx, Purpose, Reference};
 
 /// The section of settings.
 const CONFIG: &str = ".kconfig";
@@ -25,13 +28,20 @@ pub(crate) fn finish(object: &mut Object, unit: &Unit) -> Result<(), String> {
             variables.iter_mut().for_each(|variable| variable.global = !variable.name.contains('.'));
         }
     }
+    for table in &unit.tables {
+        add_table(object, table)?;
+    }
     let mut declared = Declared::default();
     settings(object, unit, &mut declared)?;
     for external in &object.externs {
-        if matches!(external.kind, ExternKind::Function { .. }) {
-            declared.functions.push(external.name.clone());
+        match external.kind {
+            ExternKind::Function { .. } => declared.functions.push(external.name.clone()),
+            ExternKind::Variable { ty } => declared.kernel_variables.push((external.name.clone(), TypeId(ty))),
+            ExternKind::Address => declared.kernel_variables.push((external.name.clone(), TypeId::VOID)),
+            ExternKind::Config { .. } => {}
         }
     }
+    declared.variables = variables(object)?;
     declared.write(object).map_err(|error| error.to_string())
 }
 
@@ -71,12 +81,54 @@ struct Declared {
     settings: Vec<(String, TypeId, u32, u32)>,
     /// Functions of the kernel.
     functions: Vec<String>,
+    /// Variables of the kernel with their types.
+    kernel_variables: Vec<(String, TypeId)>,
+    /// Sections of variables.
+    variables: Vec<Section>,
+}
+
+/// A section of variables: its map, its size, and the variables that have types.
+struct Section {
+    map: usize,
+    size: u32,
+    vars: Vec<SectionVar>,
+}
+
+/// The sections of variables that types describe: the kernel looks there for locks, timers and lists.
+fn variables(object: &Object) -> Result<Vec<Section>, String> {
+    if object.btf.is_empty() {
+        return Ok(Vec::new());
+    }
+    let btf = Btf::parse(object.btf.clone()).map_err(|error| error.to_string())?;
+    let mut declared = HashMap::new();
+    for id in btf.ids() {
+        if matches!(btf.kind(id), Ok(Kind::Var { .. })) {
+            declared.insert(btf.name(id).unwrap_or_default().to_owned(), id);
+        }
+    }
+    let mut sections = Vec::new();
+    for (map, spec) in object.maps.iter().enumerate() {
+        let Purpose::Variables(variables) = &spec.purpose else { continue };
+        let described = variables.iter().filter_map(|variable| {
+            let ty = *declared.get(&variable.name)?;
+            Some(SectionVar { ty, offset: variable.offset, size: variable.size })
+        });
+        let vars: Vec<SectionVar> = described.collect();
+        if !vars.is_empty() {
+            sections.push(Section { map, size: spec.value_size, vars });
+        }
+    }
+    Ok(sections)
 }
 
 impl Declared {
     /// Adds the sections that loaders look these things up in.
     fn write(&self, object: &mut Object) -> Result<(), Box<dyn std::error::Error>> {
-        if self.settings.is_empty() && self.functions.is_empty() {
+        if self.settings.is_empty()
+            && self.functions.is_empty()
+            && self.variables.is_empty()
+            && self.kernel_variables.is_empty()
+        {
             return Ok(());
         }
         let old = Btf::parse(object.btf.clone())?;
@@ -90,12 +142,21 @@ impl Declared {
         if !vars.is_empty() {
             builder.add(CONFIG, NewType::Datasec { size: 0, vars: &vars })?;
         }
+        for section in &self.variables {
+            let map = &mut object.maps[section.map];
+            let ty = builder.add(&map.name, NewType::Datasec { size: section.size, vars: &section.vars })?;
+            map.value_type = Some(ty.0);
+        }
         let mut functions = Vec::new();
         for name in &self.functions {
             let found = old.find_function(name);
             let ty = found.ok_or_else(|| format!("the type of `{name}` is not known"))?;
             builder.set_linkage(ty, Linkage::Extern)?;
             functions.push(SectionVar { ty, offset: 0, size: 0 });
+        }
+        for (name, ty) in &self.kernel_variables {
+            let var = builder.add(name, NewType::Var { ty: *ty, linkage: Linkage::Extern })?;
+            functions.push(SectionVar { ty: var, offset: 0, size: 0 });
         }
         if !functions.is_empty() {
             builder.add(SYMBOLS, NewType::Datasec { size: 0, vars: &functions })?;
@@ -121,6 +182,23 @@ fn describe(object: &mut Object, extra: &MapExtra) -> Result<(), String> {
     map.extra = extra.map_extra;
     map.numa_node = extra.numa_node.unwrap_or(0);
     map.references = references;
+    Ok(())
+}
+
+/// A table of operations is a map whose value is the table.
+fn add_table(object: &mut Object, table: &Table) -> Result<(), String> {
+    let size = u32::try_from(table.bytes.len()).unwrap_or(u32::MAX);
+    let mut spec = MapSpec::new(&table.name, MapType::StructOps, 4, size, 1);
+    spec.contents = vec![(vec![0; 4], table.bytes.clone())];
+    spec.flags = if table.section.ends_with(".link") { MapFlags::LINK } else { MapFlags::default() };
+    spec.optional = table.section.starts_with('?');
+    spec.value_type = Some(table.ty);
+    for (offset, name) in &table.programs {
+        let found = object.programs.iter().position(|program| program.name == *name);
+        let found = found.ok_or_else(|| format!("there is no program `{name}` for the table `{}`", table.name))?;
+        spec.references.push((*offset, Reference::Program(ProgIdx(found as u32))));
+    }
+    object.add_map(spec);
     Ok(())
 }
 

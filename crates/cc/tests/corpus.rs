@@ -1,13 +1,15 @@
 //! The corpus of `skep-lang-c` against clang: every program that the kernel accepts from clang it accepts from us, with the
 //! same results, packets, maps and relocations.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use skep_btf::core::{CoreKind, Relocation, relocate};
-use skep_btf::{Btf, CPrinter, Source, TypeId};
+use common::{relocations, skip};
+use skep_btf::{Btf, CPrinter, Source};
 use skep_cc::{Disk, Wishes, build};
 use skep_isa::{MapType, ProgType};
 use skep_kernel::{Capability, KernelBtf, LoadOptions, Loaded, TestInput, has_capability, load_with};
@@ -16,11 +18,6 @@ use skep_lang_c::options::Options;
 use skep_lang_c::pp::MainFile;
 use skep_lang_c::provider::BtfTypes;
 use skep_object::{Object, Purpose};
-
-fn skip(why: &str) {
-    println!("SKIPPED: {why}");
-    assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
-}
 
 /// The programs, in the order of their names; `SKEP_CORPUS` chooses some by a part of the name.
 fn corpus() -> Vec<PathBuf> {
@@ -70,24 +67,6 @@ fn clang(path: &Path, directory: &Path) -> Result<Object, String> {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
     Object::from_elf(&fs::read(object).expect("an object")).map_err(|error| error.to_string())
-}
-
-/// What relocations of a program come to on this kernel: kind, root, value.
-fn relocations(object: &Object, program: &str, kernel: &Btf) -> BTreeSet<(String, String, Option<u64>)> {
-    let mut found = BTreeSet::new();
-    let Ok(local) = Btf::parse(object.btf.clone()) else { return found };
-    for relocation in object.programs.iter().filter(|of| of.name == program).flat_map(|of| &of.core_relocations) {
-        let kind = CoreKind::new(relocation.kind).expect("a kind");
-        let ty = TypeId(relocation.ty);
-        let root = local.name(ty).unwrap_or_default().to_owned();
-        let asked = Relocation { ty, access: &relocation.access, kind };
-        let value = relocate(&local, asked, &[kernel]).ok().and_then(|answer| answer.value);
-        // Numbers of types of the object are its own business.
-        if kind != CoreKind::TypeIdLocal {
-            found.insert((kind.name().to_owned(), root, value));
-        }
-    }
-    found
 }
 
 /// Packets: too short, IPv4 with TCP, UDP, ICMP and options, IPv6, tagged, long.

@@ -312,6 +312,7 @@ impl Lowering<'_> {
         match symbol {
             Symbol::Map(value) => self.push(Op::LoadImm { dst, value }),
             Symbol::Func(func) => self.push_linked(Op::LoadImm { dst, value: Imm64::Func(0) }, Link::Func(func)),
+            Symbol::Kernel(kfunc) => self.push_linked(Op::LoadImm { dst, value: Imm64::Value(0) }, Link::Kfunc(kfunc)),
             Symbol::Core { core, value, width, wide } => {
                 let op = match i32::try_from(value) {
                     Ok(imm) if !wide => Op::Alu { width, op: AluOp::Mov, dst, src: Src::Imm(imm) },

@@ -34,6 +34,8 @@ pub enum Problem {
         /// How many other rules are broken.
         more: usize,
     },
+    /// A function in assembly has bytes that are no instruction.
+    Assembly(String),
     /// An instruction needs a newer instruction set.
     NeedsCpu {
         /// What it does.
@@ -119,6 +121,7 @@ impl fmt::Display for Problem {
             }
             Self::Types(problem) => write!(f, "the types of the module (BTF): {problem}"),
             Self::Section(problem) => f.write_str(problem),
+            Self::Assembly(problem) => write!(f, "its assembly: {problem}"),
             Self::Internal(problem) => write!(f, "the code generator failed: {problem}"),
         }
     }

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use skep_btf::{Btf, Kind};
-use skep_ir::{Entity, FuncRef, Function, KfuncRef, Loc, Module, ProgramInfo};
-use skep_isa::ebpf::{Callee, Imm64, InsnIdx, Op};
+use skep_ir::{Assembly, Entity, FuncRef, Function, KfuncRef, Loc, Module, ProgramInfo, Referred};
+use skep_isa::ebpf::{Callee, Imm64, InsnIdx, Op, decode_program};
 use skep_object::{
     AttachPoint, CoreRelocation, Extern, ExternIdx, ExternKind, ExternUse, Line, Object, ProgFlags, Program,
 };
@@ -140,6 +140,9 @@ impl Linker<'_> {
     fn compile(&self, func: FuncRef) -> Result<Compiled, Error> {
         let function = self.function(func);
         check::function(self.module, function, self.options.cpu)?;
+        if let Some(assembly) = &function.assembly {
+            return self.assembly(&function.name, assembly);
+        }
         let mir = select::select(self.module, function, &self.layout, self.options);
         let allocation = regalloc::allocate(&mir)
             .map_err(|error| Error::in_function(&function.name, Problem::Internal(format!("{error:?}"))))?;
@@ -150,6 +153,31 @@ impl Linker<'_> {
         }
         let insns = relax::relax(emit::emit(&mir, &allocation, &frame), self.options.cpu);
         Ok(Compiled { insns, frame })
+    }
+
+    /// Takes instructions as they are written; they share the stack as the kernel finds when it loads them.
+    fn assembly(&self, name: &str, assembly: &Assembly) -> Result<Compiled, Error> {
+        let ops = decode_program(&assembly.insns).map_err(|error| {
+            Error::in_function(name, Problem::Assembly(error.to_string())).at(assembly.loc, &self.module.sources)
+        })?;
+        let insns = ops.into_iter().map(|(at, op)| {
+            let mut insn = Insn::new(op, assembly.loc);
+            match assembly.references.iter().find(|(slot, _)| *slot == at.0).map(|(_, referred)| *referred) {
+                None => {}
+                Some(Referred::Map(map)) => set_symbol(&mut insn.op, Imm64::MapFd(map.0.cast_signed())),
+                Some(Referred::Global(global, offset)) => {
+                    let place = self.layout.globals[global.index()];
+                    set_symbol(&mut insn.op, place.map.load_value(place.offset.saturating_add(offset)));
+                }
+                Some(Referred::Func(func)) => insn.link = Link::Func(func),
+                Some(Referred::Kfunc(kfunc)) => {
+                    insn.op = Op::Call(Callee::Kfunc { id: 0, module: 0 });
+                    insn.link = Link::Kfunc(kfunc);
+                }
+            }
+            insn
+        });
+        Ok(Compiled { insns: insns.collect(), frame: Frame::default() })
     }
 
     /// Checks the most expensive chain of calls.
@@ -180,6 +208,8 @@ impl Linker<'_> {
         if let Some(chain) = known.get(&func) {
             return chain.clone();
         }
+        // What a timer calls may set the timer again.
+        known.insert(func, Vec::new());
         let size = |chain: &Vec<FuncRef>| chain.iter().map(|func| self.compiled[func].frame.size).sum::<u32>();
         let callees = select::callees(self.function(func));
         let mut chain = vec![func];
@@ -229,10 +259,21 @@ impl Linker<'_> {
                     _ => None,
                 }
             });
-            let kind = ExternKind::Function { ty: declaration.unwrap_or(0) };
+            let kind = match info.variable {
+                None => ExternKind::Function { ty: declaration.unwrap_or(0) },
+                Some(0) => ExternKind::Address,
+                Some(ty) => ExternKind::Variable { ty },
+            };
             object.externs.push(Extern { name: info.name.clone(), weak: info.weak, kind });
             ExternIdx(u32::try_from(object.externs.len() - 1).unwrap_or(u32::MAX))
         })
+    }
+}
+
+/// Makes a 64-bit constant load one of something else.
+const fn set_symbol(op: &mut Op, symbol: Imm64) {
+    if let Op::LoadImm { value, .. } = op {
+        *value = symbol;
     }
 }
 

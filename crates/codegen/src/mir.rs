@@ -49,6 +49,8 @@ pub enum Symbol {
     Map(Imm64),
     /// The address of a function of the module.
     Func(FuncRef),
+    /// The address of a variable of the kernel.
+    Kernel(KfuncRef),
     /// A constant of the kernel's types: its number in the module, its local value and the width of the result.
     Core {
         /// Index in `Module::cores`.

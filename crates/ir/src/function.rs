@@ -2,6 +2,7 @@
 
 use std::ops::{Index, IndexMut};
 
+use crate::assembly::Assembly;
 use crate::entity::{Block, Entity, Inst, Slot, Value};
 use crate::inst::InstData;
 use crate::module::FuncKind;
@@ -108,6 +109,8 @@ pub struct Function {
     pub ty: u32,
     /// Whether it becomes part of those that call it; only static functions can.
     pub inlining: Inlining,
+    /// Its instructions if it is written in assembly: the blocks only return something then, for passes to look at.
+    pub assembly: Option<Box<Assembly>>,
     /// Blocks. The order is that of the code.
     pub blocks: Vec<Block>,
     block_data: Vec<BlockData>,
@@ -126,6 +129,7 @@ impl Function {
             result,
             ty: 0,
             inlining: Inlining::Free,
+            assembly: None,
             blocks: Vec::new(),
             block_data: Vec::new(),
             insts: Vec::new(),

@@ -179,6 +179,8 @@ pub enum InstData {
     GlobalAddr(GlobalRef),
     /// The address of a function, for helpers that call back.
     FuncAddr(FuncRef),
+    /// The address of a variable of the kernel; null if there is none and it may be missing.
+    KernelAddr(KfuncRef),
     /// A constant that depends on the kernel's types.
     Core(CoreRef),
     /// A call. It ends the life of packet pointers if the callee moves the packet.
@@ -229,6 +231,7 @@ macro_rules! each_operand {
             | InstData::MapAddr(_)
             | InstData::GlobalAddr(_)
             | InstData::FuncAddr(_)
+            | InstData::KernelAddr(_)
             | InstData::Core(_)
             | InstData::Jump(_)
             | InstData::MayGoto { .. }

@@ -48,6 +48,7 @@
 //! ```
 
 pub mod analysis;
+mod assembly;
 pub mod builder;
 mod entity;
 pub mod eval;
@@ -62,6 +63,7 @@ pub mod text;
 mod types;
 pub mod verify;
 
+pub use assembly::{Assembly, Referred};
 pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
 pub use function::{BlockData, Function, Inlining, InstNode, Loc, SlotData, ValueData, ValueDef};

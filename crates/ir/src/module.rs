@@ -114,13 +114,22 @@ pub struct Core {
     pub local: i64,
 }
 
-/// A kernel function.
+/// A function of the kernel, or a variable of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kfunc {
     /// Its name in the kernel's BTF.
     pub name: String,
     /// Whether the program loads without it; its address is null then, and it must not be reached.
     pub weak: bool,
+    /// For a variable its type in [`Module::btf`], 0 if only its address is asked for.
+    pub variable: Option<u32>,
+}
+
+impl Kfunc {
+    /// A function.
+    pub fn function(name: &str, weak: bool) -> Self {
+        Self { name: name.to_owned(), weak, variable: None }
+    }
 }
 
 /// What a function is for.

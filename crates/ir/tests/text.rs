@@ -28,8 +28,8 @@ fn declarations() -> Module {
     module.add_global(global("", ".rodata.str1.1", b"hello\0".to_vec(), 1, 17));
     let core = Core { kind: CoreKind::FieldOffset, ty: 12, access: "0:3:1".into(), local: -24 };
     assert_eq!(module.add_core(core.clone()), module.add_core(core));
-    module.add_kfunc(Kfunc { name: "bpf_task_acquire".to_owned(), weak: true });
-    module.add_kfunc(Kfunc { name: "bpf_task_release".to_owned(), weak: false });
+    module.add_kfunc(Kfunc::function("bpf_task_acquire", true));
+    module.add_kfunc(Kfunc::function("bpf_task_release", false));
     module.sources.push(Source { name: "a b.c".into(), text: "int x;\n\tint \u{e9};\r\n".into() });
     module.btf = vec![0x9f, 0xeb, 1, 0];
     module

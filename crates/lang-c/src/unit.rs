@@ -18,6 +18,8 @@ pub struct Unit {
     pub maps: Vec<MapExtra>,
     /// What the loader has to find on the machine.
     pub externs: Vec<Extern>,
+    /// Tables of operations of the kernel.
+    pub tables: Vec<Table>,
     /// `version` section, 0 if there is none.
     pub kernel_version: u32,
     /// Bytes of stack that the variables of each function take before optimisation, with the place of the function.
@@ -52,6 +54,21 @@ pub struct MapExtra {
     pub values: Vec<(u32, String)>,
     /// Where it is defined.
     pub loc: Loc,
+}
+
+/// A table of operations of the kernel (`SEC(".struct_ops")`).
+#[derive(Debug, Clone)]
+pub struct Table {
+    /// Name of the variable.
+    pub name: String,
+    /// Its section: `.struct_ops`, `.struct_ops.link`, with `?` in front if it may be missing.
+    pub section: String,
+    /// Its bytes, zero where there are programs.
+    pub bytes: Vec<u8>,
+    /// Its type in the module's BTF.
+    pub ty: u32,
+    /// The programs that its members refer to, with the place of each in bytes.
+    pub programs: Vec<(u32, String)>,
 }
 
 /// A variable that is not defined here.

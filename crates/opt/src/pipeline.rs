@@ -317,7 +317,7 @@ pub(crate) fn size(function: &Function) -> usize {
 
 /// The functions that a function calls or takes the address of.
 pub(crate) fn called(function: &Function) -> Vec<FuncRef> {
-    let mut found = Vec::new();
+    let mut found: Vec<FuncRef> = function.assembly.iter().flat_map(|assembly| assembly.functions()).collect();
     for &block in &function.blocks {
         for &inst in &function[block].insts {
             match &function[inst].data {

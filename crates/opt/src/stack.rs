@@ -86,6 +86,7 @@ fn occupies(function: &Function, value: Value) -> bool {
                 | InstData::MapAddr(_)
                 | InstData::GlobalAddr(_)
                 | InstData::FuncAddr(_)
+                | InstData::KernelAddr(_)
                 | InstData::Core(_)
         )
     };

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use skep_ir::analysis::{Dominators, Loop, Loops};
-use skep_ir::{Block, Entity, Function, InstData, Type, Value, ValueDef};
+use skep_ir::{Block, Entity, Function, InstData, Memory, Type, Value, ValueDef};
 
 use crate::Ctx;
 use crate::fold;
@@ -47,11 +47,27 @@ fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, V
         let Some(trips) = trip_count(function, each, ctx.options.unroll) else { continue };
         let body: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
         let unrolled = body.saturating_mul(trips as usize);
-        if unrolled <= ctx.options.unroll_size && size(function) + unrolled <= ctx.options.max_size {
+        let most = if indexes_context(function, each) { ctx.options.max_size } else { ctx.options.unroll_size };
+        if unrolled <= most && size(function) + unrolled <= ctx.options.max_size {
             return Some((each.header, each.blocks.clone(), trips));
         }
     }
     None
+}
+
+/// Whether members of the context are chosen by a counter: the verifier takes only constant distances from it.
+fn indexes_context(function: &Function, each: &Loop) -> bool {
+    let is_context = |mut value: Value| {
+        for _ in 0..8 {
+            match function.def_inst(value) {
+                Some(InstData::Cast(inner) | InstData::PtrAddConst(inner, _)) => value = *inner,
+                _ => break,
+            }
+        }
+        function.ty(value).pointer().is_some_and(|pointer| pointer.to == Memory::Context)
+    };
+    let mut insts = each.blocks.iter().flat_map(|&block| &function[block].insts);
+    insts.any(|&inst| matches!(function[inst].data, InstData::PtrAdd(base, _) if is_context(base)))
 }
 
 /// Whether a value of the loop is read behind it other than through a block parameter. Copies would define it too.

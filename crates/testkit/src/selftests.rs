@@ -42,6 +42,13 @@ const OPTIONS: &[(&str, &str)] = &[
     ("test_xdp_noinline", "-fno-inline"),
 ];
 
+/// What clang is told for each source.
+const FLAGS: &[&str] =
+    &["-g", "-O2", "-target", "bpfel", "-mcpu=v3", "-w", "-D__TARGET_ARCH_x86", "-DENABLE_ATOMICS_TESTS"];
+
+/// `vmlinux.h` as clang has read it: it takes a second for each source otherwise.
+const PRECOMPILED: &str = "vmlinux.pch";
+
 /// The sources, unpacked and ready to be compiled.
 #[derive(Debug)]
 pub struct Selftests {
@@ -93,6 +100,16 @@ impl Selftests {
         Ok(names)
     }
 
+    /// The path of a source.
+    pub fn source(&self, name: &str) -> PathBuf {
+        self.sources.join("progs").join(format!("{name}.c"))
+    }
+
+    /// Where the sources find what they include.
+    pub fn include_directories(&self) -> [PathBuf; 3] {
+        [self.headers.clone(), self.sources.clone(), self.sources.join("../../../include/uapi")]
+    }
+
     /// The object that clang makes of a source.
     ///
     /// # Errors
@@ -108,14 +125,16 @@ impl Selftests {
         // Named at the end, so that an interruption leaves no half of an object.
         let unfinished = self.objects.join(format!("{name}.{}.unfinished", std::process::id()));
         let mut command = Command::new("clang");
-        command.args(["-g", "-O2", "-target", "bpfel", "-mcpu=v3", "-w", "-D__TARGET_ARCH_x86"]);
-        command.arg("-DENABLE_ATOMICS_TESTS");
+        command.args(FLAGS);
         command.args(OPTIONS.iter().filter(|(source, _)| *source == name).map(|(_, option)| option));
-        for directory in [&self.headers, &self.sources, &self.sources.join("../../../include/uapi")] {
+        for directory in self.include_directories() {
             command.arg("-I").arg(directory);
         }
+        if begins_with_types(&self.source(name)) && !OPTIONS.iter().any(|(source, _)| *source == name) {
+            command.arg("-include-pch").arg(self.headers.join(PRECOMPILED));
+        }
         command.args(["-idirafter", "/usr/include/x86_64-linux-gnu", "-c", "-o"]).arg(&unfinished);
-        command.arg(self.sources.join("progs").join(format!("{name}.c")));
+        command.arg(self.source(name));
         let output = command.output().map_err(|error| format!("cannot run clang: {error}"))?;
         if !output.status.success() {
             let text = String::from_utf8_lossy(&output.stderr);
@@ -127,6 +146,13 @@ impl Selftests {
         fs::rename(&unfinished, &object).map_err(|error| format!("{}: {error}", object.display()))?;
         fs::read(&object).map_err(|error| format!("{}: {error}", object.display()))
     }
+}
+
+/// Whether the first directive of a source includes the types of the kernel: nothing before it can change their meaning.
+fn begins_with_types(source: &Path) -> bool {
+    let text = fs::read_to_string(source).unwrap_or_default();
+    let first = text.lines().find(|line| line.starts_with('#')).unwrap_or_default();
+    matches!(first.trim(), "#include \"vmlinux.h\"" | "#include <vmlinux.h>")
 }
 
 /// What objects depend on: the kernel with its types, and the compiler.
@@ -150,6 +176,9 @@ fn make_headers(cache: &Path, headers: &Path) -> Result<(), String> {
     let sources = cache.join(ROOT);
     let types = run(Command::new("bpftool").args(["btf", "dump", "file", "/sys/kernel/btf/vmlinux", "format", "c"]))?;
     write(&headers.join("vmlinux.h"), &types)?;
+    let mut command = Command::new("clang");
+    command.args(FLAGS).args(["-x", "c-header", "-o"]).arg(headers.join(PRECOMPILED)).arg(headers.join("vmlinux.h"));
+    run(&mut command)?;
     let bpf = headers.join("bpf");
     create(&bpf)?;
     let helpers = run(Command::new("python3")

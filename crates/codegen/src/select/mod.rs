@@ -151,6 +151,7 @@ impl Selector<'_> {
             | InstData::MapAddr(_)
             | InstData::GlobalAddr(_)
             | InstData::FuncAddr(_)
+            | InstData::KernelAddr(_)
             | InstData::Core(_) => {}
             InstData::Call(callee, args) => self.call(*callee, args, result),
             InstData::Jump(_)
@@ -248,6 +249,7 @@ impl Selector<'_> {
             Some(InstData::MapAddr(map)) => self.symbol(value, reg, Symbol::Map(Imm64::MapFd(map.0 as i32))),
             Some(InstData::GlobalAddr(global)) => self.symbol(value, reg, self.global(*global)),
             Some(InstData::FuncAddr(func)) => self.emit(Inst::Symbol { dst: reg, symbol: Symbol::Func(*func) }),
+            Some(InstData::KernelAddr(kfunc)) => self.symbol(value, reg, Symbol::Kernel(*kfunc)),
             Some(InstData::Core(core)) => {
                 let info = &self.module.cores[core.index()];
                 let symbol = Symbol::Core {

@@ -162,7 +162,7 @@ fn reverse_postorder(func: &Function) -> Vec<Block> {
 
 /// The functions that a function calls or hands to helpers, in the order in which they occur, each once.
 pub fn callees(func: &Function) -> Vec<skep_ir::FuncRef> {
-    let mut found = Vec::new();
+    let mut found: Vec<skep_ir::FuncRef> = func.assembly.iter().flat_map(|assembly| assembly.functions()).collect();
     for block in reverse_postorder(func) {
         for &inst in &func[block].insts {
             let callee = match &func[inst].data {

@@ -131,7 +131,7 @@ fn kernel_functions_are_externs() {
         let value = b.call(Callee::Kfunc(skep_ir::KfuncRef(0)), &[], I64);
         b.ret(Some(value));
     });
-    module.add_kfunc(Kfunc { name: "bpf_rcu_read_lock".into(), weak: true });
+    module.add_kfunc(Kfunc::function("bpf_rcu_read_lock", true));
     let object = compile(&module, &options(Cpu::V3)).unwrap();
     let places: Vec<_> = object.programs[0].externs.iter().map(|used| (used.at.0, used.target.0)).collect();
     assert_eq!(places, [(0, 0), (1, 0)]);

@@ -97,6 +97,10 @@ impl<'m> Machine<'m> {
         let Some(function) = self.module.functions.get(number.index()) else {
             return Err(Self::trap(Reason::Rule(format!("{number} does not exist"))));
         };
+        if function.assembly.is_some() {
+            let reason = Reason::Rule("a function in assembly cannot be interpreted".to_owned());
+            return Err(Trap { function: function.name.clone(), ..Self::trap(reason) });
+        }
         if self.depth >= MOST_FRAMES {
             return Err(Trap { function: function.name.clone(), ..Self::trap(Reason::Depth) });
         }
@@ -167,6 +171,7 @@ impl<'m> Machine<'m> {
             InstData::MapAddr(map) => Some(host.map(*map).ok_or_else(|| missing("map"))?),
             InstData::GlobalAddr(global) => Some(host.global(*global).ok_or_else(|| missing("variable"))?),
             InstData::FuncAddr(callee) => Some(FUNCTIONS + callee.index() as u64),
+            InstData::KernelAddr(_) => return Err(Reason::Rule("there is no kernel here".to_owned()).into()),
             InstData::Core(core) => {
                 let core = self.module.cores.get(core.index()).ok_or_else(|| missing("constant"))?;
                 Some(core.local.cast_unsigned())

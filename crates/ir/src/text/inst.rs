@@ -117,6 +117,7 @@ fn plain(cursor: &mut Cursor, opcode: &str) -> Result<Option<InstData>, ParseErr
         "map_addr" => InstData::MapAddr(cursor.global(MapRef::PREFIX, "a map such as `m0`")?),
         "global_addr" => InstData::GlobalAddr(cursor.global(GlobalRef::PREFIX, "a variable such as `g0`")?),
         "func_addr" => InstData::FuncAddr(cursor.global(FuncRef::PREFIX, "a function such as `f0`")?),
+        "kernel_addr" => InstData::KernelAddr(cursor.global(KfuncRef::PREFIX, "a kernel variable such as `k0`")?),
         "core" => InstData::Core(cursor.global("c", "a constant such as `c0`")?),
         "call" => InstData::Call(callee(cursor)?, arguments(cursor)?),
         _ => return Ok(None),

@@ -89,7 +89,13 @@ impl Parser {
                 "kfunc" => {
                     self.number(KfuncRef::PREFIX, module.kfuncs.len())?;
                     let name = self.cursor.name()?;
-                    module.kfuncs.push(Kfunc { name, weak: self.cursor.eat_word("weak") });
+                    let weak = self.cursor.eat_word("weak");
+                    let variable = self
+                        .cursor
+                        .eat_word("variable")
+                        .then(|| self.cursor.number("the number of a type"))
+                        .transpose()?;
+                    module.kfuncs.push(Kfunc { name, weak, variable });
                 }
                 "func" => {
                     if matches!(self.cursor.peek(), Token::Word(_)) {

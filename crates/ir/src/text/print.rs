@@ -79,8 +79,12 @@ impl Display for Module {
         for (at, core) in self.cores.iter().enumerate() {
             print_core(f, CoreRef::new(at), core)?;
         }
-        for (at, Kfunc { name, weak }) in self.kfuncs.iter().enumerate() {
-            writeln!(f, "kfunc {} {}{}", KfuncRef::new(at), Name(name), if *weak { " weak" } else { "" })?;
+        for (at, Kfunc { name, weak, variable }) in self.kfuncs.iter().enumerate() {
+            write!(f, "kfunc {} {}{}", KfuncRef::new(at), Name(name), if *weak { " weak" } else { "" })?;
+            if let Some(ty) = variable {
+                write!(f, " variable {ty}")?;
+            }
+            writeln!(f)?;
         }
         for (at, function) in self.functions.iter().enumerate() {
             write!(f, "\nfunc {} ", FuncRef::new(at))?;
@@ -172,6 +176,9 @@ fn print_function(f: &mut Formatter<'_>, function: &Function) -> fmt::Result {
         write!(f, " -> {result}")?;
     }
     writeln!(f, " {{")?;
+    if let Some(assembly) = &function.assembly {
+        writeln!(f, "  ; {} slots of assembly", assembly.insns.len())?;
+    }
     for (at, slot) in function.slots.iter().enumerate() {
         write!(f, "  slot {} {} align {}", Slot::new(at), slot.size, slot.align)?;
         if !slot.name.is_empty() {
@@ -301,6 +308,7 @@ impl Display for InstData {
             Self::SlotAddr(slot) => write!(f, "slot_addr {slot}"),
             Self::MapAddr(map) => write!(f, "map_addr {map}"),
             Self::GlobalAddr(global) => write!(f, "global_addr {global}"),
+            Self::KernelAddr(kfunc) => write!(f, "kernel_addr {kfunc}"),
             Self::FuncAddr(function) => write!(f, "func_addr {function}"),
             Self::Core(core) => write!(f, "core {core}"),
             Self::Call(callee, args) => {

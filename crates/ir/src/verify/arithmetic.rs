@@ -72,6 +72,7 @@ fn address(check: &Check<'_>, data: &InstData, result: Type) -> Judged {
         InstData::SlotAddr(_) => is(result, Type::ptr(Memory::Stack)),
         InstData::MapAddr(map) => is(result, Type::ptr(Memory::Map(*map))),
         InstData::GlobalAddr(global) => is(result, Type::ptr(Memory::Global(*global))),
+        InstData::KernelAddr(_) => is(result, Type::ptr(Memory::Any)),
         InstData::FuncAddr(callee) => {
             let callee = &check.module.functions[callee.index()];
             ensure(callee.kind == FuncKind::Callback, || {

@@ -136,7 +136,7 @@ fn references(check: &Check<'_>, inst: Inst, blocks: &HashSet<Block>) -> Result<
         InstData::GlobalAddr(global) => global.index() < module.globals.len(),
         InstData::FuncAddr(callee) | InstData::Call(Callee::Func(callee), _) => callee.index() < module.functions.len(),
         InstData::Core(core) => core.index() < module.cores.len(),
-        InstData::Call(Callee::Kfunc(kfunc), _) => kfunc.index() < module.kfuncs.len(),
+        InstData::KernelAddr(kfunc) | InstData::Call(Callee::Kfunc(kfunc), _) => kfunc.index() < module.kfuncs.len(),
         _ => true,
     };
     if !exists {

@@ -79,7 +79,10 @@ impl Eval<'_> {
     fn truth(&self, expr: &Expr) -> Option<bool> {
         match self.eval(expr)? {
             Const::Int(value) => Some(value != 0),
-            Const::Addr(..) => Some(true),
+            // What may be missing has no address then.
+            Const::Addr(Symbol::Var(var), _) => (!self.program.var(var).weak).then_some(true),
+            Const::Addr(Symbol::Func(func), _) => (!self.program.func(func).weak).then_some(true),
+            Const::Addr(Symbol::Str(_), _) => Some(true),
         }
     }
 

@@ -143,19 +143,14 @@ impl Lower<'_> {
             }
             let values = self.arguments(args, &func.name, expr.loc)?;
             self.at(expr.loc);
-            let known = self.module.kfuncs.len();
-            let kfunc = self.module.add_kfunc(Kfunc { name: func.name.to_string(), weak: func.weak });
-            if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
-                // Loaders compare the type with that of the kernel's function.
-                let params: Vec<(Rc<str>, QTy)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
-                self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
-            }
+            let kfunc = self.kfunc_ref(id);
             return Ok(self.finish_call(Callee::Kfunc(kfunc), values, expr.ty, true));
         }
         let by_value = !self.types.is_register(expr.ty) && !self.types.is_void(expr.ty)
             || args.iter().any(|arg| !self.types.is_register(arg.ty));
         let wanted = func.always_inline || func.inline || by_value || args.len() > 5;
-        let inline = func.storage == Storage::Static && !func.noinline && wanted || func.always_inline;
+        let own = func.storage == Storage::Static || func.inline || by_value || args.len() > 5;
+        let inline = own && !func.noinline && wanted || func.always_inline;
         if inline {
             return self.inline(id, args, expr);
         }
@@ -176,8 +171,27 @@ impl Lower<'_> {
         // Whoever calls a function with too few arguments has not seen its prototype.
         let wanted = self.types.as_func(func.ty).map_or(0, |ty| ty.params.len());
         values.truncate(wanted);
-        let global = func.storage != Storage::Static;
+        let global = !super::is_own(func);
         Ok(self.finish_call(Callee::Func(number), values, expr.ty, global))
+    }
+
+    /// The number of a kernel function in the module.
+    pub fn kfunc_ref(&mut self, id: FuncId) -> skep_ir::KfuncRef {
+        let program = Rc::clone(&self.program);
+        let func = program.func(id);
+        let known = self.module.kfuncs.len();
+        let kfunc = self.module.add_kfunc(Kfunc::function(&func.name, func.weak));
+        if let Some(ty) = self.types.as_func(func.ty).filter(|_| self.module.kfuncs.len() > known) {
+            // Loaders compare the type with that of the kernel's function.
+            for &ty in ty.params.iter().chain([&ty.ret]) {
+                if let Some(id) = self.types.pointee(ty).and_then(|to| self.types.as_record(to)) {
+                    self.types.complete(self.provider.btf(), id);
+                }
+            }
+            let params: Vec<(Rc<str>, QTy)> = ty.params.iter().map(|&param| ("".into(), param)).collect();
+            self.btf.func(&self.types, &func.name, ty.ret, &params, skep_btf::Linkage::Extern);
+        }
+        kfunc
     }
 
     /// A function becomes part of its caller.

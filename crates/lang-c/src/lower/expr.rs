@@ -134,8 +134,9 @@ impl Lower<'_> {
             ExprKind::Call(callee, args) => return self.call(callee, args, expr),
             ExprKind::StmtExpr(body) => return self.statement_expr(body),
             ExprKind::Builtin(builtin, args) => return self.builtin(builtin, args, expr, true),
-            ExprKind::Func(_)
-            | ExprKind::Error
+            // As in `(void)function`: it decays where its value counts.
+            ExprKind::Func(func) => self.func_address(*func, expr.loc)?,
+            ExprKind::Error
             | ExprKind::Str(_)
             | ExprKind::Var(_)
             | ExprKind::Compound(..)

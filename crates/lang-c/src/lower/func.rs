@@ -422,6 +422,10 @@ impl Fn {
         }
     }
 
+    pub fn may_goto(&mut self, next: Block, done: Block) {
+        self.close(InstData::MayGoto { next: Edge::to(next), done: Edge::to(done) });
+    }
+
     pub fn switch(&mut self, value: Value, cases: Vec<(i64, Edge)>, default: Block) {
         self.close(InstData::Switch { value, cases, default: Edge::to(default) });
     }

@@ -2,16 +2,19 @@
 
 use std::rc::Rc;
 
-use skep_ir::{Global, GlobalRef, InstData, Memory, Type};
+use skep_ir::{Global, GlobalRef, InstData, Kfunc, Memory, Type};
 
 use super::Lower;
 use super::place::Addr;
-use crate::konst::{Const, Eval};
+use crate::konst::{Const, Eval, Symbol};
 use crate::parse::Parsed;
 use crate::parse::ast::{ExprKind, Storage, VarId};
 use crate::source::{Diag, Loc};
 use crate::types::Quals;
 use crate::unit::{Extern, ExternKind};
+
+/// Addresses in an initialiser: place in bytes, what of, and where it is written.
+type Addresses = Vec<(u32, Symbol, Loc)>;
 
 /// Most bytes of one variable.
 const LARGEST: u64 = 1 << 26;
@@ -51,7 +54,7 @@ impl Lower<'_> {
         if item.storage == Storage::Extern && item.section.as_deref() != Some(".kconfig") {
             let text = &item.name;
             return match item.section.as_deref() {
-                Some(".ksyms") => self.error(loc, format!("variables of the kernel (`{text}`) are not supported yet")),
+                Some(".ksyms") => Ok(self.kernel_variable(var)),
                 _ => self.error(loc, format!("`{text}` is declared `extern`, but not defined")),
             };
         }
@@ -59,6 +62,18 @@ impl Lower<'_> {
         let align = u64::from(self.module.globals[skep_ir::Entity::index(global)].align);
         let base = self.f().value(InstData::GlobalAddr(global), Type::ptr(Memory::Global(global)));
         Ok(Addr::new(base, align))
+    }
+
+    /// The place of a variable of the kernel (`__ksym`).
+    fn kernel_variable(&mut self, var: VarId) -> Addr {
+        let program = Rc::clone(&self.program);
+        let item = program.var(var);
+        // Of `void` there is nothing but the address.
+        let ty = if self.types.is_void(item.ty) { 0 } else { self.btf_of(item.ty) };
+        let made = Kfunc { name: item.name.to_string(), weak: item.weak, variable: Some(ty) };
+        let number = self.module.add_kfunc(made);
+        let base = self.f().value(InstData::KernelAddr(number), super::func::PTR);
+        Addr::new(base, self.types.align(item.ty).max(1))
     }
 
     /// The number of a variable in the module.
@@ -100,8 +115,14 @@ impl Lower<'_> {
                 ));
         }
         let align = self.types.align(item.ty).max(item.align).clamp(1, 8) as u32;
-        let ty = self.btf_of(item.ty);
         let kconfig = section == ".kconfig";
+        let ty = self.btf_of(item.ty);
+        if !kconfig {
+            let hidden = matches!(item.storage, Storage::Static | Storage::Local);
+            let linkage = if hidden { skep_btf::Linkage::Static } else { skep_btf::Linkage::Global };
+            let var = self.btf.var(&self.types, &item.name, item.ty, linkage);
+            item.tags.iter().for_each(|tag| self.btf.tag(tag, var, None));
+        }
         let made = Global { name: item.name.to_string(), section, bytes, align, ty };
         let number = self.module.add_global(made);
         self.globals.insert(var, number);
@@ -124,8 +145,48 @@ impl Lower<'_> {
         number
     }
 
+    /// A variable that is a table of operations of the kernel.
+    pub fn table(&mut self, var: VarId) -> Parsed<()> {
+        let program = Rc::clone(&self.program);
+        let item = program.var(var);
+        let (bytes, addresses) = match &item.init {
+            Some(init) => self.init_parts(item.ty, init)?,
+            None => (vec![0; self.types.size(item.ty).unwrap_or(0).min(LARGEST) as usize], Vec::new()),
+        };
+        let mut programs = Vec::new();
+        for (at, symbol, loc) in addresses {
+            let func = match symbol {
+                Symbol::Func(func) => program.func(func),
+                _ => return self.error(loc, "members of a table of operations are numbers, texts and programs"),
+            };
+            if super::program_section(func).is_none() {
+                let text =
+                    format!("`{}` in a table of operations is no program: it needs `SEC(\"struct_ops\")`", func.name);
+                return self.error(loc, text);
+            }
+            programs.push((at, func.name.to_string()));
+        }
+        let (name, section) = (item.name.to_string(), item.section.as_deref().unwrap_or_default().to_owned());
+        let ty = self.btf_of(item.ty);
+        self.unit.tables.push(crate::unit::Table { name, section, bytes, ty, programs });
+        Ok(())
+    }
+
     /// The bytes that an initialiser gives.
     pub fn init_bytes(&mut self, ty: crate::types::QTy, init: &crate::parse::ast::Init) -> Parsed<Vec<u8>> {
+        let (bytes, addresses) = self.init_parts(ty, init)?;
+        match addresses.first() {
+            None => Ok(bytes),
+            Some((_, _, loc)) => self.push(
+                Diag::error(*loc, "a global variable cannot be initialised with an address in BPF")
+                    .with_help("keep an index or the text itself: `char name[16]` instead of `char *name`"),
+            ),
+        }
+    }
+
+    /// The bytes that an initialiser gives, and the addresses in it with their places.
+    fn init_parts(&mut self, ty: crate::types::QTy, init: &crate::parse::ast::Init) -> Parsed<(Vec<u8>, Addresses)> {
+        let mut addresses = Vec::new();
         let size = self.types.size(ty).unwrap_or(0).min(LARGEST);
         let mut bytes = vec![0u8; size as usize];
         let program = Rc::clone(&self.program);
@@ -142,11 +203,9 @@ impl Lower<'_> {
             let eval = Eval { types: &self.types, program: &program, variables: true };
             let value = match eval.eval(&entry.expr) {
                 Some(Const::Int(value)) => value,
-                Some(Const::Addr(..)) => {
-                    return self.push(
-                        Diag::error(entry.expr.loc, "a global variable cannot be initialised with an address in BPF")
-                            .with_help("keep an index or the text itself: `char name[16]` instead of `char *name`"),
-                    );
+                Some(Const::Addr(symbol, _)) => {
+                    addresses.push((at as u32, symbol, entry.expr.loc));
+                    continue;
                 }
                 None => return self.error(entry.expr.loc, "the initialiser of a global variable is not a constant"),
             };
@@ -161,7 +220,7 @@ impl Lower<'_> {
                 Some((bit, width)) => set_bits(&mut bytes, bit, width, value.cast_unsigned()),
             }
         }
-        Ok(bytes)
+        Ok((bytes, addresses))
     }
 }
 

@@ -197,6 +197,13 @@ impl Lower<'_> {
                 continue;
             }
             let is_program = program_section(func).is_some();
+            if !is_program && func.storage == Storage::Global && self.takes_objects(func) {
+                // It can only become part of its callers. Its type is told to whoever looks for it.
+                let params = named_params(&program, func);
+                let ret = self.types.as_func(func.ty).map_or(Types::void(), |ty| ty.ret);
+                self.btf.func(&self.types, &func.name, ret, &params, Linkage::Global);
+                continue;
+            }
             if is_program || matches!(func.storage, Storage::Global) && !func.always_inline {
                 result = self.function_ref(id, false).map(|_| ()).and(result);
             }
@@ -207,10 +214,16 @@ impl Lower<'_> {
                 break;
             }
         }
+        for (id, var) in (0..).map(VarId).zip(&program.vars) {
+            if is_table(var.section.as_deref()) && var.storage != Storage::Extern {
+                result = self.table(id).and(result);
+            }
+        }
         // What loaders set by name stays, even if nothing reads it.
         for (id, var) in (0..).map(VarId).zip(&program.vars) {
             let defined = var.storage == Storage::Global
-                && !matches!(var.section.as_deref(), Some("license" | "version" | ".maps"));
+                && !matches!(var.section.as_deref(), Some("license" | "version" | ".maps"))
+                && !is_table(var.section.as_deref());
             if defined {
                 result = self.global(id).map(|_| ()).and(result);
             }
@@ -224,7 +237,7 @@ impl Lower<'_> {
             return Ok(FuncKind::Callback);
         }
         let Some(section) = program_section(func) else {
-            return Ok(if func.storage == Storage::Static { FuncKind::Static } else { FuncKind::Global });
+            return Ok(if is_own(func) { FuncKind::Static } else { FuncKind::Global });
         };
         let Some(name) = sections::parse(section) else {
             let mut names: Vec<&str> = skep_isa::ProgType::ALL
@@ -249,6 +262,12 @@ impl Lower<'_> {
             flags,
             section: section.to_owned(),
         }))
+    }
+
+    /// Whether it takes or returns structures by value, which no call of BPF can.
+    fn takes_objects(&self, func: &Func) -> bool {
+        let object = |ty: QTy| !self.types.is_register(ty) && !self.types.is_void(ty);
+        self.types.as_func(func.ty).is_some_and(|ty| object(ty.ret) || ty.params.iter().any(|&param| object(param)))
     }
 
     /// The number of a function in the module; it is lowered later.
@@ -290,11 +309,17 @@ impl Lower<'_> {
                     .with_help("return it through a pointer, or make the function `static __always_inline`"),
             );
         };
-        let mut made = Function::new(&func.name, kind, &params, result);
-        let named: Vec<(Rc<str>, QTy)> =
-            func.params.iter().map(|&param| (program.var(param).name.clone(), program.var(param).ty)).collect();
-        let linkage = if func.storage == Storage::Static || callback { Linkage::Static } else { Linkage::Global };
-        let described = self.btf.func(&self.types, &func.name, ty.ret, &named, linkage);
+        // The same function may be called by the program and by the kernel: these are two.
+        let twin = self.functions.contains_key(&(id, !callback));
+        let name = if twin {
+            format!("{}__{}", func.name, if callback { "callback" } else { "called" })
+        } else {
+            func.name.to_string()
+        };
+        let mut made = Function::new(&name, kind, &params, result);
+        let named = named_params(&program, func);
+        let linkage = if is_own(func) && !is_program || callback { Linkage::Static } else { Linkage::Global };
+        let described = self.btf.func(&self.types, &name, ty.ret, &named, linkage);
         func.tags.iter().for_each(|(component, text)| self.btf.tag(text, described, *component));
         made.ty = described.0;
         if func.noinline {
@@ -321,6 +346,21 @@ impl Lower<'_> {
         let empty = Function::new("", FuncKind::Static, &[], None);
         let made = std::mem::replace(&mut self.module.functions[number.index()], empty);
         let params = made.params().to_vec();
+        if func.naked {
+            self.module.functions[number.index()] = made.clone();
+            if self.naked(&body, number, func.loc)? {
+                let function = &mut self.module.functions[number.index()];
+                let entry = function.entry();
+                let value = function.result.map(|ty| {
+                    let zero = function.make_inst(skep_ir::InstData::Const(0), &[ty], skep_ir::Loc::default());
+                    function[entry].insts.push(zero);
+                    function[zero].results[0]
+                });
+                let end = function.make_inst(skep_ir::InstData::Return(value), &[], skep_ir::Loc::default());
+                function[entry].insts.push(end);
+                return Ok(());
+            }
+        }
         self.current = Some(Fn::new(made));
         self.place_now = Loc::default();
         self.at(func.loc);
@@ -408,4 +448,19 @@ impl Lower<'_> {
 /// The section of a program; other functions have none.
 fn program_section(func: &Func) -> Option<&str> {
     func.section.as_deref().filter(|section| !section.starts_with('.') && func.body.is_some())
+}
+
+/// Whether a function is of no concern to others, so that it is verified where it is called: it is `static`, hidden, or may
+/// become part of its callers, as clang does with all that are neither `noinline` nor `weak`.
+fn is_own(func: &Func) -> bool {
+    func.storage == Storage::Static || func.hidden || !func.noinline && !func.weak
+}
+
+fn named_params(program: &Program, func: &Func) -> Vec<(Rc<str>, QTy)> {
+    func.params.iter().map(|&param| (program.var(param).name.clone(), program.var(param).ty)).collect()
+}
+
+/// Whether a section is one of tables of operations of the kernel.
+fn is_table(section: Option<&str>) -> bool {
+    section.is_some_and(|name| name.trim_start_matches('?').starts_with(".struct_ops"))
 }

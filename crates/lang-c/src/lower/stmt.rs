@@ -113,7 +113,7 @@ impl Lower<'_> {
         self.f().frame().map_or(&[], |frame| &frame.exits)
     }
 
-    fn label(&mut self, label: LabelId) -> skep_ir::Block {
+    pub fn label(&mut self, label: LabelId) -> skep_ir::Block {
         if let Some(block) = self.f().frame().and_then(|frame| frame.labels.get(&label).copied()) {
             return block;
         }

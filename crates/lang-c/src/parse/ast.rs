@@ -292,6 +292,8 @@ pub struct Var {
     /// Whether anything but its definition assigns to it.
     pub assigned: bool,
     pub init: Option<Rc<Init>>,
+    /// `btf_decl_tag`.
+    pub tags: Vec<Rc<str>>,
     /// A register that is asked for: `register void *ctx asm("r1")`.
     pub register: Option<Rc<str>>,
     pub loc: Loc,
@@ -308,6 +310,8 @@ pub struct Func {
     pub always_inline: bool,
     pub noinline: bool,
     pub weak: bool,
+    /// `visibility("hidden")`: only this object sees it.
+    pub hidden: bool,
     pub naked: bool,
     pub noreturn: bool,
     pub section: Option<Rc<str>>,

@@ -18,6 +18,7 @@ pub struct Attrs {
     pub noinline: bool,
     pub weak: bool,
     pub naked: bool,
+    pub hidden: bool,
     pub noreturn: bool,
     pub cleanup: Option<FuncId>,
     pub decl_tags: Vec<Rc<str>>,
@@ -37,6 +38,7 @@ impl Attrs {
         self.noinline |= other.noinline;
         self.weak |= other.weak;
         self.naked |= other.naked;
+        self.hidden |= other.hidden;
         self.noreturn |= other.noreturn;
         self.cleanup = other.cleanup.or(self.cleanup);
         self.decl_tags.extend(other.decl_tags);
@@ -108,6 +110,7 @@ impl Parser<'_> {
             "weak" => attrs.weak = true,
             "naked" => attrs.naked = true,
             "noreturn" => attrs.noreturn = true,
+            "visibility" => attrs.hidden |= &*self.string_argument("visibility")? == "hidden",
             "section" => attrs.section = Some(self.string_argument("section")?),
             "btf_decl_tag" => {
                 let tag = self.string_argument("btf_decl_tag")?;

@@ -36,6 +36,8 @@ enum Way {
     Operation(Form, Builtin),
     /// The length of a literal.
     Length,
+    /// How two literals compare.
+    Order,
     /// The first operand as it is.
     First,
     /// The first operand as a `long`.
@@ -74,6 +76,7 @@ const BUILTINS: &[Row] = &[
     row("__builtin_bcmp", Form::MemCompare, Builtin::Compare),
     row("memcmp", Form::MemCompare, Builtin::Compare),
     value("__builtin_strlen", Way::Length),
+    value("__builtin_strcmp", Way::Order),
     row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
     row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
@@ -167,6 +170,7 @@ impl Parser<'_> {
         let made = match &row.way {
             Way::Operation(form, builtin) => self.operation(name, *form, builtin, args, loc)?,
             Way::Length => self.length(name, args, loc)?,
+            Way::Order => self.order(name, args, loc)?,
             Way::First | Way::FirstAsLong => {
                 let Some(first) = args.into_iter().next() else {
                     return self.error(loc, format!("`{name}` takes an argument"));
@@ -193,6 +197,18 @@ impl Parser<'_> {
             Some(len) => Ok(Expr::new(ExprKind::Int(len as i64), Types::int(IntTy::ULong), loc)),
             None => self.error(loc, "`__builtin_strlen` takes a string literal in BPF"),
         }
+    }
+
+    fn order(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let texts = self.counted::<2>(name, args, loc)?;
+        let [Some(one), Some(other)] = texts.map(|text| match text.kind {
+            ExprKind::Str(bytes) => Some(bytes),
+            _ => None,
+        }) else {
+            return self.error(loc, format!("`{name}` compares two string literals; `bpf_strncmp` compares others"));
+        };
+        let order = one.split(|&byte| byte == 0).next().cmp(&other.split(|&byte| byte == 0).next());
+        Ok(Expr::new(ExprKind::Int(order as i64), Types::int(IntTy::Int), loc))
     }
 
     fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<[Expr; N]> {

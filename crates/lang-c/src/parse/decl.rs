@@ -313,6 +313,7 @@ impl Parser<'_> {
         func.inline |= specs.inline;
         func.always_inline |= attrs.always_inline;
         func.noinline |= attrs.noinline;
+        func.hidden |= attrs.hidden;
         func.naked |= attrs.naked;
         func.noreturn |= attrs.noreturn;
         func.weak = if known.is_some() { func.weak && func.body.is_none() || attrs.weak } else { attrs.weak };
@@ -349,6 +350,7 @@ impl Parser<'_> {
             addressed: false,
             assigned: false,
             init: None,
+            tags: attrs.decl_tags.clone(),
             register: None,
             loc,
             used: false,
@@ -376,6 +378,7 @@ impl Parser<'_> {
                 }
                 var.section = attrs.section.clone().or(old.section);
                 var.align = var.align.max(attrs.aligned);
+                var.tags.extend(attrs.decl_tags.iter().cloned());
                 if self.types.size(old.ty).is_none() {
                     self.program.vars[id.0 as usize].ty = ty;
                 } else {
@@ -496,6 +499,7 @@ impl Parser<'_> {
             func: id,
             ret: ty.ret,
             labels: std::collections::HashMap::new(),
+            label_scopes: 0,
             label_names: Vec::new(),
             breaks: Vec::new(),
             continues: Vec::new(),
@@ -518,7 +522,7 @@ impl Parser<'_> {
         let body = body?;
         if let Some(here) = here {
             let all = here.labels.iter().filter(|(_, label)| !label.1);
-            let mut missing: Vec<(Loc, Sym)> = all.map(|(&sym, label)| (label.2, sym)).collect();
+            let mut missing: Vec<(Loc, Sym)> = all.map(|(&(sym, _), label)| (label.2, sym)).collect();
             missing.sort_unstable_by_key(|(loc, _)| loc.0);
             for (loc, sym) in missing {
                 let name = self.name_of(sym);
@@ -535,6 +539,10 @@ impl Parser<'_> {
         let mut ids = Vec::new();
         for param in params {
             self.settle(param.ty);
+            // The kernel asks how large it is what a function gets the address of.
+            if let Some(to) = self.types.pointee(param.ty) {
+                self.settle(to);
+            }
             let id = match param.name {
                 Some(sym) => self.local(sym, param.ty, &Attrs::default(), param.loc),
                 None => {

@@ -58,6 +58,8 @@ struct Scope {
     tags: HashMap<Sym, Tag>,
     /// Variables with `cleanup`, in the order of their declaration.
     cleanups: Vec<(VarId, FuncId)>,
+    /// Labels of `__label__`, with a number that no other scope has.
+    labels: HashMap<Sym, u32>,
 }
 
 /// What is known about the function that is being parsed.
@@ -65,7 +67,10 @@ struct Scope {
 struct Here {
     func: FuncId,
     ret: QTy,
-    labels: HashMap<Sym, (ast::LabelId, bool, Loc)>,
+    /// By the number of the scope they belong to, 0 for the function.
+    labels: HashMap<(Sym, u32), (ast::LabelId, bool, Loc)>,
+    /// Scopes with labels of their own.
+    label_scopes: u32,
     label_names: Vec<Rc<str>>,
     /// Depths of scopes where loops and switches begin: for `break` and `continue`.
     breaks: Vec<usize>,
@@ -512,6 +517,7 @@ fn new_func(name: &str, ty: QTy, storage: Storage, loc: Loc) -> Func {
         always_inline: false,
         noinline: false,
         weak: false,
+        hidden: false,
         naked: false,
         noreturn: false,
         section: None,

@@ -249,6 +249,11 @@ impl Parser<'_> {
                 }
                 Ok(Expr::new(ExprKind::Var(id), ty, loc))
             }
+            // The C library declares what is built in.
+            Some(Name::Func(id)) if self.is(Punct::LParen) && self.is_declared_builtin(id) => {
+                let name = self.name_of(sym);
+                self.builtin(&name, loc)
+            }
             Some(Name::Func(id)) => Ok(Expr::new(ExprKind::Func(id), self.program.func(id).ty, loc)),
             Some(Name::Enumerator(value, ty)) => Ok(Expr::new(ExprKind::Int(value), ty, loc)),
             Some(Name::Typedef(_)) => {
@@ -263,6 +268,11 @@ impl Parser<'_> {
                 self.unknown(&name, loc)
             }
         }
+    }
+
+    fn is_declared_builtin(&self, id: super::ast::FuncId) -> bool {
+        let func = self.program.func(id);
+        func.body.is_none() && func.section.is_none() && is_function(&func.name)
     }
 
     fn unknown(&mut self, name: &str, loc: Loc) -> Parsed<Expr> {
@@ -435,6 +445,7 @@ impl Parser<'_> {
             addressed: false,
             assigned: false,
             init: global.then(|| init.clone()),
+            tags: Vec::new(),
             register: None,
             loc,
             used: true,

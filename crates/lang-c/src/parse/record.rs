@@ -121,7 +121,14 @@ impl Parser<'_> {
                 let anonymous = self.types.as_record(specs.ty).is_some();
                 if anonymous {
                     let align = specs.attrs.aligned;
-                    fields.push(Field { name: "".into(), ty: specs.ty, bits: None, align, packed: specs.attrs.packed });
+                    fields.push(Field {
+                        name: "".into(),
+                        ty: specs.ty,
+                        bits: None,
+                        align,
+                        packed: specs.attrs.packed,
+                        tags: Vec::new(),
+                    });
                 }
                 continue;
             }
@@ -168,7 +175,8 @@ impl Parser<'_> {
             return self.error(loc, format!("member `{name}` has the incomplete type `{shown}`"));
         }
         let packed = outer.packed || attrs.packed;
-        Ok(Field { name, ty, bits, align: outer.aligned.max(attrs.aligned), packed })
+        let tags = outer.decl_tags.iter().chain(&attrs.decl_tags).cloned().collect();
+        Ok(Field { name, ty, bits, align: outer.aligned.max(attrs.aligned), packed, tags })
     }
 
     /// `enum`, behind the keyword.

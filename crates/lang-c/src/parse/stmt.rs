@@ -94,8 +94,15 @@ impl Parser<'_> {
         }
         if self.is_word(Keyword::Label) {
             self.next();
+            let number = self.here.as_mut().map_or(0, |here| {
+                here.label_scopes += 1;
+                here.label_scopes
+            });
             while !self.take(Punct::Semi) {
-                self.ident("a label")?;
+                let (sym, _) = self.ident("a label")?;
+                if let Some(scope) = self.scopes.last_mut() {
+                    scope.labels.insert(sym, number);
+                }
                 self.take(Punct::Comma);
             }
             return Ok(());
@@ -202,11 +209,12 @@ impl Parser<'_> {
 
     fn label(&mut self, sym: Sym, defined: bool, loc: Loc) -> Parsed<LabelId> {
         let name = self.name_of(sym);
+        let scope = self.scopes.iter().rev().find_map(|scope| scope.labels.get(&sym).copied()).unwrap_or(0);
         let Some(here) = &mut self.here else {
             return self.error(loc, "labels stand in functions only");
         };
         let next = LabelId(u32::try_from(here.labels.len()).unwrap_or(u32::MAX));
-        let entry = here.labels.entry(sym).or_insert((next, false, loc));
+        let entry = here.labels.entry((sym, scope)).or_insert((next, false, loc));
         let (id, twice) = (entry.0, entry.1 && defined);
         entry.1 |= defined;
         if id == next && here.label_names.len() <= next.0 as usize {

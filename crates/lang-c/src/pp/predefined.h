@@ -129,6 +129,7 @@
 #define __WINT_TYPE__ int
 #define __WINT_WIDTH__ 32
 #define __bpf__ 1
+#define __clang__ 1
 #define __clang_major__ 19
 #define __clang_minor__ 1
 #define __clang_patchlevel__ 0

@@ -153,6 +153,9 @@ impl BtfOut {
         };
         let made = self.add(&record.tag, ty);
         self.records.insert(id, made);
+        for (number, member) in (0..).zip(members) {
+            member.tags.iter().for_each(|tag| self.tag(tag, made, Some(number)));
+        }
         made
     }
 
@@ -174,7 +177,13 @@ impl BtfOut {
         self.add(name, NewType::Func { proto, linkage })
     }
 
-    /// An attribute of a function or of one of its parameters.
+    /// A variable of the file.
+    pub fn var(&mut self, types: &Types, name: &str, ty: QTy, linkage: Linkage) -> TypeId {
+        let ty = self.id(types, ty);
+        self.add(name, NewType::Var { ty, linkage })
+    }
+
+    /// An attribute of a variable, of a function or of one of its parameters.
     pub fn tag(&mut self, text: &str, target: TypeId, component: Option<u32>) {
         self.add(text, NewType::DeclTag(DeclTag { target, component }));
     }

@@ -132,7 +132,7 @@ impl Types {
             if bits.is_none() && bit_offset % (8 * natural) == 0 && size % natural == 0 {
                 align = align.max(natural);
             }
-            members.push(Member { name, ty, bit_offset, bits, align: natural });
+            members.push(Member { name, ty, bit_offset, bits, align: natural, tags: Vec::new() });
         }
         for member in &mut members {
             let place = 1u64 << (member.bit_offset / 8).trailing_zeros().min(12);

@@ -16,6 +16,8 @@ pub struct Field {
     /// `aligned` of the member, 0 for none.
     pub align: u64,
     pub packed: bool,
+    /// `btf_decl_tag`.
+    pub tags: Vec<Rc<str>>,
 }
 
 /// What a record's attributes and pragmas say.
@@ -71,7 +73,14 @@ pub fn lay_out(types: &Types, fields: Vec<Field>, rules: Rules) -> Option<(Vec<M
         }
         // Bit-fields without a name only take room.
         if named {
-            members.push(Member { name: field.name, ty: field.ty, bit_offset, bits: field.bits, align: own });
+            members.push(Member {
+                name: field.name,
+                ty: field.ty,
+                bit_offset,
+                bits: field.bits,
+                align: own,
+                tags: field.tags,
+            });
         }
     }
     let align = align.max(rules.align);

@@ -210,6 +210,8 @@ pub struct Member {
     pub bits: Option<u32>,
     /// Alignment in bytes that accesses may rely on.
     pub align: u64,
+    /// `btf_decl_tag`.
+    pub tags: Vec<Rc<str>>,
 }
 
 /// A structure or union.

@@ -102,7 +102,7 @@ impl Body<'_, '_, '_> {
 
     /// `comm(tid)`: the text is empty if there is no such thread.
     pub fn write_name_of(&mut self, thread: &Expr, offset: u32, to: At, size: u32) {
-        let kfunc = |name: &str| Kfunc { name: name.to_owned(), weak: false };
+        let kfunc = |name: &str| Kfunc::function(name, false);
         self.fill(to, size);
         let id = self.scalar(thread);
         let id = self.b.unary(skep_ir::Unary::Truncate, id);

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::super::{Callee, Imm64, Insn, Op};
+use super::super::{Callee, Endian, Imm64, Insn, Op};
 use super::cursor::{Cursor, Fault};
 use super::statement::{Statement, statement};
 
@@ -63,6 +63,10 @@ pub fn assemble(text: &str) -> Result<Vec<Insn>, AsmError> {
         if cursor.rest().is_empty() {
             continue;
         }
+        if let Some(slot) = data(&mut cursor).map_err(fault)? {
+            insns.push(slot);
+            continue;
+        }
         let Statement { op, label } = statement(&mut cursor).map_err(fault)?;
         if let Some(label) = label {
             pending.push(Pending { slot: insns.len(), op, label, line, column: column(full, at) });
@@ -108,6 +112,22 @@ fn label<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
     ahead.eat(":");
     *cursor = ahead;
     Some(word)
+}
+
+/// `.8byte NUMBER`: a slot as a number.
+fn data(cursor: &mut Cursor) -> Result<Option<Insn>, Fault> {
+    if !cursor.eat(".8byte") {
+        return Ok(None);
+    }
+    let at = cursor.position();
+    let number = cursor.rest().trim();
+    let value = match (number.strip_prefix("0x"), number.strip_prefix('-')) {
+        (Some(digits), _) => u64::from_str_radix(digits, 16).ok(),
+        (None, Some(_)) => number.parse::<i64>().ok().map(i64::cast_unsigned),
+        (None, None) => number.parse().ok(),
+    };
+    let value = value.ok_or_else(|| (at, format!("`{number}` is no number of 64 bits")))?;
+    Ok(Some(Insn::from_bytes(value.to_le_bytes(), Endian::Little)))
 }
 
 /// The instruction with its distance filled in.
@@ -191,6 +211,12 @@ mod tests {
         check("lock *(u32 *)(r1 + 0) ^= w2", "lock *(u32 *)(r1 +0) ^= r2\n");
         check("r0 = *(u8 *)skb[r7]", "r0 = *(u8 *)skb[r7 + 0]\n");
         check("r0 = *(u16 *)skb[-4096]", "r0 = *(u16 *)skb[-4096]\n");
+    }
+
+    #[test]
+    fn slots_as_numbers() {
+        check(".8byte 0x2a000000b7\n.8byte 149\n", "r0 = 42\nexit\n");
+        rejects(".8byte exit", "line 1, column 8: `exit` is no number of 64 bits");
     }
 
     #[test]
