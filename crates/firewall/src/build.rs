@@ -136,7 +136,6 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
     if rule.number >= store.sizes().rules {
         return Err(TableError::Full("rules", store.sizes().rules));
     }
-    store.set_record(rule.number, &rule.record)?;
     for (done, (key, entry)) in rule.entries.iter().enumerate() {
         if let Err(error) = change::insert(store, key, entry) {
             for (key, entry) in &rule.entries[..done] {
@@ -145,7 +144,8 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
             return Err(error);
         }
     }
-    Ok(())
+    // Until now the rule has only counted: it comes in force as a whole.
+    store.set_record(rule.number, &rule.record)
 }
 
 /// Takes a rule out of tables; the number of entries that were there.

@@ -42,6 +42,9 @@ pub enum FirewallCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         number: u32,
     },
+    /// Look into a set in force, or change it; no other rules are touched
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Drop everything, accept everything, or go back to the rules, at once and without a rules file
     Panic {
         /// What happens to all packets
@@ -49,6 +52,9 @@ pub enum FirewallCommand {
     },
     /// Take everything out of the kernel: all packets go on
     Off,
+    /// Take out members of sets whose time is over, as long as there are any with a time
+    #[command(hide = true)]
+    Expire,
     /// Take back a list that has not been confirmed
     #[command(hide = true)]
     Rollback {
@@ -58,6 +64,42 @@ pub enum FirewallCommand {
         /// Seconds to wait before
         #[arg(long)]
         after: u64,
+    },
+}
+
+/// What is done to a set in force. The rules file is not changed.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SetCommand {
+    /// Print what is in a set
+    List {
+        /// The set
+        name: String,
+    },
+    /// Put addresses and networks into a set
+    Add {
+        /// The set
+        name: String,
+        /// Addresses and networks
+        #[arg(required = true)]
+        addresses: Vec<String>,
+        /// They leave after so many seconds
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+        timeout: Option<u64>,
+    },
+    /// Take addresses and networks out of a set
+    Del {
+        /// The set
+        name: String,
+        /// Addresses and networks, as `list` has them
+        #[arg(required = true)]
+        addresses: Vec<String>,
+    },
+    /// Give a set the addresses and networks in a file, one a line; others leave, those that stay are not touched
+    Load {
+        /// The set
+        name: String,
+        /// The file; `-` is standard input
+        file: PathBuf,
     },
 }
 

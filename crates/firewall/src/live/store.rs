@@ -87,6 +87,27 @@ impl KernelTables {
         Ok(sum)
     }
 
+    /// Forgets what a rule has done, for another one that gets its number.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn forget_count(&self, rule: u32) -> Result<(), TableError> {
+        let zero = vec![0; COUNTER_BYTES];
+        let processors =
+            self.counters.get_per_cpu(&rule.to_ne_bytes()).map_err(failed)?.map_or(0, |values| values.len());
+        self.counters.set_per_cpu(&rule.to_ne_bytes(), &vec![zero; processors], Update::Any).map_err(failed)
+    }
+
+    /// What a rule does.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn record(&self, rule: u32) -> Result<Record, TableError> {
+        let mut bytes = [0; record::SIZE];
+        self.rules.read(rule as usize * self.rules.stride(), &mut bytes).ok_or_else(outside)?;
+        Ok(Record::read(&bytes))
+    }
+
     fn keys(&self, key: &Key) -> (&LoadedMap, Vec<u8>) {
         let bytes = key.bytes();
         (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
@@ -168,7 +189,15 @@ impl Store for KernelTables {
     }
 
     fn set_record(&mut self, rule: u32, record: &Record) -> Result<(), TableError> {
-        self.rules.write(rule as usize * self.rules.stride(), &record.bytes()).ok_or_else(outside)
+        // The word with the verdict is stored as a whole, behind all that it needs, so that a rule comes and goes at once.
+        let (at, bytes) = (rule as usize * self.rules.stride(), record.bytes());
+        let [first, rest @ ..] = bytes.as_chunks::<8>().0 else { return Err(outside()) };
+        let verdict = u64::from_ne_bytes(*first);
+        if record.is_neutral() {
+            return store_64(&self.rules, at, verdict);
+        }
+        self.rules.write(at + 8, rest.as_flattened()).ok_or_else(outside)?;
+        store_64(&self.rules, at, verdict)
     }
 
     fn now(&self) -> u64 {
@@ -177,7 +206,7 @@ impl Store for KernelTables {
 }
 
 /// Nanoseconds since the machine was started, to a hundredth of a second: the same for all processes.
-fn since_boot() -> u64 {
+pub(super) fn since_boot() -> u64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
     (seconds * 1e9) as u64
