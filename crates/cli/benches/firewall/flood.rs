@@ -33,12 +33,14 @@ for name in (b"a0", b"b0"):
 '
 "#;
 
-/// Packets for 10.10.0.1 go out by a device whose other end takes nothing in.
+/// Packets for 10.10.0.1 go out by a device whose other end drops everything.
 const FORWARD: &str = "
 set -e
 sysctl -qw net.ipv4.ip_forward=1
 ip link add c0 type veth peer name c1
 ip link set c0 up
+ip link set c1 up
+nft 'table netdev d { chain c { type filter hook ingress device c1 priority 0; policy drop; }; }'
 ip addr add 10.11.0.1/24 dev c0
 ip route add 10.10.0.0/16 dev c0
 ip neigh add 10.10.0.1 lladdr 02:00:00:00:00:0c dev c0

@@ -229,7 +229,7 @@ impl Method {
                 let elements: Vec<&str> = sources().collect();
                 nft(&format!(
                     "table ip t {{ set s {{ type ipv4_addr; {flags} elements = {{ {} }} }}\n\
-                     chain c {{ type filter hook prerouting priority -300; ip saddr @s drop }} }}",
+                     chain c {{ type filter hook prerouting priority -300; ip saddr @s drop\n}}\n}}\n",
                     elements.join(", ")
                 ))
             }

@@ -39,6 +39,8 @@ pub struct LiveRules {
     pub rules: Vec<LiveRule>,
     /// What the defaults have done: in, out, malformed packets.
     pub defaults: [Count; 3],
+    /// Connections that are known, and how many there is room for, if any are followed.
+    pub connections: Option<(usize, u32)>,
 }
 
 /// An opened bank.
@@ -165,7 +167,8 @@ impl Bank {
         set.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
         let count = |number| self.tables.count(number).map_err(failed);
         let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
-        Ok(LiveRules { set, rules, defaults })
+        let connections = self.tables.connections().map_err(failed)?;
+        Ok(LiveRules { set, rules, defaults, connections })
     }
 
     /// A number that no rule has.

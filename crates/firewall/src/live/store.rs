@@ -19,6 +19,7 @@ pub struct KernelTables {
     rules: MapMemory,
     book: MapMemory,
     counters: LoadedMap,
+    flows: LoadedMap,
 }
 
 /// What a rule has done.
@@ -51,12 +52,13 @@ impl KernelTables {
             let problem = "the tables in the kernel were made by another version of skep: apply the rules file again";
             return Err(TableError::Store(problem.to_owned()));
         }
+        let flows = map(maps::FLOWS)?;
         Ok(Self {
             sizes: Sizes {
                 hash_bits: slots.ilog2(),
                 entries: heads.max_entries(),
                 rules: rules.max_entries(),
-                flows: map(maps::FLOWS)?.max_entries(),
+                flows: flows.max_entries(),
             },
             index: memory(&index)?,
             keys_4: map(maps::KEYS_4)?,
@@ -66,6 +68,7 @@ impl KernelTables {
             rules: memory(&rules)?,
             book: memory(&map(maps::BOOK)?)?,
             counters: map(maps::COUNTERS)?,
+            flows,
         })
     }
 
@@ -85,6 +88,18 @@ impl KernelTables {
         }
         const { assert!(COUNTER_BYTES == 24) };
         Ok(sum)
+    }
+
+    /// Connections that are known, and how many there is room for; `None` if none are followed.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn connections(&self) -> Result<Option<(usize, u32)>, TableError> {
+        if self.sizes.flows <= 1 {
+            return Ok(None);
+        }
+        let known = self.flows.entries().try_fold(0, |known, entry| entry.map(|_| known + 1)).map_err(failed)?;
+        Ok(Some((known, self.sizes.flows)))
     }
 
     /// Forgets what a rule has done, for another one that gets its number.

@@ -248,14 +248,16 @@ const STATES: &[(&str, u8)] = &[("new", 1), ("established", 2), ("related", 4), 
 fn addresses(family: Family, negated: bool, right: &Value, sets: &Sets<'_>) -> Result<Addresses, String> {
     if let Some(name) = right.as_str().and_then(|text| text.strip_prefix('@')) {
         let set = sets(name).ok_or_else(|| format!("set `{name}` is not listed"))?;
-        if values::family_of(&set.kind) == Some(family) {
+        if values::family_of(&set.kind) != Some(family) {
+            return Err(format!("set `{name}` is of type `{}`", set.kind));
+        }
+        if set.stays {
             return Ok(Addresses { negated, sets: vec![set.name.clone()], prefixes: Vec::new() });
         }
-        return Err(format!("set `{name}` is of type `{}`", set.kind));
     }
     let mut prefixes = Vec::new();
-    for value in values::each(right) {
-        prefixes.extend(values::prefixes(value)?);
+    for value in elements(right, sets)? {
+        prefixes.extend(values::prefixes(&value)?);
     }
     if prefixes.iter().any(|prefix| prefix.family != family) {
         return Err("an address is of the other version of the internet protocol".to_owned());

@@ -47,7 +47,13 @@ pub struct Set {
     pub kind: String,
     /// The elements as they stand there.
     pub elements: Vec<Value>,
+    /// Whether it stays a set: those that change while they are in force, and long ones. Others are written out, for two lists
+    /// of addresses that meet in one rule have to be known.
+    pub stays: bool,
 }
+
+/// Elements of a set that is written out.
+const MOST_WRITTEN: usize = 64;
 
 /// A base chain.
 #[derive(Debug, Clone)]
@@ -141,7 +147,12 @@ impl Listing {
             let names = (1..).map(|turn| if turn == 1 { wanted.clone() } else { format!("{wanted:.26}-{turn}") });
             let name =
                 names.into_iter().find(|name| self.sets.values().all(|set| set.name != *name)).unwrap_or_default();
-            self.sets.insert((table_of(set), word(set, "name").to_owned()), Set { name, kind, elements });
+            let changes = set.get("flags").is_some_and(|flags| {
+                let flags = flags.as_array().cloned().unwrap_or_else(|| vec![flags.clone()]);
+                flags.iter().any(|flag| flag == "timeout" || flag == "dynamic")
+            });
+            let stays = changes || elements.is_empty() || elements.len() > MOST_WRITTEN;
+            self.sets.insert((table_of(set), word(set, "name").to_owned()), Set { name, kind, elements, stays });
         }
         let Some(chain) = object.get("chain") else { return };
         let (table, name) = (table_of(chain), word(chain, "name").to_owned());

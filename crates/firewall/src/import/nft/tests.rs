@@ -122,7 +122,7 @@ fn comparisons_become_matches() {
 #[test]
 fn maps_chains_sets_and_policies() {
     let objects = [
-        r#", {"set": {"family": "inet", "table": "t", "name": "a.b", "type": "ipv4_addr", "elem": ["10.0.0.1", {"elem": {"val": {"range": ["10.1.0.0", "10.1.0.1"]}, "timeout": 9}}]}}"#,
+        r#", {"set": {"family": "inet", "table": "t", "name": "a.b", "type": "ipv4_addr", "flags": ["timeout"], "elem": ["10.0.0.1", {"elem": {"val": {"range": ["10.1.0.0", "10.1.0.1"]}, "timeout": 9}}]}}"#,
         r#", {"map": {"family": "inet", "table": "t", "name": "m", "type": "inet_service", "map": "verdict", "elem": [[22, {"accept": null}], [80, {"jump": {"target": "web"}}], [81, {"continue": null}]]}}"#,
         &rule("web", &format!("{}{DROP}", compare(&field("ip", "saddr"), "==", r#""@a.b""#))),
         &rule("c", &format!(r#"{{"vmap": {{"key": {}, "data": "@m"}}}}"#, field("tcp", "dport"))),
