@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -21,8 +21,10 @@ use skep_firewall::{parse, tables::layout::special};
 use skep_kernel::attach::XdpMode;
 use skep_packet::LinkType;
 
-use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, SetCommand, XdpArg};
+use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, note, say_part};
+
+mod translate;
 
 pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
     match command {
@@ -35,7 +37,9 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
             read_rules(&args.file)?;
             print(&layout_of(&text))
         }
-        FirewallCommand::Import(args) => import(args),
+        FirewallCommand::Import(args) => translate::import(args),
+        FirewallCommand::Export(args) => translate::export(args),
+        FirewallCommand::Unit => translate::unit(),
         FirewallCommand::Explain(args) => explain(args),
         FirewallCommand::Apply(args) => apply(args),
         FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
@@ -94,45 +98,6 @@ fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
     let read =
         |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| format!("cannot read it: {error}"));
     parse(&text, &read).map_err(|errors| Failure::expression(&errors, &file.to_string_lossy(), &text))
-}
-
-/// Prints the rules of another firewall as ours.
-fn import(args: &ImportArgs) -> Result<(), Failure> {
-    let mut text = String::new();
-    // Lines are counted in all files together.
-    let mut begins = Vec::new();
-    for file in &args.files {
-        begins.push((text.lines().count(), file));
-        if file == Path::new("-") {
-            let read = io::stdin().read_to_string(&mut text);
-            read.map_err(|error| Failure::Run(format!("cannot read standard input: {error}")))?;
-        } else {
-            text.push_str(&text_of(file)?);
-        }
-        text.push('\n');
-    }
-    let place = |line: usize| {
-        let (begin, file) = begins.iter().rfind(|(begin, _)| *begin < line).or(begins.first())?;
-        Some(format!("{}:{}", file.display(), line.saturating_sub(*begin)))
-    };
-    let place = |line| place(line).unwrap_or_default();
-    let import = skep_firewall::import::iptables(&text)
-        .map_err(|(line, why)| Failure::Run(format!("{}: {why}", place(line))))?;
-    for remark in &import.different {
-        say_part!("note: {}: {}\n  {}\n", place(remark.line), remark.why, remark.text);
-    }
-    for remark in &import.missing {
-        say_part!("not imported: {}: {}\n  {}\n", place(remark.line), remark.why, remark.text);
-    }
-    match import.missing.len() {
-        0 => {}
-        number if args.partial => note(&format!("lines that are not in the rules: {number}")),
-        number => {
-            let refused = format!("lines that cannot be imported: {number}; --partial prints the rules without them");
-            return Err(Failure::Run(refused));
-        }
-    }
-    print(&import.to_string())
 }
 
 /// Reads rules and says what is suspicious about them.
@@ -300,6 +265,14 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
+    if let Some((known, room)) = live.connections {
+        let full = if known as u64 * 10 >= u64::from(room) * 9 {
+            "; the table is full: the oldest give way to new ones"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "connections: {known} of {room}{full}");
+    }
     text
 }
 
@@ -316,6 +289,13 @@ fn metrics(live: &LiveRules) -> String {
             let value = if what == "packets" { count.packets } else { count.bytes };
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
+    }
+    if let Some((known, room)) = live.connections {
+        let _ = writeln!(
+            text,
+            "# TYPE skep_firewall_connections gauge\nskep_firewall_connections {known}\n\
+             # TYPE skep_firewall_connections_limit gauge\nskep_firewall_connections_limit {room}"
+        );
     }
     text
 }

@@ -12,6 +12,9 @@ pub enum FirewallCommand {
     /// Print a rules file in one form; comments of their own lines stay
     Fmt(RulesFile),
     Import(ImportArgs),
+    Export(ExportArgs),
+    /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up
+    Unit,
     /// Say for each packet of a recording which rule decides, by running the programs themselves
     Explain(ExplainArgs),
     Apply(ApplyArgs),
@@ -117,11 +120,27 @@ pub struct RulesFile {
 #[command(after_help = "Example:\n  iptables-save > four; ip6tables-save > six\n  \
     skep firewall import four six > firewall.skep\n  skep firewall check firewall.skep")]
 pub struct ImportArgs {
-    /// What iptables-save and ip6tables-save printed; `-` is standard input
+    /// What iptables-save, ip6tables-save, `nft -j list ruleset` or `ufw show added` printed, or files of ufw; `-` is standard
+    /// input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Print the rules although some lines are not in them
     #[arg(long)]
+    pub partial: bool,
+}
+
+/// Print the rules in force, or those of a file, as a rules file, or for nft. A rule that nft cannot say is named, and then
+/// nothing is printed without --partial.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// A rules file instead of what is in force
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A script for `nft -f`: a table `inet skep`
+    #[arg(long)]
+    pub nft: bool,
+    /// Print the script although some rules are not in it
+    #[arg(long, requires = "nft")]
     pub partial: bool,
 }
 
