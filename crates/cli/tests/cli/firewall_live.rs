@@ -1,9 +1,6 @@
 //! `skep firewall` while it is in force: sets that change, processes that are killed, rules that come from nft and go back.
 
-use std::fmt::Write as _;
 use std::process::{Command, Stdio};
-
-use skep_firewall::fuzz::Random;
 
 use crate::firewall::{PACKETS, in_namespaces};
 use crate::support::{skep_with, skip};
@@ -60,46 +57,6 @@ no $skep firewall set add bad 10.9.0.0/33 2>/run/said
     );
 }
 
-/// Connections through this host have no sockets here: the kernel's own tracking knows them.
-#[test]
-fn forwarded_connections_survive_first_enforcement() {
-    if !Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return skip("nft is not installed");
-    }
-    in_namespaces(
-        r#"
-unshare -n sleep 900 & third=$!
-until [ "$(readlink /proc/$third/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
-trap 'kill $other $third $(jobs -p) 2>/dev/null || true' EXIT
-far() { nsenter -t $third -n "$@"; }
-ip link add c0 type veth peer name d0 netns $third
-ip addr add 10.8.0.1/24 dev c0; ip link set c0 up
-far ip addr add 10.8.0.2/24 dev d0; far ip link set d0 up; far ip link set lo up
-far ip route add default via 10.8.0.1; peer ip route add default via 10.9.0.1
-sysctl -qw net.ipv4.ip_forward=1
-nft 'table ip t { chain c { type filter hook forward priority 0; ct state established accept; }; }'
-far python3 -c '
-import socket
-s = socket.socket(); s.bind(("10.8.0.2", 80)); s.listen(8); open("/run/far", "w").close()
-c, _ = s.accept()
-while True: c.sendall(c.recv(16))' &
-soon [ -e /run/far ]
-mkfifo /run/in
-peer bash -c 'exec 3<>/dev/tcp/10.8.0.2/80; echo zero >&3; head -c 5 <&3; while read -r line; do echo "$line" >&3; timeout 30 head -c 4 <&3; done' < /run/in > /run/out &
-exec 4> /run/in
-soon grep -q zero /run/out
-[ -r /proc/net/nf_conntrack ] || { echo all is well; exit 0; }
-printf 'default in drop\naccept in state established\n' > /run/rules
-yes $skep firewall apply /run/rules >/dev/null
-no peer timeout 1 bash -c 'exec 3<>/dev/tcp/10.8.0.2/80' 2>/dev/null
-echo one >&4
-soon grep -q one /run/out
-$skep firewall list | grep -q '^connections: [1-9][0-9]* of 65536$'
-$skep firewall list --metrics | grep -q '^skep_firewall_connections_limit 65536$'
-"#,
-    );
-}
-
 /// A process that is killed at any moment leaves the old rules or the new ones, complete, and what enforces them.
 #[test]
 fn killed_commands_leave_old_rules_or_new_ones() {
@@ -151,83 +108,10 @@ yes ping4
     );
 }
 
-/// A script for nft with sets, maps, chains and everything that packets of [`PACKETS`] can be told apart by.
-fn script(random: &mut Random) -> String {
-    let mut text = "table inet t {\n set near { type ipv4_addr; flags interval; elements = { 10.9.0.4-10.9.0.9, 10.9.0.16/30 }\n }\n \
-                    set prts { type inet_service; flags interval; elements = { 1, 3-5 }\n }\n \
-                    map verdicts { type inet_service : verdict; elements = { 2 : drop, 4 : accept, 6 : jump two }\n }\n"
-        .to_owned();
-    let pick = |random: &mut Random, list: &[&str]| list[random.below(list.len() as u64) as usize].to_owned();
-    let rule = |random: &mut Random, chains: &[&str]| {
-        let mut rule = String::new();
-        if random.one_in(3) {
-            let first = random.below(28) + 2;
-            rule += &match random.below(4) {
-                0 => "ip saddr @near ".to_owned(),
-                1 => format!("ip saddr != 10.9.0.{}/30 ", first & !3),
-                2 => format!("ip saddr 10.9.0.{first}-10.9.0.{} ", first + 1 + random.below(4)),
-                _ => format!("ip saddr {{ 10.9.0.{first}, 10.9.0.40 }} "),
-            };
-        }
-        let (low, not) = (random.below(7), pick(random, &["", "!= "]));
-        rule += &match random.below(9) {
-            0 => format!("tcp dport {not}{{ {low}, 8 }} "),
-            1 => format!("udp sport {not}{low}-{} ", low + 1),
-            2 => format!("meta l4proto {{ tcp, udp }} th dport {not}{low} "),
-            3 => format!(
-                "tcp flags {} ",
-                pick(random, &["syn", "& (syn|ack) == syn", "& (syn|ack) != syn", "syn,rst", "== syn"])
-            ),
-            4 => "icmp type { echo-request, 13 } ".to_owned(),
-            5 => format!("udp dport {not}@prts "),
-            6 => format!("ip saddr . tcp dport {{ 10.9.0.0/28 . {low}, 10.9.0.20-10.9.0.30 . 0-3 }} "),
-            7 => "iifname { \"a0\", \"lo\" } ip protocol icmp ".to_owned(),
-            _ => String::new(),
-        };
-        rule + &match random.below(7) {
-            0 | 1 => "accept".to_owned(),
-            2 | 3 => "counter drop".to_owned(),
-            4 if !chains.is_empty() => format!("{} {}", pick(random, &["jump", "goto"]), pick(random, chains)),
-            5 if !chains.is_empty() => {
-                pick(random, &["tcp dport vmap @verdicts", "udp dport vmap { 1 : drop, 2-3 : accept, 5 : goto two }"])
-            }
-            6 if chains.len() < 2 => "return".to_owned(),
-            _ => "counter".to_owned(),
-        }
-    };
-    let chains: [(&str, &str, &[&str]); 4] = [
-        ("two", "", &[]),
-        ("one", "", &["two"]),
-        ("first", "type filter hook prerouting priority -10; policy accept;", &["one", "two"]),
-        ("second", "type filter hook input priority 0; policy POLICY;", &["one", "two"]),
-    ];
-    for (name, head, below) in chains {
-        let policy = pick(random, &["accept", "drop"]);
-        let _ = writeln!(text, " chain {name} {{\n  {}", head.replace("POLICY", &policy));
-        for _ in 0..2 + random.below(4) {
-            let rule = rule(random, below);
-            // A rule compares one protocol only once.
-            let twice = rule.contains("vmap")
-                && (rule.contains("port @")
-                    || rule.contains("port {")
-                    || rule.contains("flags")
-                    || rule.contains("icmp"));
-            let _ = writeln!(text, "  {}", if twice { "counter" } else { &rule });
-        }
-        let _ = writeln!(text, " }}");
-    }
-    text + "}\n"
-}
-
 #[test]
 fn imported_listings_decide_as_nft_does_and_go_back() {
     if !Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
         return skip("nft is not installed");
-    }
-    let mut random = Random(0x0f7);
-    let directory = tempfile::tempdir().unwrap();
-    for number in 0..8 {
-        std::fs::write(directory.path().join(format!("{number}")), script(&mut random)).unwrap();
     }
     let script = r#"
 different=0
@@ -251,7 +135,8 @@ for file in $chains/*; do
 done
 [ $different -ge 5 ] || { echo "FAILED: only $different lists drop anything"; exit 1; }
 "#;
-    in_namespaces(&format!("chains={}\n{PACKETS}{script}", directory.path().display()));
+    let chains = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/nft");
+    in_namespaces(&format!("chains={chains}\n{PACKETS}{script}"));
 }
 
 #[test]
