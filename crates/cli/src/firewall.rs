@@ -2,26 +2,29 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use skep_firewall::build::plan;
 use skep_firewall::facts::Place;
-use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, LiveRules, all_interfaces, chosen};
+use skep_firewall::live::bank::LiveRules;
+use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, all_interfaces, chosen};
 use skep_firewall::live::guard;
 use skep_firewall::live::store::Count;
 use skep_firewall::machine::Machine;
 use skep_firewall::program::{PANIC_ACCEPT, PANIC_DROP};
 use skep_firewall::rules::check::check;
-use skep_firewall::rules::{Direction, RuleSet, layout_of};
+use skep_firewall::rules::{Direction, Prefix, RuleSet, layout_of};
 use skep_firewall::{parse, tables::layout::special};
 use skep_kernel::attach::XdpMode;
 use skep_packet::LinkType;
 
-use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, XdpArg};
+use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, note, say_part};
+
+mod translate;
 
 pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
     match command {
@@ -34,7 +37,9 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
             read_rules(&args.file)?;
             print(&layout_of(&text))
         }
-        FirewallCommand::Import(args) => import(args),
+        FirewallCommand::Import(args) => translate::import(args),
+        FirewallCommand::Export(args) => translate::export(args),
+        FirewallCommand::Unit => translate::unit(),
         FirewallCommand::Explain(args) => explain(args),
         FirewallCommand::Apply(args) => apply(args),
         FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
@@ -51,6 +56,8 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
             let text = live()?.delete(*number as usize - 1).map_err(Failure::run)?;
             print(&format!("deleted: {text}\n"))
         }
+        FirewallCommand::Set(command) => set(command),
+        FirewallCommand::Expire => expire(),
         FirewallCommand::Panic { mode } => {
             let mode = match mode {
                 PanicMode::Drop => PANIC_DROP,
@@ -91,45 +98,6 @@ fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
     let read =
         |name: &str| fs::read_to_string(directory.join(name)).map_err(|error| format!("cannot read it: {error}"));
     parse(&text, &read).map_err(|errors| Failure::expression(&errors, &file.to_string_lossy(), &text))
-}
-
-/// Prints the rules of another firewall as ours.
-fn import(args: &ImportArgs) -> Result<(), Failure> {
-    let mut text = String::new();
-    // Lines are counted in all files together.
-    let mut begins = Vec::new();
-    for file in &args.files {
-        begins.push((text.lines().count(), file));
-        if file == Path::new("-") {
-            let read = io::stdin().read_to_string(&mut text);
-            read.map_err(|error| Failure::Run(format!("cannot read standard input: {error}")))?;
-        } else {
-            text.push_str(&text_of(file)?);
-        }
-        text.push('\n');
-    }
-    let place = |line: usize| {
-        let (begin, file) = begins.iter().rfind(|(begin, _)| *begin < line).or(begins.first())?;
-        Some(format!("{}:{}", file.display(), line.saturating_sub(*begin)))
-    };
-    let place = |line| place(line).unwrap_or_default();
-    let import = skep_firewall::import::iptables(&text)
-        .map_err(|(line, why)| Failure::Run(format!("{}: {why}", place(line))))?;
-    for remark in &import.different {
-        say_part!("note: {}: {}\n  {}\n", place(remark.line), remark.why, remark.text);
-    }
-    for remark in &import.missing {
-        say_part!("not imported: {}: {}\n  {}\n", place(remark.line), remark.why, remark.text);
-    }
-    match import.missing.len() {
-        0 => {}
-        number if args.partial => note(&format!("lines that are not in the rules: {number}")),
-        number => {
-            let refused = format!("lines that cannot be imported: {number}; --partial prints the rules without them");
-            return Err(Failure::Run(refused));
-        }
-    }
-    print(&import.to_string())
 }
 
 /// Reads rules and says what is suspicious about them.
@@ -174,16 +142,21 @@ fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     print(&format!("{} rules are in force at {}{until}\n", rules.rules.len(), at.join(", ")))
 }
 
-/// A process of its own group that takes the rules back after a while. It outlives this one, and whoever started it.
+/// A process that takes the rules back after a while.
 fn start_timer(token: u64, seconds: u64) -> io::Result<()> {
+    background(&["firewall", "rollback", "--token", &token.to_string(), "--after", &seconds.to_string()])
+}
+
+/// Starts this program in a process group of its own. It outlives this one, and whoever started it.
+fn background(words: &[&str]) -> io::Result<()> {
     use std::os::unix::process::CommandExt as _;
     let mut command = Command::new(std::env::current_exe()?);
-    command.args(["firewall", "rollback", "--token", &token.to_string(), "--after", &seconds.to_string()]);
+    command.args(words);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).spawn().map(drop)
 }
 
 fn list(args: &ListArgs) -> Result<(), Failure> {
-    let firewall = live()?;
+    let mut firewall = live()?;
     let live = firewall.list().map_err(Failure::run)?;
     let panics = match firewall.panics() {
         PANIC_DROP => "panic: every packet is dropped\n",
@@ -193,14 +166,92 @@ fn list(args: &ListArgs) -> Result<(), Failure> {
     print(&if args.metrics { metrics(&live) } else { format!("{panics}{}", table(&live)) })
 }
 
+/// Addresses and networks of a set.
+fn prefixes<'a>(words: impl Iterator<Item = &'a str>) -> Result<Vec<Prefix>, Failure> {
+    words.map(|word| Prefix::parse(word).map_err(|problem| Failure::Run(format!("`{word}`: {problem}")))).collect()
+}
+
+fn set(command: &SetCommand) -> Result<(), Failure> {
+    let mut firewall = live()?;
+    match command {
+        SetCommand::List { name } => {
+            let uptime = uptime();
+            let mut text = String::new();
+            for (prefix, until) in firewall.set_members(name).map_err(Failure::run)? {
+                let left = (until as f64 / 1e9 - uptime).max(0.0);
+                let _ = match until {
+                    0 => writeln!(text, "{prefix}"),
+                    _ => writeln!(text, "{prefix}  # leaves in {left:.0} s"),
+                };
+            }
+            print(&text)
+        }
+        SetCommand::Add { name, addresses, timeout } => {
+            let all = prefixes(addresses.iter().map(String::as_str))?;
+            let added = firewall.set_add(name, &all, *timeout).map_err(Failure::run)?;
+            drop(firewall);
+            if timeout.is_some() {
+                background(&["firewall", "expire"]).map_err(|error| {
+                    Failure::Run(format!(
+                        "the addresses are in the set, but nothing can be started that takes them out: {error}"
+                    ))
+                })?;
+            }
+            print(&format!("{added} added, {} were there\n", all.len() - added))
+        }
+        SetCommand::Del { name, addresses } => {
+            let all = prefixes(addresses.iter().map(String::as_str))?;
+            let removed = firewall.set_remove(name, &all).map_err(Failure::run)?;
+            match all.len() - removed {
+                0 => print(&format!("{removed} taken out\n")),
+                missing => Err(Failure::Run(format!("{removed} taken out, {missing} were not in `{name}`"))),
+            }
+        }
+        SetCommand::Load { name, file } => {
+            let text = if file == Path::new("-") {
+                io::read_to_string(io::stdin())
+                    .map_err(|error| Failure::Run(format!("cannot read standard input: {error}")))?
+            } else {
+                text_of(file)?
+            };
+            let words = text.lines().flat_map(|line| line.split('#').next().unwrap_or_default().split_whitespace());
+            let (came, went) = firewall.set_replace(name, &prefixes(words)?).map_err(Failure::run)?;
+            print(&format!("{came} added, {went} taken out\n"))
+        }
+    }
+}
+
+/// Waits for members whose time is over, as long as there are any; one process at a time does that.
+fn expire() -> Result<(), Failure> {
+    let path = "/run/skep-firewall-expire.lock";
+    let lock = fs::File::create(path).map_err(|error| Failure::Run(format!("cannot open `{path}`: {error}")))?;
+    loop {
+        if lock.try_lock().is_err() {
+            return Ok(());
+        }
+        let Some(mut firewall) = Firewall::open(Path::new(DIRECTORY)).map_err(Failure::run)? else { return Ok(()) };
+        let Some(next) = firewall.expire().map_err(Failure::run)? else {
+            // Whoever puts one in now finds nobody at work, because the firewall stays locked until then.
+            return lock.unlock().map_err(Failure::run);
+        };
+        drop(firewall);
+        // Members that come meanwhile may leave earlier.
+        std::thread::sleep(Duration::from_nanos(next).min(Duration::from_secs(1)));
+    }
+}
+
+/// Seconds since the machine was started.
+fn uptime() -> f64 {
+    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
+    uptime.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0)
+}
+
 /// How long ago something was, from a time of the monotonic clock.
 fn ago(last: u64) -> String {
     if last == 0 {
         return "never".to_owned();
     }
-    let uptime = fs::read_to_string("/proc/uptime").unwrap_or_default();
-    let seconds: f64 = uptime.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
-    format!("{:.0}s", (seconds - last as f64 / 1e9).max(0.0))
+    format!("{:.0}s", (uptime() - last as f64 / 1e9).max(0.0))
 }
 
 fn table(live: &LiveRules) -> String {
@@ -214,6 +265,14 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
+    if let Some((known, room)) = live.connections {
+        let full = if known as u64 * 10 >= u64::from(room) * 9 {
+            "; the table is full: the oldest give way to new ones"
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "connections: {known} of {room}{full}");
+    }
     text
 }
 
@@ -230,6 +289,13 @@ fn metrics(live: &LiveRules) -> String {
             let value = if what == "packets" { count.packets } else { count.bytes };
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
+    }
+    if let Some((known, room)) = live.connections {
+        let _ = writeln!(
+            text,
+            "# TYPE skep_firewall_connections gauge\nskep_firewall_connections {known}\n\
+             # TYPE skep_firewall_connections_limit gauge\nskep_firewall_connections_limit {room}"
+        );
     }
     text
 }

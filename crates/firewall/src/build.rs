@@ -6,8 +6,14 @@ use crate::tables::expand::{expand, rule_record, verdict_record};
 use crate::tables::layout::{Sizes, book, special};
 use crate::tables::{Entry, Key, Record, Store, TableError, change};
 
-/// The distance of the places of two rules in a file: so many times a rule can be put in between by halving, 32.
-const STEP: u64 = 1 << 32;
+/// The distance of the places of two rules in a file.
+const STEP: u64 = 1 << 42;
+/// How far in front of the next rule a new one is put: rules that are put in front of the same one, one after the other, find
+/// this place millions of times; what is left is halved.
+const NEAR: u64 = 1 << 20;
+
+/// Entries that are kept free for members of sets that come later, besides as many as there are.
+const SET_ROOM: usize = 1 << 12;
 
 /// Numbers of interfaces by their names.
 pub type Index<'i> = &'i dyn Fn(&str) -> Option<u32>;
@@ -64,11 +70,14 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
     for (at, rule) in rules.rules.iter().enumerate() {
         let number = u32::try_from(at).ok().and_then(|at| at.checked_add(special::FIRST));
         let number = number.ok_or_else(|| BuildError { rule: Some(at), problem: "there are too many rules".into() })?;
-        let order = (at as u64 + 1) * STEP;
+        let order = (at as u64 + 1).checked_mul(STEP);
+        let order = order.ok_or_else(|| BuildError { rule: Some(at), problem: "there are too many rules".into() })?;
         placed
             .push(place(rules, rule, number, order, index).map_err(|problem| BuildError { rule: Some(at), problem })?);
     }
-    let entries = placed.iter().map(|rule| rule.entries.len()).sum();
+    let entries = placed.iter().map(|rule| rule.entries.len()).sum::<usize>();
+    // Sets grow while they are in force.
+    let entries = entries + if rules.sets.is_empty() { 0 } else { SET_ROOM };
     let track = rules.is_stateful();
     let shape = Shape {
         sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
@@ -94,7 +103,7 @@ pub fn place(rules: &RuleSet, rule: &Rule, number: u32, order: u64, index: Index
 pub fn between(before: Option<u64>, after: Option<u64>) -> Result<u64, String> {
     let low = before.unwrap_or(0);
     let order = match after {
-        Some(high) => low + (high.saturating_sub(low)) / 2,
+        Some(high) => high - (high.saturating_sub(low) / 2).min(NEAR),
         None => low.saturating_add(STEP),
     };
     if order > low && after.is_none_or(|high| order < high) {
@@ -136,7 +145,6 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
     if rule.number >= store.sizes().rules {
         return Err(TableError::Full("rules", store.sizes().rules));
     }
-    store.set_record(rule.number, &rule.record)?;
     for (done, (key, entry)) in rule.entries.iter().enumerate() {
         if let Err(error) = change::insert(store, key, entry) {
             for (key, entry) in &rule.entries[..done] {
@@ -145,7 +153,8 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
             return Err(error);
         }
     }
-    Ok(())
+    // Until now the rule has only counted: it comes in force as a whole.
+    store.set_record(rule.number, &rule.record)
 }
 
 /// Takes a rule out of tables; the number of entries that were there.

@@ -12,6 +12,9 @@ pub enum FirewallCommand {
     /// Print a rules file in one form; comments of their own lines stay
     Fmt(RulesFile),
     Import(ImportArgs),
+    Export(ExportArgs),
+    /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up
+    Unit,
     /// Say for each packet of a recording which rule decides, by running the programs themselves
     Explain(ExplainArgs),
     Apply(ApplyArgs),
@@ -42,6 +45,9 @@ pub enum FirewallCommand {
         #[arg(value_parser = clap::value_parser!(u32).range(1..))]
         number: u32,
     },
+    /// Look into a set in force, or change it; no other rules are touched
+    #[command(subcommand)]
+    Set(SetCommand),
     /// Drop everything, accept everything, or go back to the rules, at once and without a rules file
     Panic {
         /// What happens to all packets
@@ -49,6 +55,9 @@ pub enum FirewallCommand {
     },
     /// Take everything out of the kernel: all packets go on
     Off,
+    /// Take out members of sets whose time is over, as long as there are any with a time
+    #[command(hide = true)]
+    Expire,
     /// Take back a list that has not been confirmed
     #[command(hide = true)]
     Rollback {
@@ -58,6 +67,42 @@ pub enum FirewallCommand {
         /// Seconds to wait before
         #[arg(long)]
         after: u64,
+    },
+}
+
+/// What is done to a set in force. The rules file is not changed.
+#[derive(Debug, Clone, Subcommand)]
+pub enum SetCommand {
+    /// Print what is in a set
+    List {
+        /// The set
+        name: String,
+    },
+    /// Put addresses and networks into a set
+    Add {
+        /// The set
+        name: String,
+        /// Addresses and networks
+        #[arg(required = true)]
+        addresses: Vec<String>,
+        /// They leave after so many seconds
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
+        timeout: Option<u64>,
+    },
+    /// Take addresses and networks out of a set
+    Del {
+        /// The set
+        name: String,
+        /// Addresses and networks, as `list` has them
+        #[arg(required = true)]
+        addresses: Vec<String>,
+    },
+    /// Give a set the addresses and networks in a file, one a line; others leave, those that stay are not touched
+    Load {
+        /// The set
+        name: String,
+        /// The file; `-` is standard input
+        file: PathBuf,
     },
 }
 
@@ -75,11 +120,27 @@ pub struct RulesFile {
 #[command(after_help = "Example:\n  iptables-save > four; ip6tables-save > six\n  \
     skep firewall import four six > firewall.skep\n  skep firewall check firewall.skep")]
 pub struct ImportArgs {
-    /// What iptables-save and ip6tables-save printed; `-` is standard input
+    /// What iptables-save, ip6tables-save, `nft -j list ruleset` or `ufw show added` printed, or files of ufw; `-` is standard
+    /// input
     #[arg(value_name = "FILE", required = true)]
     pub files: Vec<PathBuf>,
     /// Print the rules although some lines are not in them
     #[arg(long)]
+    pub partial: bool,
+}
+
+/// Print the rules in force, or those of a file, as a rules file, or for nft. A rule that nft cannot say is named, and then
+/// nothing is printed without --partial.
+#[derive(Debug, Clone, Args)]
+pub struct ExportArgs {
+    /// A rules file instead of what is in force
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// A script for `nft -f`: a table `inet skep`
+    #[arg(long)]
+    pub nft: bool,
+    /// Print the script although some rules are not in it
+    #[arg(long, requires = "nft")]
     pub partial: bool,
 }
 

@@ -32,7 +32,9 @@ pub use dns::DnsArgs;
 pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
-pub use firewall::{ApplyArgs, ExplainArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, XdpArg};
+pub use firewall::{
+    ApplyArgs, ExplainArgs, ExportArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, SetCommand, XdpArg,
+};
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};
 pub use probe::{

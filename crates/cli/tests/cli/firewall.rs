@@ -56,7 +56,7 @@ time.sleep(900)' "$@" &
 
 /// Runs a test in a shell of its own namespaces.
 #[track_caller]
-fn in_namespaces(script: &str) {
+pub fn in_namespaces(script: &str) {
     for tool in ["unshare", "nsenter", "ip", "bash", "ping", "python3"] {
         let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).stdout(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -214,7 +214,7 @@ fn imported_chains_decide_as_iptables_does() {
     for number in 0..8 {
         std::fs::write(directory.path().join(format!("{number}")), skep_firewall::fuzz::chains(&mut random)).unwrap();
     }
-    let script = format!("chains={}\n{SAME_PACKETS}", directory.path().display());
+    let script = format!("chains={}\n{PACKETS}{SAME_PACKETS}", directory.path().display());
     for tool in ["iptables-restore", "iptables-save"] {
         let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
@@ -226,7 +226,7 @@ fn imported_chains_decide_as_iptables_does() {
 
 /// Sends packets of three protocols with their numbers as identification; `hear` prints the numbers of those that raw sockets
 /// get, which stand behind iptables and traffic control.
-const SAME_PACKETS: &str = r#"
+pub const PACKETS: &str = r#"
 cat > /run/packets.py <<'END'
 import random, socket, struct, sys, time
 def sum16(data):
@@ -282,6 +282,9 @@ pass() {
 }
 pass /run/all
 [ "$(wc -w < /run/all)" = 600 ] || { echo "FAILED: only $(wc -w < /run/all) of 600 packets arrive"; exit 1; }
+"#;
+
+const SAME_PACKETS: &str = r#"
 different=0
 for file in $chains/*; do
   iptables-restore < $file
@@ -304,7 +307,11 @@ fn what_cannot_be_imported_is_said() {
         b"*filter\n:INPUT DROP [0:0]\n-A INPUT -m owner --uid-owner 0 -j ACCEPT\n-A INPUT -p udp -j ACCEPT\nCOMMIT\n";
     let refused = skep_with(["firewall", "import", "-"], text);
     assert_eq!((refused.status, refused.out.as_str()), (Some(1), ""), "{refused:?}");
-    assert!(refused.err.contains("not imported: -:3: there is no counterpart to `-m owner`"), "{}", refused.err);
+    assert!(
+        refused.err.contains("not imported: standard input:3: there is no counterpart to `-m owner`"),
+        "{}",
+        refused.err
+    );
     assert!(
         refused.err.contains("lines that cannot be imported: 1; --partial prints the rules without them"),
         "{}",

@@ -20,11 +20,38 @@ pub struct Table {
     pub remarks: Vec<Remark>,
 }
 
-/// Reads all tables. Lines of tables that change packets are remarks.
+/// Policies of ufw (`/etc/default/ufw`), whose files have none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Defaults {
+    /// For packets that arrive.
+    pub input: Option<Verdict>,
+    /// For packets that leave.
+    pub output: Option<Verdict>,
+}
+
+impl Defaults {
+    /// Takes in a line like `DEFAULT_INPUT_POLICY="DROP"`; whether it is an assignment.
+    fn take(&mut self, line: &str) -> bool {
+        let Some((name, value)) = line.split_once('=') else { return false };
+        if name.is_empty() || !name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
+            return false;
+        }
+        let verdict = if value.trim_matches('"') == "ACCEPT" { Verdict::Accept } else { Verdict::Drop };
+        match name {
+            "DEFAULT_INPUT_POLICY" => self.input = Some(verdict),
+            "DEFAULT_OUTPUT_POLICY" => self.output = Some(verdict),
+            _ => {}
+        }
+        true
+    }
+}
+
+/// Reads all tables, and policies of ufw. Lines of tables that change packets are remarks.
 ///
 /// # Errors
 /// The number of a line and what is wrong with it.
-pub fn read(text: &str) -> Result<Vec<Table>, (usize, String)> {
+pub fn read(text: &str) -> Result<(Vec<Table>, Defaults), (usize, String)> {
+    let mut defaults = Defaults::default();
     let mut tables: Vec<Table> = Vec::new();
     let mut family = Family::V4;
     let mut name: Option<&str> = None;
@@ -43,6 +70,7 @@ pub fn read(text: &str) -> Result<Vec<Table>, (usize, String)> {
                 name = Some(&line[1..]);
                 tables.push(Table { family, chains: Chains::new(), remarks: Vec::new() });
             }
+            (_, None) if defaults.take(line) => {}
             (_, None) => return Err((number, "a line like `*filter`, which begins a table, was expected".to_owned())),
             _ if line == "COMMIT" => name = None,
             (_, Some(name)) => {
@@ -54,7 +82,7 @@ pub fn read(text: &str) -> Result<Vec<Table>, (usize, String)> {
     if tables.is_empty() {
         return Err((1, "this is no output of `iptables-save`: there is no line like `*filter`".to_owned()));
     }
-    Ok(tables)
+    Ok((tables, defaults))
 }
 
 /// Reads a line of a table.
@@ -76,6 +104,9 @@ fn one(table: &mut Table, name: &str, number: usize, line: &str) -> Result<(), (
         let ours = name == TABLE && CHAINS.contains(&chain);
         if policy == Some(Verdict::Drop) && !ours {
             missing(if name == TABLE { FORWARD } else { OTHER_TABLE });
+        }
+        if chain.starts_with("ufw6-") {
+            table.family = Family::V6;
         }
         if name == TABLE {
             table.chains.insert(chain.to_owned(), Chain { policy, entries: Vec::new() });

@@ -1,7 +1,7 @@
 //! Rules of other firewalls, as rules of ours.
 //!
-//! What lives here: the reader of `iptables-save` and `ip6tables-save`, chains with their jumps, the conjunction of what two
-//! rules ask for, and the list that comes of it. What does not: the language of the result ([`rules`](crate::rules)).
+//! What lives here: readers of what `iptables-save`, `ip6tables-save`, `nft -j list ruleset` and `ufw show added` print,
+//! chains with their jumps, the conjunction of what two rules ask for, and the list that comes of it. What does not: the language of the result ([`rules`](crate::rules)).
 //!
 //! A list of ours has no chains. What a chain does to the packets that reach it is written out behind the rule that jumps
 //! to it, with what that rule asks for added; so the result decides about every packet as the chains do. Lines that cannot be said are
@@ -10,7 +10,9 @@
 mod chains;
 mod conjunction;
 mod iptables;
+mod nft;
 mod options;
+mod ufw;
 
 use std::fmt::{self, Display, Formatter, Write as _};
 
@@ -19,6 +21,8 @@ use skep_diag::Span;
 use crate::rules::{Direction, Family, Matches, Rule, RuleSet, Verdict};
 
 pub use conjunction::conjunction;
+pub use nft::{import as nft, is_listing};
+pub use ufw::{added as ufw, is_added};
 
 /// What one line of another firewall became.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +54,8 @@ pub struct Import {
 pub fn iptables(text: &str) -> Result<Import, (usize, String)> {
     let mut import = Import::default();
     let mut policies = Vec::new();
-    for table in iptables::read(text)? {
+    let (tables, defaults) = iptables::read(text)?;
+    for table in ufw::join(tables, &defaults, &mut import) {
         for remark in table.remarks {
             import.missing.push(remark);
         }
@@ -62,12 +67,16 @@ pub fn iptables(text: &str) -> Result<Import, (usize, String)> {
         }
     }
     close(&mut import.rules, &policies);
+    tidy(&mut import);
+    Ok(import)
+}
+
+/// Brings remarks into the order of the lines, each once: a chain that several rules jump to is written out several times.
+fn tidy(import: &mut Import) {
     for list in [&mut import.missing, &mut import.different] {
-        // A chain that several rules jump to has its lines written out several times.
         list.sort_by_key(|remark| remark.line);
         list.dedup();
     }
-    Ok(import)
 }
 
 /// What happens to packets that no rule decides about: for both versions of the protocol, or by a rule at the end.

@@ -364,12 +364,17 @@ fn prefix(text: &str, family: Family) -> Result<Prefix, String> {
 
 /// The prefixes of the addresses from one to another.
 fn range(text: &str, family: Family) -> Result<Vec<Prefix>, String> {
-    let wrong = || format!("`{text}` is no range of addresses");
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let (first, last) = (prefix(first, family)?, prefix(last, family)?);
+    range_prefixes(first, last).ok_or_else(|| format!("`{text}` is no range of addresses"))
+}
+
+/// The prefixes of the addresses from one to another; `None` if there are none.
+pub fn range_prefixes(first: Prefix, last: Prefix) -> Option<Vec<Prefix>> {
+    let family = first.family;
     let whole = family.bits();
-    if first.length != whole || last.length != whole || first.address > last.address {
-        return Err(wrong());
+    if last.family != family || first.length != whole || last.length != whole || first.address > last.address {
+        return None;
     }
     // As numbers of the family's width.
     let shift = 128 - u32::from(whole);
@@ -385,7 +390,7 @@ fn range(text: &str, family: Family) -> Result<Vec<Prefix>, String> {
         prefixes.push(Prefix::new(family, next << shift, length));
         match next.checked_add(1 << free) {
             Some(behind) if behind <= last => next = behind,
-            _ => return Ok(prefixes),
+            _ => return Some(prefixes),
         }
     }
 }

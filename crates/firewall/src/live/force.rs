@@ -10,6 +10,7 @@
 //! Everything is pinned, so rules stay in force without any process. A new list is built in the bank that is not in force;
 //! if anything fails or the process dies before the switch is turned, nothing has changed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -18,13 +19,16 @@ use std::sync::atomic::Ordering;
 use skep_kernel::attach::{Direction, Order, XdpMode, attach_tcx, attach_xdp, interfaces};
 use skep_kernel::{LoadOptions, LoadedMap, LoadedProgram, MapMemory, Rights, Update, load_with, pin, unpin};
 
-use super::store::{Count, KernelTables};
-use super::{seed, texts};
-use crate::build::{self, Plan, place, plan};
+use super::bank::{Bank, LiveRules};
+use super::members::{MEMBERS, Member, Members};
+use super::seed;
+use super::store::{KernelTables, since_boot};
+use super::texts::{State, TEXTS, Texts};
+use crate::build::{Plan, plan};
 use crate::program::{self, BANKS, Hook, SWITCH, dispatcher};
-use crate::rules::{Rule, RuleSet, parse, parse_rule};
-use crate::tables::layout::{book, maps, special};
-use crate::tables::{Sizes, Store as _};
+use crate::rules::{Prefix, RuleSet};
+use crate::tables::Store as _;
+use crate::tables::layout::maps;
 
 /// Where the firewall of this machine is pinned.
 pub const DIRECTORY: &str = "/sys/fs/bpf/skep/firewall";
@@ -33,7 +37,7 @@ const LOCK: &str = "/run/skep-firewall.lock";
 /// Word of the book: a number while the list still has to be confirmed, else 0.
 const PENDING: u32 = 5;
 /// Word of the book: 1 if the programs read the payload.
-const PAYLOAD: u32 = 6;
+pub(super) const PAYLOAD: u32 = 6;
 
 /// Why something could not be done, as sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,42 +51,20 @@ impl fmt::Display for LiveError {
 
 impl std::error::Error for LiveError {}
 
-fn failed(error: impl fmt::Display) -> LiveError {
+pub(super) fn failed(error: impl fmt::Display) -> LiveError {
     LiveError(error.to_string())
 }
 
-type Live<T> = Result<T, LiveError>;
+pub(super) type Live<T> = Result<T, LiveError>;
 
 /// The firewall in the kernel. While a value exists, other commands wait.
 #[derive(Debug)]
 pub struct Firewall {
     directory: PathBuf,
     switch: MapMemory,
+    /// The bank in force, once something of it was asked for.
+    open: Option<Bank>,
     _lock: File,
-}
-
-/// A rule in force.
-#[derive(Debug, Clone)]
-pub struct LiveRule {
-    /// Its number, by which it is counted.
-    pub number: u32,
-    /// Its place.
-    pub order: u64,
-    /// What it says.
-    pub rule: Rule,
-    /// What it has done.
-    pub count: Count,
-}
-
-/// What is in force.
-#[derive(Debug, Clone)]
-pub struct LiveRules {
-    /// Sets, zones, defaults, and the rules in their order.
-    pub set: RuleSet,
-    /// The rules in the same order.
-    pub rules: Vec<LiveRule>,
-    /// What the defaults have done: in, out, malformed packets.
-    pub defaults: [Count; 3],
 }
 
 /// How rules are put in force.
@@ -141,7 +123,7 @@ impl Firewall {
             return Ok(None);
         }
         let switch = LoadedMap::pinned(&path, Rights::All).and_then(|map| map.memory()).map_err(failed)?;
-        Ok(Some(Self { directory: directory.to_owned(), switch, _lock: lock }))
+        Ok(Some(Self { directory: directory.to_owned(), switch, open: None, _lock: lock }))
     }
 
     /// Opens, or makes dispatchers with nothing behind them that are attached nowhere.
@@ -162,7 +144,7 @@ impl Firewall {
             replace_pin(map, &directory.join(&spec.name))?;
         }
         let switch = LoadedMap::pinned(directory.join(SWITCH), Rights::All).and_then(|map| map.memory());
-        Ok((Self { directory: directory.to_owned(), switch: switch.map_err(failed)?, _lock: lock }, true))
+        Ok((Self { directory: directory.to_owned(), switch: switch.map_err(failed)?, open: None, _lock: lock }, true))
     }
 
     fn bank(&self) -> u32 {
@@ -240,15 +222,22 @@ impl Firewall {
                 flows.set(&key, &value, Update::Any).map_err(failed)?;
             }
         }
-        let head = RuleSet { rules: Vec::new(), ..rules.clone() }.to_string();
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
-        let bytes = lines.iter().map(String::len).sum::<usize>() + 2 * head.len();
-        let map = texts::create(bytes, lines.len()).map_err(failed)?;
-        texts::put(&map, 0, 0, &head).map_err(failed)?;
+        let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
+        let bytes = lines.iter().map(|line| line.len().next_multiple_of(8)).sum::<usize>() + head.len();
+        let (map, texts) = Texts::create(tables.sizes().rules, bytes).map_err(failed)?;
+        texts.put(0, 0, State::Live, &head).map_err(failed)?;
         for (placed, line) in plan.rules.iter().zip(&lines) {
-            texts::put(&map, placed.number, placed.order, line).map_err(failed)?;
+            texts.put(placed.number, placed.order, State::Live, line).map_err(failed)?;
         }
-        pin(&map, directory.join(texts::TEXTS)).map_err(failed)?;
+        pin(&map, directory.join(TEXTS)).map_err(failed)?;
+        let (map, members) = Members::create(&rules.sets).map_err(failed)?;
+        for (number, prefixes) in (0..).zip(rules.sets.values()) {
+            for prefix in prefixes {
+                members.put(number, prefix, &Member::FOR_EVER).map_err(failed)?;
+            }
+        }
+        pin(&map, directory.join(MEMBERS)).map_err(failed)?;
         for hook in Hook::ALL {
             let program = loaded.program(hook.program()).ok_or_else(|| LiveError("a program is missing".to_owned()))?;
             let banks = LoadedMap::pinned(self.directory.join(hook.banks()), Rights::All).map_err(failed)?;
@@ -349,94 +338,95 @@ impl Firewall {
         self.switch.u32_at(4).map_or(0, |word| word.load(Ordering::Acquire))
     }
 
+    /// The bank in force, with everything finished that a process which died had begun.
+    pub(super) fn opened(&mut self) -> Live<&mut Bank> {
+        let number = self.bank();
+        if self.open.as_ref().is_none_or(|open| open.number != number) {
+            let texts = Texts::open(&self.map(number, TEXTS).map_err(LiveError)?).map_err(failed)?;
+            let members = Members::open(self.map(number, MEMBERS).map_err(LiveError)?);
+            let mut bank = Bank::new(number, self.tables(number)?, texts, members);
+            bank.finish()?;
+            self.open = Some(bank);
+        }
+        self.open.as_mut().ok_or_else(|| LiveError("no bank is open".to_owned()))
+    }
+
     /// What is in force, with counts.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub fn list(&self) -> Live<LiveRules> {
-        let bank = self.bank();
-        let tables = self.tables(bank)?;
-        let texts = texts::all(&self.map(bank, texts::TEXTS).map_err(LiveError)?).map_err(failed)?;
-        let damaged =
-            |what: &str| LiveError(format!("{what} in the kernel cannot be read; apply the rules file again"));
-        let no_files = |_: &str| Err(String::new());
-        let head = texts.get(&0).ok_or_else(|| damaged("the defaults"))?;
-        let mut set = parse(&head.1, &no_files).map_err(|_| damaged("the sets"))?;
-        let mut rules = Vec::new();
-        for (&number, (order, text)) in texts.range(special::FIRST..) {
-            let rule = parse_rule(text, &set).map_err(|_| damaged(&format!("rule `{text}`")))?;
-            rules.push(LiveRule { number, order: *order, rule, count: tables.count(number).map_err(failed)? });
-        }
-        rules.sort_by_key(|rule| rule.order);
-        set.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
-        let count = |number| tables.count(number).map_err(failed);
-        let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
-        Ok(LiveRules { set, rules, defaults })
+    pub fn list(&mut self) -> Live<LiveRules> {
+        self.opened()?.list()
     }
 
     /// Puts one rule in, in front of the one at this position (from 0), or behind all. The others are not touched.
     ///
     /// # Errors
     /// What is wrong; nothing is changed then.
-    pub fn add(&self, text: &str, position: usize) -> Live<()> {
-        let bank = self.bank();
-        let live = self.list()?;
-        let rule = parse_rule(text, &live.set).map_err(|errors| {
-            let all: Vec<&str> = errors.iter().map(|error| error.message.as_str()).collect();
-            LiveError(format!("`{text}`: {}", all.join("; ")))
-        })?;
-        let mut tables = self.tables(bank)?;
-        let Sizes { flows, .. } = tables.sizes();
-        let reads_payload = tables.book(PAYLOAD).map_err(failed)? != 0;
-        if rule.matches.states != 0 && flows <= 1 || rule.matches.payload.is_some() && !reads_payload {
-            let what = if rule.matches.payload.is_some() { "the payload" } else { "connections" };
-            return Err(LiveError(format!(
-                "no rule in force looks at {what}, so the programs do not either; add the rule to the file and apply it"
-            )));
-        }
-        let position = position.min(live.rules.len());
-        let before = position.checked_sub(1).map(|at| live.rules[at].order);
-        let order = build::between(before, live.rules.get(position).map(|rule| rule.order)).map_err(LiveError)?;
-        let number = u32::try_from(tables.book(book::RULES).map_err(failed)?).map_err(failed)?;
-        let all = all_interfaces()?;
-        let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
-        let placed = place(&live.set, &rule, number, order, &index).map_err(LiveError)?;
-        build::add(&mut tables, &placed).map_err(failed)?;
-        let map = self.map(bank, texts::TEXTS).map_err(LiveError)?;
-        if let Err(error) = texts::put(&map, number, order, &rule.to_string()) {
-            build::remove(&mut tables, &placed).map_err(failed)?;
-            return Err(failed(error));
-        }
-        tables.set_book(book::RULES, u64::from(number) + 1).map_err(failed)
+    pub fn add(&mut self, text: &str, position: usize) -> Live<()> {
+        self.opened()?.add(text, position)
     }
 
     /// Takes out the rule at a position (from 0); gives its text.
     ///
     /// # Errors
     /// If there is no such rule.
-    pub fn delete(&self, position: usize) -> Live<String> {
-        let bank = self.bank();
-        let live = self.list()?;
-        let Some(old) = live.rules.get(position) else {
-            return Err(LiveError(format!("there is no rule {}; there are {}", position + 1, live.rules.len())));
-        };
-        let mut tables = self.tables(bank)?;
-        let all = all_interfaces()?;
-        let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
-        let placed = place(&live.set, &old.rule, old.number, old.order, &index).map_err(LiveError)?;
-        let removed = build::remove(&mut tables, &placed).map_err(failed)?;
-        let text = old.rule.to_string();
-        texts::remove(&self.map(bank, texts::TEXTS).map_err(LiveError)?, old.number, text.len()).map_err(failed)?;
-        if removed < placed.entries.len() {
-            return Err(LiveError(format!(
-                "of {} entries of `{text}` {} were not found: interfaces have changed since it was applied; apply the rules \
-                 file again",
-                placed.entries.len(),
-                placed.entries.len() - removed
-            )));
-        }
-        Ok(text)
+    pub fn delete(&mut self, position: usize) -> Live<String> {
+        self.opened()?.delete(position)
     }
+
+    /// What is in a set, with the time since the start of the machine at which each member leaves (0: never).
+    ///
+    /// # Errors
+    /// If there is no such set.
+    pub fn set_members(&mut self, name: &str) -> Live<Vec<(Prefix, u64)>> {
+        let members = self.opened()?.set_members(name)?;
+        Ok(members.into_iter().map(|(prefix, member)| (prefix, member.until)).collect())
+    }
+
+    /// Puts prefixes into a set, for so many seconds or for ever; gives how many were not there.
+    ///
+    /// # Errors
+    /// What is wrong. Prefixes in front of the one that is named are in the set then.
+    pub fn set_add(&mut self, name: &str, prefixes: &[Prefix], seconds: Option<u64>) -> Live<usize> {
+        let until = seconds.map_or(0, |seconds| since_boot() + seconds * 1_000_000_000);
+        self.opened()?.set_add(name, prefixes, until)
+    }
+
+    /// Takes prefixes out of a set; gives how many were there.
+    ///
+    /// # Errors
+    /// If there is no such set.
+    pub fn set_remove(&mut self, name: &str, prefixes: &[Prefix]) -> Live<usize> {
+        self.opened()?.set_remove(name, prefixes)
+    }
+
+    /// Makes a set have these members and no others; gives how many came and went.
+    ///
+    /// # Errors
+    /// As for [`set_add`](Self::set_add). Nothing has been taken out then.
+    pub fn set_replace(&mut self, name: &str, prefixes: &[Prefix]) -> Live<(usize, usize)> {
+        let bank = self.opened()?;
+        let old: BTreeSet<Prefix> = bank.set_members(name)?.into_iter().map(|(prefix, _)| prefix).collect();
+        let new: BTreeSet<Prefix> = prefixes.iter().copied().collect();
+        let come: Vec<Prefix> = new.difference(&old).copied().collect();
+        let go: Vec<Prefix> = old.difference(&new).copied().collect();
+        Ok((bank.set_add(name, &come, 0)?, bank.set_remove(name, &go)?))
+    }
+
+    /// Takes out members whose time is over; nanoseconds until the next one leaves, if any will.
+    ///
+    /// # Errors
+    /// If the tables cannot be reached.
+    pub fn expire(&mut self) -> Live<Option<u64>> {
+        let now = since_boot();
+        Ok(self.opened()?.expire(now)?.map(|next| next.saturating_sub(now)))
+    }
+}
+
+/// Sets with the same names and nothing in them: what is in them is kept elsewhere.
+fn emptied(sets: &BTreeMap<String, Vec<Prefix>>) -> BTreeMap<String, Vec<Prefix>> {
+    sets.keys().map(|name| (name.clone(), Vec::new())).collect()
 }
 
 /// Pins something in place of what an earlier attempt left.

@@ -1,10 +1,14 @@
 //! The firewall in the kernel.
 //!
-//! What lives here: tables in maps of the kernel ([`store`]), putting rules in force and out again ([`force`]), their texts
-//! ([`texts`]), connections that exist already ([`seed`]), the guard of the session that somebody types in ([`guard`]).
+//! What lives here: tables in maps of the kernel ([`store`]), putting rules in force and out again ([`force`]), changing one of
+//! them ([`bank`]) or a set, their texts ([`texts`]) and the members of sets ([`members`]), connections that exist already
+//! ([`seed`]), the guard of the session that somebody types in ([`guard`]).
 
+pub mod bank;
 pub mod force;
 pub mod guard;
+pub mod members;
 pub mod seed;
+mod sets;
 pub mod store;
 pub mod texts;

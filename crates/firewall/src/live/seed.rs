@@ -1,5 +1,5 @@
-//! Connections that exist before anybody follows them: sockets of this network namespace, so that nothing breaks when rules
-//! about states come into force.
+//! Connections that exist before anybody follows them: sockets of this network namespace, and what the kernel's own
+//! tracking knows (forwarded connections among them), so that nothing breaks when rules about states come into force.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -63,6 +63,35 @@ fn end(text: &str) -> Option<End> {
     Some((address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4), port))
 }
 
+/// States of TCP in which a connection is over.
+const OVER: [&str; 3] = ["TIME_WAIT", "CLOSE", "LAST_ACK"];
+
+/// The connections with ports in a file such as `/proc/net/nf_conntrack`: each as it began, and as its answers are, which
+/// is something else if addresses are translated.
+pub fn tracked(text: &str) -> Vec<([End; 2], u8)> {
+    let mut found = Vec::new();
+    for line in text.lines() {
+        let mut words = line.split_whitespace().skip(2);
+        let Some(protocol) = words.nth(1).and_then(|word| word.parse::<u8>().ok()) else { continue };
+        let (mut addresses, mut ports) = (Vec::<IpAddr>::new(), Vec::<u16>::new());
+        let mut is_over = false;
+        for word in words {
+            match word.split_once('=') {
+                Some(("src" | "dst", address)) => addresses.extend(address.parse::<IpAddr>()),
+                Some(("sport" | "dport", port)) => ports.extend(port.parse::<u16>()),
+                Some(_) => {}
+                None => is_over |= OVER.contains(&word),
+            }
+        }
+        if is_over || addresses.len() != ports.len() {
+            continue;
+        }
+        let ends: Vec<End> = addresses.into_iter().zip(ports).collect();
+        found.extend(ends.as_chunks().0.iter().map(|&ends| (ends, protocol)));
+    }
+    found
+}
+
 /// All connections of this network namespace with their protocols.
 pub fn existing() -> Vec<([End; 2], u8)> {
     let files = [("tcp", 6), ("tcp6", 6), ("udp", 17), ("udp6", 17)];
@@ -70,12 +99,35 @@ pub fn existing() -> Vec<([End; 2], u8)> {
         let text = std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
         sockets(&text).into_iter().map(move |ends| (ends, protocol))
     };
-    files.into_iter().flat_map(read).collect()
+    // Not there if the kernel has no tracking, or does not show it in this way.
+    let known = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
+    files.into_iter().flat_map(read).chain(tracked(&known)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tracked_connections_are_read() {
+        let text = "ipv4     2 tcp      6 431999 ESTABLISHED src=10.0.0.1 dst=192.0.2.1 sport=4000 dport=80 src=192.0.2.1 \
+             dst=203.0.113.5 sport=80 dport=61000 [ASSURED] mark=0 zone=0 use=2\n\
+             ipv4     2 tcp      6 9 TIME_WAIT src=10.0.0.1 dst=192.0.2.1 sport=4001 dport=80 src=192.0.2.1 dst=10.0.0.1 \
+             sport=80 dport=4001 [ASSURED] mark=0 use=1\n\
+             ipv6     10 udp      17 29 src=fd00::1 dst=fd00::2 sport=5 dport=53 [UNREPLIED] src=fd00::2 dst=fd00::1 sport=53 \
+             dport=5 mark=0 use=1\nipv4 2 icmp 1 29 src=10.0.0.1 dst=10.0.0.2 type=8 code=0 id=7 src=10.0.0.2 dst=10.0.0.1 \
+             type=0 code=0 id=7 mark=0 use=1\nnonsense\n";
+        let end = |address: &str, port| (address.parse().unwrap(), port);
+        assert_eq!(
+            tracked(text),
+            [
+                ([end("10.0.0.1", 4000), end("192.0.2.1", 80)], 6),
+                ([end("192.0.2.1", 80), end("203.0.113.5", 61000)], 6),
+                ([end("fd00::1", 5), end("fd00::2", 53)], 17),
+                ([end("fd00::2", 53), end("fd00::1", 5)], 17),
+            ]
+        );
+    }
 
     #[test]
     fn sockets_are_read() {

@@ -19,6 +19,7 @@ pub struct KernelTables {
     rules: MapMemory,
     book: MapMemory,
     counters: LoadedMap,
+    flows: LoadedMap,
 }
 
 /// What a rule has done.
@@ -51,12 +52,13 @@ impl KernelTables {
             let problem = "the tables in the kernel were made by another version of skep: apply the rules file again";
             return Err(TableError::Store(problem.to_owned()));
         }
+        let flows = map(maps::FLOWS)?;
         Ok(Self {
             sizes: Sizes {
                 hash_bits: slots.ilog2(),
                 entries: heads.max_entries(),
                 rules: rules.max_entries(),
-                flows: map(maps::FLOWS)?.max_entries(),
+                flows: flows.max_entries(),
             },
             index: memory(&index)?,
             keys_4: map(maps::KEYS_4)?,
@@ -66,6 +68,7 @@ impl KernelTables {
             rules: memory(&rules)?,
             book: memory(&map(maps::BOOK)?)?,
             counters: map(maps::COUNTERS)?,
+            flows,
         })
     }
 
@@ -85,6 +88,39 @@ impl KernelTables {
         }
         const { assert!(COUNTER_BYTES == 24) };
         Ok(sum)
+    }
+
+    /// Connections that are known, and how many there is room for; `None` if none are followed.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn connections(&self) -> Result<Option<(usize, u32)>, TableError> {
+        if self.sizes.flows <= 1 {
+            return Ok(None);
+        }
+        let known = self.flows.entries().try_fold(0, |known, entry| entry.map(|_| known + 1)).map_err(failed)?;
+        Ok(Some((known, self.sizes.flows)))
+    }
+
+    /// Forgets what a rule has done, for another one that gets its number.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn forget_count(&self, rule: u32) -> Result<(), TableError> {
+        let zero = vec![0; COUNTER_BYTES];
+        let processors =
+            self.counters.get_per_cpu(&rule.to_ne_bytes()).map_err(failed)?.map_or(0, |values| values.len());
+        self.counters.set_per_cpu(&rule.to_ne_bytes(), &vec![zero; processors], Update::Any).map_err(failed)
+    }
+
+    /// What a rule does.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn record(&self, rule: u32) -> Result<Record, TableError> {
+        let mut bytes = [0; record::SIZE];
+        self.rules.read(rule as usize * self.rules.stride(), &mut bytes).ok_or_else(outside)?;
+        Ok(Record::read(&bytes))
     }
 
     fn keys(&self, key: &Key) -> (&LoadedMap, Vec<u8>) {
@@ -168,7 +204,15 @@ impl Store for KernelTables {
     }
 
     fn set_record(&mut self, rule: u32, record: &Record) -> Result<(), TableError> {
-        self.rules.write(rule as usize * self.rules.stride(), &record.bytes()).ok_or_else(outside)
+        // The word with the verdict is stored as a whole, behind all that it needs, so that a rule comes and goes at once.
+        let (at, bytes) = (rule as usize * self.rules.stride(), record.bytes());
+        let [first, rest @ ..] = bytes.as_chunks::<8>().0 else { return Err(outside()) };
+        let verdict = u64::from_ne_bytes(*first);
+        if record.is_neutral() {
+            return store_64(&self.rules, at, verdict);
+        }
+        self.rules.write(at + 8, rest.as_flattened()).ok_or_else(outside)?;
+        store_64(&self.rules, at, verdict)
     }
 
     fn now(&self) -> u64 {
@@ -177,7 +221,7 @@ impl Store for KernelTables {
 }
 
 /// Nanoseconds since the machine was started, to a hundredth of a second: the same for all processes.
-fn since_boot() -> u64 {
+pub(super) fn since_boot() -> u64 {
     let text = std::fs::read_to_string("/proc/uptime").unwrap_or_default();
     let seconds: f64 = text.split(' ').next().and_then(|word| word.parse().ok()).unwrap_or(0.0);
     (seconds * 1e9) as u64

@@ -3,6 +3,8 @@
 //! What is found is certain, but not everything is found: a rule is only held against one earlier rule at a time, and sets by
 //! their elements.
 
+use std::collections::{BTreeSet, HashMap};
+
 use skep_diag::Diagnostic;
 
 use super::{Addresses, Family, Limit, Matches, Ports, Prefix, Rule, RuleSet};
@@ -10,13 +12,14 @@ use super::{Addresses, Family, Limit, Matches, Ports, Prefix, Rule, RuleSet};
 /// Warnings about a list of rules, in its order: rules behind an earlier one that takes all their packets.
 pub fn check(rules: &RuleSet) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    // Only rules that decide about all their packets can hide others.
-    let deciding = |rule: &&Rule| rule.action.verdict.is_some() && rule.action.limit.is_none();
+    let mut earlier = Earlier::default();
     for (number, rule) in rules.rules.iter().enumerate() {
-        let earlier = rules.rules[..number].iter().filter(deciding);
-        let Some(hiding) = earlier.clone().find(|earlier| covers(rules, &earlier.matches, &rule.matches)) else {
-            continue;
-        };
+        let hiding = earlier.hiding(rules, rule).map(|number| &rules.rules[number]);
+        // Only rules that decide about all their packets can hide others.
+        if rule.action.verdict.is_some() && rule.action.limit.is_none() {
+            earlier.add(number, rule);
+        }
+        let Some(hiding) = hiding else { continue };
         let same = hiding.action == rule.action;
         let (message, label) = if same {
             ("this rule is redundant: an earlier rule does the same with all its packets", "never reached")
@@ -32,6 +35,79 @@ pub fn check(rules: &RuleSet) -> Vec<Diagnostic> {
     }
     found.extend(rules.rules.iter().filter_map(useless_limit));
     found
+}
+
+/// What rules are found by: a prefix of each side and a port, where they ask for some.
+type Found = (Option<Prefix>, Option<Prefix>, Option<u16>);
+/// Which parts of it there are: lengths of prefixes by version, and whether there is a port.
+type Shape = (Option<(Family, u8)>, Option<(Family, u8)>, bool);
+/// A rule with more pairs of prefixes is found without those of a side.
+const MOST_PAIRS: usize = 64;
+
+/// Earlier rules, so that a rule is held only against those that may take all its packets: each shape that occurs is asked
+/// once, however many rules there are.
+#[derive(Default)]
+struct Earlier {
+    shapes: BTreeSet<Shape>,
+    rules: HashMap<Found, Vec<usize>>,
+}
+
+impl Earlier {
+    fn add(&mut self, number: usize, rule: &Rule) {
+        let prefixes = |side: &Option<Addresses>| match side {
+            Some(side) if !side.negated && side.sets.is_empty() && side.prefixes.iter().all(|each| each.length > 0) => {
+                side.prefixes.iter().copied().map(Some).collect()
+            }
+            _ => vec![None],
+        };
+        let (from, mut to) = (prefixes(&rule.matches.from), prefixes(&rule.matches.to));
+        if from.len() * to.len() > MOST_PAIRS {
+            to = vec![None];
+        }
+        let port = match rule.matches.to_port.as_ref().map(|ports| (ports.negated, &ports.ranges[..])) {
+            Some((false, [only])) if only.start() == only.end() => Some(*only.start()),
+            _ => None,
+        };
+        for &from in &from {
+            for &to in &to {
+                let length = |prefix: Option<Prefix>| prefix.map(|prefix| (prefix.family, prefix.length));
+                self.shapes.insert((length(from), length(to), port.is_some()));
+                self.rules.entry((from, to, port)).or_default().push(number);
+            }
+        }
+    }
+
+    /// The first rule that takes all packets of another one.
+    fn hiding(&self, rules: &RuleSet, rule: &Rule) -> Option<usize> {
+        // Whoever takes all takes the first ones.
+        let first = |side: &Option<Addresses>| {
+            let side = side.as_ref().filter(|side| !side.negated)?;
+            let named = side.sets.iter().filter_map(|name| rules.sets.get(name)?.first());
+            side.prefixes.first().or(named.into_iter().next()).copied()
+        };
+        let (from, to) = (first(&rule.matches.from), first(&rule.matches.to));
+        let port = rule.matches.to_port.as_ref().and_then(|ports| ports.meant().first().map(|range| *range.start()));
+        let cut = |prefix: Option<Prefix>, (family, length): (Family, u8)| {
+            let prefix = prefix.filter(|prefix| prefix.family == family && prefix.length >= length)?;
+            Some(Prefix::new(family, prefix.address, length))
+        };
+        let mut best: Option<usize> = None;
+        for &(from_length, to_length, has_port) in &self.shapes {
+            let from = from_length.map(|length| cut(from, length));
+            let to = to_length.map(|length| cut(to, length));
+            if from == Some(None) || to == Some(None) || has_port && port.is_none() {
+                continue;
+            }
+            let found = self.rules.get(&(from.flatten(), to.flatten(), port.filter(|_| has_port)));
+            let found =
+                found.into_iter().flatten().copied().take_while(|number| best.is_none_or(|best| *number < best));
+            let mut found = found.filter(|number| covers(rules, &rules.rules[*number].matches, &rule.matches));
+            if let Some(number) = found.next() {
+                best = Some(number);
+            }
+        }
+        best
+    }
 }
 
 fn useless_limit(rule: &Rule) -> Option<Diagnostic> {

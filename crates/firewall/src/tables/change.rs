@@ -167,13 +167,31 @@ pub fn remove(store: &mut impl Store, key: &Key, wanted: &Entry) -> Result<bool,
     Ok(false)
 }
 
+/// Whether an entry is found by a key.
+///
+/// # Errors
+/// [`TableError::Store`]
+pub fn contains(store: &impl Store, key: &Key, wanted: &Entry) -> Result<bool, TableError> {
+    let Some(bucket) = store.bucket(key)? else { return Ok(false) };
+    let mut at = store.head(bucket)?;
+    while at != 0 {
+        let here = store.entry(at)?;
+        if (Entry { next: 0, free: [0; 2], ..here }) == (Entry { next: 0, free: [0; 2], ..*wanted }) {
+            return Ok(true);
+        }
+        at = here.next;
+    }
+    Ok(false)
+}
+
 fn new_bucket(store: &mut impl Store, key: &Key) -> Result<u32, TableError> {
     let taken = store.book(book::BUCKETS)?;
     let most = store.sizes().entries;
     let bucket = u32::try_from(taken).ok().filter(|&bucket| bucket < most).ok_or(TableError::Full("buckets", most))?;
+    // Taken first: if the process dies here, a bucket is lost, but two keys never share one.
+    store.set_book(book::BUCKETS, taken + 1)?;
     store.set_head(bucket, 0)?;
     store.set_bucket(key, bucket)?;
-    store.set_book(book::BUCKETS, taken + 1)?;
     Ok(bucket)
 }
 
@@ -184,9 +202,6 @@ fn take(store: &mut impl Store) -> Result<u32, TableError> {
         let [next, since] = store.entry(first)?.free;
         if store.now().saturating_sub(since) >= REST {
             store.set_book(book::FREE_FIRST, next)?;
-            if next == 0 {
-                store.set_book(book::FREE_LAST, 0)?;
-            }
             return Ok(first);
         }
     }
@@ -200,13 +215,14 @@ fn take(store: &mut impl Store) -> Result<u32, TableError> {
 
 fn give_back(store: &mut impl Store, number: u32) -> Result<(), TableError> {
     store.set_free(number, [0, store.now()])?;
-    let last = store.book(book::FREE_LAST)? as u32;
-    if last == 0 {
-        store.set_book(book::FREE_FIRST, number.into())?;
-    } else {
-        let since = store.entry(last)?.free[1];
-        store.set_free(last, [number.into(), since])?;
+    // The last one counts only while there is a first one.
+    let (first, last) = (store.book(book::FREE_FIRST)? as u32, store.book(book::FREE_LAST)? as u32);
+    if first == 0 {
+        store.set_book(book::FREE_LAST, number.into())?;
+        return store.set_book(book::FREE_FIRST, number.into());
     }
+    let since = store.entry(last)?.free[1];
+    store.set_free(last, [number.into(), since])?;
     store.set_book(book::FREE_LAST, number.into())
 }
 

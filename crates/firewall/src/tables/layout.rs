@@ -411,6 +411,19 @@ impl Record {
         bytes[24..].copy_from_slice(&self.tolerance.to_ne_bytes());
         bytes
     }
+
+    /// From its bytes; of a rule that only counts the rest says nothing.
+    pub fn read(bytes: &[u8; record::SIZE]) -> Self {
+        let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let long = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
+        let all = Self { verdict: word(0), flags: word(4), mark: word(8), interval: long(16), tolerance: long(24) };
+        if all.is_neutral() { Self::default() } else { all }
+    }
+
+    /// Whether the rule only counts.
+    pub const fn is_neutral(&self) -> bool {
+        self.verdict == 0 && self.flags == 0
+    }
 }
 
 /// What a rule has done on one processor: packets, bytes, and the time of the last one.

@@ -1,0 +1,343 @@
+//! Rules of ours as a script for nft.
+//!
+//! Chains stand where ours are met: `prerouting` for what arrives, `postrouting` for what leaves, both behind connection tracking.
+
+use std::fmt::Write as _;
+
+use crate::rules::{Action, Addresses, Direction, Family, Matches, Ports, Prefix, Rule, RuleSet, words};
+
+/// A script, and what it does not say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Export {
+    /// What `nft -f` reads.
+    pub text: String,
+    /// Positions of rules that are not in it, from 0, with a clause why.
+    pub missing: Vec<(usize, String)>,
+}
+
+/// Addresses of one version that a side of a rule asks for.
+enum Side {
+    /// Any.
+    Any,
+    /// None of this version.
+    None,
+    /// What stands behind `saddr`.
+    Text(String),
+}
+
+/// A list as a script for `nft -f`.
+pub fn nft(rules: &RuleSet) -> Export {
+    let mut export = Export::default();
+    let mut dynamic = String::new();
+    let mut chains = [String::new(), String::new()];
+    for (at, rule) in rules.rules.iter().enumerate() {
+        match one(rules, rule, at, &mut dynamic) {
+            Ok(lines) => {
+                for (direction, line) in lines {
+                    let _ = writeln!(chains[direction as usize], "    {line}");
+                }
+            }
+            Err(why) => export.missing.push((at, why)),
+        }
+    }
+    let mut text = "table inet skep {\n".to_owned();
+    for (name, prefixes) in &rules.sets {
+        for (family, kind) in [(Family::V4, "ipv4_addr"), (Family::V6, "ipv6_addr")] {
+            let own = listed(prefixes.iter().filter(|prefix| prefix.family == family));
+            let elements = if own.is_empty() { String::new() } else { format!(" elements = {{ {own} }}") };
+            let name = set_name(name, family);
+            let _ = writeln!(text, "  set {name} {{ type {kind}; flags interval; auto-merge;{elements}\n  }}");
+        }
+    }
+    text.push_str(&dynamic);
+    let heads = [("in", "prerouting", rules.default_in), ("out", "postrouting", rules.default_out)];
+    for ((name, hook, policy), chain) in heads.into_iter().zip(chains) {
+        let _ = writeln!(text, "  chain {name} {{\n    type filter hook {hook} priority -150; policy {policy};");
+        // Rules are asked about neither, and those of `in` are not about the loopback device.
+        let device = if name == "in" { "iifname" } else { "oifname" };
+        let _ = writeln!(text, "    {device} lo accept\n    icmpv6 type 133-136 accept\n{chain}  }}");
+    }
+    export.text = text + "}\n";
+    export
+}
+
+/// The name of the part of a set with addresses of a version.
+fn set_name(name: &str, family: Family) -> String {
+    let number = if family == Family::V4 { 4 } else { 6 };
+    // A name of nft begins with a letter.
+    format!("s_{}_{number}", name.replace('-', "_"))
+}
+
+/// Prefixes with commas; none of them lies in another, which nft would refuse.
+fn listed<'p>(prefixes: impl Iterator<Item = &'p Prefix> + Clone) -> String {
+    let mut outer: Vec<&Prefix> = Vec::new();
+    for prefix in prefixes.clone() {
+        let inside = prefixes.clone().any(|other| other != prefix && other.covers(prefix));
+        if !inside && !outer.contains(&prefix) {
+            outer.push(prefix);
+        }
+    }
+    outer.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The lines of a rule with the chain of each.
+fn one(rules: &RuleSet, rule: &Rule, at: usize, dynamic: &mut String) -> Result<Vec<(Direction, String)>, String> {
+    let wanted = &rule.matches;
+    // Everything that is written below; a rule that says more is not written at all.
+    let said = Matches {
+        direction: wanted.direction,
+        interfaces: wanted.interfaces.clone(),
+        family: wanted.family,
+        protocols: wanted.protocols.clone(),
+        from: wanted.from.clone(),
+        from_port: wanted.from_port.clone(),
+        to: wanted.to.clone(),
+        to_port: wanted.to_port.clone(),
+        states: wanted.states,
+        flags: wanted.flags,
+        fragment: wanted.fragment,
+        icmp: wanted.icmp.clone(),
+        mark: wanted.mark,
+        ..Matches::default()
+    };
+    let action = &rule.action;
+    let done = Action {
+        verdict: action.verdict,
+        log: action.log.clone(),
+        mark: action.mark,
+        limit: action.limit,
+        ..Action::default()
+    };
+    if said != *wanted {
+        return Err(
+            "it looks at something (a VLAN, the payload, ...) that has no counterpart at these hooks".to_owned()
+        );
+    }
+    if done != *action
+        || action.verdict.is_some_and(|verdict| !["accept", "drop"].contains(&verdict.to_string().as_str()))
+    {
+        return Err("what it does has no counterpart at these hooks".to_owned());
+    }
+    let directions: Vec<Direction> = [Direction::In, Direction::Out]
+        .into_iter()
+        .filter(|direction| wanted.direction.is_none_or(|wanted| wanted == *direction))
+        .collect();
+    let per_source = action.limit.is_some_and(|limit| limit.per_source);
+    let mut lines = Vec::new();
+    for family in families(rules, wanted, per_source) {
+        let Some(condition) = condition(rules, wanted, family) else { continue };
+        let statements = statements(action, family, at, dynamic)?;
+        for &direction in &directions {
+            let device = match (wanted.interfaces.is_empty(), direction) {
+                (true, _) => String::new(),
+                (_, Direction::In) => format!("iifname {} ", devices(rules, wanted)),
+                (_, Direction::Out) => format!("oifname {} ", devices(rules, wanted)),
+            };
+            lines.push((direction, format!("{device}{condition}{statements}")));
+        }
+    }
+    Ok(lines)
+}
+
+/// The versions that a rule has to be written for, or none if one line says both.
+fn families(rules: &RuleSet, wanted: &Matches, per_source: bool) -> Vec<Option<Family>> {
+    let has_addresses = wanted.from.is_some() || wanted.to.is_some();
+    if !has_addresses && !per_source && wanted.fragment.is_none() {
+        return vec![wanted.family];
+    }
+    let meant = |family: &Family| {
+        let some = |side: &Option<Addresses>| {
+            side.as_ref().is_none_or(|side| !matches!(self::side(rules, side, *family), Side::None))
+        };
+        wanted.family.is_none_or(|wanted| wanted == *family) && some(&wanted.from) && some(&wanted.to)
+    };
+    Family::ALL.into_iter().filter(meant).map(Some).collect()
+}
+
+fn devices(rules: &RuleSet, wanted: &Matches) -> String {
+    let all: Vec<String> =
+        wanted.interfaces.iter().flat_map(|name| rules.interfaces(name)).map(|name| format!("\"{name}\"")).collect();
+    format!("{{ {} }}", all.join(", "))
+}
+
+fn side(rules: &RuleSet, addresses: &Addresses, family: Family) -> Side {
+    let not = if addresses.negated { "!= " } else { "" };
+    let inline: Vec<&Prefix> = addresses.prefixes.iter().filter(|prefix| prefix.family == family).collect();
+    if let ([name], []) = (&addresses.sets[..], &addresses.prefixes[..]) {
+        return Side::Text(format!("{not}@{}", set_name(name, family)));
+    }
+    // A set besides other addresses is written out.
+    let named = addresses.sets.iter().filter_map(|name| rules.sets.get(name)).flatten();
+    let named: Vec<&Prefix> = named.filter(|prefix| prefix.family == family).collect();
+    let all: Vec<&Prefix> = inline.into_iter().chain(named).collect();
+    match (all.is_empty(), addresses.negated) {
+        (true, true) => Side::Any,
+        (true, false) => Side::None,
+        _ if all.iter().any(|prefix| prefix.length == 0) => {
+            if addresses.negated {
+                Side::None
+            } else {
+                Side::Any
+            }
+        }
+        _ => Side::Text(format!("{not}{{ {} }}", listed(all.into_iter()))),
+    }
+}
+
+fn range(range: &std::ops::RangeInclusive<u16>) -> String {
+    let (first, last) = (range.start(), range.end());
+    if first == last { first.to_string() } else { format!("{first}-{last}") }
+}
+
+/// What a rule asks for, with a space behind; `None` if no packet of this version is like that.
+fn condition(rules: &RuleSet, wanted: &Matches, family: Option<Family>) -> Option<String> {
+    let mut text = String::new();
+    let name = |family| if family == Family::V4 { "ip" } else { "ip6" };
+    let mut has_version = false;
+    for (addresses, word) in [(&wanted.from, "saddr"), (&wanted.to, "daddr")] {
+        let (Some(addresses), Some(family)) = (addresses, family) else { continue };
+        match side(rules, addresses, family) {
+            Side::Any => {}
+            Side::None => return None,
+            Side::Text(list) => {
+                has_version = true;
+                let _ = write!(text, "{} {word} {list} ", name(family));
+            }
+        }
+    }
+    if let Some(family) = family.filter(|_| !has_version) {
+        let _ = write!(text, "meta nfproto {} ", if family == Family::V4 { "ipv4" } else { "ipv6" });
+    }
+    if !wanted.protocols.is_empty() {
+        let all: Vec<String> = wanted.protocols.iter().map(u8::to_string).collect();
+        let _ = write!(text, "meta l4proto {{ {} }} ", all.join(", "));
+    }
+    for (ports, word) in [(&wanted.from_port, "sport"), (&wanted.to_port, "dport")] {
+        let Some(Ports { .. }) = ports else { continue };
+        let meant = ports.as_ref().map(Ports::meant).unwrap_or_default();
+        if meant.is_empty() {
+            return None;
+        }
+        // Those that overlap become one.
+        let mut all: Vec<(u16, u16)> = meant.iter().map(|range| (*range.start(), *range.end())).collect();
+        all.sort_unstable();
+        let mut merged: Vec<(u16, u16)> = Vec::new();
+        for (first, last) in all {
+            match merged.last_mut() {
+                Some(before) if first <= before.1 => before.1 = before.1.max(last),
+                _ => merged.push((first, last)),
+            }
+        }
+        let all: Vec<String> = merged.iter().map(|(first, last)| range(&(*first..=*last))).collect();
+        if wanted.protocols.is_empty() {
+            let _ = write!(text, "meta l4proto {{ 6, 17, 33, 132, 136 }} ");
+        }
+        let _ = write!(text, "th {word} {{ {} }} ", all.join(", "));
+    }
+    if let Some((value, mask)) = wanted.flags {
+        let _ = write!(text, "tcp flags & {mask:#x} == {value:#x} ");
+    }
+    if !wanted.icmp.is_empty() {
+        let icmp = if wanted.protocols == [words::ICMP6] { "icmpv6" } else { "icmp" };
+        let pair = |(kind, code): &(u8, Option<u8>)| {
+            code.map_or_else(|| format!("{kind} . 0-255"), |code| format!("{kind} . {code}"))
+        };
+        let all: Vec<String> = wanted.icmp.iter().map(pair).collect();
+        if wanted.icmp.iter().all(|(_, code)| code.is_none()) {
+            let all: Vec<String> = wanted.icmp.iter().map(|(kind, _)| kind.to_string()).collect();
+            let _ = write!(text, "{icmp} type {{ {} }} ", all.join(", "));
+        } else {
+            let _ = write!(text, "{icmp} type . {icmp} code {{ {} }} ", all.join(", "));
+        }
+    }
+    if wanted.states != 0 {
+        let names = words::STATES.iter().filter(|(_, bit)| wanted.states & bit != 0).map(|(name, _)| *name);
+        let _ = write!(text, "ct state {} ", names.collect::<Vec<_>>().join(","));
+    }
+    match (wanted.fragment, family) {
+        (Some(is), Some(Family::V4)) => {
+            let _ = write!(text, "ip frag-off & 0x3fff {} 0 ", if is { "!=" } else { "==" });
+        }
+        (Some(is), Some(Family::V6)) => text.push_str(if is { "exthdr frag exists " } else { "exthdr frag missing " }),
+        _ => {}
+    }
+    match wanted.mark {
+        Some((value, u32::MAX)) => drop(write!(text, "meta mark {value:#x} ")),
+        Some((value, mask)) => drop(write!(text, "meta mark & {mask:#x} == {value:#x} ")),
+        None => {}
+    }
+    Some(text)
+}
+
+/// What a rule does.
+fn statements(action: &Action, family: Option<Family>, at: usize, dynamic: &mut String) -> Result<String, String> {
+    let mut parts = Vec::new();
+    if let Some(limit) = action.limit {
+        let unit = match limit.seconds {
+            1 => "second",
+            60 => "minute",
+            3600 => "hour",
+            _ => "day",
+        };
+        let rate = format!("limit rate over {}/{unit} burst {} packets", limit.packets, limit.burst);
+        match (limit.per_source, family) {
+            (false, _) => parts.push(rate),
+            (true, Some(family)) => {
+                let (number, kind, ip) =
+                    if family == Family::V4 { (4, "ipv4_addr", "ip") } else { (6, "ipv6_addr", "ip6") };
+                let name = format!("l_{}_{number}", at + 1);
+                let head =
+                    format!("  set {name} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1d;\n  }}\n");
+                if !dynamic.contains(&head) {
+                    dynamic.push_str(&head);
+                }
+                parts.push(format!("add @{name} {{ {ip} saddr {rate} }}"));
+            }
+            (true, None) => return Err("its limit is for the sources of both versions at once".to_owned()),
+        }
+    }
+    parts.push("counter".to_owned());
+    if let Some(text) = &action.log {
+        if text.contains(['"', '\\', '\n']) {
+            return Err("the text of its log cannot be quoted".to_owned());
+        }
+        parts.push(if text.is_empty() { "log".to_owned() } else { format!("log prefix \"{text}\"") });
+    }
+    if let Some(mark) = action.mark {
+        parts.push(format!("meta mark set {mark:#x}"));
+    }
+    parts.extend(action.verdict.map(|verdict| verdict.to_string()));
+    Ok(parts.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn rules_are_written_for_nft() {
+        let text = "set office = { 10.0.0.0/8, 10.1.0.0/16, fd00::/8 }\nzone lan = { eth0, eth1 }\ndefault in drop\n\
+             accept in on lan tcp from @office to port { 22, 80-90, 85 } state { new, established }\n\
+             drop out to !{ 192.0.2.0/24 } mark 0x10/0xff\naccept in icmp type { 3/4, 8 }\n\
+             limit 3/min burst 4 per source then drop in ipv4 udp\nlog \"no\" drop in fragment ipv4\n\
+             drop in udp payload at 0 == \"x\"\ncount in tcp flags syn/syn,ack";
+        let rules = crate::parse(text, &|_| Err(String::new())).unwrap();
+        let export = super::nft(&rules);
+        assert_eq!(export.missing.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [5]);
+        for line in [
+            "  set s_office_4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }\n",
+            "    type filter hook prerouting priority -150; policy drop;\n",
+            "    iifname { \"eth0\", \"eth1\" } ip saddr @s_office_4 meta l4proto { 6 } th dport { 22, 80-90 } ct state \
+             new,established counter accept\n",
+            "    iifname { \"eth0\", \"eth1\" } ip6 saddr @s_office_6 meta l4proto { 6 } th dport { 22, 80-90 } ct state \
+             new,established counter accept\n",
+            "    ip daddr != { 192.0.2.0/24 } meta mark & 0xff == 0x10 counter drop\n",
+            "    meta nfproto ipv6 meta mark & 0xff == 0x10 counter drop\n",
+            "    meta l4proto { 1 } icmp type . icmp code { 3 . 4, 8 . 0-255 } counter accept\n",
+            "    meta nfproto ipv4 meta l4proto { 17 } add @l_4_4 { ip saddr limit rate over 3/minute burst 4 packets } \
+             counter drop\n",
+            "    meta nfproto ipv4 ip frag-off & 0x3fff != 0 counter log prefix \"no\" drop\n",
+            "    meta l4proto { 6 } tcp flags & 0x12 == 0x2 counter\n",
+        ] {
+            assert!(export.text.contains(line), "{line}\n{}", export.text);
+        }
+    }
+}
