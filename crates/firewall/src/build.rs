@@ -1,10 +1,12 @@
 //! From a list of rules to filled tables.
 
 use crate::program::Shape;
+use crate::rules::special::{Condition, group};
 use crate::rules::{Rule, RuleSet, Verdict};
 use crate::tables::expand::{expand, rule_record, verdict_record};
 use crate::tables::layout::{Sizes, book, special};
 use crate::tables::{Entry, Key, Record, Store, TableError, change};
+use crate::zone::Zone;
 
 /// The distance of the places of two rules in a file: so many times a rule can be put in between by halving, 32.
 const STEP: u64 = 1 << 32;
@@ -70,12 +72,33 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
     }
     let entries = placed.iter().map(|rule| rule.entries.len()).sum();
     let track = rules.is_stateful();
+    let tells_time = rules.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let shape = Shape {
         sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
         track,
         payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
+        conditions: rules.conditions.clone(),
+        groups: groups(rules)?,
+        zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },
     };
     Ok(Plan { rules: placed, shape, defaults: [rules.default_in, rules.default_out] })
+}
+
+/// Numbers and depths of the control groups that conditions are about.
+fn groups(rules: &RuleSet) -> Result<Vec<(u64, u32)>, BuildError> {
+    let each = |condition: &Condition| match condition {
+        Condition::Group(path) => group(path).map_err(|problem| {
+            let rule = rules.rules.iter().position(|rule| rule.matches.conditions.contains(condition));
+            BuildError { rule, problem }
+        }),
+        _ => Ok((0, 0)),
+    };
+    rules.conditions.iter().map(each).collect()
+}
+
+/// Seconds since the beginning of 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Plans one rule.

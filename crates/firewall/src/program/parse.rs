@@ -6,11 +6,12 @@ use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code, Var};
 use super::flows::{self, Flows};
-use super::{Hook, Maps, work};
+use super::view::View;
+use super::{Hook, Maps, answer, work};
 use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
 use crate::rules::parse::PAYLOAD_BYTES;
 use crate::rules::words::{ICMP, ICMP6, NEIGHBOUR_DISCOVERY, TCP, WITH_PORTS};
-use crate::tables::layout::{ACCEPT, attr, special};
+use crate::tables::layout::{ACCEPT, HAS_MAC, REJECT, attr, special};
 
 /// What a program is made of.
 pub struct Parts {
@@ -24,16 +25,23 @@ pub struct Parts {
     pub hook: Hook,
     /// Whether the payload is read.
     pub payload: bool,
+    /// Finds out which conditions hold that are not in the tables, if there are any.
+    pub conditions: Option<FuncRef>,
+    /// Answers the sender of a rejected packet.
+    pub answer: Option<FuncRef>,
 }
 
 /// Fields of `struct __sk_buff` and `struct xdp_md` (`linux/bpf.h`).
-mod field {
-    pub(super) const LENGTH: i16 = 0;
-    pub(super) const MARK: i16 = 8;
-    pub(super) const VLAN_PRESENT: i16 = 20;
-    pub(super) const VLAN_TCI: i16 = 24;
-    pub(super) const INTERFACE: i16 = 40;
-    pub(super) const XDP_INTERFACE: i16 = 12;
+pub mod field {
+    #![allow(missing_docs)]
+    pub const LENGTH: i16 = 0;
+    pub const KIND: i16 = 4;
+    pub const CB: i16 = 48;
+    pub const MARK: i16 = 8;
+    pub const VLAN_PRESENT: i16 = 20;
+    pub const VLAN_TCI: i16 = 24;
+    pub const INTERFACE: i16 = 40;
+    pub const XDP_INTERFACE: i16 = 12;
 }
 
 /// Adds the program.
@@ -53,6 +61,7 @@ pub fn add(module: &mut Module, parts: &Parts) {
             head,
             bits: var(code),
             at: var(code),
+            network: var(code),
             end: var(code),
             protocol: var(code),
             id: var(code),
@@ -75,6 +84,8 @@ struct Reader<'p> {
     bits: Var,
     /// Where the next header begins.
     at: Var,
+    /// Where the header of the internet protocol begins.
+    network: Var,
     /// Where the packet ends by its own words.
     end: Var,
     protocol: Var,
@@ -90,6 +101,9 @@ struct Reader<'p> {
 impl Reader<'_> {
     fn program(&mut self, code: &mut Code<'_>) {
         let hook = self.parts.hook;
+        if hook != Hook::Xdp {
+            answer::own(code, self.context, hook);
+        }
         self.surroundings(code);
         let kind = self.link(code);
         let (four, six, next) = (code.b.block(&[]), code.b.block(&[]), code.b.block(&[]));
@@ -97,9 +111,13 @@ impl Reader<'_> {
         code.leave_if(six, Cond::Eq, kind, IPV6.into());
         code.close(self.foreign);
         code.b.switch_to(four);
+        let at = code.get(self.at);
+        code.set(self.network, at);
         self.version_4(code);
         code.close(next);
         code.b.switch_to(six);
+        let at = code.get(self.at);
+        code.set(self.network, at);
         self.version_6(code);
         code.close(next);
         code.b.switch_to(next);
@@ -147,14 +165,15 @@ impl Reader<'_> {
 
     /// Reads bytes of the packet into the buffer; leaves for a block if they are not there.
     fn fetch(&self, code: &mut Code<'_>, at: Value, bytes: i64, missing: Block) {
-        self.fetch_to(code, at, self.head, bytes, missing);
+        self.view().fetch(code, at, bytes, missing);
     }
 
     fn fetch_to(&self, code: &mut Code<'_>, at: Value, to: Value, bytes: i64, missing: Block) {
-        let helper = if self.parts.hook == Hook::Xdp { code::XDP_LOAD } else { code::SKB_LOAD };
-        let bytes = code.num(bytes);
-        let failed = code.helper(helper, &[self.context, at, to, bytes]);
-        code.leave_if(missing, Cond::Ne, failed, 0);
+        self.view().fetch_to(code, at, to, bytes, missing);
+    }
+
+    const fn view(&self) -> View {
+        View { context: self.context, memory: self.memory, head: self.head, hook: self.parts.hook }
     }
 
     fn advance(&self, code: &mut Code<'_>, bytes: Value) {
@@ -167,6 +186,15 @@ impl Reader<'_> {
     fn link(&self, code: &mut Code<'_>) -> Value {
         let zero = code.num(0);
         self.fetch(code, zero, 14, self.foreign);
+        for (from, to) in [(6, work::MACS), (0, work::MACS + 8)] {
+            let mut address = code.bits(HAS_MAC);
+            for part in 0..3 {
+                let half = code.load(Width::W16, self.head, from + 2 * part);
+                let half = code.with(Binary::Shl, half, 16 * i64::from(part));
+                address = code.b.binary(Binary::Or, address, half);
+            }
+            code.store(Width::W64, self.memory, to, address);
+        }
         let kind = code.load_net16(self.head, 12);
         let kind = code.var(kind);
         let first = code.num(14);
@@ -468,6 +496,9 @@ impl Reader<'_> {
                 }
                 None => flows::fresh(code, self.memory),
             }
+            if let Some(conditions) = self.parts.conditions {
+                code.call(conditions, &[self.context]);
+            }
         }
         let given = code.get(given);
         let verdict = code.call(self.parts.judge, &[given]);
@@ -486,6 +517,14 @@ impl Reader<'_> {
         }
         code.give(hook.pass());
         code.b.switch_to(drop);
+        if let Some(answer) = self.parts.answer {
+            code.when_is(Cond::Eq, verdict, REJECT.into(), |code| {
+                let places = [self.at, self.network, self.end].map(|place| code.get(place));
+                let action = code.call(answer, &[self.context, places[0], places[1], places[2], bits]);
+                let action = code.b.unary(Unary::Truncate, action);
+                code.b.ret(Some(action));
+            });
+        }
         code.give(hook.drop());
     }
 

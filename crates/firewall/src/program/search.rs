@@ -268,6 +268,19 @@ fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Blo
         let both = code.b.binary(Binary::And, states, state);
         code.leave_if(miss, Cond::Eq, both, 0);
         masked(code, Width::W32, (memory, work::MARK), (row, entry::MARK), (row, entry::MARK + 4), miss);
+        let wanted = code.load(Width::W64, row, entry::CONDITIONS);
+        code.when_is(Cond::Ne, wanted, 0, |code| {
+            let held = code.load(Width::W64, memory, work::CONDITIONS);
+            let kept = code.b.binary(Binary::And, held, wanted);
+            code.leave_for(miss, Cond::Ne, kept, wanted);
+        });
+    }
+    for side in [0, 8] {
+        let wanted = code.load(Width::W64, row, entry::MACS + side);
+        code.when_is(Cond::Ne, wanted, 0, |code| {
+            let seen = code.load(Width::W64, memory, work::MACS + side);
+            code.leave_for(miss, Cond::Ne, seen, wanted);
+        });
     }
     let wanted = code.load(Width::W32, row, entry::INTERFACE);
     code.when_is(Cond::Ne, wanted, 0, |code| {
@@ -294,7 +307,8 @@ fn masked(code: &mut Code<'_>, width: Width, word: (Value, i16), value: (Value, 
     code.leave_for(miss, Cond::Ne, kept, value);
 }
 
-/// The rule of an entry, or [`UNDECIDED`] if it asks for what XDP does not know: state, mark, VLAN.
+/// The rule of an entry, or [`UNDECIDED`] if it asks for what XDP does not know: state, mark, VLAN,
+/// conditions.
 fn undecided(code: &mut Code<'_>, row: Value, rule: Value) -> Value {
     let result = code.var(rule);
     let (unknown, known) = (code.b.block(&[]), code.b.block(&[]));
@@ -307,6 +321,8 @@ fn undecided(code: &mut Code<'_>, row: Value, rule: Value) -> Value {
     let vlan = code.bits(attr::VLAN);
     let asked = code.b.binary(Binary::And, mask, vlan);
     code.leave_if(unknown, Cond::Ne, asked, 0);
+    let conditions = code.load(Width::W64, row, entry::CONDITIONS);
+    code.leave_if(unknown, Cond::Ne, conditions, 0);
     code.close(known);
     code.b.switch_to(unknown);
     let number = code.num(UNDECIDED);

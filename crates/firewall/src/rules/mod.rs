@@ -10,6 +10,7 @@ mod lex;
 pub mod parse;
 mod prefix;
 mod print;
+pub mod special;
 pub mod words;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,8 @@ pub enum Verdict {
     Accept,
     /// It vanishes.
     Drop,
+    /// It vanishes, and its sender is told: a connection of TCP is reset, others get an ICMP error.
+    Reject,
 }
 
 /// At most so many packets.
@@ -128,6 +131,12 @@ pub struct Matches {
     pub mark: Option<(u32, u32)>,
     /// What its payload has.
     pub payload: Option<Payload>,
+    /// The link addresses of which it comes from one.
+    pub from_mac: Vec<[u8; 6]>,
+    /// The link addresses of which it goes to one.
+    pub to_mac: Vec<[u8; 6]>,
+    /// What else has to hold, at most one of each kind.
+    pub conditions: Vec<special::Condition>,
 }
 
 /// A rule.
@@ -154,6 +163,8 @@ pub struct RuleSet {
     pub zones: BTreeMap<String, Vec<String>>,
     /// The rules in their order.
     pub rules: Vec<Rule>,
+    /// The conditions that programs for this list find out about: those of its rules, in any order.
+    pub conditions: Vec<special::Condition>,
 }
 
 impl Default for RuleSet {
@@ -164,6 +175,7 @@ impl Default for RuleSet {
             sets: BTreeMap::new(),
             zones: BTreeMap::new(),
             rules: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 }

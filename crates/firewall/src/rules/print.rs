@@ -10,12 +10,13 @@ impl Display for Verdict {
         f.write_str(match self {
             Self::Accept => "accept",
             Self::Drop => "drop",
+            Self::Reject => "reject",
         })
     }
 }
 
 /// One element, or a list in braces.
-fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt::Result {
+pub(super) fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt::Result {
     match all {
         [one] => f.write_str(&each(one)),
         all => write!(f, "{{ {} }}", all.iter().map(each).collect::<Vec<_>>().join(", ")),
@@ -23,7 +24,7 @@ fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt
 }
 
 /// A text in quotes.
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for &byte in bytes {
         let _ = match byte {
@@ -163,10 +164,16 @@ impl Display for Matches {
             Some((value, mask)) => write!(f, " mark {value:#x}/{mask:#x}")?,
             None => {}
         }
-        match &self.payload {
-            Some(payload) => write!(f, " payload at {} == {}", payload.offset, quoted(&payload.bytes)),
-            None => Ok(()),
+        if let Some(payload) = &self.payload {
+            write!(f, " payload at {} == {}", payload.offset, quoted(&payload.bytes))?;
         }
+        for (word, addresses) in [("from", &self.from_mac), ("to", &self.to_mac)] {
+            if !addresses.is_empty() {
+                write!(f, " {word} mac ")?;
+                list(f, addresses, |address| address.map(|byte| format!("{byte:02x}")).join(":"))?;
+            }
+        }
+        self.conditions.iter().try_for_each(|condition| write!(f, " {condition}"))
     }
 }
 

@@ -235,7 +235,21 @@ pub struct Entry {
     pub payload_length: u32,
     /// The next entry that was given back, and when (in nanoseconds of the monotonic clock).
     pub free: [u64; 2],
+    /// Link addresses that it comes from and goes to, each as [`mac`] has it; 0 for any.
+    pub macs: [u64; 2],
+    /// Conditions that have to hold, as bits of a list's.
+    pub conditions: u64,
 }
+
+/// A link address as a word: pairs of bytes in the order of the machine, the first one lowest; with a bit that says that there is one.
+pub const fn mac(address: [u8; 6]) -> u64 {
+    let [a, b, c, d, e, f] = address;
+    let [first, second, third] = [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])];
+    first as u64 | (second as u64) << 16 | (third as u64) << 32 | HAS_MAC
+}
+
+/// The bit of [`mac`].
+pub const HAS_MAC: u64 = 1 << 48;
 
 /// Where the fields of an entry are, in bytes.
 pub mod entry {
@@ -254,8 +268,10 @@ pub mod entry {
     pub const PAYLOAD_OFFSET: i16 = 136;
     pub const PAYLOAD_LENGTH: i16 = 140;
     pub const FREE: i16 = 144;
+    pub const MACS: i16 = 160;
+    pub const CONDITIONS: i16 = 176;
     /// Bytes of an entry.
-    pub const SIZE: usize = 160;
+    pub const SIZE: usize = 184;
 }
 
 impl Entry {
@@ -280,6 +296,9 @@ impl Entry {
             put(place, &pair[0].to_ne_bytes());
             put(place + 8, &pair[1].to_ne_bytes());
         }
+        put(entry::MACS, &self.macs[0].to_ne_bytes());
+        put(entry::MACS + 8, &self.macs[1].to_ne_bytes());
+        put(entry::CONDITIONS, &self.conditions.to_ne_bytes());
         put(entry::INTERFACE, &self.interface.to_ne_bytes());
         put(entry::STATES, &self.states.to_ne_bytes());
         put(entry::MARK, &self.mark[0].to_ne_bytes());
@@ -311,6 +330,8 @@ impl Entry {
             payload_offset: word(entry::PAYLOAD_OFFSET),
             payload_length: word(entry::PAYLOAD_LENGTH),
             free: [long(entry::FREE), long(entry::FREE + 8)],
+            macs: [long(entry::MACS), long(entry::MACS + 8)],
+            conditions: long(entry::CONDITIONS),
         }
     }
 }
@@ -363,7 +384,7 @@ impl Key {
 /// What a rule does, as programs read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Record {
-    /// 0 for none, 1 to accept, 2 to drop.
+    /// 0 for none, or [`ACCEPT`], [`DROP`], [`REJECT`].
     pub verdict: u32,
     /// Bits of [`record`].
     pub flags: u32,
@@ -399,6 +420,8 @@ pub mod record {
 pub const ACCEPT: u32 = 1;
 /// A verdict as number: the packet vanishes.
 pub const DROP: u32 = 2;
+/// A verdict as number: the packet vanishes, and its sender is told.
+pub const REJECT: u32 = 3;
 
 impl Record {
     /// Its bytes.

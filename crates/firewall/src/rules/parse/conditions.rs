@@ -8,8 +8,8 @@ use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix
 use super::{Line, PAYLOAD_BYTES, Parsed, Reference, fail, numeral, unsupported};
 
 /// The words that a rule's matches begin with, for messages.
-const MATCHES: &str =
-    "in, out, on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, vlan, mark, payload";
+const MATCHES: &str = "in, out, on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, whole, vlan, mark, payload, \
+     match, between, uid, cgroup, service";
 
 impl Line<'_> {
     pub(super) fn condition(&mut self, matches: &mut Matches) -> Parsed<()> {
@@ -30,6 +30,9 @@ impl Line<'_> {
                 }
             }
             "proto" if matches.protocols.is_empty() => matches.protocols = self.list(Self::protocol)?,
+            "from" if self.take_word("mac") => return self.macs(&mut matches.from_mac),
+            "to" if self.take_word("mac") => return self.macs(&mut matches.to_mac),
+            "match" | "between" | "uid" | "cgroup" | "service" => return self.special(&word, matches),
             "from" => return self.side(&mut matches.from, &mut matches.from_port, span),
             "to" => return self.side(&mut matches.to, &mut matches.to_port, span),
             "state" if matches.states == 0 => {
@@ -260,6 +263,12 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
     if matches.fragment == Some(true) && (has_ports || !matches.icmp.is_empty() || matches.flags.is_some()) {
         let error = Diagnostic::error(rule.span, "only first fragments have ports, types and flags");
         return Err(Box::new(error.with_help("match fragments by addresses and protocol")));
+    }
+    if matches.conditions.iter().any(super::super::special::Condition::is_about_sockets)
+        && matches.direction != Some(Direction::Out)
+    {
+        let error = Diagnostic::error(rule.span, "only packets that leave have a socket whose owner is known");
+        return Err(Box::new(error.with_help("write `out`")));
     }
     let families = [&matches.from, &matches.to].into_iter().flatten().filter(|addresses| !addresses.negated);
     let mut families = families.filter(|addresses| addresses.sets.is_empty());
