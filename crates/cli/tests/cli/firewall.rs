@@ -206,6 +206,146 @@ peer bash -c 'echo badly > /dev/udp/10.9.0.1/9; echo well > /dev/udp/10.9.0.1/9'
     );
 }
 
+#[test]
+fn senders_of_rejected_packets_are_told() {
+    in_namespaces(
+        r#"
+cat > /run/tell.py <<'END'
+# How a connection or a datagram to an address and port ends: refused at once, or silence.
+import errno, socket, sys
+kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+s.settimeout(int(sys.argv[4]))
+try:
+    s.connect((address, port))
+    if kind == "udp":
+        s.send(b"skep"); s.recv(16)
+    print("answered")
+except ConnectionRefusedError: print("refused")
+except TimeoutError: print("silence")
+END
+told() { [ "$("$@")" = "$want" ]; }
+here() { python3 /run/tell.py "$1" "$2" "$3" $wait; }
+there() { peer python3 /run/tell.py "$1" "$2" "$3" $wait; }
+serve 80
+cat > /run/rules <<'END'
+reject in to port 1000-1999
+reject out to port 2000-2999
+drop in to port 3000
+reject in icmp
+default out accept
+END
+yes $skep firewall apply /run/rules >/dev/null
+yes open 80
+want=refused
+for address in 10.9.0.1 fd00:9::1; do
+  for kind in tcp udp; do yes told there $kind $address 1000; done
+done
+# What would leave is answered here, as if the other end did it.
+for address in 10.9.0.2 fd00:9::2; do
+  for kind in tcp udp; do yes told here $kind $address 2000; done
+done
+want=silence wait=1
+[ "$(there tcp 10.9.0.1 3000)" = silence ] || { echo "FAILED: dropped packets are answered"; exit 1; }
+peer ping -c 1 -W 1 10.9.0.1 2>&1 | grep -qi 'port unreachable' || { echo "FAILED: a rejected ping"; exit 1; }
+# The same with a program at hand that would drop what leaves: answers pass.
+printf 'reject in tcp to port 1000\ndefault out drop\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+want=refused
+yes told there tcp 10.9.0.1 1000
+[ "$($skep firewall list | awk '/reject in/ { print $2 }')" -ge 1 ]
+"#,
+    );
+}
+
+#[test]
+fn expressions_hours_link_addresses_and_owners_decide() {
+    in_namespaces(
+        r#"
+serve 80 81
+cat > /run/rules <<'END'
+drop in match "icmp[icmptype] = icmp-echo and len > 200"
+drop in tcp to port 81 between 00:00 and 24:00
+drop out tcp from port 80 uid 4242
+drop out udp uid 4242
+count in icmp6 from mac 02:00:00:00:00:77
+END
+yes $skep firewall apply /run/rules >/dev/null
+big() { peer ping -c 1 -W $wait -s 400 10.9.0.1 >/dev/null 2>&1; }
+yes ping4; no big
+yes open 80; no open 81
+# Users: root's datagrams arrive, those of 4242 do not.
+cat > /run/listen.py <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("10.9.0.2", 7000))
+open("/run/listening", "w").close()
+with open("/run/heard", "w", buffering=1) as f:
+    while True: f.write(s.recv(64).decode() + "\n")
+END
+nsenter -t $other -n python3 /run/listen.py &
+soon [ -e /run/listening ]
+cat > /run/say.py <<'END'
+import os, socket, sys
+os.setuid(int(sys.argv[1]))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), ("10.9.0.2", 7000))
+END
+chmod 755 /run /run/say.py
+yes python3 /run/say.py 4242 theirs
+yes python3 /run/say.py 0 ours
+soon grep -q ours /run/heard
+grep -q theirs /run/heard && { echo "FAILED: a datagram of user 4242 arrived"; exit 1; }
+[ "$($skep firewall list | awk '/drop out udp uid 4242/ { print $2 }')" = 1 ]
+# Link addresses.
+yes ping6
+[ "$($skep firewall list | awk '/from mac/ { print $2 }')" = 0 ]
+peer ip link set b0 address 02:00:00:00:00:77
+peer ip addr add fd00:9::2/64 dev b0 nodad 2>/dev/null || true
+ip neigh flush dev a0 2>/dev/null || true
+yes ping6
+[ "$($skep firewall list | awk '/from mac/ { print $2 }')" -ge 1 ]
+# What the programs in force do not find out cannot be added alone; what they do can.
+no $skep firewall add 'drop in match "tcp port 7"' 2> /run/said
+grep -q 'add the rule to the file and apply it' /run/said
+yes $skep firewall add 'drop out tcp uid 4242'
+yes $skep firewall delete 1 >/dev/null
+yes big
+# Hours that are over, by the local clock.
+hour=$(date +%H)
+from=$(printf '%02d:00' $(((10#$hour + 2) % 24))) until=$(printf '%02d:00' $(((10#$hour + 3) % 24)))
+echo "drop in icmp between $from and $until" > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes ping4
+from=$(printf '%02d:00' $(((10#$hour + 23) % 24))) until=$(printf '%02d:00' $(((10#$hour + 2) % 24)))
+echo "drop in icmp between $from and $until" > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no ping4
+"#,
+    );
+}
+
+#[test]
+fn the_control_group_of_the_sender_decides() {
+    in_namespaces(
+        r#"
+groups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+if [ -z "$groups" ]; then mkdir /run/groups; mount -t cgroup2 none /run/groups; groups=/run/groups; fi
+name=skep-test-$$
+mkdir -p $groups/$name/inner
+trap 'kill $other $(jobs -p) 2>/dev/null || true; rmdir $groups/$name/inner $groups/$name' EXIT
+printf 'drop out icmp cgroup "/%s"\n' $name > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+inside() { (echo $BASHPID > $groups/$name/inner/cgroup.procs; ping -c 1 -W $wait 10.9.0.2 >/dev/null 2>&1); }
+outside() { ping -c 1 -W $wait 10.9.0.2 >/dev/null 2>&1; }
+yes outside; no inside
+echo 'drop out service no-such-service' > /run/rules
+no $skep firewall apply /run/rules 2> /run/said
+grep -q 'start it, then apply' /run/said
+no inside
+"#,
+    );
+}
+
 /// The same packets pass with chains of iptables and with what comes of them here.
 #[test]
 fn imported_chains_decide_as_iptables_does() {

@@ -22,8 +22,8 @@ use super::store::{Count, KernelTables};
 use super::{seed, texts};
 use crate::build::{self, Plan, place, plan};
 use crate::program::{self, BANKS, Hook, SWITCH, dispatcher};
-use crate::rules::{Rule, RuleSet, parse, parse_rule};
-use crate::tables::layout::{book, maps, special};
+use crate::rules::{Rule, RuleSet, parse, parse_rule, special};
+use crate::tables::layout::{book, maps, special as numbers};
 use crate::tables::{Sizes, Store as _};
 
 /// Where the firewall of this machine is pinned.
@@ -34,6 +34,9 @@ const LOCK: &str = "/run/skep-firewall.lock";
 const PENDING: u32 = 5;
 /// Word of the book: 1 if the programs read the payload.
 const PAYLOAD: u32 = 6;
+
+/// The number of the text that has the conditions which the programs find out about.
+const CONDITIONS: u32 = 1;
 
 /// Why something could not be done, as sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -242,9 +245,11 @@ impl Firewall {
         }
         let head = RuleSet { rules: Vec::new(), ..rules.clone() }.to_string();
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
-        let bytes = lines.iter().map(String::len).sum::<usize>() + 2 * head.len();
+        let conditions = special::to_text(&rules.conditions);
+        let bytes = lines.iter().map(String::len).sum::<usize>() + 2 * head.len() + conditions.len();
         let map = texts::create(bytes, lines.len()).map_err(failed)?;
         texts::put(&map, 0, 0, &head).map_err(failed)?;
+        texts::put(&map, CONDITIONS, 0, &conditions).map_err(failed)?;
         for (placed, line) in plan.rules.iter().zip(&lines) {
             texts::put(&map, placed.number, placed.order, line).map_err(failed)?;
         }
@@ -362,15 +367,17 @@ impl Firewall {
         let no_files = |_: &str| Err(String::new());
         let head = texts.get(&0).ok_or_else(|| damaged("the defaults"))?;
         let mut set = parse(&head.1, &no_files).map_err(|_| damaged("the sets"))?;
+        let known = texts.get(&CONDITIONS).map_or("", |row| &row.1);
+        set.conditions = special::from_text(known).ok_or_else(|| damaged("the conditions"))?;
         let mut rules = Vec::new();
-        for (&number, (order, text)) in texts.range(special::FIRST..) {
+        for (&number, (order, text)) in texts.range(numbers::FIRST..) {
             let rule = parse_rule(text, &set).map_err(|_| damaged(&format!("rule `{text}`")))?;
             rules.push(LiveRule { number, order: *order, rule, count: tables.count(number).map_err(failed)? });
         }
         rules.sort_by_key(|rule| rule.order);
         set.rules = rules.iter().map(|rule| rule.rule.clone()).collect();
         let count = |number| tables.count(number).map_err(failed);
-        let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
+        let defaults = [count(numbers::DEFAULT_IN)?, count(numbers::DEFAULT_OUT)?, count(numbers::MALFORMED)?];
         Ok(LiveRules { set, rules, defaults })
     }
 

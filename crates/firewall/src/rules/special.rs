@@ -131,8 +131,12 @@ fn service(path: &str) -> Option<&str> {
     path.strip_prefix(words::SERVICES)?.strip_suffix(".service").filter(|name| !name.contains('/'))
 }
 
-/// Where control groups are (version 2).
-const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
+/// Where control groups of version 2 are mounted first.
+fn root() -> Option<std::path::PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").ok()?;
+    let mut fields = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+    fields.find(|fields| fields.get(2) == Some(&"cgroup2")).and_then(|fields| fields.get(1).map(Into::into))
+}
 
 /// The number of a control group and how deep it lies below the root.
 ///
@@ -141,9 +145,8 @@ const GROUPS: [&str; 2] = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
 pub fn group(path: &str) -> Result<(u64, u32), String> {
     use std::os::unix::fs::MetadataExt as _;
     let inner = path.trim_matches('/');
-    let root = GROUPS.iter().find(|root| std::path::Path::new(root).join("cgroup.procs").exists());
-    let root = root.ok_or_else(|| "no control groups of version 2 are mounted at /sys/fs/cgroup".to_owned())?;
-    let at = std::path::Path::new(root).join(inner);
+    let root = root().ok_or_else(|| "no control groups of version 2 are mounted, see cgroups(7)".to_owned())?;
+    let at = root.join(inner);
     let found = std::fs::metadata(&at).ok().filter(|_| at.join("cgroup.procs").exists());
     let found = found.ok_or_else(|| {
         format!("there is no control group `{path}`; services have one while they run: start it, then apply the rules")
@@ -170,6 +173,20 @@ pub fn conditions(rules: &RuleSet) -> Vec<Condition> {
 /// Which of a list's conditions hold, as bits.
 pub fn held(all: &[Condition], facts: &Facts) -> u64 {
     all.iter().zip(0..).fold(0, |bits, (condition, bit)| bits | u64::from(condition.holds(facts)) << bit)
+}
+
+/// Conditions as lines, in their order.
+pub fn to_text(conditions: &[Condition]) -> String {
+    conditions.iter().map(|condition| format!("{condition}\n")).collect()
+}
+
+/// What [`to_text`] wrote.
+pub fn from_text(text: &str) -> Option<Vec<Condition>> {
+    let each = |line: &str| {
+        let rule = super::parse_rule(&format!("count out {line}"), &RuleSet::default()).ok()?;
+        rule.matches.conditions.into_iter().next()
+    };
+    text.lines().map(each).collect()
 }
 
 impl Display for Hours {
