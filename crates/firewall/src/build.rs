@@ -70,13 +70,14 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
         placed
             .push(place(rules, rule, number, order, index).map_err(|problem| BuildError { rule: Some(at), problem })?);
     }
-    let entries = placed.iter().map(|rule| rule.entries.len()).sum();
+    let entries: usize = placed.iter().map(|rule| rule.entries.len()).sum();
     let track = rules.is_stateful();
     let tells_time = rules.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let shape = Shape {
         sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
         track,
         payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
+        translates: rules.translates(),
         conditions: rules.conditions.clone(),
         groups: groups(rules)?,
         zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },

@@ -178,7 +178,11 @@ pub fn rule(random: &mut Random, sets: &[&str]) -> Rule {
     let verdict = random.pick(&[None, Some(Verdict::Accept), Some(Verdict::Drop), Some(Verdict::Reject)]);
     let mark = random.one_in(6).then(|| random.below(4) as u32);
     let log = random.one_in(10).then(|| "a \"log\"".to_owned());
-    Rule { action: Action { verdict, log, mark, limit: None }, matches, span: skep_diag::Span::new(0, 0) }
+    Rule {
+        action: Action { verdict, log, mark, limit: None, translation: None },
+        matches,
+        span: skep_diag::Span::new(0, 0),
+    }
 }
 
 /// The numbers of the interfaces in random rules.

@@ -54,6 +54,8 @@ pub struct Outcome {
     pub mark: u32,
     /// What its sender is told in place of it.
     pub answer: Option<Vec<u8>>,
+    /// What it became, if it passes and is not what it was: translated.
+    pub changed: Option<Vec<u8>>,
 }
 
 fn find(object: &Object, vm: &Vm, name: &str) -> Result<Arc<Map>, String> {
@@ -116,7 +118,10 @@ impl Machine {
         let hook = if place.direction == Direction::In { Hook::Ingress } else { Hook::Egress };
         let verdict = self.worker.run_skb(self.programs[hook as usize], &mut skb).map_err(|error| error.to_string())?;
         let passes = i64::from(verdict.code.cast_signed()) == hook.pass();
-        Ok(Outcome { passes, mark: skb.meta.mark, answer: verdict.redirect.map(|_| skb.packet) })
+        let is_answer = verdict.redirect.is_some();
+        let bytes = Some(skb.packet).filter(|bytes| is_answer || passes && bytes != packet);
+        let (answer, changed) = if is_answer { (bytes, None) } else { (None, bytes) };
+        Ok(Outcome { passes, mark: skb.meta.mark, answer, changed })
     }
 
     /// Runs the program of XDP on a packet.

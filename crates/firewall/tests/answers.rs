@@ -103,3 +103,113 @@ fn resets_have_the_numbers_of_rfc_9293() {
         assert_eq!(ask(&packet), None, "{at} {byte}");
     }
 }
+
+/// Whether all checksums of a packet are right.
+fn is_whole(packet: &[u8]) -> bool {
+    let (head, addresses, protocol) =
+        if packet[14] >> 4 == 4 { (20, &packet[26..34], packet[23]) } else { (40, &packet[22..54], packet[20]) };
+    let body = &packet[14 + head..];
+    let pseudo = [&(body.len() as u16).to_be_bytes()[..], &[0, protocol]].concat();
+    let upper = if protocol == 1 { sum(&[body]) } else { sum(&[addresses, &pseudo, body]) };
+    (head == 40 || sum(&[&packet[14..34]]) == 0xffff) && upper == 0xffff
+}
+
+/// A packet with right checksums: its addresses, ports (or the number of an echo request), protocol.
+fn whole(from: &str, to: &str, ports: (u16, u16), protocol: u8) -> Vec<u8> {
+    let (from, to): (std::net::IpAddr, std::net::IpAddr) = (from.parse().unwrap(), to.parse().unwrap());
+    let mut body = match protocol {
+        6 => [&ports.0.to_be_bytes()[..], &ports.1.to_be_bytes(), &[0; 8], &[0x50, 2, 4, 0, 0, 0, 0, 0]].concat(),
+        17 => [&ports.0.to_be_bytes()[..], &ports.1.to_be_bytes(), &[0, 11, 0, 0], b"abc"].concat(),
+        kind => [&[if kind == 1 { 8 } else { 128 }, 0, 0, 0], &ports.0.to_be_bytes()[..], &[0, 1]].concat(),
+    };
+    let addresses = match (from, to) {
+        (std::net::IpAddr::V4(from), std::net::IpAddr::V4(to)) => [from.octets(), to.octets()].concat(),
+        (std::net::IpAddr::V6(from), std::net::IpAddr::V6(to)) => [from.octets(), to.octets()].concat(),
+        _ => panic!("two versions"),
+    };
+    let pseudo = [&(body.len() as u16).to_be_bytes()[..], &[0, protocol]].concat();
+    let value = if protocol == 1 { sum(&[&body]) } else { sum(&[&addresses, &pseudo, &body]) };
+    let at = match protocol {
+        6 => 16,
+        17 => 6,
+        _ => 2,
+    };
+    body[at..at + 2].copy_from_slice(&(!value as u16).to_be_bytes());
+    let mut packet = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    if addresses.len() == 8 {
+        let mut head = vec![0x45, 0, 0, 20 + body.len() as u8, 0, 0, 0, 0, 64, protocol, 0, 0];
+        head.extend(&addresses);
+        let value = !sum(&[&head]) as u16;
+        head[10..12].copy_from_slice(&value.to_be_bytes());
+        packet.extend([8, 0]);
+        packet.extend(head);
+    } else {
+        packet.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, body.len() as u8, protocol, 64]);
+        packet.extend(&addresses);
+    }
+    packet.extend(body);
+    assert!(is_whole(&packet));
+    packet
+}
+
+#[test]
+fn connections_are_translated_there_and_back() {
+    use skep_firewall::rules::Direction;
+    let text = "default in drop\naccept in state established\n\
+        dnat 10.2.0.9:8080 in ipv4 tcp udp to 10.1.0.1 port 80\ndnat fd00::9 in ipv6 tcp udp icmp6 from fd00:7::/64 to fd00::1\n\
+        redirect 5353 in udp to port 53\nsnat 10.1.0.1 out ipv4 tcp udp icmp from 10.2.0.0/16\n\
+        snat fd00::1 out ipv6 tcp udp icmp6 from fd00:2::/64";
+    let rules = skep_firewall::parse(text, &|_| Err(String::new())).unwrap();
+    let mut machine = Machine::new(&plan(&rules, &|_| None).unwrap()).unwrap();
+    let mut pass = |packet: &[u8], direction| {
+        let outcome = machine.run(packet, Place { direction, ..Place::default() }).unwrap();
+        outcome.passes.then(|| outcome.changed.unwrap_or_else(|| packet.to_vec()))
+    };
+    let (into, out) = (Direction::In, Direction::Out);
+    let turn = |(from, to): (u16, u16)| (to, from);
+    // Destinations: there at the one hook, back at the other.
+    for (from, to, new, ports, new_ports, protocol) in [
+        ("10.7.0.1", "10.1.0.1", "10.2.0.9", (1000, 80), (1000, 8080), 6),
+        ("10.7.0.1", "10.1.0.1", "10.2.0.9", (1000, 80), (1000, 8080), 17),
+        ("fd00:7::1", "fd00::1", "fd00::9", (1000, 80), (1000, 80), 6),
+        ("fd00:7::1", "fd00::1", "fd00::9", (77, 77), (77, 77), 58),
+        ("10.7.0.1", "10.7.0.2", "10.7.0.2", (1000, 53), (1000, 5353), 17),
+        ("fd00:7::1", "fd00:7::2", "fd00:7::2", (1000, 53), (1000, 5353), 17),
+    ] {
+        for _ in 0..2 {
+            assert_eq!(pass(&whole(from, to, ports, protocol), into), Some(whole(from, new, new_ports, protocol)));
+        }
+        if protocol != 58 {
+            let answer = whole(new, from, turn(new_ports), protocol);
+            assert_eq!(pass(&answer, out), Some(whole(to, from, turn(ports), protocol)));
+        }
+    }
+    // Sources: two hosts with one port get two, and each answer finds its way back; others do not come in.
+    for (first, second, to, ours, protocol) in [
+        ("10.2.0.5", "10.2.0.6", "10.7.0.1", "10.1.0.1", 6),
+        ("10.2.0.5", "10.2.0.6", "10.7.0.1", "10.1.0.1", 17),
+        ("10.2.0.5", "10.2.0.6", "10.7.0.1", "10.1.0.1", 1),
+        ("fd00:2::5", "fd00:2::6", "fd00:8::1", "fd00::1", 17),
+    ] {
+        let ports = if protocol == 1 { (4000, 4000) } else { (4000, 443) };
+        let mut taken = Vec::new();
+        for from in [first, second, first, second] {
+            let changed = pass(&whole(from, to, ports, protocol), out).unwrap();
+            assert!(is_whole(&changed), "{changed:02x?}");
+            let facts = known(&changed);
+            let number = u16::from_be_bytes([changed[38], changed[39]]);
+            let port = facts.ports.map_or(number, |ports| ports.0);
+            let new = if protocol == 1 { (port, port) } else { (port, ports.1) };
+            assert_eq!(changed, whole(ours, to, new, protocol));
+            taken.push(port);
+            if protocol != 1 {
+                let answer = whole(to, ours, turn(new), protocol);
+                assert_eq!(pass(&answer, into), Some(whole(to, from, turn(ports), protocol)));
+            }
+        }
+        assert!(taken[0] == 4000 && taken[1] != 4000 && taken[..2] == taken[2..], "{taken:?}");
+        if protocol != 1 {
+            assert_eq!(pass(&whole(to, ours, (ports.1, 4001), protocol), into), None);
+        }
+    }
+}

@@ -346,6 +346,75 @@ no inside
     );
 }
 
+#[test]
+fn addresses_are_translated_for_whole_connections() {
+    in_namespaces(
+        r#"
+unshare -n sleep 900 & third=$!
+trap 'kill $other $third $(jobs -p) 2>/dev/null || true' EXIT
+until [ "$(readlink /proc/$third/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+inner() { nsenter -t $third -n "$@"; }
+ip link add a1 type veth peer name c0 netns $third
+ip addr add 10.8.0.1/24 dev a1; ip addr add fd00:8::1/64 dev a1 nodad; ip link set a1 up
+inner ip link set lo up
+inner ip addr add 10.8.0.2/24 dev c0; inner ip addr add fd00:8::2/64 dev c0 nodad; inner ip link set c0 up
+inner ip route add default via 10.8.0.1; inner ip route add default via fd00:8::1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+cat > /run/much.py <<'END'
+# Serves a megabyte to everybody and writes down who asks, or asks for it.
+import socket, sys
+data = bytes(range(256)) * 4096
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+if sys.argv[1] == "serve":
+    s = socket.socket(family); s.bind((sys.argv[2], int(sys.argv[3]))); s.listen(8)
+    open(sys.argv[4], "w").close()
+    with open(sys.argv[4], "w", buffering=1) as log:
+        while True:
+            c, who = s.accept(); log.write("from " + who[0] + "\n"); c.sendall(data); c.recv(16); c.close()
+else:
+    s = socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=int(sys.argv[4])); got = b""
+    while len(got) < len(data): got += s.recv(65536)
+    sys.exit(got != data)
+END
+nsenter -t $third -n python3 /run/much.py serve 10.8.0.2 80 /run/log.inner4 &
+nsenter -t $third -n python3 /run/much.py serve fd00:8::2 80 /run/log.inner6 &
+nsenter -t $other -n python3 /run/much.py serve 10.9.0.2 70 /run/log.peer4 &
+nsenter -t $other -n python3 /run/much.py serve fd00:9::2 70 /run/log.peer6 &
+serve 80
+for each in inner4 inner6 peer4 peer6; do soon [ -e /run/log.$each ]; done
+cat > /run/rules <<'END'
+default in drop
+accept in state { established, related }
+redirect 80 in tcp to port 8000
+dnat 10.8.0.2:80 in on a0 ipv4 tcp to 10.9.0.1 port 9000
+dnat [fd00:8::2]:80 in on a0 ipv6 tcp to fd00:9::1 port 9000
+accept in on a1
+masquerade out on a0 tcp udp icmp icmp6 from { 10.8.0.0/24, fd00:8::/64 }
+END
+yes $skep firewall apply /run/rules >/dev/null
+no open 80; yes open 8000
+from_peer() { nsenter -t $other -n python3 /run/much.py ask $1 $2 $wait 2>/run/why; }
+from_inner() { nsenter -t $third -n python3 /run/much.py ask $1 $2 $wait 2>/run/why; }
+yes from_peer 10.9.0.1 9000; yes from_peer fd00:9::1 9000
+grep -q 'from 10.9.0.2' /run/log.inner4; grep -q 'from fd00:9::2' /run/log.inner6
+yes from_inner 10.9.0.2 70; yes from_inner fd00:9::2 70
+# They know only this host, and have no way to those behind it.
+grep -q 'from 10.9.0.1' /run/log.peer4; grep -q 'from fd00:9::1' /run/log.peer6
+pings() { for turn in $(seq $wait); do if inner ping -c 1 -W 1 $1 >/dev/null 2>&1; then return; fi; done; return 1; }
+yes pings 10.9.0.2; yes pings fd00:9::2
+# Translations survive another list.
+echo 'count in udp' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes from_peer 10.9.0.1 9000; yes from_inner 10.9.0.2 70
+[ "$($skep firewall list | awk '/masquerade/ { print $2 }')" -ge 1 ]
+sed -i '/masquerade/d' /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no pings 10.9.0.2
+"#,
+    );
+}
+
 /// The same packets pass with chains of iptables and with what comes of them here.
 #[test]
 fn imported_chains_decide_as_iptables_does() {
@@ -467,7 +536,7 @@ fn rules_are_checked_and_formed() {
     assert!(check.err.contains("shadowed") && check.out == "2 rules, 1 warnings\n", "{check:?}");
     let formed = skep(["firewall", "fmt", file]).ok();
     assert_eq!(formed.out, "drop in from 10.0.0.0/8\naccept in from 10.1.0.0/16  # never\n");
-    std::fs::write(file, "drop in from @nobody\nmasquerade out\n").unwrap();
+    std::fs::write(file, "drop in from @nobody\nforward out\n").unwrap();
     let faulty = skep_with(["firewall", "check", file], b"");
     assert_eq!(faulty.status, Some(2));
     assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");

@@ -224,6 +224,9 @@ impl Firewall {
         let object = program::object(&plan.shape).map_err(LiveError)?;
         let old = self.map(1 - bank, maps::FLOWS).ok().filter(|old| old.max_entries() == plan.shape.sizes.flows);
         let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|map| (maps::FLOWS, map)).collect();
+        let translations = self.map(1 - bank, maps::TRANSLATIONS).ok().filter(|_| plan.shape.translates);
+        let translations = translations.iter().map(|map| (maps::TRANSLATIONS, map));
+        let shared: Vec<_> = shared.into_iter().chain(translations).collect();
         let load = LoadOptions { pins: None, maps: &shared, ..LoadOptions::default() };
         let loaded = load_with(&object, &load).map_err(failed)?;
         let directory = self.bank_directory(bank);
@@ -395,6 +398,11 @@ impl Firewall {
         let mut tables = self.tables(bank)?;
         let Sizes { flows, .. } = tables.sizes();
         let reads_payload = tables.book(PAYLOAD).map_err(failed)? != 0;
+        if rule.action.translation.is_some() && self.map(bank, maps::TRANSLATIONS).is_err() {
+            return Err(LiveError(
+                "no rule in force changes addresses, so the programs do not either; add the rule to the file and apply it".to_owned(),
+            ));
+        }
         if rule.matches.states != 0 && flows <= 1 || rule.matches.payload.is_some() && !reads_payload {
             let what = if rule.matches.payload.is_some() { "the payload" } else { "connections" };
             return Err(LiveError(format!(

@@ -37,6 +37,12 @@ pub const SKB_STORE: u32 = number("skb_store_bytes");
 pub const SKB_CHANGE_TAIL: u32 = number("skb_change_tail");
 /// `bpf_l4_csum_replace`
 pub const L4_SUM_REPLACE: u32 = number("l4_csum_replace");
+/// `bpf_l3_csum_replace`
+pub const L3_SUM_REPLACE: u32 = number("l3_csum_replace");
+/// `bpf_get_prandom_u32`
+pub const RANDOM: u32 = number("get_prandom_u32");
+/// `bpf_fib_lookup`
+pub const ROUTE: u32 = number("fib_lookup");
 /// `bpf_csum_diff`
 pub const SUM_DIFF: u32 = number("csum_diff");
 /// `bpf_redirect`

@@ -19,6 +19,7 @@ mod judge;
 mod parse;
 mod search;
 mod special;
+mod translate;
 mod view;
 pub mod work;
 
@@ -94,6 +95,14 @@ impl Hook {
         }
     }
 
+    /// The hook of traffic control where packets of the other direction are met.
+    const fn other(self) -> Self {
+        match self {
+            Self::Xdp | Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+
     /// The flags of `bpf_redirect` with which an answer goes to the sender: out of the interface that the packet came in
     /// by, or in where it wanted to leave.
     const fn back(self) -> i64 {
@@ -125,6 +134,8 @@ pub struct Shape {
     pub track: bool,
     /// Whether the payload is read.
     pub payload: bool,
+    /// Whether addresses are changed.
+    pub translates: bool,
     /// The conditions that are found out for each packet.
     pub conditions: Vec<Condition>,
     /// For each condition the number and depth of its control group, if it is about one.
@@ -189,6 +200,10 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
     };
     map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE);
+    let translations = shape.translates.then(|| {
+        let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
+        map(maps::TRANSLATIONS, MapType::LruHash, key, value, translate::TRANSLATIONS, 0)
+    });
     let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let special = special::Special {
         conditions: &shape.conditions,
@@ -208,10 +223,14 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         } else {
             None
         };
+        let translate = translations
+            .filter(|_| is_tc)
+            .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
+            .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
         let judge = judge::add(&mut module, &maps, hook, search);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload, conditions, answer };
+        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload, conditions, answer, translate };
         parse::add(&mut module, &parts);
     }
     module.btf = types.to_bytes();

@@ -1,11 +1,13 @@
 //! What a packet is: the same reading as [`facts`](crate::facts), into the working memory. And what is done in the end.
 
 mod connection;
+mod translation;
 
 use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code, Var};
 use super::flows::{self, Flows};
+use super::translate::Translate;
 use super::view::View;
 use super::{Hook, Maps, answer, work};
 use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
@@ -29,6 +31,8 @@ pub struct Parts {
     pub conditions: Option<FuncRef>,
     /// Answers the sender of a rejected packet.
     pub answer: Option<FuncRef>,
+    /// Changes addresses, if some rule does.
+    pub translate: Option<Translate>,
 }
 
 /// Fields of `struct __sk_buff` and `struct xdp_md` (`linux/bpf.h`).
@@ -455,7 +459,7 @@ impl Reader<'_> {
         let shifted = code.with(Binary::Shl, extra, attr::CODE_SHIFT.into());
         code.or_into(self.bits, shifted);
         self.set_bit(code, attr::HAS_ICMP);
-        if self.parts.flows.is_none() {
+        if self.parts.flows.is_none() && self.parts.translate.is_none() {
             return;
         }
         // Echo requests and answers of one number belong together.
@@ -488,6 +492,9 @@ impl Reader<'_> {
         let zero = code.num(0);
         let given = code.var(zero);
         self.neighbours(code, bits, given);
+        if let Some(translate) = self.parts.translate {
+            self.translate_answers(code, &translate, bits);
+        }
         if hook != Hook::Xdp {
             match self.parts.flows {
                 Some(flows) => {
@@ -507,6 +514,9 @@ impl Reader<'_> {
         if hook != Hook::Xdp {
             if let Some(flows) = self.parts.flows {
                 code.call(flows.follow, &[]);
+            }
+            if let Some(translate) = self.parts.translate {
+                self.translate(code, &translate, bits, drop);
             }
             let set = code.load(Width::W32, self.memory, work::SET_MARK);
             code.when_is(Cond::Ne, set, 0, |code| {

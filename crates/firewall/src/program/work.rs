@@ -49,5 +49,11 @@ pub const ANSWER: i16 = 672;
 pub const MACS: i16 = 784;
 /// Which conditions hold.
 pub const CONDITIONS: i16 = 800;
+/// What is known about the translation of the packet.
+pub const TRANSLATION: i16 = 808;
+/// The key of a translation.
+pub const PAIR: i16 = 816;
+/// The entry of a translation: the new addresses and ports.
+pub const CHANGED: i16 = 856;
 /// Bytes.
-pub const SIZE: usize = 808;
+pub const SIZE: usize = 904;

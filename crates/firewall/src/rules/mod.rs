@@ -14,6 +14,7 @@ pub mod special;
 pub mod words;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use skep_diag::Span;
@@ -67,6 +68,31 @@ pub struct Action {
     pub mark: Option<u32>,
     /// The action concerns only packets beyond this limit.
     pub limit: Option<Limit>,
+    /// How addresses of an accepted packet are changed, and with it those of its connection.
+    pub translation: Option<Translation>,
+}
+
+/// A change of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Translation {
+    /// Packets that arrive get another destination: an address, a port, or both.
+    Destination {
+        /// The address; none for the same one.
+        address: Option<IpAddr>,
+        /// The port; none for the same one.
+        port: Option<u16>,
+    },
+    /// Packets that leave get this source; none for the address that the host itself would use.
+    Source(Option<IpAddr>),
+}
+
+impl Translation {
+    /// The new address, if it is said.
+    pub const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Destination { address, .. } | Self::Source(address) => address,
+        }
+    }
 }
 
 /// Addresses that a rule names.
@@ -194,6 +220,11 @@ impl RuleSet {
         let zone = self.zones.get(name);
         let own = zone.is_none().then_some(name);
         zone.into_iter().flatten().map(String::as_str).chain(own)
+    }
+
+    /// Whether some rule changes addresses.
+    pub fn translates(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action.translation.is_some())
     }
 
     /// Whether some rule looks at the state of connections.

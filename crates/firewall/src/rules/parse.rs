@@ -314,13 +314,21 @@ impl Line<'_> {
                     action.verdict = Some(verdict);
                     return Ok(action);
                 }
+                Some("dnat" | "snat" | "masquerade" | "redirect") => {
+                    if action.limit.is_some() {
+                        return fail(span, "addresses are changed for whole connections, not beyond a limit");
+                    }
+                    action.translation = Some(self.translation()?);
+                    action.verdict = Some(super::Verdict::Accept);
+                    return Ok(action);
+                }
                 _ if any => return Ok(action),
                 word => {
                     if let Some(word) = word {
                         unsupported(word, span)?;
                     }
                     return Err(Box::new(Diagnostic::error(span, "a rule begins with what it does").with_help(
-                        "accept, drop, reject, count, log, mark, limit; or a statement: set, zone, default",
+                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default",
                     )));
                 }
             }
@@ -415,7 +423,7 @@ mod tests {
                 assert!(errors[0].help.iter().all(|help| !help.is_empty()), "{text}");
             }
         }
-        let errors = parse("snat in\naccept in\ndnat in tcp", &|_| Err(String::new())).unwrap_err();
+        let errors = parse("nat in\naccept in\nforward in tcp", &|_| Err(String::new())).unwrap_err();
         assert_eq!(errors.len(), 2);
     }
 

@@ -1,9 +1,10 @@
 //! Rules as text, in one form.
 
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::{Action, Addresses, Direction, Family, Matches, Ports, Rule, RuleSet, Verdict, words};
+use super::{Action, Addresses, Direction, Family, Matches, Ports, Rule, RuleSet, Translation, Verdict, words};
 
 impl Display for Verdict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -60,11 +61,26 @@ impl Display for Action {
             parts.push(format!("mark {mark:#x}"));
         }
         match self.verdict {
+            Some(_) if let Some(translation) = self.translation => parts.push(translation.to_string()),
             Some(verdict) => parts.push(verdict.to_string()),
             None if self.log.is_none() && self.mark.is_none() => parts.push("count".to_owned()),
             None => {}
         }
         f.write_str(&parts.join(" "))
+    }
+}
+
+impl Display for Translation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Destination { address: None, port } => write!(f, "redirect {}", port.unwrap_or_default()),
+            Self::Destination { address: Some(address), port: None } => write!(f, "dnat {address}"),
+            Self::Destination { address: Some(address), port: Some(port) } => {
+                write!(f, "dnat {}", SocketAddr::new(address, port))
+            }
+            Self::Source(None) => f.write_str("masquerade"),
+            Self::Source(Some(address)) => write!(f, "snat {address}"),
+        }
     }
 }
 

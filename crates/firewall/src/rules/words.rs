@@ -88,11 +88,7 @@ pub const PORTS: &[(&str, u16)] = &[
 
 /// What rules of other firewalls say and ours cannot: the word, why, what to do.
 pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
-    ("nat", NO_CHANGES, KEEP_OTHER),
-    ("snat", NO_CHANGES, KEEP_OTHER),
-    ("dnat", NO_CHANGES, KEEP_OTHER),
-    ("masquerade", NO_CHANGES, KEEP_OTHER),
-    ("redirect", NO_CHANGES, KEEP_OTHER),
+    ("nat", "which addresses are changed has to be said", "write `dnat`, `snat`, `masquerade` or `redirect`"),
     (
         "forward",
         "forwarded packets are `in` at one interface and `out` at another",
@@ -104,9 +100,6 @@ pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("hours", "hours have another word", "write `between 08:00 and 18:00`"),
     ("pcap", "expressions have another word", "write `match \"EXPRESSION\"`"),
 ];
-
-const NO_CHANGES: &str = "addresses and ports of packets are never changed";
-const KEEP_OTHER: &str = "leave this to nftables, which runs beside this firewall";
 
 /// Days with their bits.
 pub const DAYS: &[(&str, u8)] =

@@ -6,7 +6,7 @@ use super::layout::{
     self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
-use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Verdict};
+use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Translation, Verdict};
 
 /// Most entries of one rule.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -262,6 +262,16 @@ pub fn rule_record(rule: &Rule) -> Record {
     if let Some(mark) = action.mark {
         result.flags |= record::SET_MARK;
         result.mark = mark;
+    }
+    if let Some(translation) = action.translation {
+        result.flags |= record::TRANSLATE;
+        if let Translation::Destination { port: Some(port), .. } = translation {
+            result.port = port;
+        }
+        if let Some(address) = translation.address() {
+            result.flags |= record::HAS_ADDRESS;
+            result.address = Some(words(Prefix::of(address).address));
+        }
     }
     if let Some(limit) = action.limit {
         result.flags |= record::LIMIT | if limit.per_source { record::PER_SOURCE } else { 0 };

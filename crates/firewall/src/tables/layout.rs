@@ -44,6 +44,8 @@ pub mod maps {
     pub const LIMITS: &str = "fw_limits";
     /// Connections.
     pub const FLOWS: &str = "fw_flows";
+    /// Translated connections.
+    pub const TRANSLATIONS: &str = "fw_translate";
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
     /// Working memory of a processor.
@@ -394,6 +396,10 @@ pub struct Record {
     pub interval: u64,
     /// Nanoseconds that packets may come early.
     pub tolerance: u64,
+    /// The new port of translated packets, 0 for the same one.
+    pub port: u16,
+    /// The new address of translated packets. Records with a translation have no limit, whose place it takes.
+    pub address: Option<Words>,
 }
 
 /// The record of a rule, in bytes.
@@ -402,6 +408,8 @@ pub mod record {
     pub const VERDICT: i16 = 0;
     pub const FLAGS: i16 = 4;
     pub const MARK: i16 = 8;
+    pub const PORT: i16 = 12;
+    pub const ADDRESS: i16 = 16;
     pub const INTERVAL: i16 = 16;
     pub const TOLERANCE: i16 = 24;
     /// Bytes.
@@ -414,6 +422,10 @@ pub mod record {
     pub const LIMIT: u32 = 4;
     /// Flag: each source has its own limit.
     pub const PER_SOURCE: u32 = 8;
+    /// Flag: addresses are changed.
+    pub const TRANSLATE: u32 = 16;
+    /// Flag: the new address is in the record.
+    pub const HAS_ADDRESS: u32 = 32;
 }
 
 /// A verdict as number: the packet goes on.
@@ -430,8 +442,10 @@ impl Record {
         bytes[..4].copy_from_slice(&self.verdict.to_ne_bytes());
         bytes[4..8].copy_from_slice(&self.flags.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.mark.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&self.interval.to_ne_bytes());
-        bytes[24..].copy_from_slice(&self.tolerance.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&u32::from(self.port).to_ne_bytes());
+        let [first, second] = self.address.unwrap_or([self.interval, self.tolerance]);
+        bytes[16..24].copy_from_slice(&first.to_ne_bytes());
+        bytes[24..].copy_from_slice(&second.to_ne_bytes());
         bytes
     }
 }

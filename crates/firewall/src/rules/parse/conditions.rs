@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 
 use skep_diag::{Diagnostic, Span};
 
-use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, words};
+use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, Translation, words};
 use super::{Line, PAYLOAD_BYTES, Parsed, Reference, fail, numeral, unsupported};
 
 /// The words that a rule's matches begin with, for messages.
@@ -269,6 +269,37 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
     {
         let error = Diagnostic::error(rule.span, "only packets that leave have a socket whose owner is known");
         return Err(Box::new(error.with_help("write `out`")));
+    }
+    if let Some(translation) = rule.action.translation {
+        let (wanted, word) = match translation {
+            Translation::Destination { .. } => (Direction::In, "in"),
+            Translation::Source(_) => (Direction::Out, "out"),
+        };
+        if matches.direction != Some(wanted) {
+            let what = if wanted == Direction::In {
+                "destination of packets that arrive"
+            } else {
+                "source of packets that leave"
+            };
+            let error = Diagnostic::error(rule.span, format!("only the {what} can be changed"));
+            return Err(Box::new(error.with_help(format!("write `{word}`"))));
+        }
+        if let Some(address) = translation.address() {
+            let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+            if matches.family != Some(family) {
+                let error = Diagnostic::error(rule.span, "addresses of one version cannot take the place of others");
+                let version = if family == Family::V4 { "ipv4" } else { "ipv6" };
+                return Err(Box::new(error.with_help(format!("write `{version}`"))));
+            }
+        }
+        if !all_in(&[words::TCP, 17, words::ICMP, words::ICMP6]) {
+            let error =
+                Diagnostic::error(rule.span, "only tcp, udp and echo requests of icmp and icmp6 are translated");
+            return Err(Box::new(error.with_help("say which: `tcp udp`")));
+        }
+        if matches!(translation, Translation::Destination { port: Some(_), .. }) && !all_in(&[words::TCP, 17]) {
+            return fail(rule.span, "only tcp and udp have ports");
+        }
     }
     let families = [&matches.from, &matches.to].into_iter().flatten().filter(|addresses| !addresses.negated);
     let mut families = families.filter(|addresses| addresses.sets.is_empty());

@@ -1,9 +1,10 @@
 //! Conditions that are not in the tables: expressions, hours, owners; and addresses of the link.
 
+use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 
 use super::super::special::{Condition, Expression, Hours, NOBODY};
-use super::super::{Matches, words};
+use super::super::{Matches, Translation, words};
 use super::{Line, Parsed, fail, numeral};
 
 impl Line<'_> {
@@ -35,6 +36,36 @@ impl Line<'_> {
         }
         matches.conditions.push(condition);
         Ok(())
+    }
+
+    /// `dnat 10.0.0.1:80`, `dnat [fd00::1]:80`, `redirect 8080`, `snat 192.0.2.1`, `masquerade`
+    pub(super) fn translation(&mut self) -> Parsed<Translation> {
+        let (word, _) = self.word("a translation")?;
+        match word.as_str() {
+            "masquerade" => Ok(Translation::Source(None)),
+            "redirect" => {
+                self.take_word("port");
+                let (port, span) = self.word("a port")?;
+                match port.parse().ok().filter(|&port: &u16| port != 0) {
+                    Some(port) => Ok(Translation::Destination { address: None, port: Some(port) }),
+                    None => fail(span, "a port is a number from 1 to 65535"),
+                }
+            }
+            _ => {
+                self.take_word("to");
+                let (text, span) = self.word("an address")?;
+                let address: Option<IpAddr> = text.parse().ok();
+                match (address, text.parse::<SocketAddr>().ok().filter(|end| end.port() != 0)) {
+                    (Some(address), _) if word == "snat" => Ok(Translation::Source(Some(address))),
+                    (Some(address), _) => Ok(Translation::Destination { address: Some(address), port: None }),
+                    (None, Some(end)) if word == "dnat" => {
+                        Ok(Translation::Destination { address: Some(end.ip()), port: Some(end.port()) })
+                    }
+                    _ if word == "snat" => fail(span, "an address is expected, without a port"),
+                    _ => fail(span, "an address is expected, or `192.0.2.1:80`, `[2001:db8::1]:80`"),
+                }
+            }
+        }
     }
 
     fn users(&mut self) -> Parsed<RangeInclusive<u32>> {
