@@ -1,6 +1,6 @@
 //! From a list of rules to filled tables.
 
-use crate::program::Shape;
+use crate::program::{MOST_STRAIGHT, Shape};
 use crate::rules::special::{Condition, group};
 use crate::rules::{Rule, RuleSet, Verdict};
 use crate::tables::expand::{expand, rule_record, verdict_record};
@@ -72,11 +72,14 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
     }
     let entries: usize = placed.iter().map(|rule| rule.entries.len()).sum();
     let track = rules.is_stateful();
+    let short = placed.len() <= MOST_STRAIGHT && entries <= MOST_STRAIGHT;
+    let straight = placed.iter().flat_map(|rule| rule.entries.iter().map(|each| each.1)).filter(|_| short).collect();
     let tells_time = rules.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let shape = Shape {
         sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
         track,
         payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
+        straight,
         translates: rules.translates(),
         conditions: rules.conditions.clone(),
         groups: groups(rules)?,
@@ -148,7 +151,8 @@ impl Plan {
             add(store, rule).map_err(|error| BuildError { rule: Some(at), problem: error.to_string() })?;
         }
         let last = self.rules.last().map_or(u64::from(special::FIRST), |rule| u64::from(rule.number) + 1);
-        store.set_book(book::RULES, last).map_err(own)
+        store.set_book(book::RULES, last).map_err(own)?;
+        store.set_book(book::CHANGED, 0).map_err(own)
     }
 }
 
@@ -160,6 +164,7 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
     if rule.number >= store.sizes().rules {
         return Err(TableError::Full("rules", store.sizes().rules));
     }
+    store.set_book(book::CHANGED, 1)?;
     store.set_record(rule.number, &rule.record)?;
     for (done, (key, entry)) in rule.entries.iter().enumerate() {
         if let Err(error) = change::insert(store, key, entry) {
@@ -177,6 +182,7 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
 /// # Errors
 /// [`TableError::Store`]
 pub fn remove(store: &mut impl Store, rule: &Placed) -> Result<usize, TableError> {
+    store.set_book(book::CHANGED, 1)?;
     let mut found = 0;
     for (key, entry) in &rule.entries {
         found += usize::from(change::remove(store, key, entry)?);

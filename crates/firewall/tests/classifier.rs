@@ -282,3 +282,31 @@ fn verdicts_stay_right_while_rules_of_the_same_bucket_come_and_go() {
         assert!(asking.join().unwrap() > 0);
     });
 }
+
+/// Why short lists become code: the same programs with tables alone take longer, also when no rule decides.
+#[test]
+fn short_lists_cost_less_as_code() {
+    for rules in [1, 8] {
+        let text: String =
+            (0..rules).map(|rule| format!("drop in udp from 10.3.{rule}.0/24 to port {rule}\n")).collect();
+        let rules_of = skep_firewall::parse(&text, &|_| Err(String::new())).unwrap();
+        let straight = plan_without_state(&rules_of);
+        assert_eq!(straight.shape.straight.len(), rules);
+        let mut tables = straight.clone();
+        tables.shape.straight.clear();
+        let Some((straight, _kept)) = loaded(&straight) else { return };
+        let Some((tables, _also_kept)) = loaded(&tables) else { return };
+        for hook in [Hook::Xdp, Hook::Ingress] {
+            let mut best = [u128::MAX; 2];
+            for _ in 0..15 {
+                for (best, loaded) in best.iter_mut().zip([&straight, &tables]) {
+                    let run = loaded.program(hook.program()).unwrap().test_run(&datagram(1), 20_000).unwrap();
+                    assert_eq!(i64::from(run.result.cast_signed()), hook.pass());
+                    *best = run.duration.as_nanos().min(*best);
+                }
+            }
+            println!("{hook:?}, {rules} rules: {} ns as code, {} ns in tables", best[0], best[1]);
+            assert!(best[0] < best[1], "{hook:?}, {rules} rules: {best:?}");
+        }
+    }
+}

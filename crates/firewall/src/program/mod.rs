@@ -19,6 +19,7 @@ mod judge;
 mod parse;
 mod search;
 mod special;
+mod straight;
 mod translate;
 mod view;
 pub mod work;
@@ -30,7 +31,7 @@ use skep_object::Object;
 
 use crate::rules::special::Condition;
 use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record};
-use crate::tables::{Sizes, layout};
+use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
 
 use view::Types;
@@ -38,6 +39,7 @@ use view::Types;
 pub use code::{SOCKET_GROUP, SOCKET_USER};
 pub use dispatch::{BANKS, PANIC_ACCEPT, PANIC_DROP, SWITCH, SWITCH_BYTES, dispatcher};
 pub use flows::{FLOW_BYTES, FLOW_KEY, TIMEOUTS};
+pub use straight::MOST_ENTRIES as MOST_STRAIGHT;
 
 /// Where a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -134,6 +136,8 @@ pub struct Shape {
     pub track: bool,
     /// Whether the payload is read.
     pub payload: bool,
+    /// The entries of a short list in their order, which becomes code; empty for others.
+    pub straight: Vec<Entry>,
     /// Whether addresses are changed.
     pub translates: bool,
     /// The conditions that are found out for each packet.
@@ -158,6 +162,7 @@ struct Maps {
     flows: MapRef,
     events: MapRef,
     work: MapRef,
+    book: MapRef,
     positions: MapRef,
 }
 
@@ -198,8 +203,8 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
+        book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
-    map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE);
     let translations = shape.translates.then(|| {
         let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
         map(maps::TRANSLATIONS, MapType::LruHash, key, value, translate::TRANSLATIONS, 0)

@@ -3,10 +3,10 @@
 use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Value, Width};
 
 use super::code::{self, Code};
-use super::{Hook, Maps, Shape, work};
+use super::{Hook, Maps, Shape, straight, work};
 use crate::rules::Family;
 use crate::tables::layout::{
-    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr,
+    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr, book,
     class_mask, entry, slots_before,
 };
 
@@ -21,7 +21,7 @@ pub fn add(module: &mut Module, maps: &Maps, shape: &Shape, hook: Hook) -> FuncR
     let probe = code::function(&format!("{hook_name}_probe"), 3, |code, args| probe(code, maps, hook, args));
     let probe = module.add_function(probe);
     let search = code::function(&format!("{hook_name}_search"), 1, |code, args| {
-        search(code, maps, shape, probe, args[0]);
+        search(code, maps, shape, (hook, probe), args[0]);
     });
     module.add_function(search)
 }
@@ -37,12 +37,21 @@ pub fn positions() -> skep_ir::MapDecl {
     decl
 }
 
-fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, probe: FuncRef, after: Value) {
+fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook, FuncRef), after: Value) {
     let memory = code.only(maps.work, 0);
     let positions = code.only(maps.positions, 0);
     let (none, last) = (code.num(0), code.num(-1));
     code.store(Width::W32, memory, work::FOUND, none);
     code.store(Width::W64, memory, work::ORDER, last);
+    if !shape.straight.is_empty() {
+        let tables = code.b.block(&[]);
+        let word = code.num(book::CHANGED.into());
+        let changed = code.element(maps.book, word, tables);
+        let changed = code.load(Width::W64, changed, 0);
+        code.leave_if(tables, Cond::Ne, changed, 0);
+        straight::search(code, memory, &shape.straight, hook, after);
+        code.b.switch_to(tables);
+    }
     let zero = code.num(0);
     let mut var = || code.var(zero);
     let sums: [[code::Var; WAYS]; 2] = std::array::from_fn(|_| std::array::from_fn(|_| var()));

@@ -66,8 +66,10 @@ pub mod book {
     pub const FREE_LAST: u32 = 3;
     /// Rules ever made.
     pub const RULES: u32 = 4;
+    /// Not 0 once a rule was added or removed on its own: code that was made of the list is not used any more.
+    pub const CHANGED: u32 = 8;
     /// Number of words.
-    pub const WORDS: u32 = 8;
+    pub const WORDS: u32 = 9;
 }
 
 /// Bits of a packet in one word, so that an entry compares them all at once.
