@@ -226,7 +226,7 @@ impl Rejected<'_> {
         for (at, width) in [(14, Width::W16), (16, Width::W16), (18, Width::W16)] {
             self.put(code, width, place + at, zero);
         }
-        self.put_byte(code, place + 12, TCP_BYTES / 4 << 4);
+        self.put_byte(code, place + 12, (TCP_BYTES / 4) << 4);
         let acknowledges = code.num(flag(16));
         code.either(
             Cond::Set,

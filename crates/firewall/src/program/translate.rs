@@ -241,6 +241,16 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: MapRef, args: &[Va
     code.close(fail);
 
     code.b.switch_to(free);
+    let new = code.get(port);
+    enter(code, view, table, [ports, new, bits], fail);
+    code.give(1);
+    code.b.switch_to(fail);
+    code.give(0);
+}
+
+/// Writes both entries of a connection; the key of its answers is in [`work::PAIR`].
+fn enter(code: &mut Code<'_>, view: &View, table: MapRef, [ports, new, bits]: [Value; 3], fail: Block) {
+    let memory = view.memory;
     let value = code.buffer(VALUE_BYTES as u32);
     for (from, to) in [(work::DESTINATION, at::SOURCE), (work::SOURCE, at::DESTINATION)] {
         for word in [0, 8] {
@@ -261,16 +271,12 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: MapRef, args: &[Va
     code.store(Width::W32, memory, work::PAIR + at::PORTS, ports);
     let kind_here = kind(code, bits, view.hook);
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind_here);
-    let both = code.get(port);
-    code.store(Width::W32, memory, work::CHANGED + at::PORTS, both);
+    code.store(Width::W32, memory, work::CHANGED + at::PORTS, new);
     let zero = code.num(0);
     code.store(Width::W32, memory, work::CHANGED + at::IS_ANSWER, zero);
     code.store(Width::W64, memory, work::CHANGED + at::UNTIL, until);
     let changed = code.b.ptr_add_const(memory, work::CHANGED.into());
     put(code, memory, table, changed, fail);
-    code.give(1);
-    code.b.switch_to(fail);
-    code.give(0);
 }
 
 /// Two ports in one word, the other way round.
