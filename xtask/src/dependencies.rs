@@ -33,7 +33,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("strace", &["isa", "btf", "object", "ir", "opt", "codegen", "kernel", "trace"]),
     ("sym", &["kernel"]),
     ("tools", &["isa", "object", "kernel", "lang-script", "trace", "strace"]),
-    ("firewall", &["isa", "diag", "object", "ir", "opt", "codegen", "kernel", "vm"]),
+    ("firewall", &["isa", "btf", "diag", "object", "ir", "opt", "codegen", "kernel", "vm", "lang-filter", "packet"]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),

@@ -331,10 +331,12 @@ impl Judge {
         Ok(Self { rules, machine })
     }
 
-    /// What the programs do with a packet: whether it passes, and by what.
-    fn ask(&mut self, packet: &[u8], place: Place) -> Result<(bool, String), Failure> {
+    /// What the programs do with a packet, and by what.
+    fn ask(&mut self, packet: &[u8], place: Place, time: i64) -> Result<(&'static str, String), Failure> {
         let numbers = 0..special::FIRST + self.rules.rules.len() as u32;
         let before: Vec<u64> = numbers.clone().map(|number| self.machine.packets(number)).collect();
+        // Hours, limits and connections go by the time of the recording.
+        self.machine.set_time(u64::try_from(time).unwrap_or(0));
         let outcome = self.machine.run(packet, place).map_err(Failure::run)?;
         let changed = numbers.filter(|&number| self.machine.packets(number) != before[number as usize]);
         let names = changed.map(|number| match number {
@@ -349,10 +351,12 @@ impl Judge {
             ),
         });
         let names: Vec<String> = names.collect();
-        Ok((
-            outcome.passes,
-            if names.is_empty() { "not of the internet protocol".to_owned() } else { names.join(", ") },
-        ))
+        let verdict = match outcome.answer {
+            _ if outcome.passes => "accept",
+            Some(_) => "reject",
+            None => "drop",
+        };
+        Ok((verdict, if names.is_empty() { "not of the internet protocol".to_owned() } else { names.join(", ") }))
     }
 }
 
@@ -369,15 +373,14 @@ fn explain(args: &ExplainArgs) -> Result<(), Failure> {
     let mut different = 0u64;
     while let Some(packet) = reader.next().map_err(Failure::run)? {
         number += 1;
-        let (passes, by) = judge.ask(packet.data, place)?;
-        let word = |passes| if passes { "accept" } else { "drop" };
+        let (verdict, by) = judge.ask(packet.data, place, packet.ts.0)?;
         match &mut other {
-            None => print(&format!("{number} {} {by}\n", word(passes)))?,
+            None => print(&format!("{number} {verdict} {by}\n"))?,
             Some(other) => {
-                let (would, why) = other.ask(packet.data, place)?;
-                if would != passes {
+                let (would, why) = other.ask(packet.data, place, packet.ts.0)?;
+                if would != verdict {
                     different += 1;
-                    print(&format!("{number} {} ({by}) -> {} ({why})\n", word(passes), word(would)))?;
+                    print(&format!("{number} {verdict} ({by}) -> {would} ({why})\n"))?;
                 }
             }
         }

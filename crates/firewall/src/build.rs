@@ -1,10 +1,12 @@
 //! From a list of rules to filled tables.
 
-use crate::program::Shape;
+use crate::program::{MOST_STRAIGHT, Shape};
+use crate::rules::special::{Condition, group};
 use crate::rules::{Rule, RuleSet, Verdict};
 use crate::tables::expand::{expand, rule_record, verdict_record};
 use crate::tables::layout::{Sizes, book, special};
 use crate::tables::{Entry, Key, Record, Store, TableError, change};
+use crate::zone::Zone;
 
 /// The distance of the places of two rules in a file.
 const STEP: u64 = 1 << 42;
@@ -77,14 +79,39 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
     }
     let entries = placed.iter().map(|rule| rule.entries.len()).sum::<usize>();
     // Sets grow while they are in force.
-    let entries = entries + if rules.sets.is_empty() { 0 } else { SET_ROOM };
+    let room = entries + if rules.sets.is_empty() { 0 } else { SET_ROOM };
     let track = rules.is_stateful();
+    let short = placed.len() <= MOST_STRAIGHT && entries <= MOST_STRAIGHT;
+    let straight = placed.iter().flat_map(|rule| rule.entries.iter().map(|each| each.1)).filter(|_| short).collect();
+    let tells_time = rules.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let shape = Shape {
-        sizes: Sizes::for_rules(entries, placed.len() + special::FIRST as usize, track),
+        sizes: Sizes::for_rules(room, placed.len() + special::FIRST as usize, track),
         track,
         payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
+        straight,
+        translates: rules.translates(),
+        conditions: rules.conditions.clone(),
+        groups: groups(rules)?,
+        zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },
     };
     Ok(Plan { rules: placed, shape, defaults: [rules.default_in, rules.default_out] })
+}
+
+/// Numbers and depths of the control groups that conditions are about.
+fn groups(rules: &RuleSet) -> Result<Vec<(u64, u32)>, BuildError> {
+    let each = |condition: &Condition| match condition {
+        Condition::Group(path) => group(path).map_err(|problem| {
+            let rule = rules.rules.iter().position(|rule| rule.matches.conditions.contains(condition));
+            BuildError { rule, problem }
+        }),
+        _ => Ok((0, 0)),
+    };
+    rules.conditions.iter().map(each).collect()
+}
+
+/// Seconds since the beginning of 1970.
+fn now() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |now| now.as_secs())
 }
 
 /// Plans one rule.
@@ -133,7 +160,8 @@ impl Plan {
             add(store, rule).map_err(|error| BuildError { rule: Some(at), problem: error.to_string() })?;
         }
         let last = self.rules.last().map_or(u64::from(special::FIRST), |rule| u64::from(rule.number) + 1);
-        store.set_book(book::RULES, last).map_err(own)
+        store.set_book(book::RULES, last).map_err(own)?;
+        store.set_book(book::CHANGED, 0).map_err(own)
     }
 }
 
@@ -145,6 +173,7 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
     if rule.number >= store.sizes().rules {
         return Err(TableError::Full("rules", store.sizes().rules));
     }
+    store.set_book(book::CHANGED, 1)?;
     for (done, (key, entry)) in rule.entries.iter().enumerate() {
         if let Err(error) = change::insert(store, key, entry) {
             for (key, entry) in &rule.entries[..done] {
@@ -162,6 +191,7 @@ pub fn add(store: &mut impl Store, rule: &Placed) -> Result<(), TableError> {
 /// # Errors
 /// [`TableError::Store`]
 pub fn remove(store: &mut impl Store, rule: &Placed) -> Result<usize, TableError> {
+    store.set_book(book::CHANGED, 1)?;
     let mut found = 0;
     for (key, entry) in &rule.entries {
         found += usize::from(change::remove(store, key, entry)?);

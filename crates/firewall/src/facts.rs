@@ -34,6 +34,12 @@ pub struct Place {
     pub vlan: Option<u16>,
     /// Its mark.
     pub mark: u32,
+    /// The local time in seconds since the beginning of 1970.
+    pub time: Option<u64>,
+    /// The user whose socket sends it.
+    pub owner: Option<u32>,
+    /// The number of the control group whose socket sends it.
+    pub group: Option<u64>,
 }
 
 /// What fragment a packet is.
@@ -75,6 +81,12 @@ pub struct Facts {
     pub payload: Vec<u8>,
     /// The state of its connection, a bit of [`words::STATES`].
     pub state: u8,
+    /// The link addresses: from, to.
+    pub macs: Option<([u8; 6], [u8; 6])>,
+    /// All its bytes, for expressions; empty if only its headers are known.
+    pub frame: Vec<u8>,
+    /// Which conditions of a list hold ([`held`](crate::rules::special::held)), for tables.
+    pub held: u64,
 }
 
 /// What a packet turned out to be.
@@ -113,7 +125,8 @@ pub fn read(packet: &[u8], place: Place) -> Packet {
         IPV6 => version_6(packet, at, place),
         _ => return Packet::Foreign,
     };
-    facts.map_or(Packet::Malformed, |facts| Packet::Known(Facts { vlan, ..facts }))
+    let macs = bytes(packet, 6).zip(bytes(packet, 0));
+    facts.map_or(Packet::Malformed, |facts| Packet::Known(Facts { vlan, macs, frame: packet.to_vec(), ..facts }))
 }
 
 fn version_4(packet: &[u8], at: usize, place: Place) -> Option<Facts> {
@@ -149,6 +162,9 @@ impl Facts {
             vlan: None,
             payload: Vec::new(),
             state: 0,
+            macs: None,
+            frame: Vec::new(),
+            held: 0,
         }
     }
 }

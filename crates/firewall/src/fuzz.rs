@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::facts::{self, Facts, Fragment, Packet, Place};
+use crate::rules::special::{Condition, Expression, Hours, conditions};
 use crate::rules::{
     Action, Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, RuleSet, Verdict, parse, parse_rule,
     words,
@@ -90,6 +91,21 @@ fn ports(random: &mut Random) -> Ports {
     Ports { negated: random.one_in(6), ranges }
 }
 
+/// Expressions of every kind of instruction.
+const EXPRESSIONS: &[&str] = &[
+    "udp[8:2] & 0x8000 = 0",
+    "tcp[tcpflags] & (tcp-syn|tcp-fin) != 0",
+    "len > 70",
+    "ip[0] & 0xf != 5",
+    "ip6 and ip6[6] = 17",
+    "ether[0] & 1 = 0 and len / 2 % 3 = 1",
+    "tcp[((tcp[12] & 0xf0) >> 2):1] = 0x61",
+    "ip[2:2] - ip[8] * 2 > 100 or udp port 53",
+    "len / ip[6] > 1",
+    "vlan 5 and (port 22 or net 10.1.0.0/16)",
+    "src host 10.1.2.3 or icmp6[0] = 128",
+];
+
 /// A rule without limit.
 pub fn rule(random: &mut Random, sets: &[&str]) -> Rule {
     let mut matches = Matches {
@@ -138,10 +154,35 @@ pub fn rule(random: &mut Random, sets: &[&str]) -> Rule {
     matches.states = if random.one_in(8) { random.pick(&[1, 2, 8, 9, 12]) } else { 0 };
     matches.interfaces =
         if random.one_in(8) { vec![random.pick(&["one", "two", "none"]).to_owned()] } else { Vec::new() };
-    let verdict = random.pick(&[None, Some(Verdict::Accept), Some(Verdict::Drop), Some(Verdict::Drop)]);
+    if random.one_in(10) {
+        matches.from_mac = (0..1 + random.below(2)).map(|_| [2, 0, 0, 0, 0, random.below(4) as u8]).collect();
+    }
+    if random.one_in(10) {
+        matches.to_mac = vec![[2, 0, 0, 0, 0, random.pick(&[1, 1, 9])]];
+    }
+    if random.one_in(6) {
+        matches.conditions.extend(Expression::new(random.pick(EXPRESSIONS)).map(Condition::Expression));
+    }
+    if random.one_in(8) {
+        let from = random.below(1440) as u16;
+        let until = (from + 1 + random.below(1439) as u16) % 1440;
+        let hours = Hours { from, until, days: 1 + random.below(127) as u8 };
+        matches.conditions.push(Condition::Hours(hours));
+    }
+    if random.one_in(8) && matches.direction == Some(Direction::Out) {
+        matches.conditions.push(Condition::Users(vec![{
+            let (first, last) = random.pick(&[(0, 0), (0, 999), (1000, 1000)]);
+            first..=last
+        }]));
+    }
+    let verdict = random.pick(&[None, Some(Verdict::Accept), Some(Verdict::Drop), Some(Verdict::Reject)]);
     let mark = random.one_in(6).then(|| random.below(4) as u32);
     let log = random.one_in(10).then(|| "a \"log\"".to_owned());
-    Rule { action: Action { verdict, log, mark, limit: None }, matches, span: skep_diag::Span::new(0, 0) }
+    Rule {
+        action: Action { verdict, log, mark, limit: None, translation: None },
+        matches,
+        span: skep_diag::Span::new(0, 0),
+    }
 }
 
 /// The numbers of the interfaces in random rules.
@@ -166,6 +207,7 @@ pub fn rules(random: &mut Random, most: u64) -> RuleSet {
         let rule = rule(random, &["near", "far"]);
         set.rules.push(rule);
     }
+    set.conditions = conditions(&set);
     set
 }
 
@@ -230,6 +272,9 @@ pub fn packet(random: &mut Random) -> (Vec<u8>, Place) {
         interface: 1 + random.below(3) as u32,
         vlan: random.one_in(10).then_some(5),
         mark: random.pick(&[0, 0, 1, 2]),
+        time: Some(1_700_000_000 + random.below(30 * 86_400)),
+        owner: Some(random.pick(&[0, 7, 1000, 2000])),
+        group: None,
     };
     (bytes, place)
 }

@@ -34,5 +34,6 @@ pub mod machine;
 pub mod program;
 pub mod rules;
 pub mod tables;
+pub mod zone;
 
 pub use rules::{RuleSet, parse};

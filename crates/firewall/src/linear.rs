@@ -68,6 +68,9 @@ pub fn matches(rules: &RuleSet, rule: &Rule, facts: &Facts, index: &dyn Fn(&str)
         wanted.payload.as_ref().is_none_or(|payload| {
             facts.payload.get(payload.offset.into()..).is_some_and(|rest| rest.starts_with(&payload.bytes))
         }),
+        wanted.from_mac.is_empty() || facts.macs.is_some_and(|macs| wanted.from_mac.contains(&macs.0)),
+        wanted.to_mac.is_empty() || facts.macs.is_some_and(|macs| wanted.to_mac.contains(&macs.1)),
+        wanted.conditions.iter().all(|condition| condition.holds(facts)),
     ];
     holds.iter().all(|&holds| holds)
 }

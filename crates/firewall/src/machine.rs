@@ -1,14 +1,16 @@
 //! The programs in our virtual machine: the same code on the same tables, for explanations and replays.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use skep_object::Object;
-use skep_vm::ebpf::{Map, Skb, Vm, Worker, XdpFrame};
+use skep_vm::ebpf::{Clock, Map, Skb, Vm, Worker, XdpFrame};
 
 use crate::build::{BuildError, Plan};
 use crate::facts::Place;
-use crate::program::{self, Hook};
+use crate::program::{self, Hook, SOCKET_GROUP, SOCKET_USER};
 use crate::rules::Direction;
+use crate::rules::special::NOBODY;
 use crate::tables::layout::{COUNTER_BYTES, KEY_4, book, entry, maps, record};
 use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
 
@@ -33,15 +35,27 @@ pub struct Machine {
     pub tables: VmTables,
     worker: Worker,
     programs: [usize; 3],
+    sender: Arc<Sender>,
+}
+
+/// Whose socket sends the packet that is looked at, for the helpers that tell.
+#[derive(Debug, Default)]
+struct Sender {
+    user: AtomicU64,
+    group: AtomicU64,
 }
 
 /// What a program of the machine made of a packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
     /// Whether it goes on.
     pub passes: bool,
     /// Its mark then.
     pub mark: u32,
+    /// What its sender is told in place of it.
+    pub answer: Option<Vec<u8>>,
+    /// What it became, if it passes and is not what it was: translated.
+    pub changed: Option<Vec<u8>>,
 }
 
 fn find(object: &Object, vm: &Vm, name: &str) -> Result<Arc<Map>, String> {
@@ -57,7 +71,12 @@ impl Machine {
     pub fn new(plan: &Plan) -> Result<Self, BuildError> {
         let own = |problem: String| BuildError { rule: None, problem };
         let object = program::object(&plan.shape).map_err(own)?;
-        let vm = Vm::new(&object).load().map_err(|error| own(error.to_string()))?;
+        let sender = Arc::new(Sender::default());
+        let (user, group) = (Arc::clone(&sender), Arc::clone(&sender));
+        let vm = Vm::new(&object)
+            .helper(SOCKET_USER.cast_signed(), move |_, _| Ok(user.user.load(Ordering::Relaxed)))
+            .helper(SOCKET_GROUP.cast_signed(), move |_, _| Ok(group.group.load(Ordering::Relaxed)));
+        let vm = vm.load().map_err(|error| own(error.to_string()))?;
         let map = |name| find(&object, &vm, name).map_err(own);
         let mut tables = VmTables {
             sizes: plan.shape.sizes,
@@ -76,7 +95,12 @@ impl Machine {
             *place = vm.find(hook.program()).ok_or_else(|| own("a program is missing".to_owned()))?;
         }
         let worker = vm.worker().map_err(|error| own(format!("the virtual machine gets no memory: {error}")))?;
-        Ok(Self { tables, worker, programs })
+        Ok(Self { tables, worker, programs, sender })
+    }
+
+    /// Stops all clocks at a time, in nanoseconds since the beginning of 1970.
+    pub fn set_time(&mut self, nanoseconds: u64) {
+        self.worker.set_clock(Clock::fixed(nanoseconds));
     }
 
     /// Runs the program of traffic control on a packet.
@@ -84,6 +108,8 @@ impl Machine {
     /// # Errors
     /// What went wrong in the machine, which is a defect of this crate.
     pub fn run(&mut self, packet: &[u8], place: Place) -> Result<Outcome, String> {
+        self.sender.user.store(place.owner.unwrap_or(NOBODY).into(), Ordering::Relaxed);
+        self.sender.group.store(place.group.unwrap_or(0), Ordering::Relaxed);
         let mut skb = Skb::new(packet);
         skb.meta.ifindex = Some(place.interface);
         skb.meta.mark = place.mark;
@@ -91,7 +117,11 @@ impl Machine {
         skb.meta.vlan_tpid = 0x8100;
         let hook = if place.direction == Direction::In { Hook::Ingress } else { Hook::Egress };
         let verdict = self.worker.run_skb(self.programs[hook as usize], &mut skb).map_err(|error| error.to_string())?;
-        Ok(Outcome { passes: i64::from(verdict.code.cast_signed()) == hook.pass(), mark: skb.meta.mark })
+        let passes = i64::from(verdict.code.cast_signed()) == hook.pass();
+        let is_answer = verdict.redirect.is_some();
+        let bytes = Some(skb.packet).filter(|bytes| is_answer || passes && bytes != packet);
+        let (answer, changed) = if is_answer { (bytes, None) } else { (None, bytes) };
+        Ok(Outcome { passes, mark: skb.meta.mark, answer, changed })
     }
 
     /// Runs the program of XDP on a packet.

@@ -1,6 +1,7 @@
 //! The classifier against the linear reference: tables in memory, the programs in our machine and in the kernel.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use skep_firewall::build::{self, Plan, add, plan, remove};
 use skep_firewall::facts::Packet;
@@ -8,9 +9,11 @@ use skep_firewall::fuzz::{self, Random};
 use skep_firewall::live::store::KernelTables;
 use skep_firewall::machine::Machine;
 use skep_firewall::program::{self, Hook};
+use skep_firewall::rules::special::held;
 use skep_firewall::rules::{Direction, RuleSet};
 use skep_firewall::tables::layout::special;
 use skep_firewall::tables::{Memory, Store as _, TableError};
+use skep_firewall::zone::Zone;
 use skep_firewall::{linear, rules::check::check};
 use skep_kernel::{Capability, LoadError, LoadOptions, Loaded, TestInput, has_capability, load_with};
 
@@ -27,7 +30,8 @@ fn budget() -> u64 {
 fn compare_memory(rules: &RuleSet, tables: &Memory, orders: &[u64], random: &mut Random, packets: u32) {
     for _ in 0..packets {
         let (packet, place) = fuzz::packet(random);
-        let Packet::Known(facts) = fuzz::read(&packet, place) else { continue };
+        let Packet::Known(mut facts) = fuzz::read(&packet, place) else { continue };
+        facts.held = held(&rules.conditions, &facts);
         let matching = |rule: &&usize| linear::matches(rules, &rules.rules[**rule], &facts, &fuzz::index);
         let all: Vec<usize> = (0..rules.rules.len()).collect();
         let expected = all.iter().find(matching).map(|&rule| orders[rule]);
@@ -64,6 +68,11 @@ fn tables_find_what_the_list_finds_while_rules_come_and_go() {
                 assert_eq!(remove(&mut tables, &gone).unwrap(), gone.entries.len());
             } else {
                 let rule = fuzz::rule(&mut random, &["near", "far"]);
+                for condition in &rule.matches.conditions {
+                    if !rules.conditions.contains(condition) {
+                        rules.conditions.push(condition.clone());
+                    }
+                }
                 let before = at.checked_sub(1).map(|at| placed[at].order);
                 let order = build::between(before, placed.get(at).map(|rule| rule.order)).unwrap();
                 let new = build::place(&rules, &rule, next, order, &fuzz::index).unwrap();
@@ -117,6 +126,7 @@ fn plan_without_state(rules: &RuleSet) -> Plan {
     let mut plan = plan(rules, &fuzz::index).unwrap();
     plan.shape.track = false;
     plan.shape.sizes.flows = 1;
+    plan.shape.zone = Zone::default();
     plan
 }
 
@@ -130,6 +140,7 @@ fn programs_in_the_machine_say_what_the_list_says() {
             let (packet, place) = fuzz::packet(&mut random);
             let (passes, mark, rule) = fuzz::expected(&rules, &packet, place);
             let before = rule.map(|rule| machine.packets(special::FIRST + rule as u32));
+            machine.set_time(place.time.unwrap_or(0) * 1_000_000_000);
             let outcome = machine.run(&packet, place).unwrap();
             assert_eq!(outcome.passes, passes, "{rules}\n{packet:02x?}\n{place:?}\nrule {rule:?}");
             assert!(!passes || outcome.mark == mark, "{rules}\n{packet:02x?}");
@@ -186,7 +197,10 @@ fn programs_in_the_kernel_say_what_the_list_says() {
         for _ in 0..400 {
             let (mut packet, place) = fuzz::packet(&mut random);
             // Test runs come from the loopback device, without a VLAN of their own, and need a whole header.
-            let place = skep_firewall::facts::Place { interface: 1, vlan: None, ..place };
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+            // Their socket belongs to root.
+            let place =
+                skep_firewall::facts::Place { interface: 1, vlan: None, time: Some(now), owner: Some(0), ..place };
             let least = if packet.get(12..14) == Some(&[0x86, 0xdd]) { 54 } else { 34 };
             packet.resize(packet.len().max(least), 0);
             let hook = if place.direction == Direction::In { Hook::Ingress } else { Hook::Egress };
@@ -267,4 +281,32 @@ fn verdicts_stay_right_while_rules_of_the_same_bucket_come_and_go() {
         drop(end);
         assert!(asking.join().unwrap() > 0);
     });
+}
+
+/// Why short lists become code: the same programs with tables alone take longer, also when no rule decides.
+#[test]
+fn short_lists_cost_less_as_code() {
+    for rules in [1, 8] {
+        let text: String =
+            (0..rules).map(|rule| format!("drop in udp from 10.3.{rule}.0/24 to port {rule}\n")).collect();
+        let rules_of = skep_firewall::parse(&text, &|_| Err(String::new())).unwrap();
+        let straight = plan_without_state(&rules_of);
+        assert_eq!(straight.shape.straight.len(), rules);
+        let mut tables = straight.clone();
+        tables.shape.straight.clear();
+        let Some((straight, _kept)) = loaded(&straight) else { return };
+        let Some((tables, _also_kept)) = loaded(&tables) else { return };
+        for hook in [Hook::Xdp, Hook::Ingress] {
+            let mut best = [u128::MAX; 2];
+            for _ in 0..15 {
+                for (best, loaded) in best.iter_mut().zip([&straight, &tables]) {
+                    let run = loaded.program(hook.program()).unwrap().test_run(&datagram(1), 20_000).unwrap();
+                    assert_eq!(i64::from(run.result.cast_signed()), hook.pass());
+                    *best = run.duration.as_nanos().min(*best);
+                }
+            }
+            println!("{hook:?}, {rules} rules: {} ns as code, {} ns in tables", best[0], best[1]);
+            assert!(best[0] < best[1], "{hook:?}, {rules} rules: {best:?}");
+        }
+    }
 }

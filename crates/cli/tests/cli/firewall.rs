@@ -206,6 +206,215 @@ peer bash -c 'echo badly > /dev/udp/10.9.0.1/9; echo well > /dev/udp/10.9.0.1/9'
     );
 }
 
+#[test]
+fn senders_of_rejected_packets_are_told() {
+    in_namespaces(
+        r#"
+cat > /run/tell.py <<'END'
+# How a connection or a datagram to an address and port ends: refused at once, or silence.
+import errno, socket, sys
+kind, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+family = socket.AF_INET6 if ":" in address else socket.AF_INET
+s = socket.socket(family, socket.SOCK_STREAM if kind == "tcp" else socket.SOCK_DGRAM)
+s.settimeout(int(sys.argv[4]))
+try:
+    s.connect((address, port))
+    if kind == "udp":
+        s.send(b"skep"); s.recv(16)
+    print("answered")
+except ConnectionRefusedError: print("refused")
+except TimeoutError: print("silence")
+END
+told() { [ "$("$@")" = "$want" ]; }
+here() { python3 /run/tell.py "$1" "$2" "$3" $wait; }
+there() { peer python3 /run/tell.py "$1" "$2" "$3" $wait; }
+serve 80
+cat > /run/rules <<'END'
+reject in to port 1000-1999
+reject out to port 2000-2999
+drop in to port 3000
+reject in icmp
+default out accept
+END
+yes $skep firewall apply /run/rules >/dev/null
+yes open 80
+want=refused
+for address in 10.9.0.1 fd00:9::1; do
+  for kind in tcp udp; do yes told there $kind $address 1000; done
+done
+# What would leave is answered here, as if the other end did it.
+for address in 10.9.0.2 fd00:9::2; do
+  for kind in tcp udp; do yes told here $kind $address 2000; done
+done
+want=silence wait=1
+[ "$(there tcp 10.9.0.1 3000)" = silence ] || { echo "FAILED: dropped packets are answered"; exit 1; }
+peer ping -c 1 -W 1 10.9.0.1 2>&1 | grep -qi 'port unreachable' || { echo "FAILED: a rejected ping"; exit 1; }
+# The same with a program at hand that would drop what leaves: answers pass.
+printf 'reject in tcp to port 1000\ndefault out drop\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+want=refused
+yes told there tcp 10.9.0.1 1000
+[ "$($skep firewall list | awk '/reject in/ { print $2 }')" -ge 1 ]
+"#,
+    );
+}
+
+#[test]
+fn expressions_hours_link_addresses_and_owners_decide() {
+    in_namespaces(
+        r#"
+serve 80 81
+cat > /run/rules <<'END'
+drop in match "icmp[icmptype] = icmp-echo and len > 200"
+drop in tcp to port 81 between 00:00 and 24:00
+drop out tcp from port 80 uid 4242
+drop out udp uid 4242
+count in icmp6 from mac 02:00:00:00:00:77
+END
+yes $skep firewall apply /run/rules >/dev/null
+big() { peer ping -c 1 -W $wait -s 400 10.9.0.1 >/dev/null 2>&1; }
+yes ping4; no big
+yes open 80; no open 81
+# Users: root's datagrams arrive, those of 4242 do not.
+cat > /run/listen.py <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(("10.9.0.2", 7000))
+open("/run/listening", "w").close()
+with open("/run/heard", "w", buffering=1) as f:
+    while True: f.write(s.recv(64).decode() + "\n")
+END
+nsenter -t $other -n python3 /run/listen.py &
+soon [ -e /run/listening ]
+cat > /run/say.py <<'END'
+import os, socket, sys
+os.setuid(int(sys.argv[1]))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(sys.argv[2].encode(), ("10.9.0.2", 7000))
+END
+chmod 755 /run /run/say.py
+yes python3 /run/say.py 4242 theirs
+yes python3 /run/say.py 0 ours
+soon grep -q ours /run/heard
+grep -q theirs /run/heard && { echo "FAILED: a datagram of user 4242 arrived"; exit 1; }
+[ "$($skep firewall list | awk '/drop out udp uid 4242/ { print $2 }')" = 1 ]
+# Link addresses.
+yes ping6
+[ "$($skep firewall list | awk '/from mac/ { print $2 }')" = 0 ]
+peer ip link set b0 address 02:00:00:00:00:77
+peer ip addr add fd00:9::2/64 dev b0 nodad 2>/dev/null || true
+ip neigh flush dev a0 2>/dev/null || true
+yes ping6
+[ "$($skep firewall list | awk '/from mac/ { print $2 }')" -ge 1 ]
+# What the programs in force do not find out cannot be added alone; what they do can.
+no $skep firewall add 'drop in match "tcp port 7"' 2> /run/said
+grep -q 'add the rule to the file and apply it' /run/said
+yes $skep firewall add 'drop out tcp uid 4242'
+yes $skep firewall delete 1 >/dev/null
+yes big
+# Hours that are over, by the local clock.
+hour=$(date +%H)
+from=$(printf '%02d:00' $(((10#$hour + 2) % 24))) until=$(printf '%02d:00' $(((10#$hour + 3) % 24)))
+echo "drop in icmp between $from and $until" > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes ping4
+from=$(printf '%02d:00' $(((10#$hour + 23) % 24))) until=$(printf '%02d:00' $(((10#$hour + 2) % 24)))
+echo "drop in icmp between $from and $until" > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no ping4
+"#,
+    );
+}
+
+#[test]
+fn the_control_group_of_the_sender_decides() {
+    in_namespaces(
+        r#"
+groups=$(awk '$3 == "cgroup2" { print $2; exit }' /proc/self/mounts)
+if [ -z "$groups" ]; then mkdir /run/groups; mount -t cgroup2 none /run/groups; groups=/run/groups; fi
+name=skep-test-$$
+mkdir -p $groups/$name/inner
+trap 'kill $other $(jobs -p) 2>/dev/null || true; rmdir $groups/$name/inner $groups/$name' EXIT
+printf 'drop out icmp cgroup "/%s"\n' $name > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+inside() { (echo $BASHPID > $groups/$name/inner/cgroup.procs; ping -c 1 -W $wait 10.9.0.2 >/dev/null 2>&1); }
+outside() { ping -c 1 -W $wait 10.9.0.2 >/dev/null 2>&1; }
+yes outside; no inside
+echo 'drop out service no-such-service' > /run/rules
+no $skep firewall apply /run/rules 2> /run/said
+grep -q 'start it, then apply' /run/said
+no inside
+"#,
+    );
+}
+
+#[test]
+fn addresses_are_translated_for_whole_connections() {
+    in_namespaces(
+        r#"
+unshare -n sleep 900 & third=$!
+trap 'kill $other $third $(jobs -p) 2>/dev/null || true' EXIT
+until [ "$(readlink /proc/$third/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+inner() { nsenter -t $third -n "$@"; }
+ip link add a1 type veth peer name c0 netns $third
+ip addr add 10.8.0.1/24 dev a1; ip addr add fd00:8::1/64 dev a1 nodad; ip link set a1 up
+inner ip link set lo up
+inner ip addr add 10.8.0.2/24 dev c0; inner ip addr add fd00:8::2/64 dev c0 nodad; inner ip link set c0 up
+inner ip route add default via 10.8.0.1; inner ip route add default via fd00:8::1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+cat > /run/much.py <<'END'
+# Serves a megabyte to everybody and writes down who asks, or asks for it.
+import socket, sys
+data = bytes(range(256)) * 4096
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+if sys.argv[1] == "serve":
+    s = socket.socket(family); s.bind((sys.argv[2], int(sys.argv[3]))); s.listen(8)
+    open(sys.argv[4], "w").close()
+    with open(sys.argv[4], "w", buffering=1) as log:
+        while True:
+            c, who = s.accept(); log.write("from " + who[0] + "\n"); c.sendall(data); c.recv(16); c.close()
+else:
+    s = socket.create_connection((sys.argv[2], int(sys.argv[3])), timeout=int(sys.argv[4])); got = b""
+    while len(got) < len(data): got += s.recv(65536)
+    sys.exit(got != data)
+END
+nsenter -t $third -n python3 /run/much.py serve 10.8.0.2 80 /run/log.inner4 &
+nsenter -t $third -n python3 /run/much.py serve fd00:8::2 80 /run/log.inner6 &
+nsenter -t $other -n python3 /run/much.py serve 10.9.0.2 70 /run/log.peer4 &
+nsenter -t $other -n python3 /run/much.py serve fd00:9::2 70 /run/log.peer6 &
+serve 80
+for each in inner4 inner6 peer4 peer6; do soon [ -e /run/log.$each ]; done
+cat > /run/rules <<'END'
+default in drop
+accept in state { established, related }
+redirect 80 in tcp to port 8000
+dnat 10.8.0.2:80 in on a0 ipv4 tcp to 10.9.0.1 port 9000
+dnat [fd00:8::2]:80 in on a0 ipv6 tcp to fd00:9::1 port 9000
+accept in on a1
+masquerade out on a0 tcp udp icmp icmp6 from { 10.8.0.0/24, fd00:8::/64 }
+END
+yes $skep firewall apply /run/rules >/dev/null
+no open 80; yes open 8000
+from_peer() { nsenter -t $other -n python3 /run/much.py ask $1 $2 $wait 2>/run/why; }
+from_inner() { nsenter -t $third -n python3 /run/much.py ask $1 $2 $wait 2>/run/why; }
+yes from_peer 10.9.0.1 9000; yes from_peer fd00:9::1 9000
+grep -q 'from 10.9.0.2' /run/log.inner4; grep -q 'from fd00:9::2' /run/log.inner6
+yes from_inner 10.9.0.2 70; yes from_inner fd00:9::2 70
+# They know only this host, and have no way to those behind it.
+grep -q 'from 10.9.0.1' /run/log.peer4; grep -q 'from fd00:9::1' /run/log.peer6
+pings() { for turn in $(seq $wait); do if inner ping -c 1 -W 1 $1 >/dev/null 2>&1; then return; fi; done; return 1; }
+yes pings 10.9.0.2; yes pings fd00:9::2
+# Translations survive another list.
+echo 'count in udp' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes from_peer 10.9.0.1 9000; yes from_inner 10.9.0.2 70
+[ "$($skep firewall list | awk '/masquerade/ { print $2 }')" -ge 1 ]
+sed -i '/masquerade/d' /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no pings 10.9.0.2
+"#,
+    );
+}
+
 /// The same packets pass with chains of iptables and with what comes of them here.
 #[test]
 fn imported_chains_decide_as_iptables_does() {
@@ -334,7 +543,7 @@ fn rules_are_checked_and_formed() {
     assert!(check.err.contains("shadowed") && check.out == "2 rules, 1 warnings\n", "{check:?}");
     let formed = skep(["firewall", "fmt", file]).ok();
     assert_eq!(formed.out, "drop in from 10.0.0.0/8\naccept in from 10.1.0.0/16  # never\n");
-    std::fs::write(file, "drop in from @nobody\nreject in\n").unwrap();
+    std::fs::write(file, "drop in from @nobody\nforward out\n").unwrap();
     let faulty = skep_with(["firewall", "check", file], b"");
     assert_eq!(faulty.status, Some(2));
     assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");

@@ -8,12 +8,12 @@
 //!  delete:  text as going --> a record that only counts (out of force) --> entries out --> no text
 //! ```
 
-use super::force::{Live, LiveError, PAYLOAD, all_interfaces, failed};
+use super::force::{CONDITIONS, Live, LiveError, PAYLOAD, TRANSLATES, all_interfaces, failed};
 use super::members::Members;
 use super::store::{Count, KernelTables};
 use super::texts::{State, Texts};
 use crate::build::{self, Placed, place};
-use crate::rules::{Rule, RuleSet, parse, parse_rule};
+use crate::rules::{Rule, RuleSet, parse, parse_rule, special as conditions};
 use crate::tables::layout::{book, special};
 use crate::tables::{Record, Sizes, Store as _, TableError};
 
@@ -103,11 +103,14 @@ impl Bank {
         })
     }
 
-    /// Sets without what is in them, zones and defaults.
+    /// Sets without what is in them, zones, defaults and conditions.
     pub(super) fn head(&mut self) -> Live<&RuleSet> {
         if self.head.is_none() {
             let text = self.texts.text(0).map_err(failed)?;
-            self.head = Some(parse(&text, &|_| Err(String::new())).map_err(|_| damaged("the sets"))?);
+            let mut head = parse(&text, &|_| Err(String::new())).map_err(|_| damaged("the sets"))?;
+            let conditions = self.texts.text(CONDITIONS).map_err(failed)?;
+            head.conditions = conditions::from_text(&conditions).ok_or_else(|| damaged("the conditions"))?;
+            self.head = Some(head);
         }
         self.head.as_ref().ok_or_else(|| damaged("the sets"))
     }
@@ -192,6 +195,10 @@ impl Bank {
         })?;
         let Sizes { flows, .. } = self.tables.sizes();
         let reads_payload = self.tables.book(PAYLOAD).map_err(failed)? != 0;
+        if rule.action.translation.is_some() && self.tables.book(TRANSLATES).map_err(failed)? == 0 {
+            let text = "no rule in force changes addresses, so the programs do not either; add the rule to the file and apply it";
+            return Err(LiveError(text.to_owned()));
+        }
         if rule.matches.states != 0 && flows <= 1 || rule.matches.payload.is_some() && !reads_payload {
             let what = if rule.matches.payload.is_some() { "the payload" } else { "connections" };
             return Err(LiveError(format!(
@@ -245,7 +252,8 @@ impl Bank {
 
     /// Takes a rule out of the tables, whatever is there of it; the number of its entries that were there.
     fn take_out(&mut self, placed: &Placed) -> Live<usize> {
-        // From here on it decides about nothing, and its entries may go one by one.
+        // From here on it decides about nothing, and its entries may go one by one; code of short lists knows it still.
+        self.tables.set_book(book::CHANGED, 1).map_err(failed)?;
         self.tables.set_record(placed.number, &Record::default()).map_err(failed)?;
         let removed = build::remove(&mut self.tables, placed).map_err(failed)?;
         self.texts.set_state(placed.number, State::Absent).map_err(failed)?;

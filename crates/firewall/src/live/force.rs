@@ -26,7 +26,7 @@ use super::store::{KernelTables, since_boot};
 use super::texts::{State, TEXTS, Texts};
 use crate::build::{Plan, plan};
 use crate::program::{self, BANKS, Hook, SWITCH, dispatcher};
-use crate::rules::{Prefix, RuleSet};
+use crate::rules::{Prefix, RuleSet, special};
 use crate::tables::Store as _;
 use crate::tables::layout::maps;
 
@@ -38,6 +38,11 @@ const LOCK: &str = "/run/skep-firewall.lock";
 const PENDING: u32 = 5;
 /// Word of the book: 1 if the programs read the payload.
 pub(super) const PAYLOAD: u32 = 6;
+/// Word of the book: 1 if the programs change addresses.
+pub(super) const TRANSLATES: u32 = 7;
+
+/// The number of the text that has the conditions which the programs find out about.
+pub(super) const CONDITIONS: u32 = 1;
 
 /// Why something could not be done, as sentences.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +208,9 @@ impl Firewall {
         let object = program::object(&plan.shape).map_err(LiveError)?;
         let old = self.map(1 - bank, maps::FLOWS).ok().filter(|old| old.max_entries() == plan.shape.sizes.flows);
         let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|map| (maps::FLOWS, map)).collect();
+        let translations = self.map(1 - bank, maps::TRANSLATIONS).ok().filter(|_| plan.shape.translates);
+        let translations = translations.iter().map(|map| (maps::TRANSLATIONS, map));
+        let shared: Vec<_> = shared.into_iter().chain(translations).collect();
         let load = LoadOptions { pins: None, maps: &shared, ..LoadOptions::default() };
         let loaded = load_with(&object, &load).map_err(failed)?;
         let directory = self.bank_directory(bank);
@@ -214,6 +222,7 @@ impl Firewall {
         plan.fill(&mut tables).map_err(failed)?;
         tables.set_book(PENDING, pending).map_err(failed)?;
         tables.set_book(PAYLOAD, plan.shape.payload.into()).map_err(failed)?;
+        tables.set_book(TRANSLATES, plan.shape.translates.into()).map_err(failed)?;
         if plan.shape.track && old.is_none() {
             let flows = self.map(bank, maps::FLOWS).map_err(LiveError)?;
             let now = tables.now();
@@ -224,9 +233,12 @@ impl Firewall {
         }
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
         let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
-        let bytes = lines.iter().map(|line| line.len().next_multiple_of(8)).sum::<usize>() + head.len();
+        let conditions = special::to_text(&rules.conditions);
+        let texts = lines.iter().chain([&head, &conditions]);
+        let bytes = texts.map(|text| text.len().next_multiple_of(8)).sum::<usize>();
         let (map, texts) = Texts::create(tables.sizes().rules, bytes).map_err(failed)?;
         texts.put(0, 0, State::Live, &head).map_err(failed)?;
+        texts.put(CONDITIONS, 0, State::Live, &conditions).map_err(failed)?;
         for (placed, line) in plan.rules.iter().zip(&lines) {
             texts.put(placed.number, placed.order, State::Live, line).map_err(failed)?;
         }

@@ -65,7 +65,7 @@ pub fn cut(rules: &RuleSet, session: &Session, interfaces: &[(u32, String)]) -> 
         let mut dropped = interfaces.iter().filter_map(|(number, name)| {
             let facts = facts(session, direction, *number, flags, state);
             let decision = linear::judge(rules, &facts, &index, &mut |_| false);
-            (decision.verdict == Verdict::Drop).then_some((name.as_str(), decision.rule))
+            (decision.verdict != Verdict::Accept).then_some((name.as_str(), decision.rule))
         });
         if let Some((interface, rule)) = dropped.next() {
             let by = rule.map_or_else(
@@ -89,7 +89,7 @@ fn facts(session: &Session, direction: Direction, interface: u32, flags: u8, sta
     };
     let (source, destination) = (Prefix::of(from.0), Prefix::of(to.0));
     Facts {
-        place: Place { direction, interface, vlan: None, mark: 0 },
+        place: Place { direction, interface, ..Place::default() },
         family: source.family,
         source: source.address,
         destination: destination.address,
@@ -101,6 +101,9 @@ fn facts(session: &Session, direction: Direction, interface: u32, flags: u8, sta
         vlan: None,
         payload: Vec::new(),
         state,
+        macs: None,
+        frame: Vec::new(),
+        held: 0,
     }
 }
 

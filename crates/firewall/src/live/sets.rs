@@ -9,7 +9,8 @@ use super::force::{Live, LiveError, failed};
 use super::members::Member;
 use crate::build::Placed;
 use crate::rules::{Addresses, Prefix, Rule, RuleSet};
-use crate::tables::{Entry, Key, TableError, change};
+use crate::tables::layout::book;
+use crate::tables::{Entry, Key, Store as _, TableError, change};
 
 /// What is done to a set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -166,7 +167,9 @@ impl Bank {
                     (side.sets, side.prefixes) = (Vec::new(), vec![*prefix]);
                 }
             }
-            let zones = RuleSet { zones: self.head()?.zones.clone(), ..RuleSet::default() };
+            let head = self.head()?;
+            let zones =
+                RuleSet { zones: head.zones.clone(), conditions: head.conditions.clone(), ..RuleSet::default() };
             let Placed { entries, .. } = self.place_in(&zones, &part, *number, *order)?;
             for (key, entry) in &entries {
                 self.change(step, key, entry).map_err(failed)?;
@@ -201,6 +204,8 @@ impl Bank {
     }
 
     fn change(&mut self, step: Step, key: &Key, entry: &Entry) -> Result<(), TableError> {
+        // Code of short lists does not know what has changed.
+        self.tables.set_book(book::CHANGED, 1)?;
         match step {
             Step::Put if change::contains(&self.tables, key, entry)? => Ok(()),
             Step::Put => change::insert(&mut self.tables, key, entry),

@@ -31,6 +31,28 @@ pub const TAIL_CALL: u32 = number("tail_call");
 pub const SKB_LOAD: u32 = number("skb_load_bytes");
 /// `bpf_ringbuf_output`
 pub const RINGBUF_OUTPUT: u32 = number("ringbuf_output");
+/// `bpf_skb_store_bytes`
+pub const SKB_STORE: u32 = number("skb_store_bytes");
+/// `bpf_skb_change_tail`
+pub const SKB_CHANGE_TAIL: u32 = number("skb_change_tail");
+/// `bpf_l4_csum_replace`
+pub const L4_SUM_REPLACE: u32 = number("l4_csum_replace");
+/// `bpf_l3_csum_replace`
+pub const L3_SUM_REPLACE: u32 = number("l3_csum_replace");
+/// `bpf_get_prandom_u32`
+pub const RANDOM: u32 = number("get_prandom_u32");
+/// `bpf_fib_lookup`
+pub const ROUTE: u32 = number("fib_lookup");
+/// `bpf_csum_diff`
+pub const SUM_DIFF: u32 = number("csum_diff");
+/// `bpf_redirect`
+pub const REDIRECT: u32 = number("redirect");
+/// `bpf_get_socket_uid`
+pub const SOCKET_USER: u32 = number("get_socket_uid");
+/// `bpf_skb_ancestor_cgroup_id`
+pub const SOCKET_GROUP: u32 = number("skb_ancestor_cgroup_id");
+/// `bpf_ktime_get_tai_ns`: up to 37 leap seconds ahead of the time of day.
+pub const REAL_TIME: u32 = number("ktime_get_tai_ns");
 /// `bpf_xdp_get_buff_len`
 pub const XDP_LENGTH: u32 = number("xdp_get_buff_len");
 /// `bpf_xdp_load_bytes`

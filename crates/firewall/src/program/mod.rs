@@ -11,23 +11,35 @@
 //! Nothing in the code belongs to a rule: what rules say is in the tables. All functions but the programs themselves are
 //! verified by themselves.
 
+mod answer;
 mod code;
 mod dispatch;
 mod flows;
 mod judge;
 mod parse;
 mod search;
+mod special;
+mod straight;
+mod translate;
+mod view;
 pub mod work;
 
+use skep_btf::BuildError;
 use skep_ir::{FuncKind, Function, MapDecl, MapRef, Memory, Module, ProgramInfo, Type};
 use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
+use crate::rules::special::Condition;
 use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record};
-use crate::tables::{Sizes, layout};
+use crate::tables::{Entry, Sizes, layout};
+use crate::zone::Zone;
 
+use view::Types;
+
+pub use code::{SOCKET_GROUP, SOCKET_USER};
 pub use dispatch::{BANKS, PANIC_ACCEPT, PANIC_DROP, SWITCH, SWITCH_BYTES, dispatcher};
 pub use flows::{FLOW_BYTES, FLOW_KEY, TIMEOUTS};
+pub use straight::MOST_ENTRIES as MOST_STRAIGHT;
 
 /// Where a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +97,24 @@ impl Hook {
         }
     }
 
+    /// The hook of traffic control where packets of the other direction are met.
+    const fn other(self) -> Self {
+        match self {
+            Self::Xdp | Self::Ingress => Self::Egress,
+            Self::Egress => Self::Ingress,
+        }
+    }
+
+    /// The flags of `bpf_redirect` with which an answer goes to the sender: out of the interface that the packet came in
+    /// by, or in where it wanted to leave.
+    const fn back(self) -> i64 {
+        match self {
+            Self::Xdp | Self::Ingress => 0,
+            // BPF_F_INGRESS
+            Self::Egress => 1,
+        }
+    }
+
     /// A program of this hook without code.
     fn function(self, name: &str) -> Function {
         let info = ProgramInfo {
@@ -98,7 +128,7 @@ impl Hook {
 }
 
 /// What the programs are made for.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Shape {
     /// How large the tables are.
     pub sizes: Sizes,
@@ -106,6 +136,16 @@ pub struct Shape {
     pub track: bool,
     /// Whether the payload is read.
     pub payload: bool,
+    /// The entries of a short list in their order, which becomes code; empty for others.
+    pub straight: Vec<Entry>,
+    /// Whether addresses are changed.
+    pub translates: bool,
+    /// The conditions that are found out for each packet.
+    pub conditions: Vec<Condition>,
+    /// For each condition the number and depth of its control group, if it is about one.
+    pub groups: Vec<(u64, u32)>,
+    /// The zone of the local clock.
+    pub zone: Zone,
 }
 
 /// The maps of a module.
@@ -122,6 +162,7 @@ struct Maps {
     flows: MapRef,
     events: MapRef,
     work: MapRef,
+    book: MapRef,
     positions: MapRef,
 }
 
@@ -135,7 +176,10 @@ const RING: u32 = 1 << 18;
 const LIMITS: u32 = 1 << 14;
 
 /// The programs in the intermediate representation.
-pub fn module(shape: &Shape) -> Module {
+///
+/// # Errors
+/// None but for a defect of this crate.
+pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     let mut module = Module::new("GPL");
     let positions = module.add_map(search::positions());
     let sizes = &shape.sizes;
@@ -159,16 +203,43 @@ pub fn module(shape: &Shape) -> Module {
         flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
+        book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
-    map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE);
+    let translations = shape.translates.then(|| {
+        let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
+        map(maps::TRANSLATIONS, MapType::LruHash, key, value, translate::TRANSLATIONS, 0)
+    });
+    let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
+    let special = special::Special {
+        conditions: &shape.conditions,
+        groups: &shape.groups,
+        clock: tells_time.then(|| (module.add_map(special::clock(&shape.zone)), shape.zone.rows.len())),
+    };
+    let mut types = Types::new()?;
     for hook in Hook::ALL {
+        let is_tc = hook != Hook::Xdp;
+        let conditions = (is_tc && !shape.conditions.is_empty())
+            .then(|| special::add(&mut module, &mut types, &maps, hook, &special))
+            .transpose()?;
+        let answer = if is_tc {
+            let name = format!("{}_answer", hook.program());
+            let function = types.function(&name, 4, (&maps, hook, hook.drop()), answer::answer)?;
+            Some(module.add_function(function))
+        } else {
+            None
+        };
+        let translate = translations
+            .filter(|_| is_tc)
+            .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
+            .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
         let judge = judge::add(&mut module, &maps, hook, search);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload };
+        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload, conditions, answer, translate };
         parse::add(&mut module, &parts);
     }
-    module
+    module.btf = types.to_bytes();
+    Ok(module)
 }
 
 /// The programs, compiled.
@@ -176,7 +247,7 @@ pub fn module(shape: &Shape) -> Module {
 /// # Errors
 /// What the compiler has to say, which is a defect of this crate.
 pub fn object(shape: &Shape) -> Result<Object, String> {
-    compile(module(shape))
+    compile(module(shape).map_err(|error| error.to_string())?)
 }
 
 fn compile(mut module: Module) -> Result<Object, String> {

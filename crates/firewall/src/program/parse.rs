@@ -1,16 +1,19 @@
 //! What a packet is: the same reading as [`facts`](crate::facts), into the working memory. And what is done in the end.
 
 mod connection;
+mod translation;
 
 use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code, Var};
 use super::flows::{self, Flows};
-use super::{Hook, Maps, work};
+use super::translate::Translate;
+use super::view::View;
+use super::{Hook, Maps, answer, work};
 use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
 use crate::rules::parse::PAYLOAD_BYTES;
 use crate::rules::words::{ICMP, ICMP6, NEIGHBOUR_DISCOVERY, TCP, WITH_PORTS};
-use crate::tables::layout::{ACCEPT, attr, special};
+use crate::tables::layout::{ACCEPT, HAS_MAC, REJECT, attr, special};
 
 /// What a program is made of.
 pub struct Parts {
@@ -24,16 +27,25 @@ pub struct Parts {
     pub hook: Hook,
     /// Whether the payload is read.
     pub payload: bool,
+    /// Finds out which conditions hold that are not in the tables, if there are any.
+    pub conditions: Option<FuncRef>,
+    /// Answers the sender of a rejected packet.
+    pub answer: Option<FuncRef>,
+    /// Changes addresses, if some rule does.
+    pub translate: Option<Translate>,
 }
 
 /// Fields of `struct __sk_buff` and `struct xdp_md` (`linux/bpf.h`).
-mod field {
-    pub(super) const LENGTH: i16 = 0;
-    pub(super) const MARK: i16 = 8;
-    pub(super) const VLAN_PRESENT: i16 = 20;
-    pub(super) const VLAN_TCI: i16 = 24;
-    pub(super) const INTERFACE: i16 = 40;
-    pub(super) const XDP_INTERFACE: i16 = 12;
+pub mod field {
+    #![allow(missing_docs)]
+    pub const LENGTH: i16 = 0;
+    pub const KIND: i16 = 4;
+    pub const CB: i16 = 48;
+    pub const MARK: i16 = 8;
+    pub const VLAN_PRESENT: i16 = 20;
+    pub const VLAN_TCI: i16 = 24;
+    pub const INTERFACE: i16 = 40;
+    pub const XDP_INTERFACE: i16 = 12;
 }
 
 /// Adds the program.
@@ -53,6 +65,7 @@ pub fn add(module: &mut Module, parts: &Parts) {
             head,
             bits: var(code),
             at: var(code),
+            network: var(code),
             end: var(code),
             protocol: var(code),
             id: var(code),
@@ -75,6 +88,8 @@ struct Reader<'p> {
     bits: Var,
     /// Where the next header begins.
     at: Var,
+    /// Where the header of the internet protocol begins.
+    network: Var,
     /// Where the packet ends by its own words.
     end: Var,
     protocol: Var,
@@ -90,6 +105,9 @@ struct Reader<'p> {
 impl Reader<'_> {
     fn program(&mut self, code: &mut Code<'_>) {
         let hook = self.parts.hook;
+        if hook != Hook::Xdp {
+            answer::own(code, self.context, hook);
+        }
         self.surroundings(code);
         let kind = self.link(code);
         let (four, six, next) = (code.b.block(&[]), code.b.block(&[]), code.b.block(&[]));
@@ -97,9 +115,13 @@ impl Reader<'_> {
         code.leave_if(six, Cond::Eq, kind, IPV6.into());
         code.close(self.foreign);
         code.b.switch_to(four);
+        let at = code.get(self.at);
+        code.set(self.network, at);
         self.version_4(code);
         code.close(next);
         code.b.switch_to(six);
+        let at = code.get(self.at);
+        code.set(self.network, at);
         self.version_6(code);
         code.close(next);
         code.b.switch_to(next);
@@ -147,14 +169,15 @@ impl Reader<'_> {
 
     /// Reads bytes of the packet into the buffer; leaves for a block if they are not there.
     fn fetch(&self, code: &mut Code<'_>, at: Value, bytes: i64, missing: Block) {
-        self.fetch_to(code, at, self.head, bytes, missing);
+        self.view().fetch(code, at, bytes, missing);
     }
 
     fn fetch_to(&self, code: &mut Code<'_>, at: Value, to: Value, bytes: i64, missing: Block) {
-        let helper = if self.parts.hook == Hook::Xdp { code::XDP_LOAD } else { code::SKB_LOAD };
-        let bytes = code.num(bytes);
-        let failed = code.helper(helper, &[self.context, at, to, bytes]);
-        code.leave_if(missing, Cond::Ne, failed, 0);
+        self.view().fetch_to(code, at, to, bytes, missing);
+    }
+
+    const fn view(&self) -> View {
+        View { context: self.context, memory: self.memory, head: self.head, hook: self.parts.hook }
     }
 
     fn advance(&self, code: &mut Code<'_>, bytes: Value) {
@@ -167,6 +190,15 @@ impl Reader<'_> {
     fn link(&self, code: &mut Code<'_>) -> Value {
         let zero = code.num(0);
         self.fetch(code, zero, 14, self.foreign);
+        for (from, to) in [(6, work::MACS), (0, work::MACS + 8)] {
+            let mut address = code.bits(HAS_MAC);
+            for part in 0..3 {
+                let half = code.load(Width::W16, self.head, from + 2 * part);
+                let half = code.with(Binary::Shl, half, 16 * i64::from(part));
+                address = code.b.binary(Binary::Or, address, half);
+            }
+            code.store(Width::W64, self.memory, to, address);
+        }
         let kind = code.load_net16(self.head, 12);
         let kind = code.var(kind);
         let first = code.num(14);
@@ -427,7 +459,7 @@ impl Reader<'_> {
         let shifted = code.with(Binary::Shl, extra, attr::CODE_SHIFT.into());
         code.or_into(self.bits, shifted);
         self.set_bit(code, attr::HAS_ICMP);
-        if self.parts.flows.is_none() {
+        if self.parts.flows.is_none() && self.parts.translate.is_none() {
             return;
         }
         // Echo requests and answers of one number belong together.
@@ -460,6 +492,9 @@ impl Reader<'_> {
         let zero = code.num(0);
         let given = code.var(zero);
         self.neighbours(code, bits, given);
+        if let Some(translate) = self.parts.translate {
+            self.translate_answers(code, &translate, bits);
+        }
         if hook != Hook::Xdp {
             match self.parts.flows {
                 Some(flows) => {
@@ -467,6 +502,9 @@ impl Reader<'_> {
                     code.call(flows.state, &[]);
                 }
                 None => flows::fresh(code, self.memory),
+            }
+            if let Some(conditions) = self.parts.conditions {
+                code.call(conditions, &[self.context]);
             }
         }
         let given = code.get(given);
@@ -477,6 +515,9 @@ impl Reader<'_> {
             if let Some(flows) = self.parts.flows {
                 code.call(flows.follow, &[]);
             }
+            if let Some(translate) = self.parts.translate {
+                self.translate(code, &translate, bits, drop);
+            }
             let set = code.load(Width::W32, self.memory, work::SET_MARK);
             code.when_is(Cond::Ne, set, 0, |code| {
                 let mark = code.load(Width::W32, self.memory, work::NEW_MARK);
@@ -486,6 +527,14 @@ impl Reader<'_> {
         }
         code.give(hook.pass());
         code.b.switch_to(drop);
+        if let Some(answer) = self.parts.answer {
+            code.when_is(Cond::Eq, verdict, REJECT.into(), |code| {
+                let places = [self.at, self.network, self.end].map(|place| code.get(place));
+                let action = code.call(answer, &[self.context, places[0], places[1], places[2], bits]);
+                let action = code.b.unary(Unary::Truncate, action);
+                code.b.ret(Some(action));
+            });
+        }
         code.give(hook.drop());
     }
 

@@ -3,10 +3,10 @@
 use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Value, Width};
 
 use super::code::{self, Code};
-use super::{Hook, Maps, Shape, work};
+use super::{Hook, Maps, Shape, straight, work};
 use crate::rules::Family;
 use crate::tables::layout::{
-    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr,
+    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr, book,
     class_mask, entry, slots_before,
 };
 
@@ -21,7 +21,7 @@ pub fn add(module: &mut Module, maps: &Maps, shape: &Shape, hook: Hook) -> FuncR
     let probe = code::function(&format!("{hook_name}_probe"), 3, |code, args| probe(code, maps, hook, args));
     let probe = module.add_function(probe);
     let search = code::function(&format!("{hook_name}_search"), 1, |code, args| {
-        search(code, maps, shape, probe, args[0]);
+        search(code, maps, shape, (hook, probe), args[0]);
     });
     module.add_function(search)
 }
@@ -37,12 +37,21 @@ pub fn positions() -> skep_ir::MapDecl {
     decl
 }
 
-fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, probe: FuncRef, after: Value) {
+fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook, FuncRef), after: Value) {
     let memory = code.only(maps.work, 0);
     let positions = code.only(maps.positions, 0);
     let (none, last) = (code.num(0), code.num(-1));
     code.store(Width::W32, memory, work::FOUND, none);
     code.store(Width::W64, memory, work::ORDER, last);
+    if !shape.straight.is_empty() {
+        let tables = code.b.block(&[]);
+        let word = code.num(book::CHANGED.into());
+        let changed = code.element(maps.book, word, tables);
+        let changed = code.load(Width::W64, changed, 0);
+        code.leave_if(tables, Cond::Ne, changed, 0);
+        straight::search(code, memory, &shape.straight, hook, after);
+        code.b.switch_to(tables);
+    }
     let zero = code.num(0);
     let mut var = || code.var(zero);
     let sums: [[code::Var; WAYS]; 2] = std::array::from_fn(|_| std::array::from_fn(|_| var()));
@@ -268,6 +277,19 @@ fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Blo
         let both = code.b.binary(Binary::And, states, state);
         code.leave_if(miss, Cond::Eq, both, 0);
         masked(code, Width::W32, (memory, work::MARK), (row, entry::MARK), (row, entry::MARK + 4), miss);
+        let wanted = code.load(Width::W64, row, entry::CONDITIONS);
+        code.when_is(Cond::Ne, wanted, 0, |code| {
+            let held = code.load(Width::W64, memory, work::CONDITIONS);
+            let kept = code.b.binary(Binary::And, held, wanted);
+            code.leave_for(miss, Cond::Ne, kept, wanted);
+        });
+    }
+    for side in [0, 8] {
+        let wanted = code.load(Width::W64, row, entry::MACS + side);
+        code.when_is(Cond::Ne, wanted, 0, |code| {
+            let seen = code.load(Width::W64, memory, work::MACS + side);
+            code.leave_for(miss, Cond::Ne, seen, wanted);
+        });
     }
     let wanted = code.load(Width::W32, row, entry::INTERFACE);
     code.when_is(Cond::Ne, wanted, 0, |code| {
@@ -294,7 +316,8 @@ fn masked(code: &mut Code<'_>, width: Width, word: (Value, i16), value: (Value, 
     code.leave_for(miss, Cond::Ne, kept, value);
 }
 
-/// The rule of an entry, or [`UNDECIDED`] if it asks for what XDP does not know: state, mark, VLAN.
+/// The rule of an entry, or [`UNDECIDED`] if it asks for what XDP does not know: state, mark, VLAN,
+/// conditions.
 fn undecided(code: &mut Code<'_>, row: Value, rule: Value) -> Value {
     let result = code.var(rule);
     let (unknown, known) = (code.b.block(&[]), code.b.block(&[]));
@@ -307,6 +330,8 @@ fn undecided(code: &mut Code<'_>, row: Value, rule: Value) -> Value {
     let vlan = code.bits(attr::VLAN);
     let asked = code.b.binary(Binary::And, mask, vlan);
     code.leave_if(unknown, Cond::Ne, asked, 0);
+    let conditions = code.load(Width::W64, row, entry::CONDITIONS);
+    code.leave_if(unknown, Cond::Ne, conditions, 0);
     code.close(known);
     code.b.switch_to(unknown);
     let number = code.num(UNDECIDED);

@@ -43,5 +43,17 @@ pub const DESTINATIONS: i16 = 312;
 pub const PAYLOAD: i16 = 440;
 /// The key of a bucket.
 pub const KEY: i16 = 632;
+/// The headers of an answer to the sender.
+pub const ANSWER: i16 = 672;
+/// Link addresses as [`mac`](crate::tables::layout::mac) has them: from, to.
+pub const MACS: i16 = 784;
+/// Which conditions hold.
+pub const CONDITIONS: i16 = 800;
+/// What is known about the translation of the packet.
+pub const TRANSLATION: i16 = 808;
+/// The key of a translation.
+pub const PAIR: i16 = 816;
+/// The entry of a translation: the new addresses and ports.
+pub const CHANGED: i16 = 856;
 /// Bytes.
-pub const SIZE: usize = 672;
+pub const SIZE: usize = 904;

@@ -121,9 +121,6 @@ fn useless_limit(rule: &Rule) -> Option<Diagnostic> {
 
 /// Whether every packet that `inner` matches is matched by `outer` too.
 fn covers(rules: &RuleSet, outer: &Matches, inner: &Matches) -> bool {
-    let list = |outer: &[u8], inner: &[u8]| {
-        outer.is_empty() || !inner.is_empty() && inner.iter().all(|number| outer.contains(number))
-    };
     let names = |list: &[String]| -> Vec<String> {
         list.iter().flat_map(|name| rules.interfaces(name)).map(str::to_owned).collect()
     };
@@ -147,7 +144,7 @@ fn covers(rules: &RuleSet, outer: &Matches, inner: &Matches) -> bool {
         outer.interfaces.is_empty()
             || !inner_names.is_empty() && inner_names.iter().all(|name| outer_names.contains(name)),
         equal_or_any(outer.family.is_none(), outer.family == inner.family),
-        list(&outer.protocols, &inner.protocols),
+        covers_all(&outer.protocols, &inner.protocols),
         families.iter().all(|&family| addresses(rules, outer.from.as_ref(), inner.from.as_ref(), family)),
         families.iter().all(|&family| addresses(rules, outer.to.as_ref(), inner.to.as_ref(), family)),
         ports(outer.from_port.as_ref(), inner.from_port.as_ref()),
@@ -159,9 +156,17 @@ fn covers(rules: &RuleSet, outer: &Matches, inner: &Matches) -> bool {
         equal_or_any(outer.vlan.is_none(), outer.vlan == inner.vlan),
         bits(outer.mark, inner.mark),
         equal_or_any(outer.payload.is_none(), outer.payload == inner.payload),
+        covers_all(&outer.from_mac, &inner.from_mac),
+        covers_all(&outer.to_mac, &inner.to_mac),
+        outer.conditions.iter().all(|condition| inner.conditions.contains(condition)),
     ]
     .iter()
     .all(|&holds| holds)
+}
+
+/// Whether each of the inner alternatives is one of the outer ones, of which none means any.
+fn covers_all<T: PartialEq>(outer: &[T], inner: &[T]) -> bool {
+    outer.is_empty() || !inner.is_empty() && inner.iter().all(|one| outer.contains(one))
 }
 
 /// Sets and rules with more elements are not compared element by element.

@@ -10,9 +10,11 @@ mod lex;
 pub mod parse;
 mod prefix;
 mod print;
+pub mod special;
 pub mod words;
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use skep_diag::Span;
@@ -38,6 +40,8 @@ pub enum Verdict {
     Accept,
     /// It vanishes.
     Drop,
+    /// It vanishes, and its sender is told: a connection of TCP is reset, others get an ICMP error.
+    Reject,
 }
 
 /// At most so many packets.
@@ -64,6 +68,31 @@ pub struct Action {
     pub mark: Option<u32>,
     /// The action concerns only packets beyond this limit.
     pub limit: Option<Limit>,
+    /// How addresses of an accepted packet are changed, and with it those of its connection.
+    pub translation: Option<Translation>,
+}
+
+/// A change of addresses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Translation {
+    /// Packets that arrive get another destination: an address, a port, or both.
+    Destination {
+        /// The address; none for the same one.
+        address: Option<IpAddr>,
+        /// The port; none for the same one.
+        port: Option<u16>,
+    },
+    /// Packets that leave get this source; none for the address that the host itself would use.
+    Source(Option<IpAddr>),
+}
+
+impl Translation {
+    /// The new address, if it is said.
+    pub const fn address(self) -> Option<IpAddr> {
+        match self {
+            Self::Destination { address, .. } | Self::Source(address) => address,
+        }
+    }
 }
 
 /// Addresses that a rule names.
@@ -128,6 +157,12 @@ pub struct Matches {
     pub mark: Option<(u32, u32)>,
     /// What its payload has.
     pub payload: Option<Payload>,
+    /// The link addresses of which it comes from one.
+    pub from_mac: Vec<[u8; 6]>,
+    /// The link addresses of which it goes to one.
+    pub to_mac: Vec<[u8; 6]>,
+    /// What else has to hold, at most one of each kind.
+    pub conditions: Vec<special::Condition>,
 }
 
 /// A rule.
@@ -154,6 +189,8 @@ pub struct RuleSet {
     pub zones: BTreeMap<String, Vec<String>>,
     /// The rules in their order.
     pub rules: Vec<Rule>,
+    /// The conditions that programs for this list find out about: those of its rules, in any order.
+    pub conditions: Vec<special::Condition>,
 }
 
 impl Default for RuleSet {
@@ -164,6 +201,7 @@ impl Default for RuleSet {
             sets: BTreeMap::new(),
             zones: BTreeMap::new(),
             rules: Vec::new(),
+            conditions: Vec::new(),
         }
     }
 }
@@ -182,6 +220,11 @@ impl RuleSet {
         let zone = self.zones.get(name);
         let own = zone.is_none().then_some(name);
         zone.into_iter().flatten().map(String::as_str).chain(own)
+    }
+
+    /// Whether some rule changes addresses.
+    pub fn translates(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action.translation.is_some())
     }
 
     /// Whether some rule looks at the state of connections.

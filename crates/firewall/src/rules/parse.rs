@@ -1,12 +1,14 @@
 //! Reads rules files. Every faulty line gives its error; the others are read all the same.
 
 mod conditions;
+mod special;
 
 use skep_diag::{Diagnostic, Span};
 
 use super::lex::{Piece, Token, lines};
+use super::special::{MOST_CONDITIONS, conditions as conditions_of};
 use super::words;
-use super::{Action, Limit, Matches, Prefix, Rule, RuleSet, Verdict};
+use super::{Action, Limit, Matches, Prefix, Rule, RuleSet};
 use conditions::complete;
 
 /// Bytes of the payload that rules can look at.
@@ -33,6 +35,14 @@ pub fn parse(text: &str, read: ReadFile<'_>) -> Result<RuleSet, Vec<Diagnostic>>
     }
     for reference in references {
         errors.extend(reference.problem(&rules));
+    }
+    rules.conditions = conditions_of(&rules);
+    if let Some(last) = rules.conditions.get(MOST_CONDITIONS) {
+        let rule = rules.rules.iter().find(|rule| rule.matches.conditions.contains(last));
+        let message = format!(
+            "a list may have {MOST_CONDITIONS} different expressions, hours and owners; this rule has one more: `{last}`"
+        );
+        errors.push(Diagnostic::error(rule.map_or(Span::new(0, 0), |rule| rule.span), message));
     }
     errors.sort_by_key(|error| error.span.start);
     if errors.is_empty() { Ok(rules) } else { Err(errors) }
@@ -244,11 +254,9 @@ impl Line<'_> {
     fn default(&mut self, rules: &mut RuleSet) -> Parsed<()> {
         self.at += 1;
         let (direction, span) = self.word("`in` or `out`")?;
-        let (verdict, verdict_span) = self.word("`accept` or `drop`")?;
-        let verdict = match verdict.as_str() {
-            "accept" => Verdict::Accept,
-            "drop" => Verdict::Drop,
-            _ => return fail(verdict_span, "a default is `accept` or `drop`"),
+        let (verdict, verdict_span) = self.word("`accept`, `drop` or `reject`")?;
+        let Some(verdict) = words::number(words::VERDICTS, &verdict) else {
+            return fail(verdict_span, "a default is `accept`, `drop` or `reject`");
         };
         match direction.as_str() {
             "in" => rules.default_in = verdict,
@@ -301,14 +309,17 @@ impl Line<'_> {
                     self.at += 1;
                     return Ok(action);
                 }
-                Some("accept") => {
+                Some(word) if let Some(verdict) = words::number(words::VERDICTS, word) => {
                     self.at += 1;
-                    action.verdict = Some(Verdict::Accept);
+                    action.verdict = Some(verdict);
                     return Ok(action);
                 }
-                Some("drop") => {
-                    self.at += 1;
-                    action.verdict = Some(Verdict::Drop);
+                Some("dnat" | "snat" | "masquerade" | "redirect") => {
+                    if action.limit.is_some() {
+                        return fail(span, "addresses are changed for whole connections, not beyond a limit");
+                    }
+                    action.translation = Some(self.translation()?);
+                    action.verdict = Some(super::Verdict::Accept);
                     return Ok(action);
                 }
                 _ if any => return Ok(action),
@@ -316,10 +327,9 @@ impl Line<'_> {
                     if let Some(word) = word {
                         unsupported(word, span)?;
                     }
-                    return Err(Box::new(
-                        Diagnostic::error(span, "a rule begins with what it does")
-                            .with_help("accept, drop, count, log, mark, limit; or a statement: set, zone, default"),
-                    ));
+                    return Err(Box::new(Diagnostic::error(span, "a rule begins with what it does").with_help(
+                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default",
+                    )));
                 }
             }
             any = true;
@@ -413,7 +423,7 @@ mod tests {
                 assert!(errors[0].help.iter().all(|help| !help.is_empty()), "{text}");
             }
         }
-        let errors = parse("reject in\naccept in\ndnat in tcp", &|_| Err(String::new())).unwrap_err();
+        let errors = parse("nat in\naccept in\nforward in tcp", &|_| Err(String::new())).unwrap_err();
         assert_eq!(errors.len(), 2);
     }
 

@@ -1,21 +1,23 @@
 //! Rules as text, in one form.
 
 use std::fmt::{self, Display, Formatter, Write as _};
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::{Action, Addresses, Direction, Family, Matches, Ports, Rule, RuleSet, Verdict, words};
+use super::{Action, Addresses, Direction, Family, Matches, Ports, Rule, RuleSet, Translation, Verdict, words};
 
 impl Display for Verdict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Accept => "accept",
             Self::Drop => "drop",
+            Self::Reject => "reject",
         })
     }
 }
 
 /// One element, or a list in braces.
-fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt::Result {
+pub(super) fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt::Result {
     match all {
         [one] => f.write_str(&each(one)),
         all => write!(f, "{{ {} }}", all.iter().map(each).collect::<Vec<_>>().join(", ")),
@@ -23,7 +25,7 @@ fn list<T>(f: &mut Formatter<'_>, all: &[T], each: impl Fn(&T) -> String) -> fmt
 }
 
 /// A text in quotes.
-fn quoted(bytes: &[u8]) -> String {
+pub(super) fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     for &byte in bytes {
         let _ = match byte {
@@ -59,11 +61,26 @@ impl Display for Action {
             parts.push(format!("mark {mark:#x}"));
         }
         match self.verdict {
+            Some(_) if let Some(translation) = self.translation => parts.push(translation.to_string()),
             Some(verdict) => parts.push(verdict.to_string()),
             None if self.log.is_none() && self.mark.is_none() => parts.push("count".to_owned()),
             None => {}
         }
         f.write_str(&parts.join(" "))
+    }
+}
+
+impl Display for Translation {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Destination { address: None, port } => write!(f, "redirect {}", port.unwrap_or_default()),
+            Self::Destination { address: Some(address), port: None } => write!(f, "dnat {address}"),
+            Self::Destination { address: Some(address), port: Some(port) } => {
+                write!(f, "dnat {}", SocketAddr::new(address, port))
+            }
+            Self::Source(None) => f.write_str("masquerade"),
+            Self::Source(Some(address)) => write!(f, "snat {address}"),
+        }
     }
 }
 
@@ -163,10 +180,16 @@ impl Display for Matches {
             Some((value, mask)) => write!(f, " mark {value:#x}/{mask:#x}")?,
             None => {}
         }
-        match &self.payload {
-            Some(payload) => write!(f, " payload at {} == {}", payload.offset, quoted(&payload.bytes)),
-            None => Ok(()),
+        if let Some(payload) = &self.payload {
+            write!(f, " payload at {} == {}", payload.offset, quoted(&payload.bytes))?;
         }
+        for (word, addresses) in [("from", &self.from_mac), ("to", &self.to_mac)] {
+            if !addresses.is_empty() {
+                write!(f, " {word} mac ")?;
+                list(f, addresses, |address| address.map(|byte| format!("{byte:02x}")).join(":"))?;
+            }
+        }
+        self.conditions.iter().try_for_each(|condition| write!(f, " {condition}"))
     }
 }
 

@@ -56,6 +56,10 @@ pub const NEIGHBOUR_DISCOVERY: std::ops::RangeInclusive<u8> = 133..=136;
 pub const FLAGS: &[(&str, u8)] =
     &[("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ece", 64), ("cwr", 128)];
 
+/// Verdicts, in rules and as defaults.
+pub const VERDICTS: &[(&str, super::Verdict)] =
+    &[("accept", super::Verdict::Accept), ("drop", super::Verdict::Drop), ("reject", super::Verdict::Reject)];
+
 /// States of connections with their bits.
 pub const STATES: &[(&str, u8)] = &[("new", 1), ("established", 2), ("related", 4), ("invalid", 8)];
 
@@ -84,31 +88,28 @@ pub const PORTS: &[(&str, u16)] = &[
 
 /// What rules of other firewalls say and ours cannot: the word, why, what to do.
 pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
-    ("reject", NO_ANSWERS, "`drop` lets the packet vanish"),
-    ("nat", NO_CHANGES, KEEP_OTHER),
-    ("snat", NO_CHANGES, KEEP_OTHER),
-    ("dnat", NO_CHANGES, KEEP_OTHER),
-    ("masquerade", NO_CHANGES, KEEP_OTHER),
-    ("redirect", NO_CHANGES, KEEP_OTHER),
+    ("nat", "which addresses are changed has to be said", "write `dnat`, `snat`, `masquerade` or `redirect`"),
     (
         "forward",
         "forwarded packets are `in` at one interface and `out` at another",
         "write `in on ETH` or `out on ETH`",
     ),
-    ("uid", NO_SOCKETS, "match addresses and ports"),
-    ("user", NO_SOCKETS, "match addresses and ports"),
-    ("gid", NO_SOCKETS, "match addresses and ports"),
-    ("cgroup", NO_SOCKETS, "match addresses and ports"),
-    ("service", NO_SOCKETS, "match addresses and ports"),
-    ("time", "rules hold at all hours", "apply another rules file when the time comes"),
-    ("hours", "rules hold at all hours", "apply another rules file when the time comes"),
-    ("pcap", "expressions of pcap cannot be used in rules", "say it in words of rules, or `payload at`"),
+    ("user", "users are told by their numbers", "write `uid 1000` (see `id -u NAME`)"),
+    ("gid", "the kernel does not tell the group of a socket", "match `uid`, `cgroup` or `service`"),
+    ("time", "hours have another word", "write `between 08:00 and 18:00`"),
+    ("hours", "hours have another word", "write `between 08:00 and 18:00`"),
+    ("pcap", "expressions have another word", "write `match \"EXPRESSION\"`"),
 ];
 
-const NO_ANSWERS: &str = "no answers are sent";
-const NO_CHANGES: &str = "addresses and ports of packets are never changed";
-const KEEP_OTHER: &str = "leave this to nftables, which runs beside this firewall";
-const NO_SOCKETS: &str = "rules do not know whose a packet is";
+/// Days with their bits.
+pub const DAYS: &[(&str, u8)] =
+    &[("sun", 1), ("mon", 2), ("tue", 4), ("wed", 8), ("thu", 16), ("fri", 32), ("sat", 64)];
+
+/// All days.
+pub const ALL_DAYS: u8 = 127;
+
+/// Below what the control groups of services are (systemd.slice(5)).
+pub const SERVICES: &str = "/system.slice/";
 
 /// Units of time with their seconds.
 pub const UNITS: &[(&str, u32)] =

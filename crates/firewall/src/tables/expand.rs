@@ -6,7 +6,7 @@ use super::layout::{
     self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
-use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Verdict};
+use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Translation, Verdict};
 
 /// Most entries of one rule.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -34,6 +34,11 @@ pub fn expand(
         wanted.interfaces.iter().flat_map(|name| rules.interfaces(name)).filter_map(index).collect()
     };
     let attributes = attributes(rule);
+    let conditions = conditions(rules, rule)?;
+    let macs =
+        |macs: &[[u8; 6]]| if macs.is_empty() { vec![0] } else { macs.iter().copied().map(layout::mac).collect() };
+    let (from_macs, to_macs): (Vec<u64>, Vec<u64>) = (macs(&wanted.from_mac), macs(&wanted.to_mac));
+    let macs: Vec<[u64; 2]> = from_macs.iter().flat_map(|&from| to_macs.iter().map(move |&to| [from, to])).collect();
     let states = if wanted.states == 0 { ANY_STATE } else { wanted.states.into() };
     let ports = |ports: &Option<crate::rules::Ports>| ports.as_ref().map_or_else(|| vec![ALL], |ports| ports.meant());
     let from_ports = ports(&wanted.from_port);
@@ -42,7 +47,8 @@ pub fn expand(
     for family in Family::ALL.into_iter().filter(|family| wanted.family.is_none_or(|wanted| wanted == *family)) {
         let side = |addresses: &Option<Addresses>| sides(rules, addresses.as_ref(), family);
         let (sources, destinations) = (side(&wanted.from), side(&wanted.to));
-        let counts = [&sources.len(), &destinations.len(), &from_ports.len(), &to_ports.len(), &interfaces.len()];
+        let counts =
+            [&sources.len(), &destinations.len(), &from_ports.len(), &to_ports.len(), &interfaces.len(), &macs.len()];
         let product = counts.iter().try_fold(attributes.len(), |product, count| product.checked_mul(**count));
         if product.is_none_or(|product| product + found.len() > MOST_ENTRIES) {
             return Err(format!(
@@ -55,7 +61,9 @@ pub fn expand(
                 for (way, port, range) in &to_ports {
                     let key = key(&source.kept, &destination.kept, *way, *port);
                     for from_port in &from_ports {
-                        for &interface in &interfaces {
+                        for (&interface, &macs) in
+                            interfaces.iter().flat_map(|each| macs.iter().map(move |macs| (each, macs)))
+                        {
                             for &pair in &attributes {
                                 let entry = Entry {
                                     source: [words(source.meant.address), words(source.meant.mask())],
@@ -63,6 +71,8 @@ pub fn expand(
                                     ports: [*from_port.start(), *from_port.end(), *range.start(), *range.end()],
                                     attributes: with_family(pair, family),
                                     interface,
+                                    macs,
+                                    conditions,
                                     states: states
                                         | if source.not { NOT_SOURCE } else { 0 }
                                         | if destination.not { NOT_DESTINATION } else { 0 },
@@ -135,7 +145,24 @@ fn blank(rule: &Rule, order: u64, number: u32) -> Entry {
         payload_offset: offset,
         payload_length: length,
         free: [0; 2],
+        macs: [0; 2],
+        conditions: 0,
     }
+}
+
+/// The bits of a rule's conditions in those of the list.
+fn conditions(rules: &RuleSet, rule: &Rule) -> Result<u64, String> {
+    let mut bits = 0;
+    for wanted in &rule.matches.conditions {
+        let at = rules.conditions.iter().position(|condition| condition == wanted).ok_or_else(|| {
+            format!(
+                "no rule in force asks for `{wanted}`, so the programs do not find it out; add the rule to the file and apply \
+                 it"
+            )
+        })?;
+        bits |= 1 << at;
+    }
+    Ok(bits)
 }
 
 /// Values and masks of [`attr`] without the version.
@@ -220,6 +247,7 @@ pub fn verdict_record(verdict: Verdict) -> Record {
     let verdict = match verdict {
         Verdict::Accept => layout::ACCEPT,
         Verdict::Drop => layout::DROP,
+        Verdict::Reject => layout::REJECT,
     };
     Record { verdict, ..Record::default() }
 }
@@ -234,6 +262,16 @@ pub fn rule_record(rule: &Rule) -> Record {
     if let Some(mark) = action.mark {
         result.flags |= record::SET_MARK;
         result.mark = mark;
+    }
+    if let Some(translation) = action.translation {
+        result.flags |= record::TRANSLATE;
+        if let Translation::Destination { port: Some(port), .. } = translation {
+            result.port = port;
+        }
+        if let Some(address) = translation.address() {
+            result.flags |= record::HAS_ADDRESS;
+            result.address = Some(words(Prefix::of(address).address));
+        }
     }
     if let Some(limit) = action.limit {
         result.flags |= record::LIMIT | if limit.per_source { record::PER_SOURCE } else { 0 };

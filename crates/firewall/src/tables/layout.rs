@@ -44,6 +44,8 @@ pub mod maps {
     pub const LIMITS: &str = "fw_limits";
     /// Connections.
     pub const FLOWS: &str = "fw_flows";
+    /// Translated connections.
+    pub const TRANSLATIONS: &str = "fw_translate";
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
     /// Working memory of a processor.
@@ -64,8 +66,10 @@ pub mod book {
     pub const FREE_LAST: u32 = 3;
     /// Rules ever made.
     pub const RULES: u32 = 4;
+    /// Not 0 once a rule was added or removed on its own: code that was made of the list is not used any more.
+    pub const CHANGED: u32 = 8;
     /// Number of words.
-    pub const WORDS: u32 = 8;
+    pub const WORDS: u32 = 9;
 }
 
 /// Bits of a packet in one word, so that an entry compares them all at once.
@@ -235,7 +239,21 @@ pub struct Entry {
     pub payload_length: u32,
     /// The next entry that was given back, and when (in nanoseconds of the monotonic clock).
     pub free: [u64; 2],
+    /// Link addresses that it comes from and goes to, each as [`mac`] has it; 0 for any.
+    pub macs: [u64; 2],
+    /// Conditions that have to hold, as bits of a list's.
+    pub conditions: u64,
 }
+
+/// A link address as a word: pairs of bytes in the order of the machine, the first one lowest; with a bit that says that there is one.
+pub const fn mac(address: [u8; 6]) -> u64 {
+    let [a, b, c, d, e, f] = address;
+    let [first, second, third] = [u16::from_ne_bytes([a, b]), u16::from_ne_bytes([c, d]), u16::from_ne_bytes([e, f])];
+    first as u64 | (second as u64) << 16 | (third as u64) << 32 | HAS_MAC
+}
+
+/// The bit of [`mac`].
+pub const HAS_MAC: u64 = 1 << 48;
 
 /// Where the fields of an entry are, in bytes.
 pub mod entry {
@@ -254,8 +272,10 @@ pub mod entry {
     pub const PAYLOAD_OFFSET: i16 = 136;
     pub const PAYLOAD_LENGTH: i16 = 140;
     pub const FREE: i16 = 144;
+    pub const MACS: i16 = 160;
+    pub const CONDITIONS: i16 = 176;
     /// Bytes of an entry.
-    pub const SIZE: usize = 160;
+    pub const SIZE: usize = 184;
 }
 
 impl Entry {
@@ -280,6 +300,9 @@ impl Entry {
             put(place, &pair[0].to_ne_bytes());
             put(place + 8, &pair[1].to_ne_bytes());
         }
+        put(entry::MACS, &self.macs[0].to_ne_bytes());
+        put(entry::MACS + 8, &self.macs[1].to_ne_bytes());
+        put(entry::CONDITIONS, &self.conditions.to_ne_bytes());
         put(entry::INTERFACE, &self.interface.to_ne_bytes());
         put(entry::STATES, &self.states.to_ne_bytes());
         put(entry::MARK, &self.mark[0].to_ne_bytes());
@@ -311,6 +334,8 @@ impl Entry {
             payload_offset: word(entry::PAYLOAD_OFFSET),
             payload_length: word(entry::PAYLOAD_LENGTH),
             free: [long(entry::FREE), long(entry::FREE + 8)],
+            macs: [long(entry::MACS), long(entry::MACS + 8)],
+            conditions: long(entry::CONDITIONS),
         }
     }
 }
@@ -363,7 +388,7 @@ impl Key {
 /// What a rule does, as programs read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Record {
-    /// 0 for none, 1 to accept, 2 to drop.
+    /// 0 for none, or [`ACCEPT`], [`DROP`], [`REJECT`].
     pub verdict: u32,
     /// Bits of [`record`].
     pub flags: u32,
@@ -373,6 +398,10 @@ pub struct Record {
     pub interval: u64,
     /// Nanoseconds that packets may come early.
     pub tolerance: u64,
+    /// The new port of translated packets, 0 for the same one.
+    pub port: u16,
+    /// The new address of translated packets. Records with a translation have no limit, whose place it takes.
+    pub address: Option<Words>,
 }
 
 /// The record of a rule, in bytes.
@@ -381,6 +410,8 @@ pub mod record {
     pub const VERDICT: i16 = 0;
     pub const FLAGS: i16 = 4;
     pub const MARK: i16 = 8;
+    pub const PORT: i16 = 12;
+    pub const ADDRESS: i16 = 16;
     pub const INTERVAL: i16 = 16;
     pub const TOLERANCE: i16 = 24;
     /// Bytes.
@@ -393,12 +424,18 @@ pub mod record {
     pub const LIMIT: u32 = 4;
     /// Flag: each source has its own limit.
     pub const PER_SOURCE: u32 = 8;
+    /// Flag: addresses are changed.
+    pub const TRANSLATE: u32 = 16;
+    /// Flag: the new address is in the record.
+    pub const HAS_ADDRESS: u32 = 32;
 }
 
 /// A verdict as number: the packet goes on.
 pub const ACCEPT: u32 = 1;
 /// A verdict as number: the packet vanishes.
 pub const DROP: u32 = 2;
+/// A verdict as number: the packet vanishes, and its sender is told.
+pub const REJECT: u32 = 3;
 
 impl Record {
     /// Its bytes.
@@ -407,8 +444,10 @@ impl Record {
         bytes[..4].copy_from_slice(&self.verdict.to_ne_bytes());
         bytes[4..8].copy_from_slice(&self.flags.to_ne_bytes());
         bytes[8..12].copy_from_slice(&self.mark.to_ne_bytes());
-        bytes[16..24].copy_from_slice(&self.interval.to_ne_bytes());
-        bytes[24..].copy_from_slice(&self.tolerance.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&u32::from(self.port).to_ne_bytes());
+        let [first, second] = self.address.unwrap_or([self.interval, self.tolerance]);
+        bytes[16..24].copy_from_slice(&first.to_ne_bytes());
+        bytes[24..].copy_from_slice(&second.to_ne_bytes());
         bytes
     }
 
@@ -416,7 +455,18 @@ impl Record {
     pub fn read(bytes: &[u8; record::SIZE]) -> Self {
         let word = |at: usize| u32::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
         let long = |at: usize| u64::from_ne_bytes(std::array::from_fn(|byte| bytes[at + byte]));
-        let all = Self { verdict: word(0), flags: word(4), mark: word(8), interval: long(16), tolerance: long(24) };
+        let has_address = word(4) & record::HAS_ADDRESS != 0;
+        let pair = [long(16), long(24)];
+        let [interval, tolerance] = if has_address { [0; 2] } else { pair };
+        let all = Self {
+            verdict: word(0),
+            flags: word(4),
+            mark: word(8),
+            interval,
+            tolerance,
+            port: word(12) as u16,
+            address: has_address.then_some(pair),
+        };
         if all.is_neutral() { Self::default() } else { all }
     }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::change::{Store, TableError};
 use super::layout::{
     ANY_STATE, CLASSES, Entry, Key, NOT_DESTINATION, NOT_SOURCE, PAIRS, Record, Side, Sizes, WAYS, Words, attr, book,
-    class_mask, hash, slots_before, words,
+    class_mask, hash, mac, slots_before, words,
 };
 use crate::facts::{Facts, Fragment};
 use crate::rules::{Direction, Family};
@@ -128,6 +128,10 @@ impl Seen {
             }
             u64::from_ne_bytes(bytes)
         };
+        let macs = |entry: &Entry| {
+            let seen = facts.macs.map_or([0; 2], |macs| [mac(macs.0), mac(macs.1)]);
+            entry.macs.iter().zip(seen).all(|(&wanted, seen)| wanted == 0 || wanted == seen)
+        };
         let state = if facts.state == 0 { ANY_STATE } else { facts.state.into() };
         side(self.addresses[0], entry.source, NOT_SOURCE)
             && side(self.addresses[1], entry.destination, NOT_DESTINATION)
@@ -139,6 +143,8 @@ impl Seen {
             && facts.place.mark & entry.mark[1] == entry.mark[0]
             && facts.payload.len() >= entry.payload_length as usize
             && payload() & entry.payload[1] == entry.payload[0]
+            && entry.conditions & !facts.held == 0
+            && macs(entry)
     }
 }
 

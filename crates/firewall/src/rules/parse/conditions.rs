@@ -4,12 +4,12 @@ use std::ops::RangeInclusive;
 
 use skep_diag::{Diagnostic, Span};
 
-use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, words};
+use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, Translation, words};
 use super::{Line, PAYLOAD_BYTES, Parsed, Reference, fail, numeral, unsupported};
 
 /// The words that a rule's matches begin with, for messages.
-const MATCHES: &str =
-    "in, out, on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, vlan, mark, payload";
+const MATCHES: &str = "in, out, on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, whole, vlan, mark, payload, \
+     match, between, uid, cgroup, service";
 
 impl Line<'_> {
     pub(super) fn condition(&mut self, matches: &mut Matches) -> Parsed<()> {
@@ -30,6 +30,9 @@ impl Line<'_> {
                 }
             }
             "proto" if matches.protocols.is_empty() => matches.protocols = self.list(Self::protocol)?,
+            "from" if self.take_word("mac") => return self.macs(&mut matches.from_mac),
+            "to" if self.take_word("mac") => return self.macs(&mut matches.to_mac),
+            "match" | "between" | "uid" | "cgroup" | "service" => return self.special(&word, matches),
             "from" => return self.side(&mut matches.from, &mut matches.from_port, span),
             "to" => return self.side(&mut matches.to, &mut matches.to_port, span),
             "state" if matches.states == 0 => {
@@ -260,6 +263,43 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
     if matches.fragment == Some(true) && (has_ports || !matches.icmp.is_empty() || matches.flags.is_some()) {
         let error = Diagnostic::error(rule.span, "only first fragments have ports, types and flags");
         return Err(Box::new(error.with_help("match fragments by addresses and protocol")));
+    }
+    if matches.conditions.iter().any(super::super::special::Condition::is_about_sockets)
+        && matches.direction != Some(Direction::Out)
+    {
+        let error = Diagnostic::error(rule.span, "only packets that leave have a socket whose owner is known");
+        return Err(Box::new(error.with_help("write `out`")));
+    }
+    if let Some(translation) = rule.action.translation {
+        let (wanted, word) = match translation {
+            Translation::Destination { .. } => (Direction::In, "in"),
+            Translation::Source(_) => (Direction::Out, "out"),
+        };
+        if matches.direction != Some(wanted) {
+            let what = if wanted == Direction::In {
+                "destination of packets that arrive"
+            } else {
+                "source of packets that leave"
+            };
+            let error = Diagnostic::error(rule.span, format!("only the {what} can be changed"));
+            return Err(Box::new(error.with_help(format!("write `{word}`"))));
+        }
+        if let Some(address) = translation.address() {
+            let family = if address.is_ipv4() { Family::V4 } else { Family::V6 };
+            if matches.family != Some(family) {
+                let error = Diagnostic::error(rule.span, "addresses of one version cannot take the place of others");
+                let version = if family == Family::V4 { "ipv4" } else { "ipv6" };
+                return Err(Box::new(error.with_help(format!("write `{version}`"))));
+            }
+        }
+        if !all_in(&[words::TCP, 17, words::ICMP, words::ICMP6]) {
+            let error =
+                Diagnostic::error(rule.span, "only tcp, udp and echo requests of icmp and icmp6 are translated");
+            return Err(Box::new(error.with_help("say which: `tcp udp`")));
+        }
+        if matches!(translation, Translation::Destination { port: Some(_), .. }) && !all_in(&[words::TCP, 17]) {
+            return fail(rule.span, "only tcp and udp have ports");
+        }
     }
     let families = [&matches.from, &matches.to].into_iter().flatten().filter(|addresses| !addresses.negated);
     let mut families = families.filter(|addresses| addresses.sets.is_empty());

@@ -1,0 +1,75 @@
+//! When the addresses of a packet are changed.
+
+use skep_ir::{Binary, Block, Cond, Value, Width};
+
+use super::super::code::Code;
+use super::super::translate::{ANSWER, FORWARD, NOTHING, Translate};
+use super::super::{Hook, work};
+use super::Reader;
+use crate::tables::layout::{attr, record};
+
+impl Reader<'_> {
+    /// The ports by which a translation is found, in one word.
+    fn pair(&self, code: &mut Code<'_>) -> Value {
+        let [from, to] = self.key_ports.map(|port| code.get(port));
+        let to = code.with(Binary::Shl, to, 16);
+        code.b.binary(Binary::Or, from, to)
+    }
+
+    fn change(&self, code: &mut Code<'_>, translate: &Translate, bits: Value) {
+        let (network, at) = (code.get(self.network), code.get(self.at));
+        code.call(translate.apply, &[self.context, network, at, bits]);
+    }
+
+    /// Looks for the packet's translation. Where answers to changed sources arrive, they are changed back at once.
+    pub(super) fn translate_answers(&self, code: &mut Code<'_>, translate: &Translate, bits: Value) {
+        let end = code.b.block(&[]);
+        let none = code.num(NOTHING);
+        code.store(Width::W32, self.memory, work::TRANSLATION, none);
+        // Later fragments have no ports, other messages of ICMP no number.
+        let later = code.bits(attr::LATER);
+        code.leave_for(end, Cond::Set, bits, later);
+        let pair = self.pair(code);
+        code.leave_if(end, Cond::Eq, pair, 0);
+        code.call(translate.find, &[pair, bits]);
+        if self.parts.hook == Hook::Ingress {
+            let found = code.load(Width::W32, self.memory, work::TRANSLATION);
+            code.leave_if(end, Cond::Ne, found, ANSWER);
+            self.change(code, translate, bits);
+            let (from, to) = (work::CHANGED + 32, work::CHANGED + 34);
+            for (port, place) in self.key_ports.into_iter().zip([from, to]) {
+                let value = code.load(Width::W16, self.memory, place);
+                code.set(port, value);
+            }
+            let none = code.num(NOTHING);
+            code.store(Width::W32, self.memory, work::TRANSLATION, none);
+        }
+        code.close(end);
+        code.b.switch_to(end);
+    }
+
+    /// Changes an accepted packet whose connection is translated, or whose rule says so.
+    pub(super) fn translate(&self, code: &mut Code<'_>, translate: &Translate, bits: Value, drop: Block) {
+        let (change, end) = (code.b.block(&[]), code.b.block(&[]));
+        let found = code.load(Width::W32, self.memory, work::TRANSLATION);
+        for known in [FORWARD, ANSWER] {
+            code.leave_if(change, Cond::Eq, found, known);
+        }
+        let rule = code.load(Width::W32, self.memory, work::RULE);
+        let row = code.element(self.parts.maps.rules, rule, end);
+        let flags = code.load(Width::W32, row, record::FLAGS);
+        let translates = code.with(Binary::And, flags, record::TRANSLATE.into());
+        code.leave_if(end, Cond::Eq, translates, 0);
+        let later = code.bits(attr::LATER);
+        code.leave_for(end, Cond::Set, bits, later);
+        let pair = self.pair(code);
+        code.leave_if(end, Cond::Eq, pair, 0);
+        let made = code.call(translate.make, &[self.context, pair, bits]);
+        code.leave_if(drop, Cond::Eq, made, 0);
+        code.close(change);
+        code.b.switch_to(change);
+        self.change(code, translate, bits);
+        code.close(end);
+        code.b.switch_to(end);
+    }
+}
