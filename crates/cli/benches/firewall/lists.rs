@@ -129,7 +129,7 @@ pub fn dotted(address: u32) -> String {
 /// Networks of all lengths that lie in one another, ports and ranges of ports.
 fn mixed(random: &mut Random, size: usize) -> (Vec<String>, Vec<Flow>) {
     let lengths = [8, 12, 16, 16, 20, 22, 24, 24, 24, 24, 26, 28, 30, 32, 32, 32, 32, 32];
-    let (mut rules, mut inner): (Vec<String>, Vec<(u32, u32, u16, u16)>) = (Vec::new(), Vec::new());
+    let (mut rules, mut inner) = (Vec::new(), Vec::<(u32, u32, u16, u16)>::new());
     // Networks of all but those that packets of this host never come from.
     let somewhere = |random: &mut Random| (11 + random.below(110) as u32) << 24 | random.word() as u32 & 0xff_ffff;
     let bases: Vec<u32> = (0..size / 8 + 1).map(|_| somewhere(random)).collect();
