@@ -74,9 +74,14 @@ fn generated_scripts_are_accepted_by_the_kernel() {
     arbtest(|u| {
         let data: Vec<u8> = (0..u.int_in_range(20..=600)?).map(|_| u.arbitrary()).collect::<Result<_, _>>()?;
         let text = skep_lang_script::fuzz::generate::script(&data);
-        // What is known while a script is compiled may divide by zero, too much may be wanted at once, and a text of a map
-        // may be put together of others of that map.
-        let fine = ["divides by zero", "temporary values of this program take", "depend on one another without end"];
+        // What is known while a script is compiled may divide by zero or be no element, too much may be wanted at once, and a
+        // text of a map may be put together of others of that map.
+        let fine = [
+            "divides by zero",
+            "there is no such element",
+            "temporary values of this program take",
+            "depend on one another without end",
+        ];
         let compiled = match world::build("generated", &text) {
             Ok(compiled) => compiled,
             Err(problems) if fine.iter().any(|part| problems.contains(part)) => return Ok(()),
