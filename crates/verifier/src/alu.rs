@@ -86,6 +86,9 @@ impl Verifier<'_> {
                 if op != AluOp::Add {
                     return Err(Reason::PointerOperation(op.symbol()).into());
                 }
+                if operand.kind == Kind::Foreign && width == Width::W64 {
+                    return Err(Stop::Undecided("numbers to which memory of the kernel is added"));
+                }
                 self.precise(state, dst.number());
                 self.moved(&operand, &value, width, op)?
             }
@@ -240,6 +243,11 @@ impl Verifier<'_> {
         }
         if pointer.nullable {
             return Err(Reason::NullableArithmetic(kind).into());
+        }
+        if kind == Kind::Foreign {
+            // Where it points to within this memory does not matter.
+            let simple = matches!(op, AluOp::Add | AluOp::Sub);
+            return if simple { Ok(*pointer) } else { Err(Reason::PointerOperation(op.symbol()).into()) };
         }
         let known = number.num.as_constant().map(u64::cast_signed);
         let unmoved = matches!(kind, Kind::Map(_)) && known == Some(0) && op == AluOp::Add;

@@ -147,7 +147,10 @@ impl Verifier<'_> {
         if matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys) {
             return Err(Reason::Atomic.into());
         }
-        if matches!(pointer.kind, Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Struct(..) | Kind::Key(_)) {
+        if matches!(
+            pointer.kind,
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Struct(..) | Kind::Foreign | Kind::Key(_)
+        ) {
             return Err(Reason::Atomic.into());
         }
         if let Kind::Value(map) = pointer.kind {
@@ -189,6 +192,7 @@ impl Verifier<'_> {
             Kind::Context | Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Typed => true,
             // Reads that may fail are another instruction than those that cannot.
             Kind::Struct(_, trust) => !matches!(trust, crate::reg::Trust::Trusted | crate::reg::Trust::Rcu),
+            Kind::Foreign => true,
             _ => false,
         };
         match self.context[at as usize].replace(special) {
@@ -273,6 +277,9 @@ impl Verifier<'_> {
                 let spec = self.maps[map as usize];
                 bounds(pointer, reg, off, size, spec.value_size)
             }
+            Kind::Foreign if write => Err(Reason::Rule(&rules::READ_ONLY).into()),
+            // Loads that may fail need no bounds.
+            Kind::Foreign => Ok(()),
             Kind::Memory(_) if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
             Kind::Memory(total) => bounds(pointer, reg, off, size, total),
             Kind::Key(_) if write => Err(Reason::NoAccess(reg, pointer.kind).into()),

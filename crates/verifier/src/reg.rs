@@ -41,6 +41,9 @@ pub enum Kind {
     Typed,
     /// A structure of the kernel: its number in the kernel's types.
     Struct(u32, Trust),
+    /// Memory of the kernel that is no structure; loads from it may fail and give zero then
+    /// (`PTR_TO_MEM | MEM_RDONLY | PTR_UNTRUSTED`).
+    Foreign,
     /// An object of the program: its number in the program's own types.
     Object(u32, Hold),
     /// The key of an entry of a map.
@@ -165,6 +168,7 @@ impl fmt::Display for Kind {
             Self::Memory(_) => "memory",
             Self::Function(_) => "a function",
             Self::Typed | Self::Struct(..) => "a structure of the kernel",
+            Self::Foreign => "memory of the kernel",
             Self::Object(..) => "an object of the program",
             Self::Key(_) => "a map key",
             Self::Dynptr(_) => "a dynptr",
@@ -219,6 +223,12 @@ impl Reg {
         read_only: false,
         slice: 0,
     };
+
+    /// What a pointer in a structure of the kernel is that leads to no structure: a number before 6.17, and then memory that can
+    /// be read (`WALK_PTR_UNTRUSTED`).
+    pub fn loose(kernel: crate::Kernel) -> Self {
+        if kernel >= crate::Kernel::V6_18 { Self::pointer(Kind::Foreign) } else { Self::UNKNOWN }
+    }
 
     /// A number.
     pub const fn number(num: Scalar) -> Self {

@@ -99,6 +99,7 @@ impl Verifier<'_> {
         let off = pointer.fixed_offset().and_then(|off| u32::try_from(off + access.off).ok()).ok_or_else(wrong)?;
         match types::walk(kernel, ty, off, access.size) {
             Some(Place::Number) => Ok(Reg::UNKNOWN),
+            Some(Place::Loose) => Ok(Reg::loose(self.kernel)),
             Some(Place::Pointer(member)) => {
                 let trust = if member.user || member.percpu { Trust::Elsewhere } else { Trust::Plain };
                 Ok(Reg::pointer(Kind::Struct(member.ty.0, trust)))

@@ -51,6 +51,7 @@ impl Verifier<'_> {
         }
         match place {
             Place::Number => Ok(Reg::UNKNOWN),
+            Place::Loose => Ok(Reg::loose(self.kernel)),
             Place::Pointer(member) => {
                 let owner_trusted = trust == Trust::Trusted || pointer.reference != 0;
                 let (trust, null) = self.trust_of(state, ty, &member, trust, owner_trusted)?;
@@ -150,6 +151,7 @@ impl Verifier<'_> {
         }
         match types::walk(own, TypeId(ty), off, access.size) {
             Some(Place::Number) => Ok(Reg::UNKNOWN),
+            Some(Place::Loose) => Ok(Reg::loose(self.kernel)),
             // Pointers of the program that are no pointers of the kernel are numbers behind the first level.
             Some(Place::Pointer(_)) => Ok(Reg::UNKNOWN),
             None => Err(Reason::Rule(&rules::STRUCT_FIELD).into()),

@@ -105,6 +105,8 @@ pub enum Place {
     Number,
     /// A pointer to a structure.
     Pointer(Pointer),
+    /// A pointer to something else: bytes, numbers, functions.
+    Loose,
 }
 
 /// A pointer in a structure of the kernel.
@@ -201,9 +203,7 @@ fn walk_in(btf: &Btf, ty: TypeId, off: u32, size: u32, in_union: bool, depth: u3
             if off != start || size != length {
                 return None;
             }
-            if let Some(pointer) = pointer(btf, target, ty, index, in_union) {
-                return Some(Place::Pointer(pointer));
-            }
+            return Some(pointer(btf, target, ty, index, in_union).map_or(Place::Loose, Place::Pointer));
         }
         // Elements of an array that are numbers are read together, but not beyond its end.
         return (off + size <= end).then_some(Place::Number);
