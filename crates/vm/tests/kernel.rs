@@ -119,6 +119,7 @@ fn translated_programs() {
     }
     let mut verdicts = 0;
     let meta = Metadata { link_offset: None, ..Metadata::default() };
+    let with_link = Metadata { link_offset: Some(0), ..Metadata::default() };
     arbtest(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         // NLATTR has no translation.
@@ -128,8 +129,13 @@ fn translated_programs() {
         let program = Program::new(&insns).unwrap_or_else(|error| panic!("{error}"));
         for size in [20, 200] {
             let packet = packet(&mut bytes, size);
+            let ours = program.run(&packet, size, &meta);
+            // The kernel puts a link header in front of packets of test runs. A sum may happen to lead there (SKF_LL_OFF).
+            if ours != program.run(&packet, size, &with_link) {
+                continue;
+            }
             let expected = test_verdict(&loaded, &packet).unwrap_or_else(|error| panic!("{error}"));
-            assert_eq!(program.run(&packet, size, &meta), expected, "{insns:?}\n{packet:02x?}");
+            assert_eq!(ours, expected, "{insns:?}\n{packet:02x?}");
             verdicts += 1;
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The bank in force: what is in it, and changing one rule of it.
 //!
 //! A process may die at any moment. So a change says first what it is about to do, one store puts it in force, and
-//! whoever opens the bank next finishes it or takes it back ([`Bank::finish`]):
+//! whoever opens the bank next finishes it or takes it back (`Bank::finish`):
 //!
 //! ```text
 //!  add:     text as coming --> entries, whose rule only counts --> the rule's record (in force) --> text as live
