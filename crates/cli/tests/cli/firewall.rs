@@ -272,7 +272,7 @@ drop out udp uid 4242
 count in icmp6 from mac 02:00:00:00:00:77
 END
 yes $skep firewall apply /run/rules >/dev/null
-big() { peer ping -c 1 -W $wait -s 400 10.9.0.1 >/dev/null 2>&1; }
+big() { peer ping -c 3 -i 0.2 -W $wait -s 400 10.9.0.1 >/dev/null 2>&1; }
 yes ping4; no big
 yes open 80; no open 81
 # Users: root's datagrams arrive, those of 4242 do not.

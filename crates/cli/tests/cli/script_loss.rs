@@ -90,9 +90,11 @@ fn what_comes_behind_the_end_is_counted() {
     let Some((out, err)) = burst("text", &text, 20_000, false) else { return };
     let counts = counts_of_text(&out, &err);
     let (fired, printed) = (counts.fired.values().sum::<u64>(), counts.printed.values().sum::<u64>());
-    assert_eq!(printed, 1, "{counts:?}");
+    // The first line of each processor may have come before the first end.
+    let processors = counts.fired.len() as u64;
+    assert!((1..=processors).contains(&printed), "{counts:?}");
     assert!(counts.left_out > 0, "{counts:?}");
-    assert_eq!(counts.lost + counts.left_out, 2 * fired - 2, "{counts:?}");
+    assert_eq!(counts.lost + counts.left_out, 2 * fired - printed - 1, "{counts:?}");
 }
 
 #[derive(Debug, Default)]
