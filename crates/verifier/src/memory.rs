@@ -6,7 +6,7 @@ use skep_isa::{MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
 use crate::profile::Field;
-use crate::reg::{Kind, Reg};
+use crate::reg::{Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -15,6 +15,23 @@ use crate::state::State;
 /// Flags of maps that programs only read, or only write (`BPF_F_RDONLY_PROG`, `BPF_F_WRONLY_PROG`).
 const READ_ONLY: u32 = 1 << 7;
 const WRITE_ONLY: u32 = 1 << 8;
+
+/// Pointers through which one instruction may access memory: different code is made for each of these.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// Memory that is simply there.
+    Plain,
+    /// Memory of the kernel, by loads that may fail.
+    MayFail,
+    /// The context.
+    Context,
+    /// A full socket.
+    Socket,
+    /// A socket of any kind.
+    SockCommon,
+    /// The TCP part of a socket.
+    TcpSock,
+}
 
 /// An access.
 #[derive(Debug, Clone, Copy)]
@@ -144,6 +161,11 @@ impl Verifier<'_> {
             self.read(state, Register::R0)?;
         }
         let pointer = self.read(state, base)?;
+        let target = if compares { Register::R0 } else { src };
+        if (fetch || op.alu().is_none()) && target == base {
+            // The register that takes the old value is overwritten before the access is looked at.
+            return Err(Reason::NumberAsAddress(base.number()).into());
+        }
         if matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys) {
             return Err(Reason::Atomic.into());
         }
@@ -176,27 +198,28 @@ impl Verifier<'_> {
         }
         if fetch || op.alu().is_none() {
             old.num = if old.is_number() { old.num.truncated(read.size) } else { Scalar::UNKNOWN };
-            let target = if compares { Register::R0 } else { src };
             self.writable(target)?;
             state.set(target.index(), Reg { precise: false, ..old });
         }
         Ok(())
     }
 
-    /// One instruction accesses either the context or other memory (`save_aux_ptr_type`).
+    /// What one instruction accesses is of one kind as far as the code that is made of it goes (`save_aux_ptr_type`).
     fn same_kind(&mut self, at: u32, pointer: &Reg) -> Step<()> {
         if !pointer.is_pointer() {
             return Ok(());
         }
-        let special = match pointer.kind {
-            Kind::Context | Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Typed => true,
-            // Reads that may fail are another instruction than those that cannot.
-            Kind::Struct(_, trust) => !matches!(trust, crate::reg::Trust::Trusted | crate::reg::Trust::Rcu),
-            Kind::Foreign => true,
-            _ => false,
+        let class = match pointer.kind {
+            Kind::Context => Class::Context,
+            Kind::Socket => Class::Socket,
+            Kind::SockCommon => Class::SockCommon,
+            Kind::TcpSock => Class::TcpSock,
+            Kind::Struct(_, Trust::Trusted | Trust::Rcu) => Class::Plain,
+            Kind::Typed | Kind::Struct(..) | Kind::Foreign => Class::MayFail,
+            _ => Class::Plain,
         };
-        match self.context[at as usize].replace(special) {
-            Some(before) if before != special => Err(Reason::MixedAccess.into()),
+        match self.classes[at as usize].replace(class) {
+            Some(before) if before != class => Err(Reason::MixedAccess.into()),
             _ => Ok(()),
         }
     }

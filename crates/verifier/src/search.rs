@@ -6,6 +6,7 @@ use skep_object::{MapSpec, Object, Program};
 
 use crate::code::{Code, Turn};
 use crate::live;
+use crate::memory::Class;
 use crate::noted::Noted;
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
@@ -120,8 +121,8 @@ pub struct Verifier<'a> {
     next_id: u32,
     /// Deepest stack of each function in bytes.
     pub stack: Vec<u32>,
-    /// Whether each instruction accesses the context.
-    pub context: Vec<Option<bool>>,
+    /// What each instruction accesses.
+    pub classes: Vec<Option<Class>>,
     /// Functions that make tail calls.
     pub tail_calls: Vec<bool>,
     /// Functions that are verified by themselves.
@@ -193,7 +194,7 @@ impl<'a> Verifier<'a> {
             last_processed: 0,
             next_id: 0,
             stack: vec![0; functions],
-            context: vec![None; slots],
+            classes: vec![None; slots],
             tail_calls: vec![false; functions],
             globals,
             called: vec![false; functions],
@@ -239,10 +240,11 @@ impl<'a> Verifier<'a> {
             return Ok(());
         }
         let behind = self.entered.iter().rposition(|entered| *entered).map_or(0, |last| last + 1);
-        let unused = self.named[behind..].iter().find(|named| named.is_some());
-        match unused {
-            Some(Some(at)) => Err((*at, Reason::Rule(&rules::CALLBACK_UNUSED).into())),
-            _ => Ok(()),
+        let left_out = self.named.iter().zip(&self.entered).enumerate().filter(|(_, (_, entered))| !**entered);
+        match left_out.filter_map(|(index, (named, _))| Some((index, (*named)?))).next_back() {
+            Some((index, at)) if index >= behind => Err((at, Reason::Rule(&rules::CALLBACK_UNUSED).into())),
+            Some((_, at)) => Err((at, Stop::Undecided("functions between others that nothing calls"))),
+            None => Ok(()),
         }
     }
 
