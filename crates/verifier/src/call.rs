@@ -2,7 +2,7 @@
 
 use skep_domain::Scalar;
 use skep_isa::helpers::{self, Access as Use, Arg, Helper, Ret};
-use skep_isa::{MapType, ProgType};
+use skep_isa::{AttachType, MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
 use crate::memory::Access;
@@ -52,6 +52,16 @@ pub struct Seen {
 }
 
 impl Verifier<'_> {
+    /// Whether the program is attached to a function of the kernel (`check_get_func_ip`).
+    fn is_at_function(&self) -> bool {
+        let typed = [AttachType::TraceFentry, AttachType::TraceFexit, AttachType::ModifyReturn];
+        match self.program.prog_type {
+            ProgType::Kprobe => true,
+            ProgType::Tracing => self.program.attach_type.is_some_and(|attach| typed.contains(&attach)),
+            _ => false,
+        }
+    }
+
     /// `call HELPER`
     pub fn helper(&mut self, state: &mut State, at: u32, id: i32) -> Step<()> {
         let number = u32::try_from(id).map_err(|_| Reason::NoHelper(id))?;
@@ -64,6 +74,9 @@ impl Verifier<'_> {
             if helper.may_sleep || self.program.flags != skep_object::ProgFlags::default() {
                 return Err(Stop::Undecided("helpers of programs that may sleep"));
             }
+            return Err(Reason::HelperRefused(number).into());
+        }
+        if helper.name == "get_func_ip" && !self.is_at_function() {
             return Err(Reason::HelperRefused(number).into());
         }
         if helper.gpl_only && !self.gpl {
@@ -470,7 +483,7 @@ impl Verifier<'_> {
     /// Whether programs of this type change maps of sockets by the general helpers (`may_update_sockmap`).
     fn may_change_sockets(&self, helper: &Helper) -> bool {
         match self.program.prog_type {
-            ProgType::Tracing => self.program.attach_type == Some(skep_isa::AttachType::TraceIter),
+            ProgType::Tracing => self.program.attach_type == Some(AttachType::TraceIter),
             ProgType::SockOps => helper.name == "map_delete_elem",
             ProgType::SocketFilter
             | ProgType::SchedCls

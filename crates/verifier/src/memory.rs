@@ -166,13 +166,8 @@ impl Verifier<'_> {
             // The register that takes the old value is overwritten before the access is looked at.
             return Err(Reason::NumberAsAddress(base.number()).into());
         }
-        if matches!(pointer.kind, Kind::Context | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys) {
-            return Err(Reason::Atomic.into());
-        }
-        if matches!(
-            pointer.kind,
-            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::Struct(..) | Kind::Foreign | Kind::Key(_)
-        ) {
+        self.takes_atomic(state, base)?;
+        if matches!(pointer.kind, Kind::Struct(..) | Kind::Foreign | Kind::Key(_)) {
             return Err(Reason::Atomic.into());
         }
         if let Kind::Value(map) = pointer.kind {
@@ -202,6 +197,21 @@ impl Verifier<'_> {
             state.set(target.index(), Reg { precise: false, ..old });
         }
         Ok(())
+    }
+
+    /// Whether there are atomic operations on what a register points to (`atomic_ptr_type_ok`).
+    pub fn takes_atomic(&mut self, state: &State, base: Register) -> Step<()> {
+        let refused = matches!(
+            self.read(state, base)?.kind,
+            Kind::Context
+                | Kind::Packet
+                | Kind::PacketMeta
+                | Kind::FlowKeys
+                | Kind::Socket
+                | Kind::SockCommon
+                | Kind::TcpSock
+        );
+        if refused { Err(Reason::Atomic.into()) } else { Ok(()) }
     }
 
     /// What one instruction accesses is of one kind as far as the code that is made of it goes (`save_aux_ptr_type`).

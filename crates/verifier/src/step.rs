@@ -33,8 +33,14 @@ impl Verifier<'_> {
             Op::Atomic { width, op, fetch, base, off, src } => {
                 self.atomic(state, at, width, op, fetch, base, off, src)?
             }
-            Op::LoadAcquire { size, dst, base, off } => self.load(state, at, size, false, dst, base, off)?,
-            Op::StoreRelease { size, base, off, src } => self.store(state, at, size, base, off, Src::Reg(src))?,
+            Op::LoadAcquire { size, dst, base, off } => {
+                self.takes_atomic(state, base)?;
+                self.load(state, at, size, false, dst, base, off)?;
+            }
+            Op::StoreRelease { size, base, off, src } => {
+                self.takes_atomic(state, base)?;
+                self.store(state, at, size, base, off, Src::Reg(src))?;
+            }
             Op::LoadImm { dst, value } => {
                 let loaded = self.immediate(at, value)?;
                 self.writable(dst)?;
