@@ -309,7 +309,8 @@ no $skep firewall add 'drop in match "tcp port 7"' 2> /run/said
 grep -q 'add the rule to the file and apply it' /run/said
 yes $skep firewall add 'drop out tcp uid 4242'
 yes $skep firewall delete 1 >/dev/null
-yes big
+$skep firewall list > /run/listed
+no grep -q 'icmp-echo and len' /run/listed
 # Hours that are over, by the local clock.
 hour=$(date +%H)
 from=$(printf '%02d:00' $(((10#$hour + 2) % 24))) until=$(printf '%02d:00' $(((10#$hour + 3) % 24)))
