@@ -115,7 +115,7 @@ fn verdict(object: &Object, program: &str) -> Verdict {
     match load_with(object, &options) {
         Ok(_) => Verdict::Takes,
         Err(LoadError::Program { error: KernelError::Rejected { log, reason, .. }, .. }) => match log.summary() {
-            Some((words, _)) if !is_about_the_machine(words) => {
+            Some((words, _)) if !skep_testkit::selftests::is_about_the_machine(words) => {
                 Verdict::Refuses(if std::env::var_os("SKEP_SELFTESTS").is_some() {
                     log.relevant(12).join("\n")
                 } else {
@@ -127,13 +127,6 @@ fn verdict(object: &Object, program: &str) -> Verdict {
         },
         Err(error) => Verdict::Silent(error.to_string()),
     }
-}
-
-/// Whether the kernel's words are about what this kernel was built with or what programs are attached to.
-fn is_about_the_machine(words: &str) -> bool {
-    const STARTS: &[&str] = &["JIT ", "Kernel is missing BTF", "kernel btf_vmlinux is malformed"];
-    const PARTS: &[&str] = &["attach_btf_id", "is not supported by the JIT", "JIT does not support"];
-    STARTS.iter().any(|start| words.starts_with(start)) || PARTS.iter().any(|part| words.contains(part))
 }
 
 /// Compares what both compilers make of a source.

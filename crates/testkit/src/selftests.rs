@@ -211,3 +211,11 @@ fn create(directory: &Path) -> Result<(), String> {
 fn write(path: &Path, bytes: &[u8]) -> Result<(), String> {
     fs::write(path, bytes).map_err(|error| format!("cannot write {}: {error}", path.display()))
 }
+
+/// Whether the kernel's words are about what this kernel was built with or what programs are attached to, and not
+/// about the program: that is no verdict.
+pub fn is_about_the_machine(words: &str) -> bool {
+    const STARTS: &[&str] = &["JIT ", "Kernel is missing BTF", "kernel btf_vmlinux is malformed"];
+    const PARTS: &[&str] = &["attach_btf_id", "is not supported by the JIT", "JIT does not support"];
+    STARTS.iter().any(|start| words.starts_with(start)) || PARTS.iter().any(|part| words.contains(part))
+}

@@ -377,14 +377,7 @@ impl<'a> Verifier<'a> {
 
     /// The branches on the way to where the walk stands: slot, and whether the jump was taken.
     pub fn path(&self) -> Vec<(u32, bool)> {
-        let mut pieces: Vec<&[Entry]> = vec![&self.trace];
-        let mut parent = self.parent;
-        while let Some(index) = parent {
-            let kept = &self.kept[index as usize];
-            pieces.push(&kept.trace);
-            parent = kept.parent;
-        }
-        let all: Vec<&Entry> = pieces.into_iter().rev().flatten().collect();
+        let all = self.way();
         let mut path = Vec::new();
         for pair in all.windows(2) {
             if matches!(self.code.op(pair[0].at), Some(Op::JumpIf { .. })) {

@@ -154,19 +154,14 @@ pub fn theirs(object: &Object, program: &Program) -> Theirs {
     match load_with(object, &options) {
         Ok(_) => Theirs::Takes,
         Err(LoadError::Program { error: KernelError::Rejected { log, reason, .. }, .. }) => match log.summary() {
-            Some((words, _)) if !is_about_the_machine(words) => Theirs::Refuses(words.to_owned()),
+            Some((words, _)) if !skep_testkit::selftests::is_about_the_machine(words) => {
+                Theirs::Refuses(words.to_owned())
+            }
             Some((words, _)) => Theirs::Silent(words.to_owned()),
             None => Theirs::Silent(reason),
         },
         Err(error) => Theirs::Silent(error.to_string()),
     }
-}
-
-/// Whether the kernel's words are about what this kernel was built with or what programs are attached to.
-fn is_about_the_machine(words: &str) -> bool {
-    const STARTS: &[&str] = &["JIT ", "Kernel is missing BTF", "kernel btf_vmlinux is malformed"];
-    const PARTS: &[&str] = &["attach_btf_id", "is not supported by the JIT", "JIT does not support"];
-    STARTS.iter().any(|start| words.starts_with(start)) || PARTS.iter().any(|part| words.contains(part))
 }
 
 fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel) -> Ours {
