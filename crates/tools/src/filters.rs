@@ -43,7 +43,8 @@ impl Wanted {
             [pids("pid"), comms("comm"), uids("uid"), groups("cgroup"), netns("curtask->nsproxy->net_ns->ns.inum")];
         let owner = [pids("p"), comms("c"), uids("u"), groups("g")];
         format!(
-            "macro wanted() {{ {} }}\nmacro wanted_owner(p, c, u, g) {{ {} }}\nmacro wanted_netns(n) {{ {} }}\n",
+            "macro filtered() {{ {} }}\nmacro wanted() {{ {} }}\nmacro wanted_owner(p, c, u, g) {{ {} }}\nmacro wanted_netns(n) {{ {} }}\n",
+            *self != Self::default(),
             all(&current),
             all(&owner),
             all(&[netns("n")])
@@ -241,12 +242,13 @@ mod tests {
     fn conditions_as_macros() {
         assert_eq!(
             Wanted::default().script(),
-            "macro wanted() { true }\nmacro wanted_owner(p, c, u, g) { true }\nmacro wanted_netns(n) { true }\n"
+            "macro filtered() { false }\nmacro wanted() { true }\nmacro wanted_owner(p, c, u, g) { true }\nmacro wanted_netns(n) { true }\n"
         );
         let wanted = Wanted { pids: vec![1, 2], comms: vec!["a\"b".into()], netns: vec![9], ..Wanted::default() };
         assert_eq!(
             wanted.script(),
-            "macro wanted() { (pid == 1 || pid == 2) && (comm == \"a\\\"b\") && (curtask->nsproxy->net_ns->ns.inum == 9) }\n\
+            "macro filtered() { true }\n\
+             macro wanted() { (pid == 1 || pid == 2) && (comm == \"a\\\"b\") && (curtask->nsproxy->net_ns->ns.inum == 9) }\n\
              macro wanted_owner(p, c, u, g) { (p == 1 || p == 2) && (c == \"a\\\"b\") }\n\
              macro wanted_netns(n) { (n == 9) }\n"
         );

@@ -98,6 +98,8 @@ pub enum Form {
     Stack,
     /// By the name of the number, in JSON and CSV as well.
     Named(Named),
+    /// Memory of the machine when the row is made, by its line in `/proc/meminfo`: bytes, as units of 1048576 in tables.
+    Memory(&'static str),
 }
 
 /// Names of forms in heads.
@@ -116,6 +118,8 @@ const FORMS: &[(&str, Form)] = &[
     ("signal", Form::Named(Named::Signal)),
     ("tcpstate", Form::Named(Named::TcpState)),
     ("softirq", Form::Named(Named::Softirq)),
+    ("Buffers", Form::Memory("Buffers")),
+    ("Cached", Form::Memory("Cached")),
 ];
 
 /// When a column is shown.

@@ -105,6 +105,7 @@ fn unit(form: Form) -> &'static str {
         Form::Micros => " Nanoseconds; microseconds in tables.",
         Form::Seconds => " Nanoseconds; seconds in tables.",
         Form::Kilobytes => " Bytes; units of 1024 in tables.",
+        Form::Memory(_) => " Bytes; units of 1048576 in tables.",
         Form::Plain | Form::Clock | Form::Hex | Form::Words | Form::Stack | Form::Named(_) => "",
     }
 }

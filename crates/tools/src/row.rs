@@ -98,7 +98,19 @@ pub fn row(value: &Value<'_>, columns: &[Column], renderer: &mut Renderer<'_>) -
             row[index] = Cell::of(&value, &columns[index], renderer);
         }
     }
+    for (cell, column) in row.iter_mut().zip(columns) {
+        if let Form::Memory(name) = column.form {
+            let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+            *cell = memory(&text, name).map_or(Cell::Empty, Cell::Number);
+        }
+    }
     Some(row)
+}
+
+/// The bytes that a line of `/proc/meminfo` tells (proc(5)), which counts in units of 1024.
+fn memory(text: &str, name: &str) -> Option<i128> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+    line.trim().strip_suffix(" kB")?.parse::<i128>().ok().map(|units| units * 1024)
 }
 
 #[cfg(test)]
@@ -110,6 +122,13 @@ mod tests {
         assert_eq!(words(b"ls\0-l\0/tmp\0\0\0"), "ls -l /tmp");
         assert_eq!(words(b"a\0\0b"), "a  b");
         assert_eq!(words(b"\0\0"), "");
+    }
+
+    #[test]
+    fn memory_of_the_machine() {
+        let text = "MemTotal:       24635136 kB\nCached:            98304 kB\nSwapCached:            4 kB\nHugePages_Total:       0\n";
+        assert_eq!(memory(text, "Cached"), Some(98304 * 1024));
+        assert_eq!((memory(text, "Buffers"), memory(text, "HugePages_Total")), (None, None));
     }
 
     #[test]

@@ -364,6 +364,7 @@ impl View {
                 Form::Micros => decimal(*number, 1_000, 0),
                 Form::Seconds => decimal(*number, 1_000_000_000, 6),
                 Form::Kilobytes => decimal(*number, 1024, 2),
+                Form::Memory(_) => (number >> 20).to_string(),
                 Form::Hex => format!("{number:#x}"),
                 Form::Plain | Form::Words | Form::Stack | Form::Named(_) => number.to_string(),
             },

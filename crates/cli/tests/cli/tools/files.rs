@@ -61,7 +61,7 @@ fn statsnoop() {
 }
 
 /// Writes so many bytes to a file and waits until the disk has them; false, with a remark, if there is no disk.
-fn write_to_disk(directory: &Path, bytes: usize) -> bool {
+pub(super) fn write_to_disk(directory: &Path, bytes: usize) -> bool {
     let device = std::fs::metadata(directory).unwrap().dev();
     let major = major_number(device);
     if major == 0 {

@@ -38,6 +38,8 @@ fn cachestat() {
         shell(&text);
         let rows = tool.stop();
         assert_eq!(rows.len(), 1, "{rows:?}");
+        // The file itself is in the cache of the machine.
+        assert!(number(&rows[0], "cached_bytes") >= SIZE as i64 && number(&rows[0], "buffers_bytes") >= 0, "{rows:?}");
         found.push(rows[0].clone());
     }
     let (cold, warm) = (&found[0], &found[1]);
@@ -51,13 +53,13 @@ fn cachestat() {
 }
 
 /// A control group with a limit for memory; it goes when this is dropped.
-struct Limited {
+pub(super) struct Limited {
     path: PathBuf,
 }
 
 impl Limited {
     /// `None`, with a remark, if such groups are not available.
-    fn new(name: &str, bytes: u64) -> Option<Self> {
+    pub(super) fn new(name: &str, bytes: u64) -> Option<Self> {
         let name = format!("skep-test-{name}-{}", std::process::id());
         let places = [
             ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.memsw.limit_in_bytes"),
@@ -81,7 +83,7 @@ impl Limited {
     }
 
     /// Runs a command of the shell in it; gives its process number.
-    fn run(&self, text: &str) -> String {
+    pub(super) fn run(&self, text: &str) -> String {
         shell(&format!("echo $$ > {}/cgroup.procs && {text}", self.path.display()))
     }
 }

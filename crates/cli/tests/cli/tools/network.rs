@@ -2,20 +2,22 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use super::{Row, Tool, is, json, number, shell, start, traces};
 
 /// A listener on a port of the kernel's choice.
-fn listen(address: &str) -> (TcpListener, u16) {
+pub(super) fn listen(address: &str) -> (TcpListener, u16) {
     let listener = TcpListener::bind(address).unwrap();
     let port = listener.local_addr().unwrap().port();
     (listener, port)
 }
 
 /// Runs something in a thread with a name, to its end.
-fn named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(super) fn named<T: Send + 'static>(name: &str, work: impl FnOnce() -> T + Send + 'static) -> T {
     thread::Builder::new().name(name.to_owned()).spawn(work).unwrap().join().unwrap()
 }
 
@@ -381,26 +383,78 @@ fn gethostlatency() {
     tool.stop();
 }
 
+/// A key and a certificate for TLS on this machine.
+pub(super) struct Keys {
+    key: String,
+    cert: String,
+}
+
+/// A server with TLS, which knows no protocol.
+pub(super) struct TlsServer {
+    child: Child,
+    pub(super) port: u16,
+}
+
+impl Keys {
+    /// `None`, with a remark, where openssl is not installed.
+    pub(super) fn new(directory: &Path) -> Option<Self> {
+        if Command::new("openssl").arg("version").output().is_err() {
+            crate::support::skip("openssl is not installed");
+            return None;
+        }
+        let [key, cert] = ["key", "cert"].map(|name| directory.join(name).display().to_string());
+        shell(&format!(
+            "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {cert}"
+        ));
+        Some(Self { key, cert })
+    }
+
+    /// Starts a server and waits until it can be reached.
+    pub(super) fn server(&self) -> TlsServer {
+        let (listener, port) = listen("127.0.0.1:0");
+        drop(listener);
+        let Self { key, cert } = self;
+        let text = format!("exec openssl s_server -quiet -accept 127.0.0.1:{port} -key {key} -cert {cert}");
+        let mut server = Command::new("bash");
+        server.args(["-c", &text]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = server.spawn().unwrap();
+        let reached = (0..200).any(|_| {
+            thread::sleep(Duration::from_millis(50));
+            TcpStream::connect(("127.0.0.1", port)).is_ok()
+        });
+        assert!(reached, "no server on port {port}");
+        TlsServer { child, port }
+    }
+}
+
+impl TlsServer {
+    fn id(&self) -> String {
+        self.child.id().to_string()
+    }
+
+    pub(super) fn end(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for TlsServer {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
 #[test]
 fn sslsniff() {
-    if Command::new("openssl").arg("version").output().is_err() {
-        return crate::support::skip("openssl is not installed");
-    }
     let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).display().to_string();
-    let (key, cert) = (path("key"), path("cert"));
-    shell(&format!("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout {key} -out {cert}"));
-    let (listener, port) = listen("127.0.0.1:0");
-    drop(listener);
-    let text = format!("exec openssl s_server -quiet -accept 127.0.0.1:{port} -key {key} -cert {cert}");
-    let mut server = Command::new("bash");
-    let mut server =
-        server.args(["-c", &text]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let Some(keys) = Keys::new(directory.path()) else { return };
+    let server = keys.server();
+    let own = server.id();
     let tool = start(&["sslsniff", "--comm", "openssl"]);
     let short = start(&["sslsniff", "--comm", "openssl", "--handshake", "--max-buffer-size", "8"]);
     let client = shell(&format!(
-        "for i in {{1..100}}; do (exec 3<>/dev/tcp/127.0.0.1/{port}) 2>/dev/null && break; sleep 0.1; done; \
-         (printf 'a secret, \"quoted\"'; sleep 1) | timeout 5 openssl s_client -quiet -connect 127.0.0.1:{port}"
+        "(printf 'a secret, \"quoted\"'; sleep 1) | timeout 5 openssl s_client -quiet -connect 127.0.0.1:{}",
+        server.port
     ));
     let rows = tool.map(|mut tool| {
         let secret = "a secret, \"quoted\"";
@@ -410,16 +464,13 @@ fn sslsniff() {
         (sent, got)
     });
     let short = short.map(|mut tool| {
-        let own = server.id().to_string();
         let handshake = tool.wait(|row| is(row, &[("function", "HANDSHAKE"), ("pid", &own)]));
         tool.wait(|row| is(row, &[("function", "READ/RECV"), ("pid", &own), ("data", "a secret"), ("len", "18")]));
         tool.stop();
         handshake
     });
-    let _ = server.kill();
-    server.wait().unwrap();
     let (Some((sent, got)), Some(handshake)) = (rows, short) else { return };
     assert!((1..10_000_000_000).contains(&number(&handshake, "latency_ns")), "{handshake:?}");
-    assert_eq!((got["pid"].as_str(), got["len"].as_str()), (server.id().to_string().as_str(), "18"));
+    assert_eq!((got["pid"].as_str(), got["len"].as_str()), (own.as_str(), "18"));
     assert!(sent["pid"] != got["pid"] && sent["pid"] != client && sent["len"] == "18", "{sent:?}");
 }

@@ -4,9 +4,14 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::{Row, is, start, traces};
+use super::files::write_to_disk;
+use super::memory::Limited;
+use super::network::{Keys, listen, named};
+use super::{Row, is, json, shell, start, traces};
 
 /// A shell that does what it is told, itself: what is asked of it must not start another process.
 struct Worker {
@@ -114,23 +119,151 @@ fn of_another_process() {
     }
 }
 
+/// A program under two names: one that is wanted, and another.
+fn twins(directory: &Path, program: &str) -> [String; 2] {
+    let found = ["/usr/bin", "/bin", "/usr/local/bin"].map(|place| Path::new(place).join(program));
+    let found = found.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("there is no program {program}"));
+    ["wanted", "other"].map(|name| {
+        let path = directory.join(format!("{name}-{program}"));
+        std::fs::copy(found, &path).unwrap();
+        path.display().to_string()
+    })
+}
+
+/// Rows of a tool that wants one of two programs, which both do the same, the other one first and last.
+#[track_caller]
+fn of_named(args: &[&str], field: &str, name: &str, [wanted, other]: [&dyn Fn(); 2]) {
+    let Some(tool) = start(&[args, &["--comm", name]].concat()) else { return };
+    other();
+    wanted();
+    other();
+    let rows = tool.stop();
+    assert!(!rows.is_empty(), "{args:?}: no row about {name}");
+    assert!(rows.iter().all(|row| row[field] == name), "{args:?}: rows about others than {name}: {rows:#?}");
+}
+
 /// Programs that are started: by name, because the process that is started is new.
 #[test]
 fn of_another_program() {
     let directory = tempfile::tempdir().unwrap();
-    let names = ["wanted-true", "other-true"].map(|name| directory.path().join(name));
-    for path in &names {
-        std::fs::copy("/bin/true", path).unwrap();
-    }
-    let [wanted, other] = names.map(|path| path.display().to_string());
-    for args in [["execsnoop", "--comm", "wanted-true"], ["exitsnoop", "--comm", "wanted-true"]] {
-        let Some(tool) = start(&args) else { return };
+    let [wanted, other] = twins(directory.path(), "true");
+    for tool in ["execsnoop", "exitsnoop"] {
+        // The worker starts both, so that it is the same who does.
         let mut worker = Worker::new();
+        let Some(running) = start(&[tool, "--comm", "wanted-true"]) else { return };
         assert!(worker.does(&format!("{other}; {wanted}; {other}")));
         drop(worker);
-        let rows = tool.stop();
-        assert!(!rows.is_empty() && rows.iter().all(|row| row["comm"] == "wanted-true"), "{args:?}: {rows:#?}");
+        let rows = running.stop();
+        assert!(!rows.is_empty() && rows.iter().all(|row| row["comm"] == "wanted-true"), "{tool}: {rows:#?}");
     }
+}
+
+/// Requests to a disk, from one of two programs.
+#[test]
+fn of_another_writer() {
+    let directory = tempfile::tempdir().unwrap();
+    if !write_to_disk(directory.path(), 4096) {
+        return;
+    }
+    let names = twins(directory.path(), "dd");
+    let file = directory.path().join("written");
+    let writes = names.map(|dd| format!("exec {dd} if=/dev/zero of={} bs=64k count=1 conv=fsync", file.display()));
+    let [wanted, other] = writes.each_ref().map(|text| move || drop(shell(text)));
+    of_named(&["biosnoop"], "comm", "wanted-dd", [&wanted, &other]);
+    // Histograms are printed at the end: both write for as long as the tool runs.
+    let histogram = |args: &[&str]| {
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    other();
+                    wanted();
+                }
+            });
+            let rows = json(&[args, &["--for", "1s"]].concat());
+            done.store(true, Relaxed);
+            rows
+        })
+    };
+    let Some(rows) = histogram(&["bitesize", "--comm", "wanted-dd"]) else { return };
+    assert!(!rows.is_empty() && rows.iter().all(|row| row["key"] == "wanted-dd"), "{rows:#?}");
+    let Some(all) = histogram(&["biolatency", "-D"]) else { return };
+    let disk = all[0]["key"].as_str().unwrap_or_else(|| panic!("{all:#?}"));
+    for (options, has_rows) in [
+        (&["--comm", "wanted-dd"][..], true),
+        (&["--comm", "wanted-dd", "-Q"], true),
+        (&["-d", disk], true),
+        (&["--comm", "nobody"], false),
+        (&["--comm", "nobody", "-Q"], false),
+        (&["-d", "no-disk"], false),
+    ] {
+        let Some(rows) = histogram(&[&["biolatency", "-D"], options].concat()) else { return };
+        assert_eq!(!rows.is_empty(), has_rows, "{options:?}: {rows:#?}");
+        assert!(options[0] != "-d" || rows.iter().all(|row| row["key"] == disk), "{rows:#?}");
+    }
+}
+
+/// Memory that is short for one of two programs.
+#[test]
+fn of_another_program_without_memory() {
+    let Some(group) = Limited::new("others", 16 << 20) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let [wanted, other] = twins(directory.path(), "dd")
+        .map(|dd| format!("exec {dd} if=/dev/zero of={} bs=1M count=48", directory.path().join("data").display()));
+    of_named(&["drsnoop"], "comm", "wanted-dd", [&|| drop(group.run(&wanted)), &|| drop(group.run(&other))]);
+    let [wanted, other] = twins(directory.path(), "tail").map(|tail| format!("exec {tail} /dev/zero"));
+    of_named(&["oomkill"], "comm", "wanted-tail", [&|| drop(group.run(&wanted)), &|| drop(group.run(&other))]);
+}
+
+/// Servers that accept, and programs that send again what has no answer.
+#[test]
+fn of_another_side_of_tcp() {
+    let (listener, port) = listen("127.0.0.1:0");
+    let accept = |name: &'static str| {
+        let (listener, client) = (listener.try_clone().unwrap(), format!("exec 3<>/dev/tcp/127.0.0.1/{port}"));
+        let client = std::thread::spawn(move || shell(&client));
+        named(name, move || drop(listener.accept().unwrap()));
+        client.join().unwrap();
+    };
+    of_named(&["tcpaccept"], "comm", "wanted-server", [&|| accept("wanted-server"), &|| accept("other-server")]);
+    let directory = tempfile::tempdir().unwrap();
+    let [wanted, other] = twins(directory.path(), "bash");
+    let Some(mut tool) = start(&["tcpretrans", "--comm", "wanted-bash"]) else { return };
+    // Nobody answers there: the first packet is sent again after a second.
+    let ask = |bash: &str| format!("timeout 4 {bash} -c 'exec 3<>/dev/tcp/10.9.8.2/77'");
+    let script = format!(
+        "ip link add v0 type veth peer name v1 && ip address add 10.9.8.1/24 dev v0 && ip link set v0 up \
+         && ip link set v1 up && ip neighbour add 10.9.8.2 lladdr 02:00:00:00:00:01 dev v0 || exit 98; \
+         {} & {}; wait",
+        ask(&other),
+        ask(&wanted)
+    );
+    let status = Command::new("unshare").args(["-n", "sh", "-c", &script]).stderr(Stdio::null()).status().unwrap();
+    if status.code() == Some(98) {
+        return crate::support::skip("there are no pairs of virtual devices (veth)");
+    }
+    tool.wait(|row| row["raddr"] == "10.9.8.2");
+    let rows = tool.stop();
+    assert!(rows.iter().all(|row| row["comm"] == "wanted-bash"), "{rows:#?}");
+}
+
+/// Text that one of two programs encrypts.
+#[test]
+fn of_another_program_with_tls() {
+    let directory = tempfile::tempdir().unwrap();
+    let Some(keys) = Keys::new(directory.path()) else { return };
+    let names = twins(directory.path(), "openssl");
+    let mut server = keys.server();
+    let [wanted, other] = names.map(|openssl| {
+        let port = server.port;
+        move || {
+            drop(shell(&format!(
+                "(echo a secret; sleep 0.5) | timeout 5 {openssl} s_client -quiet -connect 127.0.0.1:{port}"
+            )))
+        }
+    });
+    of_named(&["sslsniff"], "comm", "wanted-openssl", [&wanted, &other]);
+    server.end();
 }
 
 /// The same port and address in two networks.
