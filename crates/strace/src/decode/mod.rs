@@ -191,7 +191,7 @@ impl Writer<'_, '_> {
         match kind {
             Kind::ModeIf => return self.mode_if_made(number, raw),
             Kind::MremapAddr if view.arg(3) & 6 == 0 => return false,
-            Kind::Dev if matches!(call.args.get(number - 1), Some(Kind::MknodMode)) => {
+            Kind::Dev if number > 0 && matches!(call.args.get(number - 1), Some(Kind::MknodMode)) => {
                 if !matches!(view.arg(number - 1) & 0o170_000, 0o020_000 | 0o060_000) {
                     return false;
                 }
