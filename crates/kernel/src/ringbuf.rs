@@ -1,7 +1,7 @@
 //! Reading ring buffers (`BPF_MAP_TYPE_RINGBUF`, Linux 5.8).
 //!
 //! ```text
-//!  page 0         page 1         then, mapped twice in a row so that no record is cut in two
+//!  page 0         page 1         then the ring
 //!  +----------+   +----------+   +--------+------+--------+---- - -+
 //!  | consumer |   | producer |   | header | data | header | data   |   header: u32 length | busy | discarded, u32 unused
 //!  +----------+   +----------+   +--------+------+--------+---- - -+   data: rounded up to 8 bytes
@@ -10,7 +10,8 @@
 //!
 //! Positions only grow; their remainders by the size are places. A record belongs to the reader from the moment that its
 //! header is not busy any more until the consumer position moves past it, which is what makes it possible to hand it out
-//! without a copy.
+//! without a copy. One that goes over the end is copied: the kernel could map the ring a second time behind the first, but
+//! every page of that counts as memory of the process.
 
 use std::collections::HashSet;
 use std::ops::ControlFlow;
@@ -48,6 +49,8 @@ pub struct RingBuffer {
     consumer: Mapping,
     producer: Mapping,
     size: usize,
+    /// The record that goes over the end of the ring.
+    joined: Vec<u8>,
     epoll: Epoll,
     _map: OwnedFd,
     _claim: Claim,
@@ -65,12 +68,12 @@ impl RingBuffer {
         let size = map.max_entries() as usize;
         let page = page_size();
         let consumer = Mapping::new(map.as_fd(), page, 0, Access::Write, false).map_err(system)?;
-        let producer = Mapping::new(map.as_fd(), page + 2 * size, page, Access::Read, false).map_err(system)?;
+        let producer = Mapping::new(map.as_fd(), page + size, page, Access::Read, false).map_err(system)?;
         let owned = map.as_fd().try_clone_to_owned();
         let owned = owned.map_err(|error| system(error.raw_os_error().unwrap_or(0)))?;
         let epoll = Epoll::new().map_err(system)?;
         epoll.add(owned.as_fd(), 0).map_err(system)?;
-        Ok(Self { consumer, producer, size, epoll, _map: owned, _claim: claim })
+        Ok(Self { consumer, producer, size, joined: Vec::new(), epoll, _map: owned, _claim: claim })
     }
 
     /// Bytes that records and their headers of 8 bytes may occupy.
@@ -87,8 +90,8 @@ impl RingBuffer {
     /// Hands every complete record to `each` until there is none or `each` breaks. Does not wait. Returns the number of
     /// records; discarded ones are skipped and do not count.
     ///
-    /// The slice is the record in the ring itself: its place is given back when `each` has returned for it and at most 31
-    /// more.
+    /// The slice is the record in the ring itself, unless it goes over the end: its place is given back when `each` has
+    /// returned for it and at most 31 more.
     ///
     /// # Errors
     /// [`KernelError::System`] if the ring is damaged, which another process with write access to the map can do.
@@ -106,10 +109,22 @@ impl RingBuffer {
                 let length = (header & !(BUSY | DISCARD)) as usize;
                 let mut flow = ControlFlow::Continue(());
                 if header & DISCARD == 0 {
+                    // Bytes in front of the end of the ring; the others are at its beginning.
+                    let first = length.min(page_size() + self.size - place - HEADER);
                     // SAFETY: the record is complete and nobody writes to it before the position moves past it. Only this
                     // value moves it: `Claim` keeps others in this process away, and exclusive access keeps this reader
                     // from doing so inside of `each`.
-                    flow = each(unsafe { self.producer.bytes(place + HEADER, length) });
+                    let (front, back) = unsafe {
+                        (self.producer.bytes(place + HEADER, first), self.producer.bytes(page_size(), length - first))
+                    };
+                    flow = if back.is_empty() {
+                        each(front)
+                    } else {
+                        self.joined.clear();
+                        self.joined.extend_from_slice(front);
+                        self.joined.extend_from_slice(back);
+                        each(&self.joined)
+                    };
                     delivered += 1;
                 }
                 consumer += (HEADER + length).next_multiple_of(8) as u64;

@@ -12,9 +12,9 @@ use clap::{Arg, ArgAction, ArgMatches, Command, Error};
 use crate::catalogue::Tool;
 use crate::condition::Condition;
 use crate::filters::{Wanted, container, groups, network_namespace, user};
-use crate::header::{Arguments, Effect, Header, Shown};
+use crate::header::{Arguments, Column, Effect, Form, Header, Shown};
 use crate::page;
-use crate::view::{STYLES, Style, Wishes};
+use crate::view::{STYLES, Style, View, Wishes};
 
 /// What a command line asks of a tool.
 #[derive(Debug, Clone, Default)]
@@ -147,21 +147,10 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
 }
 
 impl Selection {
-    /// Whether anybody sees the columns that only JSON, CSV and recordings have, or asks about them.
-    fn needs_data(&self, header: &Header) -> bool {
-        let wishes = &self.wishes;
-        let is_data =
-            |field: &str| header.columns.iter().any(|column| column.field == field && column.shown == Shown::Data);
-        let mut asked = wishes.conditions.iter().flat_map(Condition::fields);
-        matches!(wishes.style, Style::Json | Style::Csv)
-            || self.write.is_some()
-            || wishes
-                .fields
-                .iter()
-                .flatten()
-                .chain(wishes.sort.iter().map(|(field, _)| field))
-                .any(|field| is_data(field))
-            || asked.any(|index| header.columns.get(index).is_some_and(|column| column.shown == Shown::Data))
+    /// Whether anybody sees columns of a kind or asks about them: all that a recording has, or a view shows or looks at.
+    fn needs(&self, header: &Header, kind: fn(&Column) -> bool) -> bool {
+        let reads = |view: View| view.reads().iter().zip(&header.columns).any(|(reads, column)| *reads && kind(column));
+        self.write.is_some() || self.flame.is_some() || View::new(&header.columns, self.wishes.clone()).is_ok_and(reads)
     }
 
     /// The script of a tool as it is asked for, with the conditions that the kernel can decide; `None` if it can decide none.
@@ -301,8 +290,13 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
     }
     arguments(header, matches, selection)?;
     // Some columns cost more than others, and a script can ask whether they are of use.
-    if tool.text.contains("getopt(\"data\"") && selection.needs_data(header) {
-        selection.named.push(("data".to_owned(), String::new()));
+    // TABLE: the argument, and the columns that it is about.
+    let kinds: [(&str, fn(&Column) -> bool); 2] =
+        [("data", |column| column.shown == Shown::Data), ("stacks", |column| column.form == Form::Stack)];
+    for (name, kind) in kinds {
+        if tool.text.contains(&format!("getopt(\"{name}\"")) && selection.needs(header, kind) {
+            selection.named.push((name.to_owned(), String::new()));
+        }
     }
     Ok(())
 }

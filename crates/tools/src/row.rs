@@ -89,12 +89,14 @@ fn words(bytes: &[u8]) -> String {
     parts.map(|part| String::from_utf8_lossy(part).into_owned()).collect::<Vec<_>>().join(" ")
 }
 
-/// The cells of a record, by the names of the columns. Fields that have no column are left out.
-pub fn row(value: &Value<'_>, columns: &[Column], renderer: &mut Renderer<'_>) -> Option<Row> {
+/// The cells of a record, by the names of the columns. Fields that have no column are left out, and so are stacks that nobody
+/// reads: finding the names of their frames is what costs most in a row.
+pub fn row(value: &Value<'_>, columns: &[Column], reads: &[bool], renderer: &mut Renderer<'_>) -> Option<Row> {
     let Value::Record(record) = value else { return None };
     let mut row = vec![Cell::Empty; columns.len()];
     for (name, value) in record.values() {
-        if let Some(index) = columns.iter().position(|column| column.field == name) {
+        let index = columns.iter().position(|column| column.field == name);
+        if let Some(index) = index.filter(|index| columns[*index].form != Form::Stack || reads[*index]) {
             row[index] = Cell::of(&value, &columns[index], renderer);
         }
     }

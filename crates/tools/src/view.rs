@@ -145,6 +145,18 @@ impl View {
         Rc::clone(self.flame.get_or_insert_default())
     }
 
+    /// Of each column whether anybody looks at it: it is shown, asked about, or says the order.
+    pub fn reads(&self) -> Vec<bool> {
+        let whole = self.flame.is_some() || self.wishes.style == Style::Folded;
+        let asked: Vec<usize> = self.wishes.conditions.iter().flat_map(Condition::fields).collect();
+        let reads = |(index, column): (usize, &Column)| {
+            let shown = self.sources.iter().any(|source| matches!(source, Source::Column(shown) if *shown == index));
+            let sorted = self.wishes.sort.iter().any(|(field, _)| *field == column.field);
+            whole || shown || sorted || asked.contains(&index)
+        };
+        self.columns.iter().enumerate().map(reads).collect()
+    }
+
     /// Rows that were printed or wait for it.
     pub fn shown(&self) -> u64 {
         self.shown

@@ -23,6 +23,8 @@ pub type Problem = Rc<RefCell<Option<io::Error>>>;
 pub struct Viewer {
     view: View,
     columns: Vec<Column>,
+    /// Columns that somebody looks at.
+    reads: Vec<bool>,
     recorder: Option<Recorder>,
     /// Rows until the end.
     count: Option<u64>,
@@ -32,7 +34,8 @@ pub struct Viewer {
 impl Viewer {
     /// Shows rows with these columns, or writes them to a recording.
     pub fn new(columns: &[Column], view: View, recorder: Option<Recorder>, count: Option<u64>) -> Self {
-        Self { view, columns: columns.to_vec(), recorder, count, problem: Problem::default() }
+        let reads = if recorder.is_some() { vec![true; columns.len()] } else { view.reads() };
+        Self { view, columns: columns.to_vec(), reads, recorder, count, problem: Problem::default() }
     }
 
     /// Why the tool had to end, after the run.
@@ -93,7 +96,7 @@ impl Sink for Viewer {
     }
 
     fn value(&mut self, value: &Value<'_>, renderer: &mut Renderer<'_>, out: &mut Vec<u8>) -> Flow {
-        match row(value, &self.columns, renderer) {
+        match row(value, &self.columns, &self.reads, renderer) {
             Some(row) => self.row(row, renderer.names, out),
             None => {
                 // A remark of the script, which is no row.

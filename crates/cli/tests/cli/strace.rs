@@ -328,6 +328,41 @@ fn threads_and_processes_are_followed() {
     same_lines(&program, &["-f", "-e", select], 5);
 }
 
+/// Variables of a new program are counted, many at a time; also where memory ends behind them.
+#[test]
+fn variables_are_counted() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        #include <string.h>
+        #include <sys/mman.h>
+        #include <unistd.h>
+        int main() {
+            static char *many[1100];
+            char *arguments[] = {"true", 0};
+            char one[] = "A=1";
+            for (int i = 0; i < 1099; i++) many[i] = one;
+            int numbers[] = {0, 1, 15, 16, 17, 31, 32, 33, 500, 1000};
+            for (int i = 0; i < 10; i++) {
+                char *kept = many[numbers[i]];
+                many[numbers[i]] = 0;
+                execve("/nonexistent", arguments, many);
+                many[numbers[i]] = kept;
+            }
+            char *pages = mmap(0, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+            munmap(pages + 4096, 4096);
+            for (int size = 1; size < 40; size += 6) {
+                char **last = (char **)(pages + 4096) - size;
+                for (int i = 0; i < size; i++) last[i] = one;
+                last[size - 1] = 0;
+                execve("/nonexistent", arguments, last);
+            }
+            return 0;
+        }"#;
+    let Some(program) = compiled(directory.path(), "variables", text) else { return };
+    same_lines(&program, &["-f", "-e", "trace=execve"], 1);
+}
+
 /// Counts of a table by the name of the call: calls and errors.
 fn table(text: &str) -> BTreeMap<String, (u64, u64)> {
     let row = |line: &str| {

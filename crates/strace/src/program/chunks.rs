@@ -12,6 +12,8 @@ use super::layout::{chunk, field, length, op, part, work};
 const MOST_ELEMENTS: i64 = 64;
 /// Pointers that are counted.
 const MOST_COUNTED: i64 = 1024;
+/// Of those, so many with one look at the memory.
+const COUNTED_TOGETHER: i64 = 16;
 /// Bytes of `struct msghdr`.
 const MESSAGE: i64 = 56;
 /// Bytes of a name or control data of a message.
@@ -199,30 +201,64 @@ fn texts(chunks: &Chunks) -> Function {
 fn counted(chunks: &Chunks) -> Function {
     code::function("strace_count", 2, |code, args| {
         let &[meta, address] = args else { return };
-        let pointer = code.buffer(8);
-        let zero = code.num(0);
-        let count = code.var(zero);
-        let going = code.num(1);
-        let going = code.var(going);
-        code.repeat(
-            MOST_COUNTED,
-            |code, _| {
-                let zero = code.num(0);
-                (Cond::Eq, code.get(going), zero)
-            },
-            |code, index| {
-                let from = element(code, address, index, 8);
-                let failed = peek(code, pointer, 8, from);
-                let zero = code.num(0);
-                let target = code.load(Width::W64, pointer, 0);
-                code.set(count, index);
-                code.when(Cond::Ne, failed, zero, |code| {
-                    let zero = code.num(0);
+        let (zero, one) = (code.num(0), code.num(1));
+        let (count, going, unread) = (code.var(zero), code.var(one), code.var(zero));
+        let ended = |code: &mut Code<'_>, _| {
+            let zero = code.num(0);
+            (Cond::Eq, code.get(going), zero)
+        };
+        // Many pointers at a time, as every turn of a loop costs time when the program is loaded.
+        let block = code.buffer(8 * COUNTED_TOGETHER as u32);
+        code.repeat(MOST_COUNTED / COUNTED_TOGETHER, ended, |code, index| {
+            let first = code.with(Binary::Mul, index, COUNTED_TOGETHER);
+            code.set(count, first);
+            let from = element(code, address, first, 8);
+            let failed = peek(code, block, 8 * COUNTED_TOGETHER, from);
+            let zero = code.num(0);
+            code.either(
+                Cond::Ne,
+                failed,
+                zero,
+                |code| {
+                    let (zero, one) = (code.num(0), code.num(1));
                     code.set(going, zero);
-                });
-                code.when(Cond::Eq, target, zero, |code| code.set(going, zero));
-            },
-        );
+                    code.set(unread, one);
+                },
+                |code| {
+                    // Without branches, of which the verifier would follow each: 1 as long as no pointer was null, added up.
+                    let (mut alive, mut found) = (code.num(1), first);
+                    for number in 0..COUNTED_TOGETHER {
+                        let target = code.load(Width::W64, block, 8 * number as i16);
+                        let zero = code.num(0);
+                        let negative = code.b.binary(Binary::Sub, zero, target);
+                        let either = code.b.binary(Binary::Or, target, negative);
+                        let some = code.with(Binary::Lshr, either, 63);
+                        alive = code.b.binary(Binary::And, alive, some);
+                        found = code.b.binary(Binary::Add, found, alive);
+                    }
+                    code.set(count, found);
+                    code.set(going, alive);
+                },
+            );
+        });
+        // Where so many cannot be read, they are read one by one.
+        let pointer = code.buffer(8);
+        let start = code.get(count);
+        let unread = code.get(unread);
+        code.set(going, unread);
+        code.repeat(COUNTED_TOGETHER, ended, |code, index| {
+            let number = code.b.binary(Binary::Add, start, index);
+            let from = element(code, address, number, 8);
+            let failed = peek(code, pointer, 8, from);
+            let zero = code.num(0);
+            let target = code.load(Width::W64, pointer, 0);
+            code.set(count, number);
+            code.when(Cond::Ne, failed, zero, |code| {
+                let zero = code.num(0);
+                code.set(going, zero);
+            });
+            code.when(Cond::Eq, target, zero, |code| code.set(going, zero));
+        });
         let memory = work_memory(code, chunks.scratch);
         let at = begin(code, memory);
         let (zero, count) = (code.num(0), code.get(count));

@@ -8,9 +8,10 @@ use super::{Case, Finding, Seen, weight};
 
 /// From which share of the time it is worth a finding.
 const LEAST: f64 = 0.2;
-/// Waits that are wanted: a parent until its child has started a program.
+/// Waits that are wanted: a parent until its child has started a program, a traced process, and the thread of the kernel that
+/// waits until no program of a probe runs any more, which is its task.
 // TABLE: functions in their stacks.
-const WANTED: &[&str] = &["wait_for_vfork_done", "kernel_clone", "ptrace_stop"];
+const WANTED: &[&str] = &["wait_for_vfork_done", "kernel_clone", "ptrace_stop", "rcu_tasks_kthread"];
 
 /// Findings about processes that wait for disks, file systems and the like.
 pub fn judge(seen: &Seen) -> Vec<Finding> {

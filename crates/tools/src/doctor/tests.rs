@@ -194,6 +194,12 @@ fn daily_life_is_no_trouble() {
             &[("wait_ns", 9000 * MS), ("count", 1)],
             &[("stack", "__schedule+1\nwait_for_vfork_done+2")],
         ),
+        fact(
+            "blocked",
+            "rcu_tasks_kthre",
+            &[("wait_ns", 9000 * MS), ("count", 1)],
+            &[("stack", "__schedule+1\nsynchronize_rcu_normal+3\nrcu_tasks_wait_gp+2\nrcu_tasks_kthread+9")],
+        ),
         fact("disks", "", &[("wait_ns", 2000 * MS), ("count", 20_000)], &[("disk", "sda")]),
         fact(
             "names",

@@ -49,8 +49,8 @@ fn opensnoop() {
 
 #[test]
 fn statsnoop() {
-    let Some(mut tool) = start(&["statsnoop"]) else { return };
     let own = std::process::id().to_string();
+    let Some(mut tool) = start(&["statsnoop", "-p", &own]) else { return };
     assert!(std::fs::metadata("/no/such/attributes").is_err() && std::fs::metadata("/etc/passwd").is_ok());
     let row = tool.wait(|row| is(row, &[("pid", &own), ("path", "/no/such/attributes")]));
     assert!(is(&row, &[("ret", "-1"), ("err", "2"), ("error", "No such file or directory")]), "{row:?}");

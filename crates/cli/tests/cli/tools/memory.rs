@@ -208,6 +208,7 @@ fn capable() {
     let own = shell(&format!("exec chown 1 {}", file.display()));
     let row = tool.wait(|row| is(row, &[("pid", &own), ("name", "CAP_CHOWN")]));
     assert!(is(&row, &[("cap", "0"), ("granted", "true"), ("uid", "0"), ("comm", "chown")]), "{row:?}");
+    assert!(row["kernel_stack"].contains("chown") && !row["user_stack"].is_empty(), "{row:?}");
     let other = shell("exec setpriv --reuid=65534 --clear-groups cat /etc/shadow");
     let row = tool.wait(|row| is(row, &[("pid", &other), ("name", "CAP_DAC_READ_SEARCH"), ("comm", "cat")]));
     assert!(is(&row, &[("granted", "false"), ("uid", "65534")]), "{row:?}");

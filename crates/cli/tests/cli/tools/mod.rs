@@ -15,12 +15,14 @@ use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::support::{SKEP, skip};
 
 /// How long a row may take to appear.
 const PATIENCE: Duration = Duration::from_secs(20);
+/// How long rows about others may come before it.
+const OTHERS: Duration = Duration::from_secs(120);
 /// Mounts the tracing file system in a mount namespace of its own.
 const MOUNT: &str = "mount -t tracefs tracefs /sys/kernel/tracing || exit 99; exec \"$@\"";
 
@@ -119,18 +121,20 @@ impl Tool {
         if let Some(row) = self.rows.iter().find(|row| wanted(row)) {
             return row.clone();
         }
+        let begin = Instant::now();
         loop {
             match self.lines.recv_timeout(PATIENCE) {
-                Ok(line) => {
+                Ok(line) if begin.elapsed() < OTHERS => {
                     let row = self.row(&line);
                     self.rows.push(row.clone());
                     if wanted(&row) {
                         return row;
                     }
                 }
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
+                Ok(_) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
                     let _ = self.child.kill();
-                    panic!("no such row; there are {:#?}", self.rows);
+                    let last = &self.rows[self.rows.len().saturating_sub(20)..];
+                    panic!("no such row; the last of {} are {last:#?}", self.rows.len());
                 }
             }
         }
