@@ -182,6 +182,20 @@ fn memleak() {
     // Who called malloc: the function itself, or one of the standard library that has no frame pointer for the next.
     let stack = &row["user_stack"];
     assert!(stack.contains("keeper") || stack.contains("raw_vec"), "{row:?}");
+    // A command: looked at from its first call on, until it ends.
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("keep");
+    let exe = std::env::current_exe().unwrap();
+    let text = format!(
+        "#!/bin/sh\nSKEP_TEST_KEEPER=1 exec {} --exact tools::memory::keeper --ignored --test-threads 1 >/dev/null\n",
+        exe.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    let mut tool = start(&["memleak", "-c", &format!("sh {}", script.display())]).unwrap();
+    let of_command = tool.rest();
+    let kept_there = |row: &&super::Row| number(row, "count") == PIECES as i64;
+    let large = of_command.iter().filter(kept_there).map(|row| number(row, "bytes")).max();
+    assert_eq!(large, Some((PIECES * PIECE) as i64), "{of_command:?}");
     // One row for each piece, at addresses of their own.
     let each = kept(&["-a"]).unwrap();
     let pieces = each.iter().filter(|row| number(row, "bytes") == PIECE as i64).map(|row| &row["address"]);
