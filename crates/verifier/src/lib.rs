@@ -23,6 +23,7 @@ use skep_btf::Btf;
 use skep_object::{Object, Program};
 
 mod alu;
+mod args;
 mod branch;
 mod call;
 mod callback;
@@ -47,6 +48,7 @@ mod precision;
 pub mod profile;
 pub mod reg;
 pub mod reject;
+mod results;
 pub mod rules;
 mod search;
 mod sockets;
