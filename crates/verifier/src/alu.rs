@@ -68,6 +68,7 @@ impl Verifier<'_> {
             }
         }
         let result = match (value.is_pointer(), operand.is_pointer()) {
+            _ if value.kind == Kind::Arena || operand.kind == Kind::Arena => Reg::pointer(Kind::Arena),
             (true, true) => {
                 // The difference of two pointers is a number; nothing else is made of two.
                 if op != AluOp::Sub {

@@ -157,13 +157,13 @@ impl Verifier<'_> {
         Ok(Flow::Next(call))
     }
 
-    /// A function that was called later returns.
-    pub fn check_later_result(&mut self, state: &State) -> Step<()> {
-        let result = *state.reg(0);
+    /// A function that was called later returns what is in a register.
+    pub fn check_later_result(&mut self, state: &State, reg: u8) -> Step<()> {
+        let result = *state.reg(reg.into());
         if !result.is_number() {
             return Err(Reason::ResultKind(result.kind).into());
         }
-        self.mark_precise(Wanted::of(&[Place::Reg(0, 0)]), 1);
+        self.mark_precise(Wanted::of(&[Place::Reg(state.depth(), reg)]), 1);
         if result.num.s64().min != 0 || result.num.s64().max != 0 {
             return Err(Reason::Rule(&rules::CALLBACK_ASYNC_RESULT).into());
         }

@@ -14,7 +14,7 @@ use crate::types;
 
 /// What an argument of a global function is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Argument {
+pub enum Argument {
     /// A number.
     Number,
     /// The context.
@@ -23,13 +23,15 @@ enum Argument {
     Memory(u32, bool),
     /// A dynptr.
     Dynptr,
+    /// A pointer into an arena, or the number that it is.
+    Arena,
     /// A structure of the kernel that can be relied on, and whether null is allowed.
     Trusted(u32, bool),
 }
 
 impl Verifier<'_> {
     /// The arguments of a global function.
-    fn arguments_of(&self, function: u32) -> Step<Vec<Argument>> {
+    pub fn arguments_of(&self, function: u32) -> Step<Vec<Argument>> {
         let own = self.types.own.as_ref().ok_or(Stop::Undecided("global functions without types"))?;
         let declared = self.program.functions.get(function as usize).and_then(|function| function.ty);
         let id = TypeId(declared.ok_or(Stop::Undecided("global functions without types"))?);
@@ -56,6 +58,10 @@ impl Verifier<'_> {
             let tagged = |tag: &str| tags.contains(&tag);
             if tagged("trusted") {
                 arguments.push(self.trusted_argument(own, param.ty, &tags)?);
+                continue;
+            }
+            if tags == ["arena"] && types::pointee(own, param.ty).is_some() {
+                arguments.push(Argument::Arena);
                 continue;
             }
             if tags.iter().any(|tag| !matches!(*tag, "ctx" | "nonnull")) {
@@ -130,6 +136,8 @@ impl Verifier<'_> {
                     }
                     self.given_memory(state, reg, size, true)?;
                 }
+                Argument::Arena if value.is_number() || value.kind == Kind::Arena => {}
+                Argument::Arena => return Err(Reason::Rule(&rules::ARENA_ARGUMENT).into()),
                 Argument::Dynptr => _ = self.dynptr(state, &value)?,
                 Argument::Trusted(_, true) if value.is_zero() => {}
                 Argument::Trusted(_, false) if value.is_number() || value.nullable => return Err(wrong(reg)),
@@ -157,7 +165,7 @@ impl Verifier<'_> {
         for (index, argument) in self.arguments_of(function)?.into_iter().enumerate() {
             let id = self.id();
             frame.regs[index + 1] = match argument {
-                Argument::Number => Reg::UNKNOWN,
+                Argument::Number | Argument::Arena => Reg::UNKNOWN,
                 Argument::Context => Reg::pointer(Kind::Context),
                 Argument::Memory(size, true) => Reg::nullable(Kind::Memory(size), id),
                 Argument::Memory(size, false) => Reg::pointer(Kind::Memory(size)),

@@ -8,8 +8,8 @@ use crate::kargs::same_owner;
 use crate::reg::{Hold, Kind};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
-use crate::search::{Flow, Verifier};
-use crate::state::{Lock, Role, State};
+use crate::search::Verifier;
+use crate::state::{Lock, State};
 use crate::types::FieldKind;
 
 /// Maps that programs that may sleep can use.
@@ -89,40 +89,11 @@ impl Verifier<'_> {
         Err(Reason::Rule(rule).into())
     }
 
-    /// `bpf_throw`
-    pub fn throw(&mut self, state: &mut State) -> Step<Flow> {
-        if state.frames.iter().any(|frame| !matches!(frame.role, Role::Function | Role::Global)) {
-            return Err(Stop::Undecided("exceptions in callbacks"));
-        }
-        self.holds_nothing(state)?;
-        let cookie = *state.reg(1);
-        if !cookie.is_number() {
-            return Err(Reason::ResultKind(cookie.kind).into());
-        }
-        if state.frames.first().is_some_and(|frame| frame.role == Role::Function) {
-            self.check_result(state, &cookie, 1)?;
-        }
-        Ok(Flow::End)
-    }
-
-    /// Whether the program says which of its functions exceptions end in.
-    fn has_exception_callback(&self) -> bool {
-        let main = self.program.functions.first().and_then(|function| function.ty).map(TypeId);
-        let (Some(own), Some(main)) = (&self.types.own, main) else { return false };
-        own.ids().any(|id| {
-            matches!(own.kind(id), Ok(skep_btf::Kind::DeclTag(tag)) if tag.target == main)
-                && own.name(id).is_ok_and(|name| name.starts_with("exception_callback"))
-        })
-    }
-
     /// Maps that programs of this type cannot use (`check_map_prog_compatibility`).
     ///
     /// # Errors
     /// The first one.
     pub fn check_maps(&self) -> Result<(), (u32, Stop)> {
-        if self.has_exception_callback() {
-            return Err((0, Stop::Undecided("exceptions with a callback")));
-        }
         let tracing = matches!(
             self.program.prog_type,
             ProgType::Kprobe
@@ -131,6 +102,7 @@ impl Verifier<'_> {
                 | ProgType::RawTracepoint
                 | ProgType::RawTracepointWritable
         );
+        let mut arena = None;
         for at in 0..self.code.slots() {
             // The kernel looks for variables before it follows paths.
             if let Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) = self.code.op(at) {
@@ -142,6 +114,11 @@ impl Verifier<'_> {
                 continue;
             };
             let Some(spec) = usize::try_from(map).ok().and_then(|map| self.maps.get(map)) else { continue };
+            if spec.map_type == MapType::Arena
+                && usize::try_from(map).is_ok_and(|map| arena.replace(map).is_some_and(|other| other != map))
+            {
+                return Err((at, Reason::Rule(&rules::ARENA_TWICE).into()));
+            }
             if self.program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0 && !is_for_sleepers(spec.map_type) {
                 return Err((at, Reason::Rule(&rules::SLEEPS_MAP).into()));
             }

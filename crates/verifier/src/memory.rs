@@ -31,6 +31,8 @@ pub enum Class {
     SockCommon,
     /// The TCP part of a socket.
     TcpSock,
+    /// Memory of an arena, by accesses that may fail.
+    Arena,
 }
 
 /// An access.
@@ -63,6 +65,9 @@ impl Verifier<'_> {
         self.writable(dst)?;
         let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         self.same_kind(at, &pointer)?;
+        if signed && pointer.kind == Kind::Arena {
+            self.loads_signed_from_arena()?;
+        }
         let mut value = self.load_from(state, &pointer, access)?;
         if value.is_number() && size.bytes() < 8 {
             value.num = if signed { value.num.sign_extended(size.bytes()) } else { value.num.truncated(size.bytes()) };
@@ -127,7 +132,10 @@ impl Verifier<'_> {
                 })
             }
             Kind::Socket | Kind::SockCommon | Kind::TcpSock => Err(Reason::NoAccess(access.reg, pointer.kind).into()),
-            Kind::Struct(..) => self.load_struct(state, &pointer, access).map(drop),
+            Kind::Struct(..) => {
+                self.may_use_struct(&pointer, access)?;
+                self.store_struct(&pointer, access)
+            }
             Kind::Object(..) => self.access_object(&pointer, access).map(drop),
             _ => {
                 self.region(&pointer, access)?;
@@ -167,7 +175,10 @@ impl Verifier<'_> {
             return Err(Reason::NumberAsAddress(base.number()).into());
         }
         self.takes_atomic(state, base)?;
-        if matches!(pointer.kind, Kind::Struct(..) | Kind::Foreign | Kind::Key(_)) {
+        let combines = matches!(op, AtomicOp::And | AtomicOp::Or | AtomicOp::Xor) && fetch;
+        if matches!(pointer.kind, Kind::Struct(..) | Kind::Foreign | Kind::Key(_))
+            || (pointer.kind == Kind::Arena && combines)
+        {
             return Err(Reason::Atomic.into());
         }
         if let Kind::Value(map) = pointer.kind {
@@ -179,7 +190,9 @@ impl Verifier<'_> {
         }
         self.same_kind(at, &pointer)?;
         let size = width.size();
-        self.aligned(&pointer, i64::from(off), size.bytes())?;
+        if pointer.kind != Kind::Arena {
+            self.aligned(&pointer, i64::from(off), size.bytes())?;
+        }
         let read = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         let mut old = self.load_from(state, &pointer, read)?;
         if old.is_pointer() && fetch {
@@ -224,6 +237,7 @@ impl Verifier<'_> {
             Kind::Socket => Class::Socket,
             Kind::SockCommon => Class::SockCommon,
             Kind::TcpSock => Class::TcpSock,
+            Kind::Arena => Class::Arena,
             Kind::Struct(_, Trust::Trusted | Trust::Rcu) => Class::Plain,
             Kind::Typed | Kind::Struct(..) | Kind::Foreign => Class::MayFail,
             _ => Class::Plain,
@@ -311,8 +325,8 @@ impl Verifier<'_> {
                 bounds(pointer, reg, off, size, spec.value_size)
             }
             Kind::Foreign if write => Err(Reason::Rule(&rules::READ_ONLY).into()),
-            // Loads that may fail need no bounds.
-            Kind::Foreign => Ok(()),
+            // Accesses that may fail need no bounds.
+            Kind::Foreign | Kind::Arena => Ok(()),
             Kind::Memory(_) if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
             Kind::Memory(total) => bounds(pointer, reg, off, size, total),
             Kind::Key(_) if write => Err(Reason::NoAccess(reg, pointer.kind).into()),

@@ -44,6 +44,8 @@ pub enum Kind {
     /// Memory of the kernel that is no structure; loads from it may fail and give zero then
     /// (`PTR_TO_MEM | MEM_RDONLY | PTR_UNTRUSTED`).
     Foreign,
+    /// Memory of an arena, at whatever distance: accesses that miss it fail at run time (`PTR_TO_ARENA`).
+    Arena,
     /// An object of the program: its number in the program's own types.
     Object(u32, Hold),
     /// The key of an entry of a map.
@@ -169,6 +171,7 @@ impl fmt::Display for Kind {
             Self::Function(_) => "a function",
             Self::Typed | Self::Struct(..) => "a structure of the kernel",
             Self::Foreign => "memory of the kernel",
+            Self::Arena => "memory of an arena",
             Self::Object(..) => "an object of the program",
             Self::Key(_) => "a map key",
             Self::Dynptr(_) => "a dynptr",

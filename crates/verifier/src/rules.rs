@@ -156,6 +156,24 @@ rules! {
         "";
     THROW_HELD: "an exception leaves something held that has to be given back",
         "give it back first";
+    ARENA_TWICE: "the program uses two arenas",
+        "use one";
+    ARENA_MISSING: "an address is converted to an arena, and the program uses none",
+        "refer to a map of type arena in the program";
+    ARENA_SIGNED: "numbers with a sign are loaded from an arena, which this kernel does not do",
+        "load without sign and extend it behind the load";
+    ARENA_ARGUMENT: "neither a number nor a pointer into an arena is given for a pointer into an arena",
+        "";
+    OPERATION_LICENCE: "operations of the kernel are implemented by programs under the GPL only",
+        "declare a licence that is compatible with the GPL";
+    OPERATION_MEMBER: "no program, or none that may sleep, can implement this operation",
+        "leave the member of the table 0";
+    THROW_CALLBACK: "the function that exceptions are to end in is named twice, missing, or not global",
+        "name one global function of the program with `__exception_cb`";
+    THROW_ARGUMENT: "the function that exceptions end in does not take one number",
+        "declare it `int NAME(u64 cookie)`";
+    THROW_CALLED: "the function that exceptions end in is called",
+        "only the kernel calls it";
     THROW_PLACE: "an exception cannot be thrown here",
         "";
     CONTEXT_ARGUMENT: "the function has no such argument, or a pointer is not read as 8 bytes",

@@ -5,9 +5,11 @@ use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
 
 use crate::code::{Code, Turn};
+use crate::exceptions;
 use crate::live;
 use crate::memory::Class;
 use crate::noted::Noted;
+use crate::operations::{self, Operation};
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reject::{Reason, Rejection, Step, Stop};
@@ -133,6 +135,10 @@ pub struct Verifier<'a> {
     pub later: Vec<bool>,
     /// The state with which the unfinished loop began that the path is in.
     pub loop_entry: Option<u32>,
+    /// The operation that the program implements.
+    pub operation: Option<Operation>,
+    /// The function that exceptions end in.
+    pub exceptions: Option<u32>,
     /// For each function where its address was taken first.
     pub named: Vec<Option<u32>>,
     /// Functions that were begun.
@@ -158,7 +164,9 @@ impl<'a> Verifier<'a> {
         types: Types,
         globals: Vec<bool>,
     ) -> Result<Self, Rejection> {
-        let mut code = Code::new(&program.insns)?;
+        let callback = exceptions::callback(types.own.as_deref(), program, kernel);
+        let callback = callback.map_err(|reason| Rejection::at(0, reason))?;
+        let mut code = Code::new(&program.insns, callback)?;
         mark_turns(&mut code, &types);
         let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
         let mut inner = vec![None; maps.len()];
@@ -174,6 +182,8 @@ impl<'a> Verifier<'a> {
         let functions = code.functions.len();
         Ok(Self {
             live: live::live(&code),
+            operation: operations::operation(object, program, &types),
+            exceptions: callback.and_then(|at| code.function_at(at)),
             code,
             program,
             maps,
@@ -219,7 +229,9 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// The first instruction that cannot be executed, and why.
     pub fn run(&mut self) -> Result<(), (u32, Stop)> {
+        self.check_operation()?;
         self.check_maps()?;
+        self.check_exceptions()?;
         self.walk(self.first_state(), 0)?;
         let mut done = vec![false; self.called.len()];
         while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
