@@ -8,7 +8,7 @@ use crate::call::Seen;
 use crate::memory::Access;
 use crate::precision::{Place, Wanted};
 use crate::profile::Kernel;
-use crate::reg::{DynptrKind, Kind, Reg};
+use crate::reg::{DynptrKind, Hold, Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -214,7 +214,12 @@ impl Verifier<'_> {
             Arg::Typed(name) => self.typed_argument(&value, name, &wrong()),
             Arg::TypedOrNull(_) if null => self.precise_ok(state, reg),
             Arg::TypedOrNull(name) => self.typed_argument(&Reg { nullable: false, ..value }, name, &wrong()),
-            Arg::PerCpuVariable => Err(Stop::Undecided("variables of the kernel")),
+            Arg::PerCpuVariable => match value.kind {
+                Kind::Struct(_, Trust::Elsewhere) | Kind::Object(_, Hold::PerCpu) | Kind::Typed => {
+                    Err(Stop::Undecided("variables of the kernel"))
+                }
+                _ => Err(wrong()),
+            },
         }
     }
 
@@ -225,11 +230,19 @@ impl Verifier<'_> {
 
     /// Whether memory of this kind can be an argument.
     fn kind_of_memory(&self, value: &Reg, helper: &Helper, reg: u8, wanted: Arg) -> Step<()> {
-        let fits =
-            matches!(value.kind, Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_))
-                || (matches!(value.kind, Kind::Key(_)) && self.types.kernel.is_some());
+        let fits = matches!(
+            value.kind,
+            Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_) | Kind::Buffer
+        ) || (matches!(value.kind, Kind::Key(_)) && self.types.kernel.is_some());
         if fits && !value.nullable {
             return Ok(());
+        }
+        if matches!(value.kind, Kind::Struct(_, Trust::Trusted)) && !value.nullable && self.kernel >= Kernel::V6_12 {
+            // Structures that can be relied on are only read.
+            return match wanted {
+                Arg::Memory(Use::Read) | Arg::MemoryOrNull(Use::Read) | Arg::FixedMemory(_, Use::Read) => Ok(()),
+                _ => Err(Reason::Rule(&rules::STRUCT_ARGUMENT).into()),
+            };
         }
         if matches!(value.kind, Kind::Typed | Kind::FlowKeys | Kind::Struct(..) | Kind::Object(..)) {
             return Err(Stop::Undecided("structures of the kernel as arguments"));
@@ -280,6 +293,7 @@ impl Verifier<'_> {
                 }
                 self.packet(&value, reg, 0, size)
             }
+            Kind::Struct(..) => self.load_struct(state, &value, Access { reg, off: 0, size, write: false }).map(drop),
             _ => {
                 let access = Access { reg, off: 0, size, write: writes };
                 self.region(&value, access)?;
@@ -313,9 +327,9 @@ impl Verifier<'_> {
         let zero = arg == Arg::SizeOrZero;
         if seen.memory.is_none() {
             // Null has no bytes.
-            if unsigned.max == 0 || zero {
+            if unsigned.max == 0 && zero {
                 self.precise(state, reg);
-                return if unsigned.max == 0 { Ok(()) } else { Err(Stop::Undecided("a size for null")) };
+                return Ok(());
             }
             return Err(Reason::Size { reg, negative: false }.into());
         }

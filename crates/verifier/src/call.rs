@@ -62,14 +62,19 @@ impl Verifier<'_> {
         let number = u32::try_from(id).map_err(|_| Reason::NoHelper(id))?;
         let helper = helpers::by_id(number).ok_or(Reason::NoHelper(id))?;
         if !self.hook.has_helper(number) {
-            if self.hook.may_have_helper(number) {
-                return Err(Stop::Undecided("a helper of which it is not known when this hook got it"));
+            let doubtful = self.hook.may_have_helper(number);
+            match self.has_doubtful(helper.name).filter(|_| doubtful) {
+                Some(true) => {}
+                Some(false) => return Err(Reason::HelperRefused(number).into()),
+                None if doubtful => {
+                    return Err(Stop::Undecided("a helper of which it is not known when this hook got it"));
+                }
+                // Some are only there for programs that may sleep, or at hooks that were not asked.
+                None if helper.may_sleep || self.program.flags != skep_object::ProgFlags::default() => {
+                    return Err(Stop::Undecided("helpers of programs that may sleep"));
+                }
+                None => return Err(Reason::HelperRefused(number).into()),
             }
-            // Some are only there for programs that may sleep, or at hooks that were not asked.
-            if helper.may_sleep || self.program.flags != skep_object::ProgFlags::default() {
-                return Err(Stop::Undecided("helpers of programs that may sleep"));
-            }
-            return Err(Reason::HelperRefused(number).into());
         }
         if helper.name == "get_func_ip" && !self.is_at_function() {
             return Err(Reason::HelperRefused(number).into());

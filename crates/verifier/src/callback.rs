@@ -106,6 +106,7 @@ impl Verifier<'_> {
         if state.frames.iter().any(|frame| frame.function == function) {
             return Err(Reason::Recursion.into());
         }
+        self.called_back[function as usize] = true;
         let depth = u8::try_from(state.frames.len()).unwrap_or(u8::MAX);
         let mut inside = state.clone();
         let mut frame = Frame { role, ..Frame::new(function, Some(at), depth) };
@@ -129,6 +130,7 @@ impl Verifier<'_> {
         frame.regs[2] = Reg::pointer(Kind::Key(map));
         frame.regs[3] = Reg::pointer(Kind::Value(map));
         self.later[function as usize] = true;
+        self.called_back[function as usize] = true;
         let mut later = State::new(frame);
         later.sleeps = sleeps;
         debug_assert!(self.code.op(at).is_some(), "it was executed");

@@ -1,6 +1,6 @@
 //! Whether what was found out about an old state holds for a new one as well (`states_equal`).
 
-use crate::reg::{Kind, Reg};
+use crate::reg::{AT_END, Kind, Reg};
 use crate::state::{Byte, Frame, Role, Slot, State};
 
 /// How alike states have to be.
@@ -131,7 +131,9 @@ impl Comparison {
                         && self.ids.same_number(old, new, &mut self.fresh))
             }
             Kind::Packet | Kind::PacketMeta => {
-                old.range <= new.range
+                // What is not in front of the end is the same or another.
+                let special = old.range >= AT_END || new.range >= AT_END;
+                (if special { old.range == new.range } else { old.range <= new.range })
                     && old.off == new.off
                     && self.ids.same(old.id, new.id)
                     && old.num.includes(new.num)

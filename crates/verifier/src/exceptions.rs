@@ -1,7 +1,7 @@
 //! Exceptions: who throws them, and the function that they end in (`bpf_find_exception_callback_insn_off`,
 //! `check_kfunc_call` for `bpf_throw`).
 
-use skep_btf::{Btf, DeclTag, Kind as Type, Linkage, TypeId};
+use skep_btf::{Btf, Kind as Type, Linkage, TypeId};
 use skep_isa::ebpf::{Callee, Op};
 use skep_object::Program;
 
@@ -12,9 +12,6 @@ use crate::rules;
 use crate::search::{Flow, Verifier};
 use crate::state::{Role, State};
 
-/// What the tag of a main function begins with that names the function in which its exceptions end.
-const TAG: &str = "exception_callback:";
-
 /// The first slot of the function that exceptions of a program end in, if its declaration names one.
 ///
 /// # Errors
@@ -22,12 +19,8 @@ const TAG: &str = "exception_callback:";
 pub fn callback(own: Option<&Btf>, program: &Program, kernel: Kernel) -> Result<Option<u32>, Reason> {
     let main = program.functions.first().and_then(|function| function.ty).map(TypeId);
     let (Some(own), Some(main), true) = (own, main, kernel >= Kernel::V6_12) else { return Ok(None) };
-    let mut names = own.ids().filter_map(|id| match own.kind(id) {
-        Ok(Type::DeclTag(DeclTag { target, component: None })) if target == main => {
-            own.name(id).ok().and_then(|name| name.strip_prefix(TAG))
-        }
-        _ => None,
-    });
+    let tags = skep_object::exception_callbacks(own);
+    let mut names = tags.iter().filter(|(target, _)| *target == main).map(|(_, name)| *name);
     let Some(name) = names.next() else { return Ok(None) };
     let wrong = || Reason::Rule(&rules::THROW_CALLBACK);
     if names.next().is_some() {
@@ -63,6 +56,17 @@ impl Verifier<'_> {
         Ok(Flow::End)
     }
 
+    /// The first instruction of a function that throws an exception.
+    pub fn throw_in(&self, function: u32) -> Option<u32> {
+        let kernel = self.types.kernel.as_ref()?;
+        let throws = |id: i32| u32::try_from(id).is_ok_and(|id| kernel.name(TypeId(id)) == Ok("bpf_throw"));
+        let (start, end) = self.code.extent(function);
+        (start..end).find(|at| match self.code.op(*at) {
+            Some(Op::Call(Callee::Kfunc { id, module: 0 })) => throws(id),
+            _ => false,
+        })
+    }
+
     /// What holds for the function that exceptions end in: it takes one number, the kernel alone calls it, and what it
     /// returns is the result of the program.
     ///
@@ -94,6 +98,7 @@ impl Verifier<'_> {
         // It is looked at whether something is thrown or not.
         self.called[callback as usize] = true;
         self.later[callback as usize] = true;
+        self.called_back[callback as usize] = true;
         Ok(())
     }
 }

@@ -2,6 +2,7 @@
 //! `btf_check_func_arg_match`).
 
 use skep_btf::{Btf, Kind as Type, TypeId};
+use skep_isa::ProgType;
 use skep_isa::ebpf::{Callee, Op};
 
 use crate::profile::Kernel;
@@ -29,6 +30,15 @@ pub enum Argument {
     Trusted(u32, bool),
 }
 
+// TABLE
+/// Names of structures that are the context of a type of programs without being declared for it.
+const CONTEXTS: &[(ProgType, &str)] = &[
+    (ProgType::Kprobe, "bpf_user_pt_regs_t"),
+    (ProgType::Kprobe, "pt_regs"),
+    (ProgType::RawTracepoint, "bpf_raw_tracepoint_args"),
+    (ProgType::RawTracepointWritable, "bpf_raw_tracepoint_args"),
+];
+
 impl Verifier<'_> {
     /// The arguments of a global function.
     pub fn arguments_of(&self, function: u32) -> Step<Vec<Argument>> {
@@ -42,10 +52,7 @@ impl Verifier<'_> {
             return Err(Stop::Undecided("global functions without types"));
         };
         if !crate::kcall::is_number(own, proto.result) {
-            return Err(match own.resolved(proto.result) {
-                Ok(Type::Void) => Stop::Undecided("global functions without a result"),
-                _ => Stop::Reject(Reason::Rule(&rules::GLOBAL_TYPE)),
-            });
+            return Err(Reason::Rule(&rules::GLOBAL_TYPE).into());
         }
         let context = skep_isa::programs::facts(self.program.prog_type).context.map(|context| context.name);
         let mut arguments = Vec::new();
@@ -74,10 +81,10 @@ impl Verifier<'_> {
             let Some((target, name)) = types::pointee(own, param.ty) else {
                 return Err(Reason::Rule(&rules::GLOBAL_TYPE).into());
             };
-            let is_context = tagged("ctx") || (!name.is_empty() && context == Some(name));
-            if !is_context
-                && matches!(name, "pt_regs" | "bpf_raw_tracepoint_args" | "bpf_user_pt_regs_t" | "user_pt_regs")
-            {
+            let is_context = tagged("ctx")
+                || (!name.is_empty() && context == Some(name))
+                || CONTEXTS.contains(&(self.program.prog_type, name));
+            if !is_context && name == "user_pt_regs" {
                 return Err(Stop::Undecided("the context as an argument of a global function"));
             }
             arguments.push(match own.size_of(target) {
@@ -142,7 +149,8 @@ impl Verifier<'_> {
                 Argument::Trusted(_, true) if value.is_zero() => {}
                 Argument::Trusted(_, false) if value.is_number() || value.nullable => return Err(wrong(reg)),
                 Argument::Trusted(ty, _) => {
-                    if value.kind != Kind::Struct(ty, Trust::Trusted) || value.fixed_offset() != Some(0) {
+                    let same = matches!(value.kind, Kind::Struct(given, _) if given == ty);
+                    if !same || !crate::kcall::is_trusted(&value) || value.fixed_offset() != Some(0) {
                         return Err(Stop::Undecided("what is given for a trusted argument"));
                     }
                 }

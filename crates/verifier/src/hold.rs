@@ -5,7 +5,8 @@ use skep_isa::ebpf::{Imm64, Op};
 use skep_isa::{MapType, ProgType};
 
 use crate::kargs::same_owner;
-use crate::reg::{Hold, Kind};
+use crate::profile::Kernel;
+use crate::reg::{Hold, Kind, Reg};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -89,6 +90,20 @@ impl Verifier<'_> {
         Err(Reason::Rule(rule).into())
     }
 
+    /// The address of a function of the kernel, which is compared with null where it may be missing. Whether the kernel
+    /// tells addresses of variables depends on how it was built.
+    ///
+    /// # Errors
+    /// If it is a variable, or the kernel does not have it.
+    pub fn address_of_function(&self, id: i32) -> Step<Reg> {
+        let unknown = || Stop::Undecided("variables of the kernel");
+        let kernel = self.types.kernel.as_ref().filter(|_| self.kernel >= Kernel::V6_12).ok_or_else(unknown)?;
+        match u32::try_from(id).map(|id| kernel.kind(TypeId(id))) {
+            Ok(Ok(skep_btf::Kind::Func { .. })) => Ok(Reg { read_only: true, ..Reg::pointer(Kind::Memory(0)) }),
+            _ => Err(unknown()),
+        }
+    }
+
     /// Maps that programs of this type cannot use (`check_map_prog_compatibility`).
     ///
     /// # Errors
@@ -105,8 +120,14 @@ impl Verifier<'_> {
         let mut arena = None;
         for at in 0..self.code.slots() {
             // The kernel looks for variables before it follows paths.
-            if let Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) = self.code.op(at) {
-                return Err((at, Stop::Undecided("variables of the kernel")));
+            match self.code.op(at) {
+                Some(Op::LoadImm { value: Imm64::BtfVar { id, fd: 0 }, .. }) => {
+                    self.address_of_function(id).map_err(|stop| (at, stop))?;
+                }
+                Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) => {
+                    return Err((at, Stop::Undecided("variables of the kernel")));
+                }
+                _ => {}
             }
             let Some(Op::LoadImm { value: Imm64::MapFd(map) | Imm64::MapFdValue { fd: map, .. }, .. }) =
                 self.code.op(at)

@@ -94,6 +94,21 @@ fn made(attach: AttachType) -> Hook {
 }
 
 impl Verifier<'_> {
+    /// Whether a typed hook has a helper for which the kernel asks more than its kind; `None` if that is not known here.
+    pub fn has_doubtful(&self, name: &str) -> Option<bool> {
+        let (attach, target) = (self.program.attach_type?, &self.program.attach);
+        let iterator = attach == AttachType::TraceIter;
+        match name {
+            _ if self.program.prog_type != ProgType::Tracing => None,
+            "get_socket_cookie" | "sock_from_file" => Some(true),
+            "setsockopt" | "getsockopt" => {
+                Some(matches!(target, AttachPoint::Iterator(target) if matches!(target.as_str(), "tcp" | "unix")))
+            }
+            "d_path" if iterator => Some(true),
+            _ => None,
+        }
+    }
+
     /// What a read of the context at a typed hook gives; `None` if the hook is of another kind.
     pub fn argument_of_hook(&mut self, off: i64, size: u32) -> Step<Option<Reg>> {
         match self.program.prog_type {
@@ -134,8 +149,13 @@ impl Verifier<'_> {
                 };
                 match members.iter().find(|(place, _)| *place == index) {
                     None => (ty, Trust::Trusted),
-                    Some((_, None)) => return Err(Stop::Undecided("buffers of iterators")),
-                    Some((_, Some(_))) if size != 8 => return Err(wrong()),
+                    Some(_) if size != 8 => return Err(wrong()),
+                    Some((_, None)) => {
+                        // Keys are only read.
+                        let read_only = matches!((target.as_str(), index), ("bpf_map_elem" | "sockmap", 2));
+                        let id = self.id();
+                        return Ok(Some(Reg { read_only, ..Reg::nullable(Kind::Buffer, id) }));
+                    }
                     Some((_, Some(trust))) => {
                         let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
                         let id = self.id();

@@ -31,6 +31,8 @@ pub enum Class {
     SockCommon,
     /// The TCP part of a socket.
     TcpSock,
+    /// A socket of AF_XDP.
+    XdpSock,
     /// Memory of an arena, by accesses that may fail.
     Arena,
 }
@@ -91,7 +93,7 @@ impl Verifier<'_> {
                 }
                 Ok(self.constant_in_map(map, pointer, access).unwrap_or(Reg::UNKNOWN))
             }
-            Kind::Socket | Kind::SockCommon | Kind::TcpSock => self.load_socket(pointer, access),
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock => self.load_socket(pointer, access),
             Kind::Map(map) => self.load_map(pointer, map, access),
             Kind::Struct(..) => self.load_struct(state, pointer, access),
             Kind::Object(..) => self.access_object(pointer, access),
@@ -131,7 +133,9 @@ impl Verifier<'_> {
                     }
                 })
             }
-            Kind::Socket | Kind::SockCommon | Kind::TcpSock => Err(Reason::NoAccess(access.reg, pointer.kind).into()),
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock => {
+                Err(Reason::NoAccess(access.reg, pointer.kind).into())
+            }
             Kind::Struct(..) => {
                 self.may_use_struct(&pointer, access)?;
                 self.store_struct(&pointer, access)
@@ -176,15 +180,17 @@ impl Verifier<'_> {
         }
         self.takes_atomic(state, base)?;
         let combines = matches!(op, AtomicOp::And | AtomicOp::Or | AtomicOp::Xor) && fetch;
-        if matches!(pointer.kind, Kind::Struct(..) | Kind::Foreign | Kind::Key(_))
-            || (pointer.kind == Kind::Arena && combines)
-        {
+        let whole = Access { reg: base.number(), off: off.into(), size: width.size().bytes(), write: true };
+        if let Kind::Struct(..) = pointer.kind {
+            self.may_use_struct(&pointer, whole)?;
+            self.store_struct(&pointer, whole)?;
+        }
+        if matches!(pointer.kind, Kind::Foreign | Kind::Key(_)) || (pointer.kind == Kind::Arena && combines) {
             return Err(Reason::Atomic.into());
         }
         if let Kind::Value(map) = pointer.kind {
-            let access = Access { reg: base.number(), off: off.into(), size: width.size().bytes(), write: true };
-            self.region(&pointer, access)?;
-            if self.field_of_value(map, &pointer, access)?.is_some() {
+            self.region(&pointer, whole)?;
+            if self.field_of_value(map, &pointer, whole)?.is_some() {
                 return Err(Reason::Rule(&rules::KPTR_WHOLE).into());
             }
         }
@@ -201,8 +207,8 @@ impl Verifier<'_> {
         if let Kind::Stack(_) = pointer.kind {
             let extent = self.stack_extent(state, &pointer, read.off, read.size)?;
             self.stack_write(state, extent, read.size, None, None)?;
-        } else {
-            self.region(&pointer, Access { write: true, ..read })?;
+        } else if !matches!(pointer.kind, Kind::Struct(..)) {
+            self.region(&pointer, whole)?;
         }
         if fetch || op.alu().is_none() {
             old.num = if old.is_number() { old.num.truncated(read.size) } else { Scalar::UNKNOWN };
@@ -223,6 +229,7 @@ impl Verifier<'_> {
                 | Kind::Socket
                 | Kind::SockCommon
                 | Kind::TcpSock
+                | Kind::XdpSock
         );
         if refused { Err(Reason::Atomic.into()) } else { Ok(()) }
     }
@@ -237,6 +244,7 @@ impl Verifier<'_> {
             Kind::Socket => Class::Socket,
             Kind::SockCommon => Class::SockCommon,
             Kind::TcpSock => Class::TcpSock,
+            Kind::XdpSock => Class::XdpSock,
             Kind::Arena => Class::Arena,
             Kind::Struct(_, Trust::Trusted | Trust::Rcu) => Class::Plain,
             Kind::Typed | Kind::Struct(..) | Kind::Foreign => Class::MayFail,
@@ -304,6 +312,9 @@ impl Verifier<'_> {
                 let id = if nullable { self.id() } else { 0 };
                 Ok(Reg { nullable, id, ..Reg::pointer(kind) })
             }
+            Some(Field::Structure(name)) => {
+                Ok(Reg::pointer(Kind::Struct(self.kernel_structure(name)?, Trust::Trusted)))
+            }
             Some(Field::Typed) => Ok(Reg::pointer(Kind::Typed)),
             None => Err(Reason::Context { off, size: access.size, write: false }.into()),
         }
@@ -327,8 +338,13 @@ impl Verifier<'_> {
             Kind::Foreign if write => Err(Reason::Rule(&rules::READ_ONLY).into()),
             // Accesses that may fail need no bounds.
             Kind::Foreign | Kind::Arena => Ok(()),
-            Kind::Memory(_) if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
+            Kind::Memory(_) | Kind::Buffer if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
             Kind::Memory(total) => bounds(pointer, reg, off, size, total),
+            Kind::Buffer | Kind::Record => match pointer.fixed_offset() {
+                Some(fixed) if pointer.num.as_constant() == Some(0) && fixed + off >= 0 => Ok(()),
+                Some(fixed) => Err(Reason::BelowStart { reg, kind: pointer.kind, least: fixed + off }.into()),
+                None => Err(Reason::Rule(&rules::BUFFER_OFFSET).into()),
+            },
             Kind::Key(_) if write => Err(Reason::NoAccess(reg, pointer.kind).into()),
             Kind::Key(map) => bounds(pointer, reg, off, size, self.maps[map as usize].key_size),
             Kind::FlowKeys => match pointer.fixed_offset().map(|fixed| fixed + off) {
@@ -373,8 +389,8 @@ impl Verifier<'_> {
             return Err(Reason::BelowStart { reg, kind: pointer.kind, least: pointer.num.s64().min }.into());
         }
         let place = i64::from(pointer.off) + off;
-        if place < 0 || place + i64::from(size) > i64::from(pointer.range) {
-            return Err(Reason::OutsidePacket { reg, off: place, size, range: pointer.range }.into());
+        if place < 0 || place + i64::from(size) > i64::from(pointer.known_bytes()) {
+            return Err(Reason::OutsidePacket { reg, off: place, size, range: pointer.known_bytes() }.into());
         }
         Ok(())
     }

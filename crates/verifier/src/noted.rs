@@ -107,7 +107,13 @@ fn join(all: Option<Reg>, one: &Reg) -> Option<Reg> {
     let fixed = all.off == one.off;
     let num = if fixed { num } else { skep_domain::Scalar::UNKNOWN };
     let nullable = all.nullable || one.nullable;
-    Some(Reg { num, nullable, range: all.range.min(one.range), off: if fixed { all.off } else { 0 }, ..all })
+    Some(Reg {
+        num,
+        nullable,
+        range: all.known_bytes().min(one.known_bytes()),
+        off: if fixed { all.off } else { 0 },
+        ..all
+    })
 }
 
 impl Moment {
@@ -183,7 +189,7 @@ impl fmt::Display for Reg {
             write!(f, "+{}", self.num)?;
         }
         if self.kind.is_packet() {
-            write!(f, " ({} bytes known)", self.range)?;
+            write!(f, " ({} bytes known)", self.known_bytes())?;
         }
         if self.nullable { f.write_str(" or null") } else { Ok(()) }
     }

@@ -38,7 +38,7 @@ impl Verifier<'_> {
                         state.acquire(id, at);
                         return Ok(Reg { reference: id, ..Reg::nullable(Kind::Socket, id) });
                     }
-                    (MapType::Xskmap, _) => return Err(Stop::Undecided("sockets in maps")),
+                    (MapType::Xskmap, _) => Kind::XdpSock,
                     _ => Kind::Value(map),
                 };
                 let locked = matches!(kind, Kind::Value(map) if self.fields[map as usize]

@@ -90,6 +90,8 @@ rules! {
         "begin it on every path that leads here";
     ITER_RCU: "the iterator needs the RCU read lock, which is not held",
         "call bpf_rcu_read_lock before the iterator is begun, and keep it until the end";
+    ITER_PROGRAM: "only iterators, security hooks and programs that may sleep can go through the tasks of a control group",
+        "";
     DYNPTR_INITIALIZED: "the dynptr is initialised twice",
         "use another one, or give this one back first";
     DYNPTR_UNINITIALIZED: "the dynptr was not initialised, was given back, or was overwritten",
@@ -154,8 +156,6 @@ rules! {
         "make the function static";
     GLOBAL_RESULT: "a global function returns something else than a number",
         "";
-    THROW_HELD: "an exception leaves something held that has to be given back",
-        "give it back first";
     ARENA_TWICE: "the program uses two arenas",
         "use one";
     ARENA_MISSING: "an address is converted to an arena, and the program uses none",
@@ -168,14 +168,24 @@ rules! {
         "declare a licence that is compatible with the GPL";
     OPERATION_MEMBER: "no program, or none that may sleep, can implement this operation",
         "leave the member of the table 0";
+    BUFFER_OFFSET: "a buffer is accessed at a place that is not constant",
+        "use a constant index";
+    STRUCT_ARGUMENT: "the helper may write into what is passed, which is a structure of the kernel",
+        "copy it to the stack first, and pass that";
+    SESSION_ONLY: "only programs for both ends of a probed function (`kprobe.session`) can call this function of the kernel",
+        "";
+    ITERATOR_ONLY: "only iterators can call this function of the kernel",
+        "";
+    DEVICE_ONLY: "only programs that are loaded for one device can call this function of the kernel",
+        "load it for the device (`prog_ifindex` with BPF_F_XDP_DEV_BOUND_ONLY)";
     THROW_CALLBACK: "the function that exceptions are to end in is named twice, missing, or not global",
         "name one global function of the program with `__exception_cb`";
     THROW_ARGUMENT: "the function that exceptions end in does not take one number",
         "declare it `int NAME(u64 cookie)`";
     THROW_CALLED: "the function that exceptions end in is called",
         "only the kernel calls it";
-    THROW_PLACE: "an exception cannot be thrown here",
-        "";
+    THROW_PLACE: "an exception is thrown in a function that the kernel calls back",
+        "return a number that says so, and throw behind the call";
     CONTEXT_ARGUMENT: "the function has no such argument, or a pointer is not read as 8 bytes",
         "";
     TEXT_PLACE: "the text is not a constant in a map that nobody writes",

@@ -133,6 +133,8 @@ pub struct Verifier<'a> {
     pub called: Vec<bool>,
     /// Functions that the kernel calls later.
     pub later: Vec<bool>,
+    /// Functions that the kernel calls at all.
+    pub called_back: Vec<bool>,
     /// The state with which the unfinished loop began that the path is in.
     pub loop_entry: Option<u32>,
     /// The operation that the program implements.
@@ -209,6 +211,7 @@ impl<'a> Verifier<'a> {
             globals,
             called: vec![false; functions],
             later: vec![false; functions],
+            called_back: vec![false; functions],
             named: vec![None; functions],
             entered: vec![false; functions],
             loop_entry: None,

@@ -99,6 +99,7 @@ impl Verifier<'_> {
                 self.named[function as usize].get_or_insert(at);
                 Reg::pointer(Kind::Function(function))
             }
+            Imm64::BtfVar { id, fd: 0 } => self.address_of_function(id)?,
             _ => return Err(Stop::Undecided("variables of the kernel")),
         })
     }

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use skep_btf::{DeclTag, Kind};
 use skep_isa::ebpf::{Insn, InsnIdx};
 
 use super::code::{Function, Functions};
 use super::debug::Debug;
 use super::error::{ElfError, ElfProblem};
 use super::{Context, Role, section_kind};
+use crate::exceptions::exception_callbacks;
 use crate::{CoreRelocation, ExternUse, Function as Named, Line, Object, ProgIdx, Program};
 
 /// Most slots in one program, the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -38,7 +38,7 @@ pub(super) fn link(
     let code = context.file.sections.iter().zip(&context.roles).filter(|(_, role)| **role == Role::Code);
     let only_text = code.into_iter().all(|(section, _)| section.name == ".text");
     let names: Vec<Arc<str>> = functions.list.iter().map(|function| function.name.into()).collect();
-    let callbacks = exception_callbacks(context);
+    let callbacks = context.btf.as_ref().map_or_else(Vec::new, exception_callbacks);
     let mut programs = HashMap::new();
     let mut slots = 0;
     for (main, function) in functions.list.iter().enumerate() {
@@ -47,7 +47,10 @@ pub(super) fn link(
             continue;
         }
         let too_large = || ElfError::in_section(section, ElfProblem::TooLarge).about(function.name);
-        let callback = debug.type_of(function).and_then(|ty| callbacks.get(&ty)).copied().flatten();
+        let mut tagged =
+            callbacks.iter().filter(|(main, _)| Some(main.0) == debug.type_of(function)).map(|(_, name)| *name);
+        // Of several the kernel takes none.
+        let callback = tagged.next().filter(|_| tagged.next().is_none());
         let callback = callback.and_then(|name| functions.list.iter().position(|one| one.name == name && one.global));
         let layout = Layout::new(functions, main, callback).ok_or_else(too_large)?;
         slots += layout.slots;
@@ -66,20 +69,6 @@ pub(super) fn link(
         programs.insert(main, object.add_program(program));
     }
     Ok(Programs(programs))
-}
-
-/// The function that exceptions of a program end in, by the type of the program's main function: its declaration says so
-/// in a tag (`exception_callback:NAME`), and no instruction refers to it. `None` where several are named, which the kernel
-/// refuses.
-fn exception_callbacks<'b>(context: &'b Context<'_>) -> HashMap<u32, Option<&'b str>> {
-    let mut found = HashMap::new();
-    let Some(btf) = &context.btf else { return found };
-    for id in btf.ids() {
-        let Ok(Kind::DeclTag(DeclTag { target, component: None })) = btf.kind(id) else { continue };
-        let Some(name) = btf.name(id).ok().and_then(|text| text.strip_prefix("exception_callback:")) else { continue };
-        found.entry(target.0).and_modify(|callback| *callback = None).or_insert(Some(name));
-    }
-    found
 }
 
 /// The functions of one program and where they start.
