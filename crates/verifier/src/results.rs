@@ -44,8 +44,8 @@ impl Verifier<'_> {
                 let locked = matches!(kind, Kind::Value(map) if self.fields[map as usize]
                     .iter()
                     .any(|field| field.kind == FieldKind::SpinLock));
-                let found =
-                    spec.map_type == MapType::Array && seen.key.is_some_and(|key| key < u64::from(spec.max_entries));
+                let found = matches!(spec.map_type, MapType::Array | MapType::PercpuArray)
+                    && seen.key.is_some_and(|key| key < u64::from(spec.max_entries));
                 let null = ret == Ret::ValueOrNull && !found;
                 if null { pointer(kind) } else { Reg { id: if locked { id } else { 0 }, ..Reg::pointer(kind) } }
             }

@@ -8,6 +8,7 @@ use crate::code::{Code, Turn};
 use crate::exceptions;
 use crate::live;
 use crate::memory::Class;
+use crate::needs;
 use crate::noted::Noted;
 use crate::operations::{self, Operation};
 use crate::precision::{Entry, Place, Wanted};
@@ -99,6 +100,8 @@ pub struct Verifier<'a> {
     pub hook: &'a Hook,
     /// The kernel.
     pub kernel: Kernel,
+    /// Whether it is older than instructions of the program that it refuses where a path comes to them.
+    pub old: bool,
     /// Whether the licence is compatible with the GPL.
     pub gpl: bool,
     /// Registers that are still read.
@@ -182,6 +185,8 @@ impl<'a> Verifier<'a> {
         let fields = maps.iter().map(|map| fields_of_map(map, &types)).collect();
         let slots = code.ops.len();
         let functions = code.functions.len();
+        let unmet = |(at, op): (u32, &Option<Op>)| op.and_then(|op| needs::unmet_on_path(op, at, kernel.release()));
+        let old = (0..).zip(&code.ops).filter_map(unmet).next().is_some();
         Ok(Self {
             live: live::live(&code),
             operation: operations::operation(object, program, &types),
@@ -194,6 +199,7 @@ impl<'a> Verifier<'a> {
             types,
             hook,
             kernel,
+            old,
             gpl: is_gpl(&object.license),
             kept: Vec::new(),
             at: vec![Vec::new(); slots],

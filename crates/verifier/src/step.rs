@@ -4,6 +4,7 @@ use skep_isa::ebpf::{Callee, Imm64, Op, Src};
 use skep_isa::{AttachType, ProgType};
 
 use crate::code::Next;
+use crate::needs;
 use crate::precision::{Place, Wanted};
 use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
@@ -20,6 +21,11 @@ impl Verifier<'_> {
     pub fn step(&mut self, state: &mut State, at: u32, op: Op) -> Step<Flow> {
         if let Some(error) = self.code.malformed.get(&at) {
             return Err(Reason::Malformed(*error).into());
+        }
+        if self.old {
+            if let Some(need) = needs::unmet_on_path(op, at, self.kernel.release()) {
+                return Err(Reason::Later { what: need.what, since: need.since }.into());
+            }
         }
         let next = at + op.slots();
         match op {
