@@ -55,6 +55,7 @@ pub mod reject;
 mod results;
 pub mod rules;
 mod search;
+mod slots;
 mod sockets;
 mod special;
 mod stack;
@@ -186,7 +187,13 @@ fn prepare<'a>(
         _ => hook,
     };
     let Some(hook) = hook else {
-        return Err(Box::new(Verdict::Undecided { at: 0, what: "this type of program" }));
+        let what = match program.prog_type {
+            ProgType::StructOps => "this operation, or operations of this release",
+            ProgType::Tracing => "typed hooks of this release",
+            ProgType::Lsm => "security hooks",
+            _ => "this type of program",
+        };
+        return Err(Box::new(Verdict::Undecided { at: 0, what }));
     };
     let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
     Verifier::new(object, program, hook, kernel, types, globals)

@@ -173,7 +173,7 @@ impl fmt::Display for Moment {
 }
 
 impl fmt::Display for Reg {
-    /// `7`, `scalar(u64=0..255)`, `the packet+14 (18 bytes known)`, `a map value or null`.
+    /// `7`, `0..255`, `the packet+14 (18 bytes known)`, `a map value+(0..7)`, `a map value or null`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_number() {
             return write!(f, "{}", self.num);
@@ -186,7 +186,7 @@ impl fmt::Display for Reg {
             write!(f, "{:+}", self.off)?;
         }
         if self.num.as_constant() != Some(0) {
-            write!(f, "+{}", self.num)?;
+            write!(f, "+({})", self.num)?;
         }
         if self.kind.is_packet() {
             write!(f, " ({} bytes known)", self.known_bytes())?;

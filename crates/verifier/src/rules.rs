@@ -42,8 +42,6 @@ rules! {
         "give the lock back on every path";
     LOCK_PROGRAM: "programs of this type cannot take locks",
         "use atomic operations";
-    LOCK_SLEEPS: "a program that may sleep cannot take locks here",
-        "load it without BPF_F_SLEEPABLE";
     LOCK_NEEDED: "the lock that guards this list or tree is not held",
         "take the lock in the same map value or object first";
     RCU_NESTED: "the RCU read lock is taken twice",
@@ -78,8 +76,6 @@ rules! {
         "";
     KFUNC_RELEASE: "the function gives something back, but what is passed is not held",
         "pass what the function that takes it gave, unchanged";
-    KFUNC_ARGUMENT: "the argument is not what the function takes",
-        "";
     POINTER_MOVED: "the pointer was moved, and is needed unchanged here",
         "keep a copy of the original pointer";
     STACK_PLACE: "the address on the stack has to be a constant that is a multiple of 8",
@@ -92,8 +88,6 @@ rules! {
         "call bpf_rcu_read_lock before the iterator is begun, and keep it until the end";
     ITER_PROGRAM: "only iterators, security hooks and programs that may sleep can go through the tasks of a control group",
         "";
-    DYNPTR_INITIALIZED: "the dynptr is initialised twice",
-        "use another one, or give this one back first";
     DYNPTR_UNINITIALIZED: "the dynptr was not initialised, was given back, or was overwritten",
         "initialise it on every path that leads here";
     DYNPTR_OVERWRITTEN: "a dynptr that stands for a record is overwritten",
@@ -106,8 +100,6 @@ rules! {
         "";
     DYNPTR_ACCESS: "the bytes of a dynptr or iterator on the stack are accessed directly",
         "use the functions that are made for it";
-    DYNPTR_KIND: "the function does not work on dynptrs of this kind",
-        "";
     READ_ONLY: "memory that programs only read is written",
         "copy it first";
     CALLBACK_RESULT: "the callback returns something else than 0 or 1",
@@ -124,8 +116,6 @@ rules! {
         "pass it to a helper that calls it, or leave it out";
     TEXT_FORMAT: "the format asks for other arguments than there are, or is none that the kernel knows",
         "8 bytes for each conversion, and conversions as in printk";
-    CALLBACK_CALLED: "the function is both called and used as callback in a way that does not fit",
-        "";
     STRUCT_FIELD: "the structure of the kernel has no such field at this offset and size",
         "read a whole field, as the type of the kernel declares it";
     PACKET_ARGUMENT: "the helper does not take pointers into the packet",

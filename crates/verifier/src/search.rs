@@ -15,6 +15,7 @@ use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reject::{Reason, Rejection, Step, Stop};
 use crate::rules;
+use crate::slots::Slots;
 use crate::state::State;
 use crate::types::{Field, Types};
 
@@ -32,6 +33,10 @@ pub struct Kept {
     pub parent: Option<u32>,
     /// The instructions from there to here.
     pub trace: Vec<Entry>,
+    /// Slots of the stack that are read behind it.
+    pub read: Slots,
+    /// Slots that were overwritten between the state before it and this one.
+    pub written: Slots,
     /// Paths from here that have not ended.
     pub branches: u32,
     /// The instruction.
@@ -70,6 +75,7 @@ struct Pending {
     at: u32,
     parent: Option<u32>,
     trace: Vec<Entry>,
+    written: Slots,
     loop_entry: Option<u32>,
 }
 
@@ -115,6 +121,8 @@ pub struct Verifier<'a> {
     pub parent: Option<u32>,
     /// The instructions since then.
     pub trace: Vec<Entry>,
+    /// Slots of the stack that were overwritten since then.
+    pub written: Slots,
     /// Instructions that were looked at.
     pub processed: u64,
     /// Jumps that were looked at.
@@ -206,6 +214,7 @@ impl<'a> Verifier<'a> {
             pending: Vec::new(),
             parent: None,
             trace: Vec::new(),
+            written: Slots::default(),
             processed: 0,
             jumps: 0,
             last_jumps: 0,
@@ -253,6 +262,7 @@ impl<'a> Verifier<'a> {
             self.kept.clear();
             (self.parent, self.loop_entry) = (None, None);
             self.trace.clear();
+            self.written = Slots::default();
             self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
         }
         // The kernel leaves out what it never reaches, and then misses the last function if its address is taken: that of
@@ -297,7 +307,7 @@ impl<'a> Verifier<'a> {
                     self.end_path(covered.map_or(0, |kept| self.kept[kept as usize].longest));
                     let Some(next) = self.pending.pop() else { return Ok(()) };
                     (state, at, self.parent, self.trace) = (next.state, next.at, next.parent, next.trace);
-                    self.loop_entry = next.loop_entry;
+                    (self.loop_entry, self.written) = (next.loop_entry, next.written);
                 }
             }
         }
@@ -320,7 +330,7 @@ impl<'a> Verifier<'a> {
             self.kept[parent as usize].branches += 1;
         }
         let (parent, trace, loop_entry) = (self.parent, self.trace.clone(), self.loop_entry);
-        self.pending.push(Pending { state, at, parent, trace, loop_entry });
+        self.pending.push(Pending { state, at, parent, trace, written: self.written, loop_entry });
         Ok(())
     }
 
@@ -332,7 +342,14 @@ impl<'a> Verifier<'a> {
         if self.pending.len() >= MAX_PENDING {
             return Err(Reason::TooManyBranches.into());
         }
-        self.pending.push(Pending { state, at, parent: None, trace: Vec::new(), loop_entry: None });
+        self.pending.push(Pending {
+            state,
+            at,
+            parent: None,
+            trace: Vec::new(),
+            written: Slots::default(),
+            loop_entry: None,
+        });
         Ok(())
     }
 

@@ -167,7 +167,7 @@ pub(super) fn facts(text: &mut String, object: &Object, one: &Judged<'_>, kernel
         let helpers: Vec<String> = uses.helpers.iter().map(|name| (*name).to_owned()).collect();
         let yes = |yes: bool| if yes { "may" } else { "never" };
         let drops = if uses.drops.is_empty() { "never".to_owned() } else { format!("may ({})", uses.drops.join(", ")) };
-        let longest = found.longest.map_or_else(|| "not known".to_owned(), |longest| longest.to_string());
+        let longest = found.longest.map_or_else(|| "not known".to_owned(), |longest| format!("at most {longest}"));
         let _ = writeln!(text, "  helpers                 {}", list(&helpers));
         if uses.kernel_functions > 0 {
             let _ = writeln!(text, "  calls of the kernel     {}", uses.kernel_functions);
@@ -177,7 +177,7 @@ pub(super) fn facts(text: &mut String, object: &Object, one: &Judged<'_>, kernel
         let _ = writeln!(text, "  changes packets         {}", yes(uses.changes_packet));
         let _ = writeln!(text, "  writes user memory      {}", yes(uses.writes_user));
         let _ = writeln!(text, "  overrides the kernel    {}", yes(uses.overrides));
-        let _ = writeln!(text, "  instructions of a run   at most {longest}");
+        let _ = writeln!(text, "  instructions of a run   {longest}");
         let _ = writeln!(text, "  stack                   {} bytes", found.stack);
         let _ = writeln!(text, "  looked at               {} instructions on Linux {}", found.processed, kernel.name());
     } else {
