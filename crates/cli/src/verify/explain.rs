@@ -6,6 +6,7 @@ use skep_isa::ebpf::{InsnIdx, Notation, line};
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
+use skep_verifier::reg::Kind;
 use skep_verifier::suggest::{Advice, advise};
 use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting, verify_noting_with};
 
@@ -134,7 +135,7 @@ fn values(text: &mut String, program: &Program, at: u32, noted: &Noted) {
     let _ = writeln!(text, "  {insn}");
     for (number, reg) in moment.registers.iter().enumerate().take(10) {
         let named = |letter: char| names_register(&insn, letter, number);
-        if named('r') || named('w') {
+        if reg.kind != Kind::Unset && (named('r') || named('w')) {
             let _ = writeln!(text, "    r{number} = {reg}");
         }
     }
