@@ -22,10 +22,10 @@ impl Verifier<'_> {
         if let Some(error) = self.code.malformed.get(&at) {
             return Err(Reason::Malformed(*error).into());
         }
-        if self.old {
-            if let Some(need) = needs::unmet_on_path(op, at, self.kernel.release()) {
-                return Err(Reason::Later { what: need.what, since: need.since }.into());
-            }
+        if self.old
+            && let Some(need) = needs::unmet_on_path(op, at, self.kernel.release())
+        {
+            return Err(Reason::Later { what: need.what, since: need.since }.into());
         }
         let next = at + op.slots();
         match op {
