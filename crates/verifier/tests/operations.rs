@@ -221,3 +221,28 @@ fn arenas_and_their_pointers() {
         assert_eq!(ours == Ours::Takes, takes, "{text}: {ours:?}");
     }
 }
+
+#[test]
+fn addresses_in_memory_of_the_kernel() {
+    let cases = [
+        (true, "return *(u8 *)at;"),
+        // The sum is made in the register of the number, and stays one.
+        (false, "return *(u8 *)(at + ctx[1] * 8);"),
+        (true, "return (at + ctx[1] * 8) >> 40;"),
+        (true, "at *= 12; return *(u8 *)at;"),
+        (true, "at ^= 77; at >>= 3; return *(u8 *)at;"),
+        (false, "*(u8 *)at = 1; return 0;"),
+        (false, "at = (u32)at * 3; return *(u8 *)at;"),
+    ];
+    for (takes, text) in cases {
+        let source = format!(
+            "struct task_struct {{ void *stack; }} __core;
+            SEC(\"tp_btf/task_newtask\") int f(u64 *ctx) {{ u64 at = (u64)((struct task_struct *)ctx[0])->stack; {text} }}"
+        );
+        let Some(object) = compiled(&source) else { return };
+        let program = object.program("f").unwrap();
+        let (theirs, ours) = (agreement::theirs(&object, program), ours(&object, program));
+        assert!(agrees(&theirs, &ours), "{text}: the kernel {theirs:?}, we {ours:?}");
+        assert_eq!(ours == Ours::Takes, takes, "{text}: {ours:?}");
+    }
+}
