@@ -300,24 +300,53 @@ impl Scalar {
 }
 
 impl fmt::Display for Scalar {
-    /// The parts that say something, named as in the kernel's log.
+    /// `7`, `any number`, `0..255`, `0..4095, bits=(0x0; 0xff8)`: what says something beyond what stands before it. The range
+    /// without a name is that of 64 bits; others are named as in the kernel's log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(number) = self.as_constant() {
             return write!(f, "{}", number.cast_signed());
         }
-        f.write_str("scalar(")?;
-        let mut comma = "";
-        let mut part = |text: Option<String>| -> fmt::Result {
-            let Some(text) = text else { return Ok(()) };
-            write!(f, "{comma}{text}")?;
-            comma = ",";
-            Ok(())
-        };
-        part((self.s64 != Range::<i64>::FULL).then(|| format!("s64={}..{}", self.s64.min, self.s64.max)))?;
-        part((self.u64 != Range::<u64>::FULL).then(|| format!("u64={}..{}", self.u64.min, self.u64.max)))?;
-        part((self.s32 != Range::<i32>::FULL).then(|| format!("s32={}..{}", self.s32.min, self.s32.max)))?;
-        part((self.u32 != Range::<u32>::FULL).then(|| format!("u32={}..{}", self.u32.min, self.u32.max)))?;
-        part((self.bits != Tnum::UNKNOWN).then(|| format!("bits={}", self.bits)))?;
-        f.write_str(")")
+        let mut parts = Vec::new();
+        let (unsigned, signed) = (self.u64 != Range::<u64>::FULL, self.s64 != Range::<i64>::FULL);
+        if self.s64.min >= 0 {
+            parts.push(format!("{}..{}", self.u64.min, self.u64.max));
+        } else if signed && !unsigned {
+            parts.push(format!("{}..{}", self.s64.min, self.s64.max));
+        } else if unsigned {
+            parts.extend(signed.then(|| format!("s64={}..{}", self.s64.min, self.s64.max)));
+            parts.push(format!("u64={}..{}", self.u64.min, self.u64.max));
+        }
+        // The lower halves follow from a range that fits into them.
+        let half = i64::from(self.s32.min) == self.s64.min && i64::from(self.s32.max) == self.s64.max;
+        let lower = u64::from(self.u32.min) == self.u64.min && u64::from(self.u32.max) == self.u64.max;
+        if self.s32 != Range::<i32>::FULL && !half {
+            parts.push(format!("s32={}..{}", self.s32.min, self.s32.max));
+        }
+        if self.u32 != Range::<u32>::FULL && !lower {
+            parts.push(format!("u32={}..{}", self.u32.min, self.u32.max));
+        }
+        if self.bits != Tnum::UNKNOWN && self.bits != Tnum::range(self.u64.min, self.u64.max) {
+            parts.push(format!("bits={}", self.bits));
+        }
+        f.write_str(if parts.is_empty() { "any number" } else { "" })?;
+        f.write_str(&parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_is_left_out() {
+        let text = |scalar: Scalar| scalar.to_string();
+        assert_eq!(text(Scalar::constant(u64::MAX)), "-1");
+        assert_eq!(text(Scalar::UNKNOWN), "any number");
+        assert_eq!(text(Scalar::UNKNOWN.zero_extended()), "0..4294967295");
+        assert_eq!(text(Scalar::from_range(1, 200)), "1..200");
+        let masked = Scalar::UNKNOWN.alu(crate::Op::And, Scalar::constant(0xff8), crate::Width::W64);
+        assert_eq!(text(masked), "0..4088, bits=(0x0; 0xff8)");
+        let half = Scalar::UNKNOWN.sign_extended(4);
+        assert_eq!(text(half), "-2147483648..2147483647");
     }
 }

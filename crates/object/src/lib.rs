@@ -34,6 +34,7 @@
 mod attach;
 mod btf_edit;
 mod elf;
+mod exceptions;
 mod externs;
 #[doc(hidden)]
 pub mod fuzz;
@@ -47,6 +48,7 @@ mod write;
 
 pub use attach::{AttachError, AttachPoint, Side, near_section};
 pub use elf::{ElfError, ElfProblem, SectionKind, elf_section, section_kind};
+pub use exceptions::exception_callbacks;
 pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
 pub use link::{LinkError, LinkProblem, link_elf};
 pub use listing::{Item, Names, ObjectNames, listing};

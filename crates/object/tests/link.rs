@@ -164,3 +164,37 @@ fn programs_that_are_left_out() {
     assert!(message.contains("program `f`, instruction 1, byte_off of `task_struct`, path 0:0"), "{message}");
     assert!(message.contains("CONFIG_DEBUG_INFO_BTF"), "{message}");
 }
+
+#[test]
+fn the_function_that_exceptions_end_in_comes_last() {
+    let text = |tags: &str| {
+        format!(
+            "extern void bpf_throw(u64 cookie) __ksym;
+            __noinline int other(u64 n) {{ return n + 7; }}
+            __noinline int handler(u64 cookie) {{ return other(cookie) & 1; }}
+            __noinline int called(u64 n) {{ bpf_throw(n); return 3; }}
+            SEC(\"tc\") {tags} int f(void *c) {{ return called(5); }}"
+        )
+    };
+    let tag = |name: &str| format!("__attribute__((btf_decl_tag(\"exception_callback:{name}\")))");
+    let cases = [
+        (tag("handler"), vec!["f", "called", "handler", "other"]),
+        (String::new(), vec!["f", "called"]),
+        (tag("called"), vec!["f", "called"]),
+        // What names two functions, or none that there is, names none.
+        (format!("{} {}", tag("handler"), tag("other")), vec!["f", "called"]),
+        (tag("missing"), vec!["f", "called"]),
+    ];
+    for (tags, expected) in cases {
+        let Some(bytes) = compile(&text(&tags)) else { return };
+        let object = Object::from_elf(&bytes).unwrap();
+        let names = |object: &Object| -> Vec<String> {
+            object.programs[0].functions.iter().map(|function| function.name.to_string()).collect()
+        };
+        assert_eq!(names(&object), expected, "{tags}");
+        // It stays there when the object is written and read again.
+        let again = Object::from_elf(&object.to_elf().unwrap()).unwrap();
+        assert_eq!(names(&again), expected, "{tags}");
+        assert_eq!(again.programs[0].insns, object.programs[0].insns);
+    }
+}

@@ -68,6 +68,7 @@ impl Verifier<'_> {
             }
         }
         let result = match (value.is_pointer(), operand.is_pointer()) {
+            _ if value.kind == Kind::Arena || operand.kind == Kind::Arena => Reg::pointer(Kind::Arena),
             (true, true) => {
                 // The difference of two pointers is a number; nothing else is made of two.
                 if op != AluOp::Sub {
@@ -82,12 +83,11 @@ impl Verifier<'_> {
                 self.moved(&value, &operand, width, op)?
             }
             (false, true) if width == Width::W32 && op == AluOp::Sub => Reg::UNKNOWN,
+            // The kernel leaves the number as it is; here it is any.
+            (false, true) if operand.kind == Kind::Foreign && width == Width::W64 && !operand.nullable => Reg::UNKNOWN,
             (false, true) => {
                 if op != AluOp::Add {
                     return Err(Reason::PointerOperation(op.symbol()).into());
-                }
-                if operand.kind == Kind::Foreign && width == Width::W64 {
-                    return Err(Stop::Undecided("numbers to which memory of the kernel is added"));
                 }
                 self.precise(state, dst.number());
                 self.moved(&operand, &value, width, op)?
@@ -245,9 +245,8 @@ impl Verifier<'_> {
             return Err(Reason::NullableArithmetic(kind).into());
         }
         if kind == Kind::Foreign {
-            // Where it points to within this memory does not matter.
-            let simple = matches!(op, AluOp::Add | AluOp::Sub);
-            return if simple { Ok(*pointer) } else { Err(Reason::PointerOperation(op.symbol()).into()) };
+            // Loads from it may fail, so that it does not matter where it points to.
+            return Ok(*pointer);
         }
         let known = number.num.as_constant().map(u64::cast_signed);
         let unmoved = matches!(kind, Kind::Map(_)) && known == Some(0) && op == AluOp::Add;

@@ -7,7 +7,7 @@ use crate::alu::width_of;
 use crate::code::Next;
 use crate::precision::Place;
 use crate::profile::Kernel;
-use crate::reg::{Kind, Reg};
+use crate::reg::{AT_END, BEYOND_END, Kind, Reg};
 use crate::reject::{Reason, Step};
 use crate::search::{Flow, Verifier};
 use crate::state::State;
@@ -31,6 +31,17 @@ fn condition(op: JmpOp) -> Cond {
         JmpOp::SGt => Cond::SGt,
         JmpOp::SGe => Cond::SGe,
         JmpOp::Set => Cond::Set,
+    }
+}
+
+/// The same comparison with its operands exchanged.
+fn mirrored(cond: Cond) -> Cond {
+    match cond {
+        Cond::Gt => Cond::Lt,
+        Cond::Lt => Cond::Gt,
+        Cond::Ge => Cond::Le,
+        Cond::Le => Cond::Ge,
+        other => other,
     }
 }
 
@@ -112,8 +123,8 @@ impl Verifier<'_> {
         let linked = self.linked(state, dst, src);
         self.note_linked(&linked);
         let mut other = state.clone();
+        let test = Test { width, dst, src };
         if left.is_number() && right.is_number() {
-            let test = Test { width, dst, src };
             self.refine(&mut other, test, cond, &right, &linked);
             self.refine(state, test, cond.negated(), &right, &linked);
         } else if matches!(src, Src::Imm(0))
@@ -124,15 +135,31 @@ impl Verifier<'_> {
             self.settle(&mut other, &left, cond == Cond::Eq);
             self.settle(state, &left, cond == Cond::Ne);
         } else {
-            self.compare_pointers(state, &mut other, cond, width, &left, &right);
+            self.compare_pointers(state, &mut other, cond, test, &left, &right);
         }
         self.push(other, target)?;
         Ok(Flow::Next(behind))
     }
 
+    /// Which way a comparison of a packet pointer with the packet's end goes, if an earlier one has told
+    /// (`is_pkt_ptr_branch_taken`).
+    fn decided_by_end(left: &Reg, right: &Reg, cond: Cond) -> Option<bool> {
+        let (range, cond) = match (left.kind, right.kind) {
+            (Kind::Packet, Kind::PacketEnd) => (left.range, cond),
+            (Kind::PacketEnd, Kind::Packet) => (right.range, mirrored(cond)),
+            _ => return None,
+        };
+        match cond {
+            Cond::Gt | Cond::Le if range == BEYOND_END => Some(cond == Cond::Gt),
+            Cond::Ge | Cond::Lt if range >= AT_END => Some(cond == Cond::Ge),
+            _ => None,
+        }
+    }
+
     fn decided(&self, left: &Reg, right: &Reg, cond: Cond, width: Width) -> Option<bool> {
         match (left.is_number(), right.is_number()) {
             (true, true) => left.num.decide(cond, right.num, width_of(width)),
+            (false, false) if width == Width::W64 => Self::decided_by_end(left, right, cond),
             // The kernel says so of the lower half of a pointer too.
             (false, true) if right.is_zero() && !left.nullable && is_never_null(left, self.kernel) => match cond {
                 Cond::Eq => Some(false),
@@ -213,11 +240,11 @@ impl Verifier<'_> {
         state: &mut State,
         other: &mut State,
         cond: Cond,
-        width: Width,
+        test: Test,
         left: &Reg,
         right: &Reg,
     ) {
-        if width != Width::W64 {
+        if test.width != Width::W64 {
             return;
         }
         // A pointer that equals one that is not null is not null either.
@@ -238,26 +265,29 @@ impl Verifier<'_> {
                     && of.kind == Kind::PacketMeta
         };
         // Whether the packet pointer is on the left, on which side the check holds, and whether the end is excluded.
-        let (pointer, cond) = if left.kind.is_packet() && is_end(right, left) {
-            (left, cond)
+        let (pointer, cond, register) = if left.kind.is_packet() && is_end(right, left) {
+            (left, cond, test.dst)
         } else if right.kind.is_packet() && is_end(left, right) {
-            let mirrored = match cond {
-                Cond::Gt => Cond::Lt,
-                Cond::Lt => Cond::Gt,
-                Cond::Ge => Cond::Le,
-                Cond::Le => Cond::Ge,
-                other => other,
-            };
-            (right, mirrored)
+            let Src::Reg(register) = test.src else { return };
+            (right, mirrored(cond), register)
         } else {
             return;
         };
-        match cond {
-            Cond::Gt => prove(state, pointer, false),
-            Cond::Lt => prove(other, pointer, true),
-            Cond::Ge => prove(state, pointer, true),
-            Cond::Le => prove(other, pointer, false),
-            _ => {}
+        let (inside, outside, open) = match cond {
+            Cond::Gt => (state, other, false),
+            Cond::Lt => (other, state, true),
+            Cond::Ge => (state, other, true),
+            Cond::Le => (other, state, false),
+            _ => return,
+        };
+        prove(inside, pointer, open);
+        if self.kernel >= Kernel::V5_15 {
+            // The register that was compared, and none of its copies.
+            let end = if open { AT_END } else { BEYOND_END };
+            let compared = &mut outside.top().regs[register.index()];
+            if compared.kind == Kind::Packet {
+                compared.range = end;
+            }
         }
     }
 }
@@ -291,7 +321,7 @@ fn prove(state: &mut State, pointer: &Reg, more: bool) {
     let range = u32::try_from(off).unwrap_or(0) + u32::from(more);
     for value in state.values() {
         if value.kind == pointer.kind && value.id == pointer.id {
-            value.range = value.range.max(range);
+            value.range = value.known_bytes().max(range);
         }
     }
 }

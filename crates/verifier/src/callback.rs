@@ -106,6 +106,7 @@ impl Verifier<'_> {
         if state.frames.iter().any(|frame| frame.function == function) {
             return Err(Reason::Recursion.into());
         }
+        self.called_back[function as usize] = true;
         let depth = u8::try_from(state.frames.len()).unwrap_or(u8::MAX);
         let mut inside = state.clone();
         let mut frame = Frame { role, ..Frame::new(function, Some(at), depth) };
@@ -129,6 +130,7 @@ impl Verifier<'_> {
         frame.regs[2] = Reg::pointer(Kind::Key(map));
         frame.regs[3] = Reg::pointer(Kind::Value(map));
         self.later[function as usize] = true;
+        self.called_back[function as usize] = true;
         let mut later = State::new(frame);
         later.sleeps = sleeps;
         debug_assert!(self.code.op(at).is_some(), "it was executed");
@@ -157,13 +159,13 @@ impl Verifier<'_> {
         Ok(Flow::Next(call))
     }
 
-    /// A function that was called later returns.
-    pub fn check_later_result(&mut self, state: &State) -> Step<()> {
-        let result = *state.reg(0);
+    /// A function that was called later returns what is in a register.
+    pub fn check_later_result(&mut self, state: &State, reg: u8) -> Step<()> {
+        let result = *state.reg(reg.into());
         if !result.is_number() {
             return Err(Reason::ResultKind(result.kind).into());
         }
-        self.mark_precise(Wanted::of(&[Place::Reg(0, 0)]), 1);
+        self.mark_precise(Wanted::of(&[Place::Reg(state.depth(), reg)]), 1);
         if result.num.s64().min != 0 || result.num.s64().max != 0 {
             return Err(Reason::Rule(&rules::CALLBACK_ASYNC_RESULT).into());
         }

@@ -21,6 +21,8 @@ pub struct Code {
     pub functions: Vec<u32>,
     /// Slots at which states are compared.
     pub prune: Vec<bool>,
+    /// The first slot of the function that exceptions end in; no instruction refers to it.
+    exceptions: Option<u32>,
     /// Slots at which rounds of loops begin that the kernel itself goes through.
     pub turns: Vec<Option<Turn>>,
 }
@@ -84,11 +86,11 @@ fn is_ignored(insn: &Insn, error: InsnError) -> bool {
 }
 
 impl Code {
-    /// Takes a program apart and checks its shape.
+    /// Takes a program apart and checks its shape. `exceptions` is where the function begins that exceptions end in.
     ///
     /// # Errors
     /// What has no place in a program.
-    pub fn new(insns: &[Insn]) -> Result<Self, Rejection> {
+    pub fn new(insns: &[Insn], exceptions: Option<u32>) -> Result<Self, Rejection> {
         if insns.is_empty() {
             return Err(Rejection::at(0, Reason::Empty));
         }
@@ -111,7 +113,7 @@ impl Code {
             at += op.slots() as usize;
         }
         let turns = vec![None; ops.len()];
-        let mut code = Self { prune: vec![false; ops.len()], ops, malformed, functions: Vec::new(), turns };
+        let mut code = Self { prune: vec![false; ops.len()], ops, malformed, functions: Vec::new(), exceptions, turns };
         code.find_functions()?;
         code.check_jumps()?;
         code.check_reachable()?;
@@ -147,6 +149,7 @@ impl Code {
 
     fn find_functions(&mut self) -> Result<(), Rejection> {
         let mut starts = vec![0];
+        starts.extend(self.exceptions);
         for at in 0..self.slots() {
             let distance = match self.op(at) {
                 Some(Op::Call(Callee::Local(distance)) | Op::LoadImm { value: Imm64::Func(distance), .. }) => distance,
@@ -219,6 +222,7 @@ impl Code {
     fn check_reachable(&mut self) -> Result<(), Rejection> {
         let mut seen = vec![false; self.ops.len()];
         let mut open: Vec<u32> = vec![0];
+        open.extend(self.exceptions);
         while let Some(at) = open.pop() {
             if std::mem::replace(&mut seen[at as usize], true) {
                 continue;

@@ -1,6 +1,7 @@
 //! Whether what was found out about an old state holds for a new one as well (`states_equal`).
 
-use crate::reg::{Kind, Reg};
+use crate::reg::{AT_END, Kind, Reg};
+use crate::slots::Slots;
 use crate::state::{Byte, Frame, Role, Slot, State};
 
 /// How alike states have to be.
@@ -57,8 +58,17 @@ impl Ids {
 }
 
 /// Whether an old state covers a new one before the instruction at a slot. `live` are the registers that are still read
-/// there; registers of callers are those that are read behind their calls.
-pub fn covers(old: &State, new: &State, at: u32, live: &[u16], likeness: Likeness, uninit: bool) -> bool {
+/// there; registers of callers are those that are read behind their calls. `read` are the slots of the stack that are read
+/// behind the old state, if that is known.
+pub fn covers(
+    old: &State,
+    new: &State,
+    at: u32,
+    live: &[u16],
+    read: Option<&Slots>,
+    likeness: Likeness,
+    uninit: bool,
+) -> bool {
     if old.frames.len() != new.frames.len() {
         return false;
     }
@@ -70,7 +80,8 @@ pub fn covers(old: &State, new: &State, at: u32, live: &[u16], likeness: Likenes
     (0..=last).all(|depth| {
         let place = if depth == last { at } else { old.frames[depth + 1].call.unwrap_or(at) };
         let mask = live.get(place as usize).copied().unwrap_or(u16::MAX);
-        comparison.frames(&old.frames[depth], &new.frames[depth], mask)
+        let slots = read.map_or(u64::MAX, |read| read[depth]);
+        comparison.frames(&old.frames[depth], &new.frames[depth], mask, slots)
     })
 }
 
@@ -96,7 +107,7 @@ impl Comparison {
             && old.references.iter().zip(&new.references).all(|((left, _), (right, _))| self.ids.same(*left, *right))
     }
 
-    fn frames(&mut self, old: &Frame, new: &Frame, live: u16) -> bool {
+    fn frames(&mut self, old: &Frame, new: &Frame, live: u16, read: u64) -> bool {
         let role = |frame: &Frame| match frame.role {
             Role::Later(_) => Role::Later(0),
             role => role,
@@ -110,7 +121,7 @@ impl Comparison {
         }
         let registers =
             (0..11).all(|reg| live & (1 << reg) == 0 && reg < 10 || self.regs(&old.regs[reg], &new.regs[reg]));
-        registers && self.stacks(old, new)
+        registers && self.stacks(old, new, read)
     }
 
     fn regs(&mut self, old: &Reg, new: &Reg) -> bool {
@@ -131,7 +142,9 @@ impl Comparison {
                         && self.ids.same_number(old, new, &mut self.fresh))
             }
             Kind::Packet | Kind::PacketMeta => {
-                old.range <= new.range
+                // What is not in front of the end is the same or another.
+                let special = old.range >= AT_END || new.range >= AT_END;
+                (if special { old.range == new.range } else { old.range <= new.range })
                     && old.off == new.off
                     && self.ids.same(old.id, new.id)
                     && old.num.includes(new.num)
@@ -147,10 +160,11 @@ impl Comparison {
         }
     }
 
-    fn stacks(&mut self, old: &Frame, new: &Frame) -> bool {
+    fn stacks(&mut self, old: &Frame, new: &Frame, read: u64) -> bool {
         old.stack.iter().enumerate().all(|(index, slot)| {
             let other = new.stack.get(index).copied().unwrap_or(Slot::EMPTY);
-            self.slots(slot, &other)
+            let of_kernel = slot.special().is_some() || other.special().is_some();
+            (read & (1 << index) == 0 && !of_kernel) || self.slots(slot, &other)
         })
     }
 

@@ -2,6 +2,7 @@
 //! `btf_check_func_arg_match`).
 
 use skep_btf::{Btf, Kind as Type, TypeId};
+use skep_isa::ProgType;
 use skep_isa::ebpf::{Callee, Op};
 
 use crate::profile::Kernel;
@@ -14,7 +15,7 @@ use crate::types;
 
 /// What an argument of a global function is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Argument {
+pub enum Argument {
     /// A number.
     Number,
     /// The context.
@@ -23,13 +24,24 @@ enum Argument {
     Memory(u32, bool),
     /// A dynptr.
     Dynptr,
+    /// A pointer into an arena, or the number that it is.
+    Arena,
     /// A structure of the kernel that can be relied on, and whether null is allowed.
     Trusted(u32, bool),
 }
 
+// TABLE
+/// Names of structures that are the context of a type of programs without being declared for it.
+const CONTEXTS: &[(ProgType, &str)] = &[
+    (ProgType::Kprobe, "bpf_user_pt_regs_t"),
+    (ProgType::Kprobe, "pt_regs"),
+    (ProgType::RawTracepoint, "bpf_raw_tracepoint_args"),
+    (ProgType::RawTracepointWritable, "bpf_raw_tracepoint_args"),
+];
+
 impl Verifier<'_> {
     /// The arguments of a global function.
-    fn arguments_of(&self, function: u32) -> Step<Vec<Argument>> {
+    pub fn arguments_of(&self, function: u32) -> Step<Vec<Argument>> {
         let own = self.types.own.as_ref().ok_or(Stop::Undecided("global functions without types"))?;
         let declared = self.program.functions.get(function as usize).and_then(|function| function.ty);
         let id = TypeId(declared.ok_or(Stop::Undecided("global functions without types"))?);
@@ -40,10 +52,7 @@ impl Verifier<'_> {
             return Err(Stop::Undecided("global functions without types"));
         };
         if !crate::kcall::is_number(own, proto.result) {
-            return Err(match own.resolved(proto.result) {
-                Ok(Type::Void) => Stop::Undecided("global functions without a result"),
-                _ => Stop::Reject(Reason::Rule(&rules::GLOBAL_TYPE)),
-            });
+            return Err(Reason::Rule(&rules::GLOBAL_TYPE).into());
         }
         let context = skep_isa::programs::facts(self.program.prog_type).context.map(|context| context.name);
         let mut arguments = Vec::new();
@@ -58,6 +67,10 @@ impl Verifier<'_> {
                 arguments.push(self.trusted_argument(own, param.ty, &tags)?);
                 continue;
             }
+            if tags == ["arena"] && types::pointee(own, param.ty).is_some() {
+                arguments.push(Argument::Arena);
+                continue;
+            }
             if tags.iter().any(|tag| !matches!(*tag, "ctx" | "nonnull")) {
                 return Err(Stop::Undecided("arguments of global functions with these tags"));
             }
@@ -68,10 +81,10 @@ impl Verifier<'_> {
             let Some((target, name)) = types::pointee(own, param.ty) else {
                 return Err(Reason::Rule(&rules::GLOBAL_TYPE).into());
             };
-            let is_context = tagged("ctx") || (!name.is_empty() && context == Some(name));
-            if !is_context
-                && matches!(name, "pt_regs" | "bpf_raw_tracepoint_args" | "bpf_user_pt_regs_t" | "user_pt_regs")
-            {
+            let is_context = tagged("ctx")
+                || (!name.is_empty() && context == Some(name))
+                || CONTEXTS.contains(&(self.program.prog_type, name));
+            if !is_context && name == "user_pt_regs" {
                 return Err(Stop::Undecided("the context as an argument of a global function"));
             }
             arguments.push(match own.size_of(target) {
@@ -130,11 +143,14 @@ impl Verifier<'_> {
                     }
                     self.given_memory(state, reg, size, true)?;
                 }
+                Argument::Arena if value.is_number() || value.kind == Kind::Arena => {}
+                Argument::Arena => return Err(Reason::Rule(&rules::ARENA_ARGUMENT).into()),
                 Argument::Dynptr => _ = self.dynptr(state, &value)?,
                 Argument::Trusted(_, true) if value.is_zero() => {}
                 Argument::Trusted(_, false) if value.is_number() || value.nullable => return Err(wrong(reg)),
                 Argument::Trusted(ty, _) => {
-                    if value.kind != Kind::Struct(ty, Trust::Trusted) || value.fixed_offset() != Some(0) {
+                    let same = matches!(value.kind, Kind::Struct(given, _) if given == ty);
+                    if !same || !crate::kcall::is_trusted(&value) || value.fixed_offset() != Some(0) {
                         return Err(Stop::Undecided("what is given for a trusted argument"));
                     }
                 }
@@ -157,7 +173,7 @@ impl Verifier<'_> {
         for (index, argument) in self.arguments_of(function)?.into_iter().enumerate() {
             let id = self.id();
             frame.regs[index + 1] = match argument {
-                Argument::Number => Reg::UNKNOWN,
+                Argument::Number | Argument::Arena => Reg::UNKNOWN,
                 Argument::Context => Reg::pointer(Kind::Context),
                 Argument::Memory(size, true) => Reg::nullable(Kind::Memory(size), id),
                 Argument::Memory(size, false) => Reg::pointer(Kind::Memory(size)),

@@ -5,11 +5,12 @@ use skep_isa::ebpf::{Imm64, Op};
 use skep_isa::{MapType, ProgType};
 
 use crate::kargs::same_owner;
-use crate::reg::{Hold, Kind};
+use crate::profile::Kernel;
+use crate::reg::{Hold, Kind, Reg};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
-use crate::search::{Flow, Verifier};
-use crate::state::{Lock, Role, State};
+use crate::search::Verifier;
+use crate::state::{Lock, State};
 use crate::types::FieldKind;
 
 /// Maps that programs that may sleep can use.
@@ -89,30 +90,18 @@ impl Verifier<'_> {
         Err(Reason::Rule(rule).into())
     }
 
-    /// `bpf_throw`
-    pub fn throw(&mut self, state: &mut State) -> Step<Flow> {
-        if state.frames.iter().any(|frame| !matches!(frame.role, Role::Function | Role::Global)) {
-            return Err(Stop::Undecided("exceptions in callbacks"));
+    /// The address of a function of the kernel, which is compared with null where it may be missing. Whether the kernel
+    /// tells addresses of variables depends on how it was built.
+    ///
+    /// # Errors
+    /// If it is a variable, or the kernel does not have it.
+    pub fn address_of_function(&self, id: i32) -> Step<Reg> {
+        let unknown = || Stop::Undecided("variables of the kernel");
+        let kernel = self.types.kernel.as_ref().filter(|_| self.kernel >= Kernel::V6_12).ok_or_else(unknown)?;
+        match u32::try_from(id).map(|id| kernel.kind(TypeId(id))) {
+            Ok(Ok(skep_btf::Kind::Func { .. })) => Ok(Reg { read_only: true, ..Reg::pointer(Kind::Memory(0)) }),
+            _ => Err(unknown()),
         }
-        self.holds_nothing(state)?;
-        let cookie = *state.reg(1);
-        if !cookie.is_number() {
-            return Err(Reason::ResultKind(cookie.kind).into());
-        }
-        if state.frames.first().is_some_and(|frame| frame.role == Role::Function) {
-            self.check_result(state, &cookie, 1)?;
-        }
-        Ok(Flow::End)
-    }
-
-    /// Whether the program says which of its functions exceptions end in.
-    fn has_exception_callback(&self) -> bool {
-        let main = self.program.functions.first().and_then(|function| function.ty).map(TypeId);
-        let (Some(own), Some(main)) = (&self.types.own, main) else { return false };
-        own.ids().any(|id| {
-            matches!(own.kind(id), Ok(skep_btf::Kind::DeclTag(tag)) if tag.target == main)
-                && own.name(id).is_ok_and(|name| name.starts_with("exception_callback"))
-        })
     }
 
     /// Maps that programs of this type cannot use (`check_map_prog_compatibility`).
@@ -120,9 +109,6 @@ impl Verifier<'_> {
     /// # Errors
     /// The first one.
     pub fn check_maps(&self) -> Result<(), (u32, Stop)> {
-        if self.has_exception_callback() {
-            return Err((0, Stop::Undecided("exceptions with a callback")));
-        }
         let tracing = matches!(
             self.program.prog_type,
             ProgType::Kprobe
@@ -131,10 +117,17 @@ impl Verifier<'_> {
                 | ProgType::RawTracepoint
                 | ProgType::RawTracepointWritable
         );
+        let mut arena = None;
         for at in 0..self.code.slots() {
             // The kernel looks for variables before it follows paths.
-            if let Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) = self.code.op(at) {
-                return Err((at, Stop::Undecided("variables of the kernel")));
+            match self.code.op(at) {
+                Some(Op::LoadImm { value: Imm64::BtfVar { id, fd: 0 }, .. }) => {
+                    self.address_of_function(id).map_err(|stop| (at, stop))?;
+                }
+                Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) => {
+                    return Err((at, Stop::Undecided("variables of the kernel")));
+                }
+                _ => {}
             }
             let Some(Op::LoadImm { value: Imm64::MapFd(map) | Imm64::MapFdValue { fd: map, .. }, .. }) =
                 self.code.op(at)
@@ -142,6 +135,11 @@ impl Verifier<'_> {
                 continue;
             };
             let Some(spec) = usize::try_from(map).ok().and_then(|map| self.maps.get(map)) else { continue };
+            if spec.map_type == MapType::Arena
+                && usize::try_from(map).is_ok_and(|map| arena.replace(map).is_some_and(|other| other != map))
+            {
+                return Err((at, Reason::Rule(&rules::ARENA_TWICE).into()));
+            }
             if self.program.flags.0 & skep_object::ProgFlags::SLEEPABLE.0 != 0 && !is_for_sleepers(spec.map_type) {
                 return Err((at, Reason::Rule(&rules::SLEEPS_MAP).into()));
             }

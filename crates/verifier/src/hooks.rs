@@ -94,12 +94,26 @@ fn made(attach: AttachType) -> Hook {
 }
 
 impl Verifier<'_> {
+    /// Whether a typed hook has a helper for which the kernel asks more than its kind; `None` if that is not known here.
+    pub fn has_doubtful(&self, name: &str) -> Option<bool> {
+        let (attach, target) = (self.program.attach_type?, &self.program.attach);
+        let iterator = attach == AttachType::TraceIter;
+        match name {
+            _ if self.program.prog_type != ProgType::Tracing => None,
+            "get_socket_cookie" | "sock_from_file" => Some(true),
+            "setsockopt" | "getsockopt" => {
+                Some(matches!(target, AttachPoint::Iterator(target) if matches!(target.as_str(), "tcp" | "unix")))
+            }
+            "d_path" if iterator => Some(true),
+            _ => None,
+        }
+    }
+
     /// What a read of the context at a typed hook gives; `None` if the hook is of another kind.
     pub fn argument_of_hook(&mut self, off: i64, size: u32) -> Step<Option<Reg>> {
         match self.program.prog_type {
-            ProgType::Tracing => {}
+            ProgType::Tracing | ProgType::StructOps => {}
             ProgType::Lsm => return Err(Stop::Undecided("the arguments of security hooks")),
-            ProgType::StructOps => return Err(Stop::Undecided("the arguments of operations")),
             ProgType::Ext => return Err(Stop::Undecided("programs that replace functions")),
             // Programs behind a redirection know the device that a frame leaves by.
             ProgType::Xdp if self.program.attach_type == Some(AttachType::XdpDevmap) && (off, size) == (20, 4) => {
@@ -110,7 +124,16 @@ impl Verifier<'_> {
         let Some(kernel) = self.types.kernel.clone() else { return Err(Stop::Undecided("the types of the kernel")) };
         let wrong = || Stop::Reject(Reason::Rule(&rules::CONTEXT_ARGUMENT));
         let index = usize::try_from(off).ok().filter(|off| off % 8 == 0).map(|off| off / 8).ok_or_else(wrong)?;
+        let mut nullable = false;
         let (ty, trust) = match (&self.program.attach, self.program.attach_type) {
+            _ if self.program.prog_type == ProgType::StructOps => {
+                if off % i64::from(size) != 0 {
+                    return Err(wrong());
+                }
+                let (ty, null) = self.argument_of_operation(&kernel, index)?;
+                nullable = null;
+                (ty, Trust::Trusted)
+            }
             (AttachPoint::Iterator(target), _) => {
                 let found = kernel.find_function(&format!("bpf_iter_{target}"));
                 let found = found.ok_or(Stop::Undecided("an iterator that the kernel does not have"))?;
@@ -126,8 +149,13 @@ impl Verifier<'_> {
                 };
                 match members.iter().find(|(place, _)| *place == index) {
                     None => (ty, Trust::Trusted),
-                    Some((_, None)) => return Err(Stop::Undecided("buffers of iterators")),
-                    Some((_, Some(_))) if size != 8 => return Err(wrong()),
+                    Some(_) if size != 8 => return Err(wrong()),
+                    Some((_, None)) => {
+                        // Keys are only read.
+                        let read_only = matches!((target.as_str(), index), ("bpf_map_elem" | "sockmap", 2));
+                        let id = self.id();
+                        return Ok(Some(Reg { read_only, ..Reg::nullable(Kind::Buffer, id) }));
+                    }
                     Some((_, Some(trust))) => {
                         let Some((target, _)) = crate::types::pointee(&kernel, ty) else { return Err(wrong()) };
                         let id = self.id();
@@ -171,9 +199,11 @@ impl Verifier<'_> {
                 let ty = kernel.resolve(target).map_err(|_| Stop::Undecided("this type"))?;
                 match kernel.kind(ty) {
                     Ok(Type::Void) => Ok(Some(Reg::UNKNOWN)),
-                    Ok(Type::Int(int)) if int.size == 1 => Ok(Some(Reg::UNKNOWN)),
+                    Ok(Type::Int(_)) => Ok(Some(Reg::UNKNOWN)),
                     Ok(Type::Struct(_)) if !is_tagged(&kernel, target) => {
-                        Ok(Some(Reg::pointer(Kind::Struct(ty.0, trust))))
+                        let kind = Kind::Struct(self.promoted(&kernel, ty).0, trust);
+                        let id = if nullable { self.id() } else { 0 };
+                        Ok(Some(Reg { nullable, id, ..Reg::pointer(kind) }))
                     }
                     _ => Err(Stop::Undecided("arguments of this type")),
                 }

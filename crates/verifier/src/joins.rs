@@ -8,6 +8,7 @@ use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step};
 use crate::search::{Kept, Verifier};
+use crate::slots::Slots;
 use crate::state::{Role, State};
 
 impl Verifier<'_> {
@@ -21,14 +22,14 @@ impl Verifier<'_> {
         let forced = turn.is_some() || self.trace.len() > 4 * 40;
         let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
         let mut list = std::mem::take(&mut self.at[at as usize]);
-        let mut found = None;
+        let (mut found, mut complete) = (None, false);
         // The youngest first, as the kernel does: it is the most alike.
         for index in (0..list.len()).rev() {
             let kept = &self.kept[list[index] as usize];
             if kept.branches > 0 {
                 let old = &kept.state;
                 let another = entries_of_later(old) != entries_of_later(state);
-                let within = |likeness| covers(old, state, at, &self.live, likeness, uninit);
+                let within = |likeness| covers(old, state, at, &self.live, None, likeness, uninit);
                 let again = turn.is_some()
                     && !another
                     && (turn != Some(Turn::MayGoto) || old.rounds != state.rounds)
@@ -56,7 +57,9 @@ impl Verifier<'_> {
                 // In a loop that is not done it is not known yet which numbers matter.
                 let entry = self.open_entry(list[index]);
                 let likeness = if entry.is_some() { Likeness::Within } else { Likeness::Covered };
-                if covers(&kept.state, state, at, &self.live, likeness, uninit) {
+                let read = if entry.is_some() { None } else { Some(&kept.read) };
+                if covers(&kept.state, state, at, &self.live, read, likeness, uninit) {
+                    complete = entry.is_none();
                     if let Some(entry) = entry {
                         self.loop_entry = self.outer(self.loop_entry, entry, None);
                     }
@@ -77,6 +80,7 @@ impl Verifier<'_> {
         if let Some(index) = found {
             self.kept[index as usize].hits += 1;
             self.inherit(index, state);
+            self.reads_as(Some(index).filter(|_| complete));
             return Ok(Some(index));
         }
         if keep {
@@ -87,6 +91,8 @@ impl Verifier<'_> {
                 state: state.clone(),
                 parent,
                 trace,
+                read: Slots::default(),
+                written: std::mem::take(&mut self.written),
                 branches: 1,
                 at,
                 depth,

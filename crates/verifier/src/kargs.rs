@@ -2,6 +2,7 @@
 //! (`get_kfunc_ptr_arg_type`, `Documentation/bpf/kfuncs.rst`).
 
 use skep_btf::{Kind as Type, TypeId};
+use skep_isa::{AttachType, ProgType};
 
 use crate::kcall::{self, Call, Told};
 use crate::memory::Access;
@@ -283,7 +284,10 @@ impl Verifier<'_> {
                 told.map = Some(map);
                 Ok(())
             }
-            Kind::Struct(..) if kcall::fits(call.btf, &arg.value, arg.target, false) => Ok(()),
+            Kind::Struct(..) => {
+                let wanted = kcall::structure(call.btf, "bpf_map").ok_or(Stop::Undecided("the types of the kernel"))?;
+                if kcall::fits(call.btf, &arg.value, wanted, false) { Ok(()) } else { Err(bad(&rules::KFUNC_TYPE)) }
+            }
             _ => Err(bad(&rules::KFUNC_TYPE)),
         }
     }
@@ -323,8 +327,10 @@ impl Verifier<'_> {
     ) -> Step<()> {
         let size = call.btf.size_of(arg.target).map_err(|_| Stop::Undecided("this iterator"))?;
         let (ty, pointer) = (arg.target.0, &arg.value);
-        if call.name == "bpf_iter_css_task_new" {
-            return Err(Stop::Undecided("this iterator"));
+        let iterates = self.program.attach_type == Some(AttachType::TraceIter);
+        if call.name == "bpf_iter_css_task_new" && !iterates && !state.sleeps && self.program.prog_type != ProgType::Lsm
+        {
+            return Err(broken(&rules::ITER_PROGRAM));
         }
         if call.kfunc.begins {
             let trust = match (call.kfunc.rcu_protected, state.in_rcu()) {

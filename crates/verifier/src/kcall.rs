@@ -1,6 +1,7 @@
 //! Calls of functions of the kernel (`check_kfunc_call`, `check_kfunc_args`).
 
 use skep_btf::{Btf, FuncProto, Kind as Type, TypeId};
+use skep_isa::{AttachType, ProgType};
 
 use crate::kfuncs::{self, Kfunc};
 use crate::precision::{Place, Wanted};
@@ -93,6 +94,9 @@ impl Verifier<'_> {
         let Ok(Type::FuncProto(proto)) = types.kind(proto) else {
             return Err(Stop::Undecided("a kernel function without a type"));
         };
+        if self.program.prog_type == ProgType::Xdp && name.starts_with("bpf_xdp_metadata_rx_") {
+            return Err(Reason::Rule(&rules::DEVICE_ONLY).into());
+        }
         let Some(kfunc) = kfuncs::by_name(name) else { return Err(Stop::Undecided("this function of the kernel")) };
         let call = Call { name, kfunc, btf: &types, proto, at };
         self.call_kfunc(state, &call)
@@ -134,7 +138,7 @@ impl Verifier<'_> {
         match call.kfunc.is_for(self.program.prog_type) {
             Some(true) => {}
             Some(false) => return Err(Reason::KfuncRefused(call.name.into()).into()),
-            None => return Err(Stop::Undecided("a kernel function that asks more about the program")),
+            None => self.passes_filter(call.name)?,
         }
         if call.kfunc.destructive {
             return Err(Stop::Undecided("destructive kernel functions"));
@@ -149,6 +153,21 @@ impl Verifier<'_> {
             return Err(Reason::Rule(&rules::LOCK_CALL).into());
         }
         Ok(())
+    }
+
+    /// Functions for which the kernel asks more about a program than its type.
+    fn passes_filter(&self, name: &str) -> Step<()> {
+        let session = [AttachType::TraceKprobeSession, AttachType::TraceUprobeSession];
+        let attached = |places: &[AttachType]| self.program.attach_type.is_some_and(|attach| places.contains(&attach));
+        let (prog_type, places, rule) = match name {
+            "bpf_session_cookie" | "bpf_session_is_return" => (ProgType::Kprobe, &session[..], &rules::SESSION_ONLY),
+            "bpf_sock_destroy" => (ProgType::Tracing, &[AttachType::TraceIter][..], &rules::ITERATOR_ONLY),
+            _ => return Err(Stop::Undecided("a kernel function that asks more about the program")),
+        };
+        if self.program.prog_type != prog_type {
+            return Err(Reason::KfuncRefused(name.into()).into());
+        }
+        if attached(places) { Ok(()) } else { Err(Reason::Rule(rule).into()) }
     }
 
     /// Callbacks that the function makes.
@@ -278,7 +297,11 @@ impl Verifier<'_> {
                 return node(told.root, Hold::Shared);
             }
             "bpf_rbtree_left" | "bpf_rbtree_right" => return Err(Stop::Undecided("walks through trees")),
-            "bpf_cast_to_kern_ctx" => return Err(Stop::Undecided("the context as the kernel has it")),
+            "bpf_cast_to_kern_ctx" => {
+                let ty = self.kernel_context(call.btf).ok_or(Stop::Undecided("the context as the kernel has it"))?;
+                return Ok(Reg::pointer(Kind::Struct(ty.0, Trust::Trusted)));
+            }
+            "bpf_session_cookie" => return Ok(Reg::pointer(Kind::Memory(8))),
             "bpf_rdonly_cast" => {
                 let ty = told.constant.and_then(|ty| u32::try_from(ty).ok()).map(TypeId);
                 let ty = ty.ok_or(Stop::Reject(Reason::Rule(&rules::KFUNC_CONSTANT)))?;
@@ -309,6 +332,15 @@ impl Verifier<'_> {
                 Ok(Reg { read_only, reference: told.reference, ..Reg::pointer(Kind::Memory(size)) })
             }
         }
+    }
+
+    /// The structure that the context of the program is inside of the kernel (`get_kern_ctx_btf_id`).
+    fn kernel_context(&self, kernel: &Btf) -> Option<TypeId> {
+        let pairs = types::composite(kernel, structure(kernel, "bpf_ctx_convert")?)?;
+        let wanted = format!("BPF_PROG_TYPE_{}_kern", self.program.prog_type.name().to_uppercase());
+        let found = pairs.members().find(|pair| kernel.string(pair.name).is_ok_and(|one| one == wanted))?;
+        let ty = kernel.resolve(found.ty).ok()?;
+        matches!(kernel.kind(ty), Ok(Type::Struct(_))).then_some(ty)
     }
 
     /// `bpf_obj_new`
@@ -442,6 +474,11 @@ pub fn fits(btf: &Btf, value: &Reg, wanted: TypeId, strict: bool) -> bool {
     let (Some(ty), Some(off)) = (ty, value.fixed_offset().and_then(|off| u32::try_from(off).ok())) else {
         return false;
     };
+    // A program's view of a packet stands for the kernel's.
+    let named = |ty| btf.name(ty).unwrap_or("");
+    if matches!((named(wanted), named(ty)), ("__sk_buff", "sk_buff") | ("xdp_md", "xdp_buff")) {
+        return off == 0;
+    }
     if strict {
         off == 0 && (ty == wanted || btf.name(ty) == btf.name(wanted))
     } else {

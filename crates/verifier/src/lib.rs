@@ -20,15 +20,19 @@
 use std::sync::Arc;
 
 use skep_btf::Btf;
+use skep_isa::ProgType;
 use skep_object::{Object, Program};
 
 mod alu;
+mod arena;
+mod args;
 mod branch;
 mod call;
 mod callback;
 pub mod code;
 mod edit;
 mod equal;
+mod exceptions;
 pub mod facts;
 pub mod fuzz;
 mod global;
@@ -42,13 +46,16 @@ mod live;
 mod memory;
 pub mod needs;
 pub mod noted;
+mod operations;
 mod owned;
 mod precision;
 pub mod profile;
 pub mod reg;
 pub mod reject;
+mod results;
 pub mod rules;
 mod search;
+mod slots;
 mod sockets;
 mod special;
 mod stack;
@@ -173,10 +180,21 @@ fn prepare<'a>(
         .hook(program.prog_type, attach_type)
         .or_else(|| hooks::typed(kernel, program))
         .or_else(|| hooks::alike(kernel, program));
-    let Some(hook) = hook else {
-        return Err(Box::new(Verdict::Undecided { at: 0, what: "this type of program" }));
-    };
     let types = Types { kernel: types.cloned(), own: Btf::parse(object.btf.clone()).ok().map(Arc::new) };
+    let of_operation = |operation: operations::Operation| operations::hook(kernel, &operation);
+    let hook = match program.prog_type {
+        ProgType::StructOps => operations::operation(object, program, &types).and_then(of_operation),
+        _ => hook,
+    };
+    let Some(hook) = hook else {
+        let what = match program.prog_type {
+            ProgType::StructOps => "this operation, or operations of this release",
+            ProgType::Tracing => "typed hooks of this release",
+            ProgType::Lsm => "security hooks",
+            _ => "this type of program",
+        };
+        return Err(Box::new(Verdict::Undecided { at: 0, what }));
+    };
     let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
     Verifier::new(object, program, hook, kernel, types, globals)
         .map_err(|rejection| Box::new(Verdict::Rejected(rejection)))

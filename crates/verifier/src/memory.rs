@@ -31,6 +31,10 @@ pub enum Class {
     SockCommon,
     /// The TCP part of a socket.
     TcpSock,
+    /// A socket of AF_XDP.
+    XdpSock,
+    /// Memory of an arena, by accesses that may fail.
+    Arena,
 }
 
 /// An access.
@@ -63,6 +67,9 @@ impl Verifier<'_> {
         self.writable(dst)?;
         let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         self.same_kind(at, &pointer)?;
+        if signed && pointer.kind == Kind::Arena {
+            self.loads_signed_from_arena()?;
+        }
         let mut value = self.load_from(state, &pointer, access)?;
         if value.is_number() && size.bytes() < 8 {
             value.num = if signed { value.num.sign_extended(size.bytes()) } else { value.num.truncated(size.bytes()) };
@@ -86,7 +93,7 @@ impl Verifier<'_> {
                 }
                 Ok(self.constant_in_map(map, pointer, access).unwrap_or(Reg::UNKNOWN))
             }
-            Kind::Socket | Kind::SockCommon | Kind::TcpSock => self.load_socket(pointer, access),
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock => self.load_socket(pointer, access),
             Kind::Map(map) => self.load_map(pointer, map, access),
             Kind::Struct(..) => self.load_struct(state, pointer, access),
             Kind::Object(..) => self.access_object(pointer, access),
@@ -126,8 +133,13 @@ impl Verifier<'_> {
                     }
                 })
             }
-            Kind::Socket | Kind::SockCommon | Kind::TcpSock => Err(Reason::NoAccess(access.reg, pointer.kind).into()),
-            Kind::Struct(..) => self.load_struct(state, &pointer, access).map(drop),
+            Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock => {
+                Err(Reason::NoAccess(access.reg, pointer.kind).into())
+            }
+            Kind::Struct(..) => {
+                self.may_use_struct(&pointer, access)?;
+                self.store_struct(&pointer, access)
+            }
             Kind::Object(..) => self.access_object(&pointer, access).map(drop),
             _ => {
                 self.region(&pointer, access)?;
@@ -167,19 +179,26 @@ impl Verifier<'_> {
             return Err(Reason::NumberAsAddress(base.number()).into());
         }
         self.takes_atomic(state, base)?;
-        if matches!(pointer.kind, Kind::Struct(..) | Kind::Foreign | Kind::Key(_)) {
+        let combines = matches!(op, AtomicOp::And | AtomicOp::Or | AtomicOp::Xor) && fetch;
+        let whole = Access { reg: base.number(), off: off.into(), size: width.size().bytes(), write: true };
+        if let Kind::Struct(..) = pointer.kind {
+            self.may_use_struct(&pointer, whole)?;
+            self.store_struct(&pointer, whole)?;
+        }
+        if matches!(pointer.kind, Kind::Foreign | Kind::Key(_)) || (pointer.kind == Kind::Arena && combines) {
             return Err(Reason::Atomic.into());
         }
         if let Kind::Value(map) = pointer.kind {
-            let access = Access { reg: base.number(), off: off.into(), size: width.size().bytes(), write: true };
-            self.region(&pointer, access)?;
-            if self.field_of_value(map, &pointer, access)?.is_some() {
+            self.region(&pointer, whole)?;
+            if self.field_of_value(map, &pointer, whole)?.is_some() {
                 return Err(Reason::Rule(&rules::KPTR_WHOLE).into());
             }
         }
         self.same_kind(at, &pointer)?;
         let size = width.size();
-        self.aligned(&pointer, i64::from(off), size.bytes())?;
+        if pointer.kind != Kind::Arena {
+            self.aligned(&pointer, i64::from(off), size.bytes())?;
+        }
         let read = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         let mut old = self.load_from(state, &pointer, read)?;
         if old.is_pointer() && fetch {
@@ -188,8 +207,8 @@ impl Verifier<'_> {
         if let Kind::Stack(_) = pointer.kind {
             let extent = self.stack_extent(state, &pointer, read.off, read.size)?;
             self.stack_write(state, extent, read.size, None, None)?;
-        } else {
-            self.region(&pointer, Access { write: true, ..read })?;
+        } else if !matches!(pointer.kind, Kind::Struct(..)) {
+            self.region(&pointer, whole)?;
         }
         if fetch || op.alu().is_none() {
             old.num = if old.is_number() { old.num.truncated(read.size) } else { Scalar::UNKNOWN };
@@ -210,6 +229,7 @@ impl Verifier<'_> {
                 | Kind::Socket
                 | Kind::SockCommon
                 | Kind::TcpSock
+                | Kind::XdpSock
         );
         if refused { Err(Reason::Atomic.into()) } else { Ok(()) }
     }
@@ -224,6 +244,8 @@ impl Verifier<'_> {
             Kind::Socket => Class::Socket,
             Kind::SockCommon => Class::SockCommon,
             Kind::TcpSock => Class::TcpSock,
+            Kind::XdpSock => Class::XdpSock,
+            Kind::Arena => Class::Arena,
             Kind::Struct(_, Trust::Trusted | Trust::Rcu) => Class::Plain,
             Kind::Typed | Kind::Struct(..) | Kind::Foreign => Class::MayFail,
             _ => Class::Plain,
@@ -290,6 +312,9 @@ impl Verifier<'_> {
                 let id = if nullable { self.id() } else { 0 };
                 Ok(Reg { nullable, id, ..Reg::pointer(kind) })
             }
+            Some(Field::Structure(name)) => {
+                Ok(Reg::pointer(Kind::Struct(self.kernel_structure(name)?, Trust::Trusted)))
+            }
             Some(Field::Typed) => Ok(Reg::pointer(Kind::Typed)),
             None => Err(Reason::Context { off, size: access.size, write: false }.into()),
         }
@@ -311,10 +336,15 @@ impl Verifier<'_> {
                 bounds(pointer, reg, off, size, spec.value_size)
             }
             Kind::Foreign if write => Err(Reason::Rule(&rules::READ_ONLY).into()),
-            // Loads that may fail need no bounds.
-            Kind::Foreign => Ok(()),
-            Kind::Memory(_) if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
+            // Accesses that may fail need no bounds.
+            Kind::Foreign | Kind::Arena => Ok(()),
+            Kind::Memory(_) | Kind::Buffer if write && pointer.read_only => Err(Reason::Rule(&rules::READ_ONLY).into()),
             Kind::Memory(total) => bounds(pointer, reg, off, size, total),
+            Kind::Buffer | Kind::Record => match pointer.fixed_offset() {
+                Some(fixed) if pointer.num.as_constant() == Some(0) && fixed + off >= 0 => Ok(()),
+                Some(fixed) => Err(Reason::BelowStart { reg, kind: pointer.kind, least: fixed + off }.into()),
+                None => Err(Reason::Rule(&rules::BUFFER_OFFSET).into()),
+            },
             Kind::Key(_) if write => Err(Reason::NoAccess(reg, pointer.kind).into()),
             Kind::Key(map) => bounds(pointer, reg, off, size, self.maps[map as usize].key_size),
             Kind::FlowKeys => match pointer.fixed_offset().map(|fixed| fixed + off) {
@@ -359,8 +389,8 @@ impl Verifier<'_> {
             return Err(Reason::BelowStart { reg, kind: pointer.kind, least: pointer.num.s64().min }.into());
         }
         let place = i64::from(pointer.off) + off;
-        if place < 0 || place + i64::from(size) > i64::from(pointer.range) {
-            return Err(Reason::OutsidePacket { reg, off: place, size, range: pointer.range }.into());
+        if place < 0 || place + i64::from(size) > i64::from(pointer.known_bytes()) {
+            return Err(Reason::OutsidePacket { reg, off: place, size, range: pointer.known_bytes() }.into());
         }
         Ok(())
     }

@@ -107,7 +107,13 @@ fn join(all: Option<Reg>, one: &Reg) -> Option<Reg> {
     let fixed = all.off == one.off;
     let num = if fixed { num } else { skep_domain::Scalar::UNKNOWN };
     let nullable = all.nullable || one.nullable;
-    Some(Reg { num, nullable, range: all.range.min(one.range), off: if fixed { all.off } else { 0 }, ..all })
+    Some(Reg {
+        num,
+        nullable,
+        range: all.known_bytes().min(one.known_bytes()),
+        off: if fixed { all.off } else { 0 },
+        ..all
+    })
 }
 
 impl Moment {
@@ -167,7 +173,7 @@ impl fmt::Display for Moment {
 }
 
 impl fmt::Display for Reg {
-    /// `7`, `scalar(u64=0..255)`, `the packet+14 (18 bytes known)`, `a map value or null`.
+    /// `7`, `0..255`, `the packet+14 (18 bytes known)`, `a map value+(0..7)`, `a map value or null`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_number() {
             return write!(f, "{}", self.num);
@@ -180,10 +186,10 @@ impl fmt::Display for Reg {
             write!(f, "{:+}", self.off)?;
         }
         if self.num.as_constant() != Some(0) {
-            write!(f, "+{}", self.num)?;
+            write!(f, "+({})", self.num)?;
         }
         if self.kind.is_packet() {
-            write!(f, " ({} bytes known)", self.range)?;
+            write!(f, " ({} bytes known)", self.known_bytes())?;
         }
         if self.nullable { f.write_str(" or null") } else { Ok(()) }
     }

@@ -155,6 +155,8 @@ pub enum Field {
     Number,
     /// A pointer, perhaps null.
     Pointer(Kind, bool),
+    /// A pointer to the structure of the kernel with this name, which can be relied on.
+    Structure(&'static str),
     /// A pointer to a structure with a type of the kernel.
     Typed,
 }
@@ -224,7 +226,7 @@ impl Hook {
     }
 }
 
-fn parse(text: &str) -> Hooks {
+fn parse(text: &'static str) -> Hooks {
     let mut hooks = Hooks::new();
     let mut key = (0, 0);
     for line in text.lines() {
@@ -245,7 +247,7 @@ fn parse(text: &str) -> Hooks {
     hooks
 }
 
-fn fill(hook: &mut Hook, word: &str, rest: &str) {
+fn fill(hook: &mut Hook, word: &str, rest: &'static str) {
     match word {
         "helpers" => hook.helpers = rest.split(' ').filter_map(range).map(|(first, last, _)| (first, last)).collect(),
         "results" => {
@@ -269,7 +271,7 @@ fn fill(hook: &mut Hook, word: &str, rest: &str) {
     }
 }
 
-fn field(name: &str) -> Field {
+fn field(name: &'static str) -> Field {
     match name {
         "scalar" => Field::Number,
         "pkt" => Field::Pointer(Kind::Packet, false),
@@ -279,7 +281,8 @@ fn field(name: &str) -> Field {
         "sock_or_null" => Field::Pointer(Kind::Socket, true),
         "sock_common_or_null" => Field::Pointer(Kind::SockCommon, true),
         "flow_keys" => Field::Pointer(Kind::FlowKeys, false),
-        _ => Field::Typed,
+        "tp_buffer" => Field::Pointer(Kind::Record, false),
+        _ => name.strip_prefix("trusted_ptr_").map_or(Field::Typed, Field::Structure),
     }
 }
 

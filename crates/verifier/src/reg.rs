@@ -31,6 +31,8 @@ pub enum Kind {
     SockCommon,
     /// The TCP part of a socket.
     TcpSock,
+    /// A socket of AF_XDP.
+    XdpSock,
     /// The keys that a flow dissector fills.
     FlowKeys,
     /// Memory of so many bytes, such as a record of a ring buffer.
@@ -44,6 +46,12 @@ pub enum Kind {
     /// Memory of the kernel that is no structure; loads from it may fail and give zero then
     /// (`PTR_TO_MEM | MEM_RDONLY | PTR_UNTRUSTED`).
     Foreign,
+    /// Memory whose size is compared with what the program reaches when it is attached (`PTR_TO_BUF`).
+    Buffer,
+    /// The record of a tracepoint that programs write, as `Buffer` but not for helpers (`PTR_TO_TP_BUFFER`).
+    Record,
+    /// Memory of an arena, at whatever distance: accesses that miss it fail at run time (`PTR_TO_ARENA`).
+    Arena,
     /// An object of the program: its number in the program's own types.
     Object(u32, Hold),
     /// The key of an entry of a map.
@@ -135,6 +143,8 @@ impl Kind {
                 | Self::Packet
                 | Self::PacketMeta
                 | Self::Memory(_)
+                | Self::Buffer
+                | Self::Record
                 | Self::FlowKeys
                 | Self::Typed
                 | Self::Struct(..)
@@ -164,11 +174,15 @@ impl fmt::Display for Kind {
             Self::Socket => "a socket",
             Self::SockCommon => "a socket of any kind",
             Self::TcpSock => "a TCP socket",
+            Self::XdpSock => "an XDP socket",
             Self::FlowKeys => "the flow keys",
             Self::Memory(_) => "memory",
             Self::Function(_) => "a function",
             Self::Typed | Self::Struct(..) => "a structure of the kernel",
             Self::Foreign => "memory of the kernel",
+            Self::Buffer => "a buffer",
+            Self::Record => "the record of the tracepoint",
+            Self::Arena => "memory of an arena",
             Self::Object(..) => "an object of the program",
             Self::Key(_) => "a map key",
             Self::Dynptr(_) => "a dynptr",
@@ -176,6 +190,11 @@ impl fmt::Display for Kind {
         })
     }
 }
+
+/// The range of a packet pointer that is not in front of the packet's end (`AT_PKT_END`).
+pub const AT_END: u32 = u32::MAX - 1;
+/// The range of one that is behind the packet's end (`BEYOND_PKT_END`).
+pub const BEYOND_END: u32 = u32::MAX;
 
 /// What is known about a value.
 ///
@@ -192,7 +211,8 @@ pub struct Reg {
     pub off: i32,
     /// A number, or the variable part of a pointer's distance.
     pub num: Scalar,
-    /// Bytes behind the start of the packet pointer with this id that are known to be in the packet.
+    /// Bytes behind the start of the packet pointer with this id that are known to be in the packet; or [`AT_END`] or
+    /// [`BEYOND_END`], for which there are none ([`Reg::known_bytes`]).
     pub range: u32,
     /// Who it is a copy of; 0 for nobody.
     pub id: u32,
@@ -251,6 +271,11 @@ impl Reg {
     /// A pointer that may be null; `id` tells its copies.
     pub const fn nullable(kind: Kind, id: u32) -> Self {
         Self { nullable: true, id, ..Self::pointer(kind) }
+    }
+
+    /// Bytes behind the start that are known to be in the packet.
+    pub fn known_bytes(&self) -> u32 {
+        if self.range < AT_END { self.range } else { 0 }
     }
 
     /// Whether it is a number.

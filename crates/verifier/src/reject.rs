@@ -224,6 +224,7 @@ impl Reason {
     /// What to do about it, in a sentence.
     pub fn help(&self) -> &'static str {
         match self {
+            Self::SpillSize(_) => "keep it in a variable of 8 bytes, and read that as a whole",
             Self::Unwritten(_) | Self::StackUnwritten(_) => "give it a value on every path that leads here",
             Self::NumberAsAddress(_) => {
                 "pointers are lost by 32-bit operations and by arithmetic with other pointers; memory of the kernel is read with probe_read_kernel"
@@ -259,6 +260,11 @@ impl Reason {
 
 fn helper(id: u32) -> &'static str {
     skep_isa::helpers::by_id(id).map_or("an unknown helper", |helper| helper.name)
+}
+
+/// `1 byte`, `4 bytes`.
+fn bytes(size: u32) -> String {
+    format!("{size} byte{}", if size == 1 { "" } else { "s" })
 }
 
 impl fmt::Display for Reason {
@@ -301,13 +307,22 @@ impl fmt::Display for Reason {
                 write!(f, "the access by r{reg} may reach byte {most} of {kind}, which has {size} bytes")
             }
             Self::OutsidePacket { reg, off, size, range } => {
-                write!(f, "{size} bytes at {off} behind r{reg} are not known to be in the packet; {range} bytes are")
+                let (size, are) = (bytes(*size), if *size == 1 { "is" } else { "are" });
+                write!(f, "{size} at {off} behind r{reg} {are} not known to be in the packet; {range} bytes are")
             }
             Self::StackUnwritten(off) => write!(f, "the byte at r10{off:+} was never written on this path"),
-            Self::StackRange(off, size) => write!(f, "{size} bytes at r10{off:+} are not in the 512 bytes of stack"),
-            Self::SpillSize(off) => write!(f, "the pointer that was spilled at r10{off:+} has 8 bytes"),
+            Self::StackRange(off, size) => {
+                let are = if *size == 1 { "is" } else { "are" };
+                write!(f, "{} at r10{off:+} {are} not in the 512 bytes of stack", bytes(*size))
+            }
+            Self::SpillSize(off) => write!(f, "a pointer at r10{off:+} is stored or read in part; it has 8 bytes"),
             Self::Context { off, size, write } => {
-                write!(f, "{size} bytes at {off} of the context cannot be {}", if *write { "written" } else { "read" })
+                write!(
+                    f,
+                    "{} at {off} of the context cannot be {}",
+                    bytes(*size),
+                    if *write { "written" } else { "read" }
+                )
             }
             Self::MovedContext => f.write_str("the pointer to the context was moved"),
             Self::Misaligned { off, size } => write!(f, "{size} bytes at {off} are not aligned"),

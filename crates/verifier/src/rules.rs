@@ -42,8 +42,6 @@ rules! {
         "give the lock back on every path";
     LOCK_PROGRAM: "programs of this type cannot take locks",
         "use atomic operations";
-    LOCK_SLEEPS: "a program that may sleep cannot take locks here",
-        "load it without BPF_F_SLEEPABLE";
     LOCK_NEEDED: "the lock that guards this list or tree is not held",
         "take the lock in the same map value or object first";
     RCU_NESTED: "the RCU read lock is taken twice",
@@ -78,8 +76,6 @@ rules! {
         "";
     KFUNC_RELEASE: "the function gives something back, but what is passed is not held",
         "pass what the function that takes it gave, unchanged";
-    KFUNC_ARGUMENT: "the argument is not what the function takes",
-        "";
     POINTER_MOVED: "the pointer was moved, and is needed unchanged here",
         "keep a copy of the original pointer";
     STACK_PLACE: "the address on the stack has to be a constant that is a multiple of 8",
@@ -90,8 +86,8 @@ rules! {
         "begin it on every path that leads here";
     ITER_RCU: "the iterator needs the RCU read lock, which is not held",
         "call bpf_rcu_read_lock before the iterator is begun, and keep it until the end";
-    DYNPTR_INITIALIZED: "the dynptr is initialised twice",
-        "use another one, or give this one back first";
+    ITER_PROGRAM: "only iterators, security hooks and programs that may sleep can go through the tasks of a control group",
+        "";
     DYNPTR_UNINITIALIZED: "the dynptr was not initialised, was given back, or was overwritten",
         "initialise it on every path that leads here";
     DYNPTR_OVERWRITTEN: "a dynptr that stands for a record is overwritten",
@@ -104,8 +100,6 @@ rules! {
         "";
     DYNPTR_ACCESS: "the bytes of a dynptr or iterator on the stack are accessed directly",
         "use the functions that are made for it";
-    DYNPTR_KIND: "the function does not work on dynptrs of this kind",
-        "";
     READ_ONLY: "memory that programs only read is written",
         "copy it first";
     CALLBACK_RESULT: "the callback returns something else than 0 or 1",
@@ -122,8 +116,6 @@ rules! {
         "pass it to a helper that calls it, or leave it out";
     TEXT_FORMAT: "the format asks for other arguments than there are, or is none that the kernel knows",
         "8 bytes for each conversion, and conversions as in printk";
-    CALLBACK_CALLED: "the function is both called and used as callback in a way that does not fit",
-        "";
     STRUCT_FIELD: "the structure of the kernel has no such field at this offset and size",
         "read a whole field, as the type of the kernel declares it";
     PACKET_ARGUMENT: "the helper does not take pointers into the packet",
@@ -154,10 +146,36 @@ rules! {
         "make the function static";
     GLOBAL_RESULT: "a global function returns something else than a number",
         "";
-    THROW_HELD: "an exception leaves something held that has to be given back",
-        "give it back first";
-    THROW_PLACE: "an exception cannot be thrown here",
+    ARENA_TWICE: "the program uses two arenas",
+        "use one";
+    ARENA_MISSING: "an address is converted to an arena, and the program uses none",
+        "refer to a map of type arena in the program";
+    ARENA_SIGNED: "numbers with a sign are loaded from an arena, which this kernel does not do",
+        "load without sign and extend it behind the load";
+    ARENA_ARGUMENT: "neither a number nor a pointer into an arena is given for a pointer into an arena",
         "";
+    OPERATION_LICENCE: "operations of the kernel are implemented by programs under the GPL only",
+        "declare a licence that is compatible with the GPL";
+    OPERATION_MEMBER: "no program, or none that may sleep, can implement this operation",
+        "leave the member of the table 0";
+    BUFFER_OFFSET: "a buffer is accessed at a place that is not constant",
+        "use a constant index";
+    STRUCT_ARGUMENT: "the helper may write into what is passed, which is a structure of the kernel",
+        "copy it to the stack first, and pass that";
+    SESSION_ONLY: "only programs for both ends of a probed function (`kprobe.session`) can call this function of the kernel",
+        "";
+    ITERATOR_ONLY: "only iterators can call this function of the kernel",
+        "";
+    DEVICE_ONLY: "only programs that are loaded for one device can call this function of the kernel",
+        "load it for the device (`prog_ifindex` with BPF_F_XDP_DEV_BOUND_ONLY)";
+    THROW_CALLBACK: "the function that exceptions are to end in is named twice, missing, or not global",
+        "name one global function of the program with `__exception_cb`";
+    THROW_ARGUMENT: "the function that exceptions end in does not take one number",
+        "declare it `int NAME(u64 cookie)`";
+    THROW_CALLED: "the function that exceptions end in is called",
+        "only the kernel calls it";
+    THROW_PLACE: "an exception is thrown in a function that the kernel calls back",
+        "return a number that says so, and throw behind the call";
     CONTEXT_ARGUMENT: "the function has no such argument, or a pointer is not read as 8 bytes",
         "";
     TEXT_PLACE: "the text is not a constant in a map that nobody writes",

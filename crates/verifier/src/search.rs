@@ -5,13 +5,17 @@ use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
 
 use crate::code::{Code, Turn};
+use crate::exceptions;
 use crate::live;
 use crate::memory::Class;
+use crate::needs;
 use crate::noted::Noted;
+use crate::operations::{self, Operation};
 use crate::precision::{Entry, Place, Wanted};
 use crate::profile::{Hook, Kernel};
 use crate::reject::{Reason, Rejection, Step, Stop};
 use crate::rules;
+use crate::slots::Slots;
 use crate::state::State;
 use crate::types::{Field, Types};
 
@@ -29,6 +33,10 @@ pub struct Kept {
     pub parent: Option<u32>,
     /// The instructions from there to here.
     pub trace: Vec<Entry>,
+    /// Slots of the stack that are read behind it.
+    pub read: Slots,
+    /// Slots that were overwritten between the state before it and this one.
+    pub written: Slots,
     /// Paths from here that have not ended.
     pub branches: u32,
     /// The instruction.
@@ -67,6 +75,7 @@ struct Pending {
     at: u32,
     parent: Option<u32>,
     trace: Vec<Entry>,
+    written: Slots,
     loop_entry: Option<u32>,
 }
 
@@ -97,6 +106,8 @@ pub struct Verifier<'a> {
     pub hook: &'a Hook,
     /// The kernel.
     pub kernel: Kernel,
+    /// Whether it is older than instructions of the program that it refuses where a path comes to them.
+    pub old: bool,
     /// Whether the licence is compatible with the GPL.
     pub gpl: bool,
     /// Registers that are still read.
@@ -110,6 +121,8 @@ pub struct Verifier<'a> {
     pub parent: Option<u32>,
     /// The instructions since then.
     pub trace: Vec<Entry>,
+    /// Slots of the stack that were overwritten since then.
+    pub written: Slots,
     /// Instructions that were looked at.
     pub processed: u64,
     /// Jumps that were looked at.
@@ -131,8 +144,14 @@ pub struct Verifier<'a> {
     pub called: Vec<bool>,
     /// Functions that the kernel calls later.
     pub later: Vec<bool>,
+    /// Functions that the kernel calls at all.
+    pub called_back: Vec<bool>,
     /// The state with which the unfinished loop began that the path is in.
     pub loop_entry: Option<u32>,
+    /// The operation that the program implements.
+    pub operation: Option<Operation>,
+    /// The function that exceptions end in.
+    pub exceptions: Option<u32>,
     /// For each function where its address was taken first.
     pub named: Vec<Option<u32>>,
     /// Functions that were begun.
@@ -158,7 +177,9 @@ impl<'a> Verifier<'a> {
         types: Types,
         globals: Vec<bool>,
     ) -> Result<Self, Rejection> {
-        let mut code = Code::new(&program.insns)?;
+        let callback = exceptions::callback(types.own.as_deref(), program, kernel);
+        let callback = callback.map_err(|reason| Rejection::at(0, reason))?;
+        let mut code = Code::new(&program.insns, callback)?;
         mark_turns(&mut code, &types);
         let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
         let mut inner = vec![None; maps.len()];
@@ -172,8 +193,12 @@ impl<'a> Verifier<'a> {
         let fields = maps.iter().map(|map| fields_of_map(map, &types)).collect();
         let slots = code.ops.len();
         let functions = code.functions.len();
+        let unmet = |(at, op): (u32, &Option<Op>)| op.and_then(|op| needs::unmet_on_path(op, at, kernel.release()));
+        let old = (0..).zip(&code.ops).filter_map(unmet).next().is_some();
         Ok(Self {
             live: live::live(&code),
+            operation: operations::operation(object, program, &types),
+            exceptions: callback.and_then(|at| code.function_at(at)),
             code,
             program,
             maps,
@@ -182,12 +207,14 @@ impl<'a> Verifier<'a> {
             types,
             hook,
             kernel,
+            old,
             gpl: is_gpl(&object.license),
             kept: Vec::new(),
             at: vec![Vec::new(); slots],
             pending: Vec::new(),
             parent: None,
             trace: Vec::new(),
+            written: Slots::default(),
             processed: 0,
             jumps: 0,
             last_jumps: 0,
@@ -199,6 +226,7 @@ impl<'a> Verifier<'a> {
             globals,
             called: vec![false; functions],
             later: vec![false; functions],
+            called_back: vec![false; functions],
             named: vec![None; functions],
             entered: vec![false; functions],
             loop_entry: None,
@@ -219,7 +247,9 @@ impl<'a> Verifier<'a> {
     /// # Errors
     /// The first instruction that cannot be executed, and why.
     pub fn run(&mut self) -> Result<(), (u32, Stop)> {
+        self.check_operation()?;
         self.check_maps()?;
+        self.check_exceptions()?;
         self.walk(self.first_state(), 0)?;
         let mut done = vec![false; self.called.len()];
         while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
@@ -232,6 +262,7 @@ impl<'a> Verifier<'a> {
             self.kept.clear();
             (self.parent, self.loop_entry) = (None, None);
             self.trace.clear();
+            self.written = Slots::default();
             self.walk(State { sleeps: self.sleeps, ..begin }, start)?;
         }
         // The kernel leaves out what it never reaches, and then misses the last function if its address is taken: that of
@@ -276,7 +307,7 @@ impl<'a> Verifier<'a> {
                     self.end_path(covered.map_or(0, |kept| self.kept[kept as usize].longest));
                     let Some(next) = self.pending.pop() else { return Ok(()) };
                     (state, at, self.parent, self.trace) = (next.state, next.at, next.parent, next.trace);
-                    self.loop_entry = next.loop_entry;
+                    (self.loop_entry, self.written) = (next.loop_entry, next.written);
                 }
             }
         }
@@ -299,7 +330,7 @@ impl<'a> Verifier<'a> {
             self.kept[parent as usize].branches += 1;
         }
         let (parent, trace, loop_entry) = (self.parent, self.trace.clone(), self.loop_entry);
-        self.pending.push(Pending { state, at, parent, trace, loop_entry });
+        self.pending.push(Pending { state, at, parent, trace, written: self.written, loop_entry });
         Ok(())
     }
 
@@ -311,7 +342,14 @@ impl<'a> Verifier<'a> {
         if self.pending.len() >= MAX_PENDING {
             return Err(Reason::TooManyBranches.into());
         }
-        self.pending.push(Pending { state, at, parent: None, trace: Vec::new(), loop_entry: None });
+        self.pending.push(Pending {
+            state,
+            at,
+            parent: None,
+            trace: Vec::new(),
+            written: Slots::default(),
+            loop_entry: None,
+        });
         Ok(())
     }
 

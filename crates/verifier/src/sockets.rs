@@ -45,6 +45,7 @@ const MAPS: &[(MapType, &str)] = &[
     (MapType::LruHash, "bpf_htab"),
     (MapType::LruPercpuHash, "bpf_htab"),
     (MapType::HashOfMaps, "bpf_htab"),
+    (MapType::Arena, "bpf_arena"),
 ];
 
 impl Verifier<'_> {
@@ -58,6 +59,10 @@ impl Verifier<'_> {
         let size = i64::from(access.size);
         if off < 0 || off % size != 0 {
             return Err(wrong());
+        }
+        if pointer.kind == Kind::XdpSock {
+            // There is the number of the queue and nothing else (`struct bpf_xdp_sock`).
+            return if (off, size) == (0, 4) { Ok(Reg::UNKNOWN) } else { Err(wrong()) };
         }
         if pointer.kind == Kind::TcpSock {
             let whole = if TCP_LONG.contains(&off) { 8 } else { 4 };

@@ -90,6 +90,9 @@ impl Verifier<'_> {
         let aligned = extent.min % 8 == 0;
         self.note_stack(extent.depth, index);
         let whole = size == 8;
+        if whole && aligned {
+            self.overwrites(extent.depth, index);
+        }
         let depth = usize::from(extent.depth);
         match value {
             Some(number) if number.is_number() && aligned && (whole || self.keeps_narrow(&number, size)) => {
@@ -151,6 +154,7 @@ impl Verifier<'_> {
         let zero = value.is_some_and(|value| value.is_zero()) || imm == Some(0);
         let uninit = self.uninit();
         let mut zero_used = false;
+        self.reads(extent, size);
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.max + i64::from(size) {
             let (index, byte) = place(off);
@@ -175,6 +179,7 @@ impl Verifier<'_> {
 
     /// What a read gives.
     pub fn stack_read(&mut self, state: &State, extent: Extent, size: u32) -> Step<Reg> {
+        self.reads(extent, size);
         let uninit = self.uninit();
         let frame = &state.frames[usize::from(extent.depth)];
         let (index, first) = place(extent.min);
@@ -237,6 +242,7 @@ impl Verifier<'_> {
 
     /// Memory on the stack that a helper reads, or reads and writes (`check_stack_range_initialized`).
     pub fn stack_range(&mut self, state: &mut State, extent: Extent, size: u32, writes: bool) -> Step<()> {
+        self.reads(extent, size);
         let uninit = self.uninit();
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.max + i64::from(size) {

@@ -3,6 +3,7 @@
 use skep_isa::ebpf::{Callee, Imm64, Op};
 
 use crate::reject::{Reason, Stop};
+use crate::rules;
 use crate::search::Verifier;
 use crate::state::{MAX_FRAMES, STACK};
 
@@ -26,6 +27,9 @@ impl Verifier<'_> {
 
     fn check_chain(&self, start: u32) -> Result<u32, (u32, Stop)> {
         let mut deepest = 0;
+        if let Some(throw) = self.throw_in(start).filter(|_| self.called_back[start as usize]) {
+            return Err((throw, Reason::Rule(&rules::THROW_PLACE).into()));
+        }
         let mut chain = vec![(start, self.code.extent(start).0, self.bytes(start))];
         while let Some((function, at, below)) = chain.pop() {
             deepest = deepest.max(below);
@@ -47,6 +51,11 @@ impl Verifier<'_> {
                 _ => None,
             });
             let Some((at, callee)) = call else { continue };
+            let called_back = |function: u32| self.called_back[function as usize];
+            let on_the_way = chain.iter().map(|(function, ..)| *function).chain([function, callee]);
+            if let Some(throw) = self.throw_in(callee).filter(|_| on_the_way.into_iter().any(called_back)) {
+                return Err((throw, Reason::Rule(&rules::THROW_PLACE).into()));
+            }
             if self.tail_calls[callee as usize] && below >= WITH_TAIL_CALLS {
                 return Err((at, Reason::StackTogether(below).into()));
             }

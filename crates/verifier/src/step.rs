@@ -1,9 +1,10 @@
 //! One instruction: which rule applies to it.
 
-use skep_isa::AttachType;
 use skep_isa::ebpf::{Callee, Imm64, Op, Src};
+use skep_isa::{AttachType, ProgType};
 
 use crate::code::Next;
+use crate::needs;
 use crate::precision::{Place, Wanted};
 use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
@@ -21,13 +22,18 @@ impl Verifier<'_> {
         if let Some(error) = self.code.malformed.get(&at) {
             return Err(Reason::Malformed(*error).into());
         }
+        if self.old
+            && let Some(need) = needs::unmet_on_path(op, at, self.kernel.release())
+        {
+            return Err(Reason::Later { what: need.what, since: need.since }.into());
+        }
         let next = at + op.slots();
         match op {
             Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
             Op::MovSx { width, from, dst, src } => self.move_signed(state, width, from, dst, src)?,
             Op::Neg { width, dst } => self.negate(state, width, dst)?,
             Op::Swap { size, dst, .. } => self.swap(state, size, dst)?,
-            Op::AddrSpaceCast { .. } => return Err(Stop::Undecided("arenas")),
+            Op::AddrSpaceCast { dst, src, to_arena } => self.cast(state, dst, src, to_arena)?,
             Op::Load { size, signed, dst, base, off } => self.load(state, at, size, signed, dst, base, off)?,
             Op::Store { size, base, off, src } => self.store(state, at, size, base, off, src)?,
             Op::Atomic { width, op, fetch, base, off, src } => {
@@ -87,6 +93,7 @@ impl Verifier<'_> {
                 Some(index) => Reg::pointer(Kind::Map(index)),
                 None => return Err(Stop::Undecided("maps that the object does not have")),
             },
+            Imm64::MapFdValue { fd, .. } if map(fd).is_some_and(|map| self.is_arena(map)) => Reg::UNKNOWN,
             Imm64::MapFdValue { fd, offset } => match map(fd) {
                 Some(index) => Reg { off: offset.cast_signed(), ..Reg::pointer(Kind::Value(index)) },
                 None => return Err(Stop::Undecided("maps that the object does not have")),
@@ -98,13 +105,13 @@ impl Verifier<'_> {
                 self.named[function as usize].get_or_insert(at);
                 Reg::pointer(Kind::Function(function))
             }
+            Imm64::BtfVar { id, fd: 0 } => self.address_of_function(id)?,
             _ => return Err(Stop::Undecided("variables of the kernel")),
         })
     }
 
     /// The loads of classic programs (`check_ld_abs`).
     fn legacy(&mut self, state: &mut State, src: Option<skep_isa::ebpf::Reg>) -> Step<()> {
-        use skep_isa::ProgType;
         let allowed =
             matches!(self.program.prog_type, ProgType::SocketFilter | ProgType::SchedCls | ProgType::SchedAct);
         if !allowed {
@@ -167,9 +174,15 @@ impl Verifier<'_> {
             return Ok(Flow::Next(frame.call.map_or(0, |call| call + 1)));
         }
         self.holds_nothing(state)?;
+        if role == Role::Function && self.returns_nothing() {
+            return Ok(Flow::End);
+        }
         let result = self.read(state, skep_isa::ebpf::Reg::R0)?;
         match role {
-            Role::Later(_) => self.check_later_result(state)?,
+            Role::Later(_) => self.check_later_result(state, 0)?,
+            Role::Global if self.exceptions == Some(state.current().function) => {
+                self.check_result(state, &result, 0)?
+            }
             Role::Global if !result.is_number() => return Err(Reason::Rule(&rules::GLOBAL_RESULT).into()),
             Role::Global => {}
             _ => self.check_result(state, &result, 0)?,
@@ -198,6 +211,9 @@ impl Verifier<'_> {
     pub fn check_result(&mut self, state: &State, result: &Reg, reg: u8) -> Step<()> {
         let session = [AttachType::TraceKprobeSession, AttachType::TraceUprobeSession];
         let of_session = self.program.attach_type.is_some_and(|attach| session.contains(&attach));
+        if self.program.prog_type == ProgType::StructOps && !result.is_number() {
+            return Err(Stop::Undecided("operations that return pointers"));
+        }
         // Whether the end of the function is wanted too.
         let allowed = if of_session { Some(&[0, 1][..]) } else { self.hook.results.as_deref() };
         if let Some(allowed) = allowed {

@@ -41,14 +41,6 @@ impl Verifier<'_> {
     pub fn load_struct(&mut self, state: &State, pointer: &Reg, access: Access) -> Step<Reg> {
         let Kind::Struct(ty, trust) = pointer.kind else { return Err(Stop::Undecided("structures of the kernel")) };
         let place = self.place_in_struct(pointer, access)?;
-        if access.write {
-            return match self.program.prog_type {
-                skep_isa::ProgType::StructOps | skep_isa::ProgType::SchedCls | skep_isa::ProgType::Xdp => {
-                    Err(Stop::Undecided("fields of the kernel that programs write"))
-                }
-                _ => Err(Reason::Rule(&rules::STRUCT_WRITE).into()),
-            };
-        }
         match place {
             Place::Number => Ok(Reg::UNKNOWN),
             Place::Loose => Ok(Reg::loose(self.kernel)),
@@ -61,9 +53,12 @@ impl Verifier<'_> {
         }
     }
 
-    fn place_in_struct(&self, pointer: &Reg, access: Access) -> Step<Place> {
-        let Kind::Struct(ty, trust) = pointer.kind else { return Err(Stop::Undecided("structures of the kernel")) };
-        let Some(kernel) = &self.types.kernel else { return Err(Stop::Undecided("the types of the kernel")) };
+    /// Whether the program may access a structure of the kernel through the pointer at all.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn may_use_struct(&self, pointer: &Reg, access: Access) -> Step<()> {
+        let Kind::Struct(_, trust) = pointer.kind else { return Err(Stop::Undecided("structures of the kernel")) };
         if pointer.nullable {
             return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
         }
@@ -73,6 +68,13 @@ impl Verifier<'_> {
         if trust == Trust::Elsewhere {
             return Err(Reason::Rule(&rules::STRUCT_USER).into());
         }
+        Ok(())
+    }
+
+    fn place_in_struct(&self, pointer: &Reg, access: Access) -> Step<Place> {
+        let Kind::Struct(ty, _) = pointer.kind else { return Err(Stop::Undecided("structures of the kernel")) };
+        let Some(kernel) = &self.types.kernel else { return Err(Stop::Undecided("the types of the kernel")) };
+        self.may_use_struct(pointer, access)?;
         let off = pointer.fixed_offset().ok_or(Reason::Rule(&rules::STRUCT_OFFSET))?;
         let off = u32::try_from(off + access.off).map_err(|_| Reason::Rule(&rules::STRUCT_FIELD))?;
         types::walk(kernel, TypeId(ty), off, access.size).ok_or_else(|| Reason::Rule(&rules::STRUCT_FIELD).into())

@@ -243,6 +243,22 @@ pub fn member_name(btf: &Btf, owner: TypeId, member: u32) -> &str {
     found.and_then(|member| btf.string(member.name).ok()).unwrap_or("")
 }
 
+/// Distance and size in bytes of a member of a structure by a path of names with points between them (`a.b`).
+pub fn field_at_path(btf: &Btf, structure: &str, path: &str) -> Option<(u32, u32)> {
+    let mut ty = btf.find_type(structure, |kind| matches!(kind, Kind::Struct(_)))?;
+    let (mut off, mut size) = (0, 0);
+    for name in path.split('.') {
+        let member = composite(btf, ty)?.members().find(|member| btf.string(member.name) == Ok(name))?;
+        if member.bits > 0 {
+            return None;
+        }
+        off += member.bit_offset / 8;
+        ty = btf.resolve(member.ty).ok()?;
+        size = btf.size_of(ty).ok()?;
+    }
+    Some((off, size))
+}
+
 /// Whether a pointer that points `off` bytes into a structure can be passed where another one is wanted: it is that one,
 /// or one that lies in the first at this place (`btf_struct_ids_match`).
 pub fn reaches(btf: &Btf, ty: TypeId, off: u32, wanted: TypeId) -> bool {

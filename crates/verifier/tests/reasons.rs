@@ -26,7 +26,7 @@ const CASES: &[Case] = &[
     Case {
         faulty: "SEC(\"xdp\") int f(struct xdp_md *x) { u8 *p = (void *)(u64)x->data;
             return *p; }",
-        said: "are not known to be in the packet; 0 bytes are",
+        said: "not known to be in the packet; 0 bytes are",
         line: "return *p; }",
         mended: "SEC(\"xdp\") int f(struct xdp_md *x) { u8 *p = (void *)(u64)x->data; void *end = (void *)(u64)x->data_end;
             if ((void *)(p + 1) > end) return 1;

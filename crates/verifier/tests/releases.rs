@@ -43,7 +43,15 @@ const WRITTEN: &[(&str, &str, [bool; 3])] = &[
     ("signed copies", "r1 = 200\nr0 = (s8)r1\nexit", [false, true, true]),
     ("signed loads", "*(u64 *)(r10 - 8) = 1\nr0 = *(s8 *)(r10 - 8)\nexit", [false, true, true]),
     ("byte swaps without condition", "r0 = 1\nr0 = bswap64 r0\nexit", [false, true, true]),
-    ("long jumps", "call 7\nif r0 == 1 goto +1\ngotol +1\nr0 = 2\nexit", [false, true, true]),
+    // They came into 6.1.72 as well.
+    ("long jumps", "call 7\nif r0 == 1 goto +1\ngotol +1\nr0 = 2\nexit", [true, true, true]),
+    ("signed division that no path comes to", "r0 = 7\nif r0 == 7 goto +1\nr0 s/= r0\nexit", [true, true, true]),
+    ("signed copies that no path comes to", "r0 = 7\nif r0 == 7 goto +1\nr0 = (s8)r0\nexit", [true, true, true]),
+    (
+        "signed loads that no path comes to",
+        "r0 = 7\nif r0 == 7 goto +1\nr0 = *(s8 *)(r1 + 0)\nexit",
+        [false, true, true],
+    ),
     ("may_goto", "r0 = 1\nmay_goto +1\ngoto -2\nexit", [false, true, true]),
     ("loads with order", "*(u64 *)(r10 - 8) = 1\nr0 = load_acquire((u64 *)(r10 - 8))\nexit", [false, false, true]),
     ("stores with order", "r1 = 1\nstore_release((u64 *)(r10 - 8), r1)\nr0 = 0\nexit", [false, false, true]),
@@ -53,6 +61,9 @@ const WRITTEN: &[(&str, &str, [bool; 3])] = &[
     ("endless loops", "r0 = 0\ngoto -1\nexit", [false, false, false]),
     ("registers that were never written", "r0 = r5\nexit", [false, false, false]),
 ];
+
+/// Rules that Linux 6.1 has lost in 6.1.191. What is said of 6.1 is to hold for the patch releases before as well.
+const LOST_IN_6_1: &[&str] = &["stack that was never written", "half a word that was never written"];
 
 // TABLE
 /// Programs that no kernel takes, found by changing programs that it takes: a rule, a type, and the program.
@@ -108,7 +119,9 @@ fn written_programs() {
         for (kernel, takes) in Kernel::ASKED.into_iter().zip(*expected) {
             assert_eq!(verdict(&insns, SocketFilter, kernel), Some(takes), "{rule} on {}", kernel.name());
             if running == Some(kernel) {
-                assert_eq!(kernel_takes(&insns, SocketFilter), Some(takes), "{rule}: the running kernel");
+                let theirs = kernel_takes(&insns, SocketFilter);
+                let lost = kernel == Kernel::V6_1 && LOST_IN_6_1.contains(rule) && theirs == Some(true);
+                assert!(lost || theirs == Some(takes), "{rule}: the running kernel: {theirs:?}");
             }
         }
     }
@@ -157,7 +170,7 @@ fn made() -> Vec<(String, Vec<Insn>, ProgType)> {
 fn made_programs() {
     let Some(kernel) = agreement::running() else { return };
     let programs = made();
-    let (mut same, mut silent, mut taken, mut refused, mut wrong) = (0, 0, 0, 0, Vec::new());
+    let (mut same, mut silent, mut taken, mut wrong) = (0, 0, 0, Vec::new());
     for (what, insns, prog_type) in &programs {
         let ours = verdict(insns, *prog_type, kernel);
         match kernel_takes(insns, *prog_type) {
@@ -166,17 +179,14 @@ fn made_programs() {
                 same += 1;
                 taken += u32::from(theirs == Some(true));
             }
-            // Linux 6.1 takes what is written in fields that it does not know yet, such as a long jump by 0.
-            Some(true) if ours == Some(false) && kernel < Kernel::newest() => refused += 1,
             theirs => wrong.push(format!("{what}: the kernel {theirs:?}, we {ours:?}\n{insns:?}")),
         }
     }
     println!(
-        "{} programs differ between the kernels: {same} verdicts of Linux {} are the same ({taken} taken), {refused} are refused here only, {silent} have none",
+        "{} programs differ between the kernels: {same} verdicts of Linux {} are the same ({taken} taken), {silent} have none",
         programs.len(),
         kernel.name()
     );
-    assert!(refused * 20 <= same, "{refused} are refused here only, {same} are the same");
     assert!(wrong.is_empty(), "{} are not the same:\n{}", wrong.len(), wrong.join("\n"));
     assert!(same > 20, "{same}");
 }

@@ -78,7 +78,7 @@ const CASES: &[Case] = &[
         text: "SEC(\"xdp\") int f(struct xdp_md *x) { u8 *p = (void *)(u64)x->data; void *end = (void *)(u64)x->data_end;
             if ((void *)(p + 4) > end) return 1;
             return p[4]; }",
-        said: "are not known to be in the packet; 4 bytes are",
+        said: "not known to be in the packet; 4 bytes are",
         branch: "if ((void *)(p + 4) > end)",
         origin: "4 bytes are read from the context",
         change: "with the end of the packet first",

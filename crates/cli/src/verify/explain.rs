@@ -6,6 +6,7 @@ use skep_isa::ebpf::{InsnIdx, Notation, line};
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
+use skep_verifier::reg::Kind;
 use skep_verifier::suggest::{Advice, advise};
 use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting, verify_noting_with};
 
@@ -134,7 +135,7 @@ fn values(text: &mut String, program: &Program, at: u32, noted: &Noted) {
     let _ = writeln!(text, "  {insn}");
     for (number, reg) in moment.registers.iter().enumerate().take(10) {
         let named = |letter: char| names_register(&insn, letter, number);
-        if named('r') || named('w') {
+        if reg.kind != Kind::Unset && (named('r') || named('w')) {
             let _ = writeln!(text, "    r{number} = {reg}");
         }
     }
@@ -167,7 +168,7 @@ pub(super) fn facts(text: &mut String, object: &Object, one: &Judged<'_>, kernel
         let helpers: Vec<String> = uses.helpers.iter().map(|name| (*name).to_owned()).collect();
         let yes = |yes: bool| if yes { "may" } else { "never" };
         let drops = if uses.drops.is_empty() { "never".to_owned() } else { format!("may ({})", uses.drops.join(", ")) };
-        let longest = found.longest.map_or_else(|| "not known".to_owned(), |longest| longest.to_string());
+        let longest = found.longest.map_or_else(|| "not known".to_owned(), |longest| format!("at most {longest}"));
         let _ = writeln!(text, "  helpers                 {}", list(&helpers));
         if uses.kernel_functions > 0 {
             let _ = writeln!(text, "  calls of the kernel     {}", uses.kernel_functions);
@@ -177,7 +178,7 @@ pub(super) fn facts(text: &mut String, object: &Object, one: &Judged<'_>, kernel
         let _ = writeln!(text, "  changes packets         {}", yes(uses.changes_packet));
         let _ = writeln!(text, "  writes user memory      {}", yes(uses.writes_user));
         let _ = writeln!(text, "  overrides the kernel    {}", yes(uses.overrides));
-        let _ = writeln!(text, "  instructions of a run   at most {longest}");
+        let _ = writeln!(text, "  instructions of a run   {longest}");
         let _ = writeln!(text, "  stack                   {} bytes", found.stack);
         let _ = writeln!(text, "  looked at               {} instructions on Linux {}", found.processed, kernel.name());
     } else {

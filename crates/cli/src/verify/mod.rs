@@ -15,7 +15,7 @@ use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
 use skep_verifier::suggest::{Advice, advise};
-use skep_verifier::{Kernel, Rejection, Verdict, verify_noting, verify_noting_with};
+use skep_verifier::{Kernel, Rejection, Verdict, verify, verify_noting, verify_noting_with, verify_with};
 
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, note};
@@ -60,9 +60,22 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let programs = programs(&object, args)?;
     // The running kernel's types are what the object was fitted to.
     let context = Context { object: &object, types: RunningKernel::new().types().ok() };
-    let one = |program: &Program, kernel: Kernel| match &context.types {
-        Some(types) => verify_noting_with(&object, program, kernel, types),
-        None => verify_noting(&object, program, kernel),
+    let notes = args.dot || args.json || args.states || args.at.is_some() || args.facts;
+    let one = |program: &Program, kernel: Kernel| {
+        if !notes {
+            // Keeping what is known at each instruction takes longer than the verdict, and only refusals need it.
+            let verdict = match &context.types {
+                Some(types) => verify_with(&object, program, kernel, types),
+                None => verify(&object, program, kernel),
+            };
+            if verdict.accepted() != Some(false) {
+                return (verdict, Noted::default());
+            }
+        }
+        match &context.types {
+            Some(types) => verify_noting_with(&object, program, kernel, types),
+            None => verify_noting(&object, program, kernel),
+        }
     };
     let judge = |program: &Program| kernels.iter().map(|kernel| one(program, *kernel)).collect();
     let judged: Vec<Judged<'_>> =

@@ -44,7 +44,7 @@ fn a_matrix_and_reasons() {
             "bad      no         no         no"
         ]
     );
-    assert!(run.out.contains("bad on Linux 6.1, 6.12, 6.18: 1 bytes at 4 behind r"), "{run:?}");
+    assert!(run.out.contains("bad on Linux 6.1, 6.12, 6.18: 1 byte at 4 behind r"), "{run:?}");
     assert!(run.out.contains("return start[4];") && run.out.contains("if (start + 4 > end)"), "{run:?}");
     assert!(run.out.contains("  where the value comes from\n    6: u8 *start"), "{run:?}");
     assert!(run.out.contains("  checked: the program passes with\n    9: compare r"), "{run:?}");
@@ -96,5 +96,5 @@ fn what_the_kernel_refuses_is_explained() {
     let run = skep(["load", "--prog", "bad", object.to_str().unwrap()]);
     assert_eq!(run.status, Some(1), "{run:?}");
     assert!(run.err.contains("skep explains, by the rules of Linux"), "{run:?}");
-    assert!(run.err.contains("1 bytes at 4 behind r") && run.err.contains("help: compare the address"), "{run:?}");
+    assert!(run.err.contains("1 byte at 4 behind r") && run.err.contains("help: compare the address"), "{run:?}");
 }

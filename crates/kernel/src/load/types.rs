@@ -3,7 +3,7 @@
 
 use std::collections::HashSet;
 
-use skep_btf::{Kind, TypeId};
+use skep_btf::{Btf, Kind, TypeId};
 use skep_isa::MapType;
 use skep_isa::ebpf::{self, Callee, Imm64, Op};
 use skep_object::{MapSpec, Object, Program};
@@ -88,7 +88,8 @@ const WITHOUT_TYPES: [MapType; 16] = [
 
 /// The records of a program. The kernel wants a function record for each function, and a line for the start of each.
 fn records(draft: &mut Draft, program: &Program) -> (Vec<FunctionRecord>, Vec<LineRecord>) {
-    let Some(starts) = starts(program) else { return Default::default() };
+    let callback = exception_callback(draft.btf(), program);
+    let Some(starts) = starts(program, callback) else { return Default::default() };
     let functions: Vec<FunctionRecord> = program
         .functions
         .iter()
@@ -129,9 +130,19 @@ fn heads(program: &Program) -> HashSet<u32> {
     ebpf::validate(&program.insns).unwrap_or_default().into_iter().map(|(at, _)| at.0).collect()
 }
 
-/// Where the functions of a program begin, in ascending order, as calls and references to functions tell.
-fn starts(program: &Program) -> Option<Vec<u32>> {
+/// Where the function begins that exceptions of a program end in.
+fn exception_callback(btf: &Btf, program: &Program) -> Option<u32> {
+    let main = program.functions.first()?.ty;
+    let tags = skep_object::exception_callbacks(btf);
+    let (_, name) = tags.iter().find(|(target, _)| Some(target.0) == main)?;
+    program.functions.iter().find(|function| *function.name == **name).map(|function| function.at.0)
+}
+
+/// Where the functions of a program begin, in ascending order, as calls and references to functions tell, and a function
+/// that nothing refers to.
+fn starts(program: &Program, callback: Option<u32>) -> Option<Vec<u32>> {
     let mut starts = vec![0];
+    starts.extend(callback);
     for (at, op) in ebpf::validate(&program.insns).ok()? {
         let distance = match op {
             Op::Call(Callee::Local(distance)) | Op::LoadImm { value: Imm64::Func(distance), .. } => distance,

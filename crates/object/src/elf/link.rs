@@ -9,6 +9,7 @@ use super::code::{Function, Functions};
 use super::debug::Debug;
 use super::error::{ElfError, ElfProblem};
 use super::{Context, Role, section_kind};
+use crate::exceptions::exception_callbacks;
 use crate::{CoreRelocation, ExternUse, Function as Named, Line, Object, ProgIdx, Program};
 
 /// Most slots in one program, the kernel's limit (`BPF_COMPLEXITY_LIMIT_INSNS`).
@@ -37,6 +38,7 @@ pub(super) fn link(
     let code = context.file.sections.iter().zip(&context.roles).filter(|(_, role)| **role == Role::Code);
     let only_text = code.into_iter().all(|(section, _)| section.name == ".text");
     let names: Vec<Arc<str>> = functions.list.iter().map(|function| function.name.into()).collect();
+    let callbacks = context.btf.as_ref().map_or_else(Vec::new, exception_callbacks);
     let mut programs = HashMap::new();
     let mut slots = 0;
     for (main, function) in functions.list.iter().enumerate() {
@@ -45,7 +47,12 @@ pub(super) fn link(
             continue;
         }
         let too_large = || ElfError::in_section(section, ElfProblem::TooLarge).about(function.name);
-        let layout = Layout::new(functions, main).ok_or_else(too_large)?;
+        let mut tagged =
+            callbacks.iter().filter(|(main, _)| Some(main.0) == debug.type_of(function)).map(|(_, name)| *name);
+        // Of several the kernel takes none.
+        let callback = tagged.next().filter(|_| tagged.next().is_none());
+        let callback = callback.and_then(|name| functions.list.iter().position(|one| one.name == name && one.global));
+        let layout = Layout::new(functions, main, callback).ok_or_else(too_large)?;
         slots += layout.slots;
         if slots > MOST_SLOTS_IN_ALL {
             return Err(too_large());
@@ -76,24 +83,33 @@ struct Layout {
 
 impl Layout {
     /// The main function, then each function where it is first referred to, its own subprograms before those that the
-    /// caller refers to later: libbpf's order. `None` if that is too much.
-    fn new(functions: &Functions<'_>, main: usize) -> Option<Self> {
+    /// caller refers to later, and at the end the one that exceptions end in: libbpf's order. `None` if that is too much.
+    fn new(functions: &Functions<'_>, main: usize, exceptions: Option<usize>) -> Option<Self> {
         let mut layout = Self { order: Vec::new(), starts: HashMap::new(), slots: 0 };
-        layout.append(functions, main)?;
-        // Functions on the way from the main function, and how many of their references were followed.
-        let mut path = vec![(main, 0)];
+        layout.append_all(functions, main)?;
+        if let Some(callback) = exceptions.filter(|callback| !layout.starts.contains_key(callback)) {
+            layout.append_all(functions, callback)?;
+        }
+        Some(layout)
+    }
+
+    /// A function and what it refers to.
+    fn append_all(&mut self, functions: &Functions<'_>, first: usize) -> Option<()> {
+        self.append(functions, first)?;
+        // Functions on the way from the first one, and how many of their references were followed.
+        let mut path = vec![(first, 0)];
         while let Some((function, followed)) = path.last_mut() {
             let Some(reference) = functions.list[*function].references.get(*followed) else {
                 path.pop();
                 continue;
             };
             *followed += 1;
-            if !layout.starts.contains_key(&reference.function) {
-                layout.append(functions, reference.function)?;
+            if !self.starts.contains_key(&reference.function) {
+                self.append(functions, reference.function)?;
                 path.push((reference.function, 0));
             }
         }
-        Some(layout)
+        Some(())
     }
 
     fn append(&mut self, functions: &Functions<'_>, function: usize) -> Option<()> {

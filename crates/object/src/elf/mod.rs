@@ -69,7 +69,8 @@ impl Object {
     /// * Every global function in a section of code becomes a program; [`section_kind`] tells its type and where it
     ///   attaches from the name of the section. Names without meaning give socket filters, the type with the fewest
     ///   rights; those that look like slips of the pen are errors. Functions in `.text` are subprograms, unless there is no other code: then they are socket filters, too.
-    /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls.
+    /// * Subprograms are appended to every program that calls them, directly or not, in the order of the first calls; then
+    ///   the function that exceptions of the program end in, which a tag of its declaration names.
     /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
     ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
     /// * Variables of `.struct_ops` and `.struct_ops.link` become maps of type struct_ops, as the file lays them out.
