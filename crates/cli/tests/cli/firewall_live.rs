@@ -1,9 +1,6 @@
-//! `skep firewall` while it is in force: sets that change, processes that are killed, rules that come from nft and go back.
+//! `skep firewall` while it is in force: sets that change, processes that are killed.
 
-use std::process::{Command, Stdio};
-
-use crate::firewall::{PACKETS, in_namespaces};
-use crate::support::{skep_with, skip};
+use crate::firewall::{ROUTER, in_namespaces};
 
 #[test]
 fn sets_change_in_place() {
@@ -108,52 +105,64 @@ yes ping4
     );
 }
 
+/// Connections through a router that exist go on when rules come into force in the middle of them, when rules are applied
+/// again, when programs are swapped and when no process is left; new ones are refused.
 #[test]
-fn imported_listings_decide_as_nft_does_and_go_back() {
-    if !Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return skip("nft is not installed");
-    }
+fn forwarded_connections_survive_first_enforcement_and_changes() {
     let script = r#"
-different=0
-for file in $chains/*; do
-  nft -f $file 2>/run/said || { cat $file /run/said; exit 1; }
-  nft -j list ruleset > /run/saved
-  pass /run/theirs
-  nft flush ruleset
-  yes $skep firewall import /run/saved > /run/rules
-  yes $skep firewall apply /run/rules >/dev/null
-  pass /run/ours
-  yes $skep firewall off
-  yes $skep firewall export --nft /run/rules > /run/back
-  yes nft -f /run/back
-  pass /run/again
-  nft flush ruleset
-  for kind in ours again; do
-    cmp -s /run/theirs /run/$kind || { echo "FAILED: $kind: $(cat $file /run/rules)"; [ $kind = ours ] || cat /run/back; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/$kind) | head; exit 1; }
-  done
-  [ "$(wc -w < /run/ours)" = 600 ] || different=$((different + 1))
-done
-[ $different -ge 5 ] || { echo "FAILED: only $different lists drop anything"; exit 1; }
+peer ip route add default via 10.9.0.1; peer ip route add default via fd00:9::1
+cat > /run/talk.py <<'END'
+# Serves echoes at an address, or keeps one connection and says what comes back for each line that is asked for.
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+if sys.argv[1] == "serve":
+    s = socket.socket(family); s.bind((sys.argv[2], 80)); s.listen(8)
+    open(sys.argv[3], "w").close()
+    import threading
+    def echo(c):
+        while d := c.recv(64): c.sendall(d)
+    while True: threading.Thread(target=echo, args=(s.accept()[0],), daemon=True).start()
+else:
+    s = socket.create_connection((sys.argv[2], 80), timeout=float(sys.argv[3]))
+    for line in sys.stdin:
+        s.sendall(line.encode()); got = b""
+        while len(got) < len(line): got += s.recv(64)
+        print(got.decode(), end="", flush=True)
+END
+for at in 10.8.0.2 fd00:8::2; do nsenter -t $third -n python3 /run/talk.py serve $at /run/serves.$at & done
+for at in 10.8.0.2 fd00:8::2; do soon [ -e /run/serves.$at ]; done
+fresh() { echo new | peer timeout $((wait + 1)) python3 /run/talk.py ask $1 $wait 2>/dev/null | grep -q new; }
+yes fresh 10.8.0.2; yes fresh fd00:8::2
+# The kernel follows connections where something asks it to.
+nft 'add table inet t; add chain inet t c { type filter hook forward priority 0; }; add rule inet t c ct state established accept'
+mkfifo /run/in4 /run/in6
+nsenter -t $other -n python3 /run/talk.py ask 10.8.0.2 60 < /run/in4 > /run/out4 &
+nsenter -t $other -n python3 /run/talk.py ask fd00:8::2 60 < /run/in6 > /run/out6 &
+exec 4> /run/in4 5> /run/in6
+goes_on() { echo $1 >&4; echo $1 >&5; soon grep -q $1 /run/out4; soon grep -q $1 /run/out6; }
+goes_on before
+printf 'default in drop\naccept in state established\naccept in icmp to 10.8.0.2\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no fresh 10.8.0.2; no fresh fd00:8::2
+goes_on first
+# The kernel's own tracking is not asked from here on.
+nft flush ruleset
+# Another list in other programs: the bank that was not there.
+[ -e /sys/fs/bpf/skep/firewall/bank0 ] && [ ! -e /sys/fs/bpf/skep/firewall/bank1 ]
+echo 'drop in udp payload at 0 == "x"' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+[ -e /sys/fs/bpf/skep/firewall/bank1 ]
+goes_on again
+no fresh 10.8.0.2; no fresh fd00:8::2
+# Another copy of the program, as an upgrade brings it, puts its own programs in force, and is gone then.
+cp $skep /run/other-skep
+yes /run/other-skep firewall apply /run/rules >/dev/null
+rm /run/other-skep
+for process in /proc/[0-9]*; do
+  [ "$(readlink $process/ns/net)" = "$(readlink /proc/self/ns/net)" ] || continue
+  case "$(readlink $process/exe)" in *skep*) echo "FAILED: a process is left: $(tr '\0' ' ' < $process/cmdline)"; exit 1;; esac
+done 2>/dev/null
+goes_on upgraded
 "#;
-    let chains = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/nft");
-    in_namespaces(&format!("chains={chains}\n{PACKETS}{script}"));
-}
-
-#[test]
-fn other_firewalls_are_told_apart() {
-    let added =
-        skep_with(["firewall", "import", "-"], b"Added user rules (see 'ufw status'):\nufw allow 22/tcp\n").ok();
-    assert!(added.out.ends_with("accept in tcp to port 22\n") && added.out.contains("default in drop"), "{added:?}");
-    assert!(added.err.contains("note: standard input: policies are not in this text"), "{}", added.err);
-    let listing = br#"{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0}},
-        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 2, "expr": [{"masquerade": null}]}}]}"#;
-    let refused = skep_with(["firewall", "import", "-"], listing);
-    assert_eq!((refused.status, refused.out.as_str()), (Some(1), ""), "{refused:?}");
-    let line = "not imported: standard input: rule 1: `masquerade` changes packets, which is left to nftables\n  ip t c handle 2: ";
-    assert!(refused.err.contains(line), "{}", refused.err);
-    let unit = skep_with(["firewall", "unit"], b"").ok();
-    assert!(
-        unit.out.contains("Before=network-pre.target")
-            && unit.out.contains(" firewall apply /etc/skep/firewall.skep\n")
-    );
+    in_namespaces(&format!("{ROUTER}{script}"));
 }

@@ -12,6 +12,7 @@ mod conjunction;
 mod iptables;
 mod nft;
 mod options;
+pub(crate) mod reply;
 mod ufw;
 
 use std::fmt::{self, Display, Formatter, Write as _};

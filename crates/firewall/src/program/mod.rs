@@ -223,7 +223,9 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             .transpose()?;
         let answer = if is_tc {
             let name = format!("{}_answer", hook.program());
-            let function = types.function(&name, 4, (&maps, hook, hook.drop()), answer::answer)?;
+            let function = types.function(&name, 4, (&maps, hook, hook.drop()), |code, view, args| {
+                answer::answer(code, &maps, view, args);
+            })?;
             Some(module.add_function(function))
         } else {
             None

@@ -6,7 +6,7 @@ use super::layout::{
     self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
-use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Translation, Verdict};
+use crate::rules::{Addresses, Family, Message, Prefix, Reply, Rule, RuleSet, Translation, Verdict};
 
 /// Most entries of one rule.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -244,12 +244,19 @@ fn key(source: &Prefix, destination: &Prefix, way: u8, port: u16) -> Key {
 
 /// The record of a verdict without anything else.
 pub fn verdict_record(verdict: Verdict) -> Record {
-    let verdict = match verdict {
-        Verdict::Accept => layout::ACCEPT,
-        Verdict::Drop => layout::DROP,
-        Verdict::Reject => layout::REJECT,
+    let (verdict, reply) = match verdict {
+        Verdict::Accept => (layout::ACCEPT, None),
+        Verdict::Drop => (layout::DROP, None),
+        Verdict::Reject(reply) => (layout::REJECT, Some(reply)),
     };
-    Record { verdict, ..Record::default() }
+    let message = match reply {
+        None => return Record { verdict, ..Record::default() },
+        Some(Reply::Usual) => Message::USUAL,
+        Some(Reply::Message(message)) => message,
+    };
+    let code = |family| u16::from(message.code(family).unwrap_or_default());
+    let flags = if reply == Some(Reply::Usual) { 0 } else { record::MESSAGE };
+    Record { verdict, flags, port: code(Family::V4) | code(Family::V6) << 8, ..Record::default() }
 }
 
 /// What a rule does, for programs.

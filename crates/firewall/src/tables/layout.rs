@@ -398,7 +398,8 @@ pub struct Record {
     pub interval: u64,
     /// Nanoseconds that packets may come early.
     pub tolerance: u64,
-    /// The new port of translated packets, 0 for the same one.
+    /// The new port of translated packets, 0 for the same one. Of rejected packets the codes of the ICMP error: in the lower
+    /// byte that of version 4, in the upper one that of version 6.
     pub port: u16,
     /// The new address of translated packets. Records with a translation have no limit, whose place it takes.
     pub address: Option<Words>,
@@ -428,6 +429,8 @@ pub mod record {
     pub const TRANSLATE: u32 = 16;
     /// Flag: the new address is in the record.
     pub const HAS_ADDRESS: u32 = 32;
+    /// Flag: rejected packets of TCP get an ICMP error as all others do.
+    pub const MESSAGE: u32 = 64;
 }
 
 /// A verdict as number: the packet goes on.
