@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use skep_firewall::build::plan;
 use skep_firewall::facts::Place;
 use skep_firewall::live::bank::LiveRules;
-use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, all_interfaces, chosen};
+use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, SWITCH_MISSING, all_interfaces, chosen};
 use skep_firewall::live::guard;
 use skep_firewall::live::store::Count;
 use skep_firewall::machine::Machine;
@@ -24,7 +24,9 @@ use skep_packet::LinkType;
 use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, note, say_part};
 
+mod bench;
 mod translate;
+mod watch;
 
 pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
     match command {
@@ -47,6 +49,8 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
             false => Err(Failure::Run("nothing waits to be confirmed".to_owned())),
         },
         FirewallCommand::List(args) => list(args),
+        FirewallCommand::Watch(args) => watch::run(args),
+        FirewallCommand::Bench(args) => bench::run(args),
         FirewallCommand::Diff(args) => diff(&read_rules(&args.file)?),
         FirewallCommand::Add { rule } => live()?.add(&rule.join(" "), usize::MAX).map_err(Failure::run),
         FirewallCommand::Insert { number, rule } => {
@@ -85,7 +89,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn live() -> Result<Firewall, Failure> {
     let found = Firewall::open(Path::new(DIRECTORY)).map_err(Failure::run)?;
-    found.ok_or_else(|| Failure::Run("no rules are in force; `skep firewall apply FILE` puts some".to_owned()))
+    found.ok_or_else(|| Failure::Run(SWITCH_MISSING.to_owned()))
 }
 
 fn text_of(file: &Path) -> Result<String, Failure> {

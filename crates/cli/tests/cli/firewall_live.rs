@@ -166,3 +166,103 @@ goes_on upgraded
 "#;
     in_namespaces(&format!("{ROUTER}{script}"));
 }
+
+/// What becomes of packets is shown as it happens: where, by which rule, the packet, the process; across lists that follow one
+/// another; what is lost is counted.
+#[test]
+fn verdicts_are_watched() {
+    in_namespaces(
+        r#"
+serve 80
+server=$!
+cat > /run/rules <<'END'
+accept in tcp to port 80
+log "odd" drop in icmp
+reject in udp to port 7
+END
+no $skep firewall watch 2>/run/said
+grep -q 'no rules are in force' /run/said
+yes $skep firewall apply /run/rules >/dev/null
+watcher() { $skep firewall watch "$@" > /run/lines 2>/run/said & watcher=$!; soon seen 'in a0 drop by rule 2'; }
+# Until it watches, and until it has printed.
+seen() { peer ping -c 1 -W 0.2 10.9.0.1 >/dev/null 2>&1 || true; grep -q "$1" /run/lines; }
+shown() { for turn in $(seq 300); do if grep -qE "$1" /run/lines; then return; fi; sleep 0.1; done; echo "FAILED: not shown: $1"; head -c 3000 /run/lines; exit 1; }
+watcher
+shown '^[0-9:.]+ in a0 log by rule 2: log "odd" drop in icmp \| IP 10\.9\.0\.2 > 10\.9\.0\.1: ICMP echo request, id [0-9]+, seq 1, length 64$'
+shown '^[0-9:.]+ in a0 drop by rule 2: log "odd" drop in icmp \| IP 10\.9\.0\.2 > 10\.9\.0\.1: ICMP echo request'
+yes open 80
+shown 'in a0 accept by rule 1: accept in tcp to port 80 \| IP 10\.9\.0\.2\.[0-9]+ > 10\.9\.0\.1\.80: Flags \[S\], seq'
+shown "out a0 accept by default out \| IP 10\.9\.0\.1\.80 > 10\.9\.0\.2\.[0-9]+: Flags .* \| python3 $server$"
+peer bash -c 'echo x > /dev/udp/10.9.0.1/7'
+shown 'in a0 reject by rule 3: reject in udp to port 7 \| IP 10\.9\.0\.2\.[0-9]+ > 10\.9\.0\.1\.7: UDP, length 2$'
+no $skep firewall watch 2>/run/other
+grep -q 'another `skep firewall watch` is running' /run/other
+# Numbers follow changes, and the next list is watched too.
+yes $skep firewall insert 1 count in udp
+soon seen 'drop by rule 3: log "odd" drop in icmp'
+printf 'default in drop\naccept in tcp\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+soon seen 'in a0 drop by default in | IP 10.9.0.2 > 10.9.0.1: ICMP echo request'
+kill -INT $watcher; wait $watcher || { echo "FAILED: $(cat /run/said)"; exit 1; }
+# Only what is asked for, so many.
+printf 'accept in tcp\nlog "odd" drop in icmp\nlog "late" drop in icmp\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+$skep firewall watch --dropped --count 3 > /run/lines & watcher=$!
+soon eval 'seen "." && ! kill -0 $watcher 2>/dev/null || { yes open 80; false; }'
+[ "$(wc -l < /run/lines)" = 3 ] && [ "$(grep -c 'drop by rule 2' /run/lines)" = 3 ] || { echo "FAILED: dropped"; cat /run/lines; exit 1; }
+$skep firewall watch --logged --count 2 > /run/lines & watcher=$!
+soon eval 'seen "." && ! kill -0 $watcher 2>/dev/null'
+[ "$(grep -c 'log by rule 2' /run/lines)" = 2 ] || { echo "FAILED: logged"; cat /run/lines; exit 1; }
+# A reader that does not read loses packets, and says how many.
+cat > /run/flood.py <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(20000): s.sendto(b"x", ("10.9.0.1", 9))
+END
+loses() {
+  watcher --no-process
+  kill -STOP $watcher; peer python3 /run/flood.py; kill -CONT $watcher
+  kill -INT $watcher; wait $watcher || true
+  grep -q 'packets that there was no room for: [0-9]' /run/said
+}
+soon loses
+# Whoever goes takes the records along: the rules are as before.
+yes $skep firewall off
+"#,
+    );
+}
+
+/// Rules are measured without touching what is in force, and a long list costs as few buckets as it should.
+#[test]
+fn costs_are_measured() {
+    in_namespaces(
+        r#"
+serve 80
+printf 'default in drop\naccept in tcp to port 80 state { new, established }\nreject in udp to port 7\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes open 80
+# What is in force is not touched: no packet of the measurement is counted.
+counted() { $skep firewall list | awk '/reject in udp/ { print $2 }'; }
+yes $skep firewall bench --packets 40 --repeat 50 > /run/told
+[ "$(counted)" = 0 ] || { echo "FAILED: what is in force was touched: $(counted)"; exit 1; }
+head -1 /run/told | grep -q '^in force: 2 rules, .* entries; a packet is compared with code'
+[ "$(awk '$1 ~ /^(xdp|in|out)$/ && $2 > 0 && $3 ~ /^[0-9]+$/ { print $1 }' /run/told | tr '\n' ' ')" = 'xdp in out ' ] || { echo "FAILED"; cat /run/told; exit 1; }
+for i in $(seq 0 999); do echo "drop in udp from 10.$((i % 200)).$((i / 200)).0/$((20 + i % 9)) to port $((i + 1))"; done > /run/long
+yes $skep firewall bench /run/rules --against /run/long --packets 40 --repeat 50 > /run/told
+grep -qE '^/run/long: 1000 rules, 1000 entries; a packet needs [0-9]+\.[0-9]+ buckets of tables \(at most [1-9]' /run/told || { echo "FAILED"; cat /run/told; exit 1; }
+grep -qE '^in: [0-9.]+ times the mean$' /run/told
+python3 - > /run/packets.pcap <<'END'
+import struct, sys
+out = sys.stdout.buffer
+out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+packet = bytes(12) + b"\x08\x00" + struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 28, 0, 0, 64, 17, 0, bytes([10, 3, 0, 1]), bytes([10, 9, 0, 1]), 5, 4, 8, 0)
+for number in range(3): out.write(struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet)
+END
+yes $skep firewall bench /run/long -r /run/packets.pcap --repeat 10 > /run/told
+grep -qE '^in +3 ' /run/told || { echo "FAILED"; cat /run/told; exit 1; }
+yes $skep firewall off
+no $skep firewall bench 2>/run/said
+grep -q 'no rules are in force' /run/said
+"#,
+    );
+}

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use skep_kernel::{LoadedMap, MapMemory, Update};
 
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record};
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record, special};
 use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
 
 /// Tables in maps of the kernel. What is an array is shared memory, so most changes are one store.
@@ -127,6 +127,16 @@ impl KernelTables {
         let bytes = key.bytes();
         (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
     }
+}
+
+/// Records for watchers that there was no room for.
+///
+/// # Errors
+/// [`TableError::Store`]
+pub(super) fn lost(counters: &LoadedMap) -> Result<u64, TableError> {
+    let values = counters.get_per_cpu(&special::LOST.to_ne_bytes()).map_err(failed)?;
+    let first = |value: &[u8]| value.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok(values.iter().flat_map(|values| values.iter()).map(first).sum())
 }
 
 fn outside() -> TableError {

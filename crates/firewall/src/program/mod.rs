@@ -30,7 +30,7 @@ use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use crate::rules::special::Condition;
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record};
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record, watch};
 use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
 
@@ -146,6 +146,8 @@ pub struct Shape {
     pub groups: Vec<(u64, u32)>,
     /// The zone of the local clock.
     pub zone: Zone,
+    /// The bank that the programs are for, which their records tell.
+    pub bank: u32,
 }
 
 /// The maps of a module.
@@ -161,6 +163,7 @@ struct Maps {
     limits: MapRef,
     flows: MapRef,
     events: MapRef,
+    watch: MapRef,
     work: MapRef,
     book: MapRef,
     positions: MapRef,
@@ -171,7 +174,7 @@ const NO_PREALLOC: u32 = 1;
 /// `BPF_F_MMAPABLE`
 pub const MMAPABLE: u32 = 1 << 10;
 /// Bytes of the ring buffer.
-const RING: u32 = 1 << 18;
+const RING: u32 = 1 << 20;
 /// Limits that are kept: one for each rule or each of its sources, the oldest give way.
 const LIMITS: u32 = 1 << 14;
 
@@ -202,6 +205,7 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         limits: map(maps::LIMITS, MapType::LruHash, 24, 8, LIMITS, 0),
         flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
+        watch: map(maps::WATCH, array, 4, watch::SIZE, 1, MMAPABLE),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
         book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
@@ -235,9 +239,10 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
             .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
-        let judge = judge::add(&mut module, &maps, hook, search);
+        let tell = judge::tell(&mut module, &maps, hook);
+        let judge = judge::add(&mut module, &maps, hook, search, tell);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload, conditions, answer, translate };
+        let parts = parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate };
         parse::add(&mut module, &parts);
     }
     module.btf = types.to_bytes();

@@ -48,10 +48,28 @@ pub mod maps {
     pub const TRANSLATIONS: &str = "fw_translate";
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
+    /// Whether somebody watches: see [`super::watch`].
+    pub const WATCH: &str = "fw_watch";
     /// Working memory of a processor.
     pub const WORK: &str = "fw_work";
     /// What this process keeps about the tables: see [`super::book`].
     pub const BOOK: &str = "fw_book";
+}
+
+/// The one value of the map `fw_watch`. It says until when, so that a reader which dies costs nothing for long.
+pub mod watch {
+    /// Until when somebody watches, in nanoseconds of the monotonic clock: 64 bits.
+    pub const UNTIL: i16 = 0;
+    /// What that one wants: 32 bits.
+    pub const KINDS: i16 = 8;
+    /// Bytes.
+    pub const SIZE: usize = 16;
+    /// Records of rules with `log`.
+    pub const LOGS: u32 = 1;
+    /// Packets that go on.
+    pub const ACCEPTED: u32 = 2;
+    /// Packets that vanish.
+    pub const DROPPED: u32 = 4;
 }
 
 /// Words of the map `fw_book`, each eight bytes.
@@ -114,6 +132,8 @@ pub mod special {
     pub const DEFAULT_OUT: u32 = 3;
     /// Neighbour discovery.
     pub const NEIGHBOURS: u32 = 4;
+    /// No rule: counts records for watchers that there was no room for.
+    pub const LOST: u32 = 5;
     /// The first number of a rule of the file.
     pub const FIRST: u32 = 8;
 }
