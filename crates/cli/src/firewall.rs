@@ -12,7 +12,7 @@ use skep_firewall::facts::Place;
 use skep_firewall::live::bank::LiveRules;
 use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, SWITCH_MISSING, all_interfaces, chosen};
 use skep_firewall::live::guard;
-use skep_firewall::live::store::Count;
+use skep_firewall::live::store::{Count, Filling};
 use skep_firewall::machine::Machine;
 use skep_firewall::program::{PANIC_ACCEPT, PANIC_DROP};
 use skep_firewall::rules::check::check;
@@ -269,15 +269,20 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
-    if let Some((known, room)) = live.connections {
-        let full = if known as u64 * 10 >= u64::from(room) * 9 {
-            "; the table is full: the oldest give way to new ones"
-        } else {
-            ""
+    for (name, filling) in fillings(live) {
+        let gone = match filling.gone {
+            0 => String::new(),
+            gone => format!("; the table was full: {gone} have given way to new ones"),
         };
-        let _ = writeln!(text, "connections: {known} of {room}{full}");
+        let _ = writeln!(text, "{name}: {} of {}{gone}", filling.known, filling.room);
     }
     text
+}
+
+/// Tables whose oldest entries give way to new ones.
+fn fillings(live: &LiveRules) -> impl Iterator<Item = (&'static str, Filling)> {
+    let all = [("connections", live.connections), ("translations", live.translations), ("limits", live.limits)];
+    all.into_iter().filter_map(|(name, filling)| Some((name, filling?)))
 }
 
 fn metrics(live: &LiveRules) -> String {
@@ -294,12 +299,12 @@ fn metrics(live: &LiveRules) -> String {
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
     }
-    if let Some((known, room)) = live.connections {
-        let _ = writeln!(
-            text,
-            "# TYPE skep_firewall_connections gauge\nskep_firewall_connections {known}\n\
-             # TYPE skep_firewall_connections_limit gauge\nskep_firewall_connections_limit {room}"
-        );
+    for (name, Filling { known, room, gone }) in fillings(live) {
+        for (what, kind, value) in
+            [("", "gauge", known), ("_limit", "gauge", room), ("_evicted_total", "counter", gone)]
+        {
+            let _ = writeln!(text, "# TYPE skep_firewall_{name}{what} {kind}\nskep_firewall_{name}{what} {value}");
+        }
     }
     text
 }

@@ -74,8 +74,9 @@ impl Owners {
             (anywhere(own), None),
             (anywhere(IpAddr::V6(Ipv6Addr::UNSPECIFIED)), None),
         ];
-        let inode = keys.into_iter().find_map(|(local, remote)| self.sockets.get(&(protocol, local, remote)))?;
-        self.processes.get(inode).cloned()
+        // A connection that nobody has accepted yet belongs to whoever listens.
+        let mut inodes = keys.into_iter().filter_map(|(local, remote)| self.sockets.get(&(protocol, local, remote)));
+        inodes.find_map(|inode| self.processes.get(inode)).cloned()
     }
 
     fn read_all(&mut self) {

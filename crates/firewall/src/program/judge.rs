@@ -168,7 +168,7 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     });
     let now = code.load(Width::W64, memory, work::NOW);
     let fresh = code.b.block(&[]);
-    let kept = code.find(maps.limits, key, fresh);
+    let kept = code.find(maps.limits.0, key, fresh);
     let due = code.load(Width::W64, kept, 0);
     let start = code.var(due);
     code.when(Cond::Ult, due, now, |code| code.set(start, now));
@@ -182,6 +182,5 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     let value = code.buffer(8);
     let next = code.b.binary(Binary::Add, now, interval);
     code.store(Width::W64, value, 0, next);
-    let (map, any) = (code.b.map_addr(maps.limits), code.num(0));
-    code.helper(code::MAP_UPDATE, &[map, key, value, any]);
+    code.insert(maps.limits, key, value);
 }

@@ -150,6 +150,9 @@ pub struct Shape {
     pub bank: u32,
 }
 
+/// A table whose oldest entries give way to new ones, and what counts the entries that were made, for each processor.
+type Lru = (MapRef, MapRef);
+
 /// The maps of a module.
 #[derive(Debug, Clone, Copy)]
 struct Maps {
@@ -160,8 +163,8 @@ struct Maps {
     entries: MapRef,
     rules: MapRef,
     counters: MapRef,
-    limits: MapRef,
-    flows: MapRef,
+    limits: Lru,
+    flows: Lru,
     events: MapRef,
     watch: MapRef,
     work: MapRef,
@@ -202,8 +205,8 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
         rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
         counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),
-        limits: map(maps::LIMITS, MapType::LruHash, 24, 8, LIMITS, 0),
-        flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
+        limits: lru(&mut map, maps::LRU_LIMITS, 24, 8, LIMITS),
+        flows: lru(&mut map, maps::LRU_FLOWS, FLOW_KEY, FLOW_BYTES, sizes.flows),
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
         watch: map(maps::WATCH, array, 4, watch::SIZE, 1, MMAPABLE),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
@@ -211,7 +214,7 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     };
     let translations = shape.translates.then(|| {
         let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
-        map(maps::TRANSLATIONS, MapType::LruHash, key, value, translate::TRANSLATIONS, 0)
+        lru(&mut map, maps::LRU_TRANSLATIONS, key, value, translate::TRANSLATIONS)
     });
     let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let special = special::Special {
@@ -247,6 +250,16 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     }
     module.btf = types.to_bytes();
     Ok(module)
+}
+
+fn lru(
+    map: &mut impl FnMut(&str, MapType, usize, usize, u32, u32) -> MapRef,
+    (table, made): (&str, &str),
+    key: usize,
+    value: usize,
+    entries: u32,
+) -> Lru {
+    (map(table, MapType::LruHash, key, value, entries, 0), map(made, MapType::PercpuArray, 4, 8, 1, 0))
 }
 
 /// The programs, compiled.

@@ -40,12 +40,14 @@ pub mod maps {
     pub const RULES: &str = "fw_rules";
     /// What rules have done, for each processor.
     pub const COUNTERS: &str = "fw_counters";
-    /// Limits and what is left of them.
-    pub const LIMITS: &str = "fw_limits";
+    /// Limits and what is left of them; how many there have been.
+    pub const LRU_LIMITS: (&str, &str) = ("fw_limits", "fw_limits_made");
+    /// Connections; how many there have been.
+    pub const LRU_FLOWS: (&str, &str) = ("fw_flows", "fw_flows_made");
     /// Connections.
-    pub const FLOWS: &str = "fw_flows";
-    /// Translated connections.
-    pub const TRANSLATIONS: &str = "fw_translate";
+    pub const FLOWS: &str = LRU_FLOWS.0;
+    /// Translated connections, two entries each; how many entries there have been.
+    pub const LRU_TRANSLATIONS: (&str, &str) = ("fw_translate", "fw_transl_made");
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
     /// Whether somebody watches: see [`super::watch`].
