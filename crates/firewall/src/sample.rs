@@ -66,7 +66,9 @@ fn family(rules: &RuleSet, wanted: &Matches, random: &mut Random) -> Family {
     wanted.family.or(icmp).unwrap_or_else(|| random.pick(any))
 }
 
-fn packet(rules: &RuleSet, wanted: &Matches, random: &mut Random) -> Vec<u8> {
+/// A packet that begins with its Ethernet header and is like what is wanted; `rules` have the sets that are named. What is not
+/// said is chosen: the first packet of a connection over TCP.
+pub fn packet(rules: &RuleSet, wanted: &Matches, random: &mut Random) -> Vec<u8> {
     let family = family(rules, wanted, random);
     let protocol =
         if wanted.protocols.is_empty() { random.pick(&[words::TCP, 17]) } else { random.pick(&wanted.protocols) };

@@ -15,7 +15,6 @@ pub enum FirewallCommand {
     Export(ExportArgs),
     /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up
     Unit,
-    /// Say for each packet of a recording which rule decides, by running the programs themselves
     Explain(ExplainArgs),
     Apply(ApplyArgs),
     /// Keep the list that was applied with --confirm
@@ -146,15 +145,22 @@ pub struct ExportArgs {
     pub partial: bool,
 }
 
-/// A recording and rules.
+/// Say for each packet of a recording, or for one that is described, which rule decides, by running the programs themselves.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  skep firewall explain rules.skep -r traffic.pcap
+  skep firewall explain rules.skep -r traffic.pcap --against new.skep
+  skep firewall explain rules.skep --packet in on eth0 tcp from 192.0.2.7 to 10.0.0.1 port ssh")]
 pub struct ExplainArgs {
     /// The rules file
     #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
     pub file: PathBuf,
     /// The recording (pcap or pcapng, Ethernet)
-    #[arg(short, long, value_name = "CAPTURE")]
-    pub read: PathBuf,
+    #[arg(short, long, value_name = "CAPTURE", required_unless_present = "packet", conflicts_with = "packet")]
+    pub read: Option<PathBuf>,
+    /// A packet in the words of rules; what is not said is chosen. It is the first of its connection
+    #[arg(long, value_name = "WORDS", num_args = 1..)]
+    pub packet: Vec<String>,
     /// The packets leave the host instead of arriving
     #[arg(long)]
     pub out: bool,

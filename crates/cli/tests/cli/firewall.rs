@@ -433,3 +433,57 @@ fn rules_are_checked_and_formed() {
     assert_eq!(faulty.status, Some(2));
     assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");
 }
+
+#[test]
+fn described_packets_are_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, other) = (directory.path().join("rules"), directory.path().join("other"));
+    let text = "set near = { 192.0.2.0/24 }\nzone lan = { eth0, eth1 }\ndefault in drop\naccept in on lan tcp from @near to port ssh\n\
+        reject in udp to port 53\naccept in ipv6 icmp6 type echo-request\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(&other, text.replace("ssh", "80")).unwrap();
+    let (file, other) = (file.to_str().unwrap(), other.to_str().unwrap());
+    let explain = |words: &str| {
+        let words = words.split(' ');
+        skep(["firewall", "explain", file, "--packet"].into_iter().chain(words)).ok().out
+    };
+    let told = explain("in on eth0 tcp from 192.0.2.7 port 4000 to 10.0.0.1 port 22");
+    let [packet, verdict] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(packet.starts_with("IP 192.0.2.7.4000 > 10.0.0.1.22: Flags [S]"), "{packet}");
+    assert_eq!(verdict, "accept rule 1: accept in on lan tcp from @near to port 22");
+    for (words, verdict) in [
+        ("in on lan tcp from @near to port 22", "accept rule 1: "),
+        ("in on eth2 tcp from @near to port 22", "drop default in"),
+        ("in tcp from @near to port 22", "drop default in"),
+        ("udp from 192.0.2.7 to 10.0.0.1 port 53", "reject rule 2: "),
+        ("icmp6 type echo-request", "accept rule 3: "),
+        ("out tcp to 10.0.0.1", "accept default out"),
+    ] {
+        let told = explain(words);
+        assert!(told.lines().nth(1).unwrap().starts_with(verdict), "{words}: {told}");
+    }
+    let both = skep([
+        "firewall",
+        "explain",
+        file,
+        "--against",
+        other,
+        "--packet",
+        "on",
+        "eth1",
+        "tcp",
+        "from",
+        "@near",
+        "to",
+        "port",
+        "80",
+    ]);
+    let both = both.ok().out;
+    assert!(both.contains("rules: drop default in\n") && both.contains("other: accept rule 1: "), "{both}");
+    for (words, why) in
+        [(vec!["from", "@nobody"], "there is no set `nobody`"), (vec!["state", "new"], "the first of its connection")]
+    {
+        let refused = skep_with(["firewall", "explain", file, "--packet"].into_iter().chain(words), b"");
+        assert!(refused.status != Some(0) && refused.err.contains(why), "{refused:?}");
+    }
+}

@@ -151,12 +151,12 @@ for file in $chains/*; do
   nft -j list ruleset > /run/saved
   pass /run/theirs
   nft flush ruleset
-  yes $skep firewall import /run/saved > /run/rules
-  yes $skep firewall apply /run/rules >/dev/null
+  $skep firewall import /run/saved > /run/rules 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
+  $skep firewall apply /run/rules >/dev/null 2>/run/said || { echo "FAILED: $(cat /run/said $file /run/rules)"; exit 1; }
   pass /run/ours
   yes $skep firewall off
-  yes $skep firewall export --nft /run/rules > /run/back
-  yes nft -f /run/back
+  $skep firewall export --nft /run/rules > /run/back 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
+  nft -f /run/back 2>/run/said || { echo "FAILED: $(cat /run/said /run/back)"; exit 1; }
   pass /run/again
   nft flush ruleset
   for kind in ours again; do

@@ -1,5 +1,6 @@
 //! From rules to entries.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::layout::{
@@ -200,13 +201,16 @@ fn attributes(rule: &Rule) -> Vec<[u64; 2]> {
         all = blocks(numbers).into_iter().map(|[bits, of]| [value | bits, mask | of]).collect();
     }
     if !wanted.icmp.is_empty() {
-        let without = wanted.icmp.iter().filter(|(_, code)| code.is_none()).map(|(number, _)| *number);
-        let without = blocks(without).into_iter().map(|pair| pair.map(|bits| bits << attr::TYPE_SHIFT));
-        let with = wanted.icmp.iter().filter_map(|&(number, code)| {
-            let bits = u64::from(number) << attr::TYPE_SHIFT | u64::from(code?) << attr::CODE_SHIFT;
-            Some([bits, 0xff << attr::TYPE_SHIFT | 0xff << attr::CODE_SHIFT])
+        let mut types: BTreeMap<Option<u8>, Vec<u8>> = BTreeMap::new();
+        for &(number, code) in &wanted.icmp {
+            types.entry(code).or_default().push(number);
+        }
+        let typed = types.into_iter().flat_map(|(code, numbers)| {
+            let [bits, of] = code.map_or([0; 2], |code| [u64::from(code), 0xff]).map(|bits| bits << attr::CODE_SHIFT);
+            let numbers = blocks(numbers.into_iter()).into_iter().map(|pair| pair.map(|bits| bits << attr::TYPE_SHIFT));
+            numbers.map(move |pair| [pair[0] | bits, pair[1] | of])
         });
-        let typed: Vec<[u64; 2]> = without.chain(with).collect();
+        let typed: Vec<[u64; 2]> = typed.collect();
         let with = |pair: [u64; 2]| {
             typed.iter().map(move |[bits, of]| [pair[0] | bits | attr::HAS_ICMP, pair[1] | of | attr::HAS_ICMP])
         };
