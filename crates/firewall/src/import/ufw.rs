@@ -269,5 +269,10 @@ mod tests {
             "default in drop\ndefault out accept\naccept in on lo ipv4\naccept in ipv4 state { established, related }\n\
              accept in ipv4 tcp to port 22\naccept in ipv6 from fd00::/8\n"
         );
+        let import = crate::import::iptables(&files.replace("\"DROP\"", "\"REJECT\"")).unwrap();
+        assert!(
+            import.to_string().starts_with("default in reject with port-unreachable\ndefault out accept\n"),
+            "{import}"
+        );
     }
 }
