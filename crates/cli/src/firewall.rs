@@ -8,23 +8,23 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use skep_firewall::build::plan;
-use skep_firewall::facts::Place;
 use skep_firewall::live::bank::LiveRules;
-use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, all_interfaces, chosen};
+use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, SWITCH_MISSING, all_interfaces, chosen};
 use skep_firewall::live::guard;
-use skep_firewall::live::store::Count;
-use skep_firewall::machine::Machine;
+use skep_firewall::live::store::{Count, Filling};
+use skep_firewall::parse;
 use skep_firewall::program::{PANIC_ACCEPT, PANIC_DROP};
 use skep_firewall::rules::check::check;
-use skep_firewall::rules::{Direction, Prefix, RuleSet, layout_of};
-use skep_firewall::{parse, tables::layout::special};
+use skep_firewall::rules::{Prefix, RuleSet, layout_of};
 use skep_kernel::attach::XdpMode;
-use skep_packet::LinkType;
 
-use crate::args::{ApplyArgs, ExplainArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
-use crate::failure::{Failure, colour_on_stderr, note, say_part};
+use crate::args::{ApplyArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
+use crate::failure::{Failure, colour_on_stderr, say_part};
 
+mod bench;
+mod explain;
 mod translate;
+mod watch;
 
 pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
     match command {
@@ -40,13 +40,15 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
         FirewallCommand::Import(args) => translate::import(args),
         FirewallCommand::Export(args) => translate::export(args),
         FirewallCommand::Unit => translate::unit(),
-        FirewallCommand::Explain(args) => explain(args),
+        FirewallCommand::Explain(args) => explain::run(args),
         FirewallCommand::Apply(args) => apply(args),
         FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
             true => print("confirmed\n"),
             false => Err(Failure::Run("nothing waits to be confirmed".to_owned())),
         },
         FirewallCommand::List(args) => list(args),
+        FirewallCommand::Watch(args) => watch::run(args),
+        FirewallCommand::Bench(args) => bench::run(args),
         FirewallCommand::Diff(args) => diff(&read_rules(&args.file)?),
         FirewallCommand::Add { rule } => live()?.add(&rule.join(" "), usize::MAX).map_err(Failure::run),
         FirewallCommand::Insert { number, rule } => {
@@ -85,7 +87,7 @@ fn print(text: &str) -> Result<(), Failure> {
 
 fn live() -> Result<Firewall, Failure> {
     let found = Firewall::open(Path::new(DIRECTORY)).map_err(Failure::run)?;
-    found.ok_or_else(|| Failure::Run("no rules are in force; `skep firewall apply FILE` puts some".to_owned()))
+    found.ok_or_else(|| Failure::Run(SWITCH_MISSING.to_owned()))
 }
 
 fn text_of(file: &Path) -> Result<String, Failure> {
@@ -265,15 +267,20 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
-    if let Some((known, room)) = live.connections {
-        let full = if known as u64 * 10 >= u64::from(room) * 9 {
-            "; the table is full: the oldest give way to new ones"
-        } else {
-            ""
+    for (name, filling) in fillings(live) {
+        let gone = match filling.gone {
+            0 => String::new(),
+            gone => format!("; the table was full: {gone} have given way to new ones"),
         };
-        let _ = writeln!(text, "connections: {known} of {room}{full}");
+        let _ = writeln!(text, "{name}: {} of {}{gone}", filling.known, filling.room);
     }
     text
+}
+
+/// Tables whose oldest entries give way to new ones.
+fn fillings(live: &LiveRules) -> impl Iterator<Item = (&'static str, Filling)> {
+    let all = [("connections", live.connections), ("translations", live.translations), ("limits", live.limits)];
+    all.into_iter().filter_map(|(name, filling)| Some((name, filling?)))
 }
 
 fn metrics(live: &LiveRules) -> String {
@@ -290,12 +297,12 @@ fn metrics(live: &LiveRules) -> String {
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
     }
-    if let Some((known, room)) = live.connections {
-        let _ = writeln!(
-            text,
-            "# TYPE skep_firewall_connections gauge\nskep_firewall_connections {known}\n\
-             # TYPE skep_firewall_connections_limit gauge\nskep_firewall_connections_limit {room}"
-        );
+    for (name, Filling { known, room, gone }) in fillings(live) {
+        for (what, kind, value) in
+            [("", "gauge", known), ("_limit", "gauge", room), ("_evicted_total", "counter", gone)]
+        {
+            let _ = writeln!(text, "# TYPE skep_firewall_{name}{what} {kind}\nskep_firewall_{name}{what} {value}");
+        }
     }
     text
 }
@@ -315,78 +322,4 @@ fn diff(new: &RuleSet) -> Result<(), Failure> {
         }
     }
     print(&text)
-}
-
-/// A list in our machine.
-struct Judge {
-    rules: RuleSet,
-    machine: Machine,
-}
-
-impl Judge {
-    fn new(file: &Path) -> Result<Self, Failure> {
-        let (rules, _) = checked(file)?;
-        let plan = plan(&rules, &|_| None).map_err(Failure::run)?;
-        let machine = Machine::new(&plan).map_err(Failure::run)?;
-        Ok(Self { rules, machine })
-    }
-
-    /// What the programs do with a packet, and by what.
-    fn ask(&mut self, packet: &[u8], place: Place, time: i64) -> Result<(&'static str, String), Failure> {
-        let numbers = 0..special::FIRST + self.rules.rules.len() as u32;
-        let before: Vec<u64> = numbers.clone().map(|number| self.machine.packets(number)).collect();
-        // Hours, limits and connections go by the time of the recording.
-        self.machine.set_time(u64::try_from(time).unwrap_or(0));
-        let outcome = self.machine.run(packet, place).map_err(Failure::run)?;
-        let changed = numbers.filter(|&number| self.machine.packets(number) != before[number as usize]);
-        let names = changed.map(|number| match number {
-            special::MALFORMED => "malformed".to_owned(),
-            special::DEFAULT_IN => "default in".to_owned(),
-            special::DEFAULT_OUT => "default out".to_owned(),
-            special::NEIGHBOURS => "neighbour discovery".to_owned(),
-            number => format!(
-                "rule {}: {}",
-                number + 1 - special::FIRST,
-                self.rules.rules[(number - special::FIRST) as usize]
-            ),
-        });
-        let names: Vec<String> = names.collect();
-        let verdict = match outcome.answer {
-            _ if outcome.passes => "accept",
-            Some(_) => "reject",
-            None => "drop",
-        };
-        Ok((verdict, if names.is_empty() { "not of the internet protocol".to_owned() } else { names.join(", ") }))
-    }
-}
-
-fn explain(args: &ExplainArgs) -> Result<(), Failure> {
-    let mut judge = Judge::new(&args.file)?;
-    let mut other = args.against.as_deref().map(Judge::new).transpose()?;
-    let mut reader = skep_packet::Reader::open(&args.read).map_err(Failure::run)?;
-    if reader.link() != LinkType(1) {
-        return Err(Failure::Run(format!("`{}` has no Ethernet packets", args.read.display())));
-    }
-    let direction = if args.out { Direction::Out } else { Direction::In };
-    let place = Place { direction, ..Place::default() };
-    let mut number = 0u64;
-    let mut different = 0u64;
-    while let Some(packet) = reader.next().map_err(Failure::run)? {
-        number += 1;
-        let (verdict, by) = judge.ask(packet.data, place, packet.ts.0)?;
-        match &mut other {
-            None => print(&format!("{number} {verdict} {by}\n"))?,
-            Some(other) => {
-                let (would, why) = other.ask(packet.data, place, packet.ts.0)?;
-                if would != verdict {
-                    different += 1;
-                    print(&format!("{number} {verdict} ({by}) -> {would} ({why})\n"))?;
-                }
-            }
-        }
-    }
-    if other.is_some() {
-        note(&format!("{different} of {number} packets would be treated differently"));
-    }
-    Ok(())
 }

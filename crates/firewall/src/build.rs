@@ -93,6 +93,7 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
         conditions: rules.conditions.clone(),
         groups: groups(rules)?,
         zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },
+        bank: 0,
     };
     Ok(Plan { rules: placed, shape, defaults: [rules.default_in, rules.default_out] })
 }

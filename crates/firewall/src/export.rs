@@ -1,10 +1,14 @@
 //! Rules of ours as a script for nft.
 //!
-//! Chains stand where ours are met: `prerouting` for what arrives, `postrouting` for what leaves, both behind connection tracking.
+//! Chains stand where ours are met: `prerouting` for what arrives, `output` and `forward` for what leaves (where nft may
+//! still reject), all behind connection tracking.
 
 use std::fmt::Write as _;
 
-use crate::rules::{Action, Addresses, Direction, Family, Matches, Ports, Prefix, Rule, RuleSet, words};
+use crate::import::reply::name_for_nft;
+use crate::rules::{
+    Action, Addresses, Direction, Family, Matches, Message, Ports, Prefix, Reply, Rule, RuleSet, Verdict, words,
+};
 
 /// A script, and what it does not say.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -13,6 +17,15 @@ pub struct Export {
     pub text: String,
     /// Positions of rules that are not in it, from 0, with a clause why.
     pub missing: Vec<(usize, String)>,
+}
+
+/// What lines need besides their chains.
+#[derive(Default)]
+struct Besides {
+    /// Sets in which sources have limits.
+    dynamic: String,
+    /// Whether the chain `refuse` is called, which answers as a plain `reject` of ours does.
+    refuses: bool,
 }
 
 /// Addresses of one version that a side of a rule asks for.
@@ -28,10 +41,10 @@ enum Side {
 /// A list as a script for `nft -f`.
 pub fn nft(rules: &RuleSet) -> Export {
     let mut export = Export::default();
-    let mut dynamic = String::new();
+    let mut besides = Besides::default();
     let mut chains = [String::new(), String::new()];
     for (at, rule) in rules.rules.iter().enumerate() {
-        match one(rules, rule, at, &mut dynamic) {
+        match one(rules, rule, at, &mut besides) {
             Ok(lines) => {
                 for (direction, line) in lines {
                     let _ = writeln!(chains[direction as usize], "    {line}");
@@ -49,16 +62,65 @@ pub fn nft(rules: &RuleSet) -> Export {
             let _ = writeln!(text, "  set {name} {{ type {kind}; flags interval; auto-merge;{elements}\n  }}");
         }
     }
-    text.push_str(&dynamic);
-    let heads = [("in", "prerouting", rules.default_in), ("out", "postrouting", rules.default_out)];
-    for ((name, hook, policy), chain) in heads.into_iter().zip(chains) {
-        let _ = writeln!(text, "  chain {name} {{\n    type filter hook {hook} priority -150; policy {policy};");
+    let defaults = [rules.default_in, rules.default_out].map(|verdict| default(verdict, &mut besides));
+    text.push_str(&besides.dynamic);
+    if besides.refuses {
+        let _ = writeln!(text, "  chain refuse {{\n    {RESET}\n    {UNREACHABLE}\n  }}");
+    }
+    for ((name, chain), default) in ["in", "out"].into_iter().zip(chains).zip(defaults) {
         // Rules are asked about neither, and those of `in` are not about the loopback device.
         let device = if name == "in" { "iifname" } else { "oifname" };
-        let _ = writeln!(text, "    {device} lo accept\n    icmpv6 type 133-136 accept\n{chain}  }}");
+        let _ = writeln!(
+            text,
+            "  chain {name} {{\n    {device} lo accept\n    icmpv6 type 133-136 accept\n{chain}{default}  }}"
+        );
+    }
+    for (name, hook, priority) in HOOKS {
+        let _ = writeln!(text, "  chain {hook} {{\n    type filter hook {hook} priority {priority}; policy accept;");
+        let _ = writeln!(text, "    jump {name}\n  }}");
     }
     export.text = text + "}\n";
     export
+}
+
+/// Where the chains are called: behind connection tracking, and behind the other filters of what leaves.
+const HOOKS: [(&str, &str, i32); 3] = [("in", "prerouting", -150), ("out", "output", 10), ("out", "forward", 10)];
+/// The two parts of a plain `reject`.
+const RESET: &str = "meta l4proto tcp reject with tcp reset";
+const UNREACHABLE: &str = "reject with icmpx type port-unreachable";
+
+/// The line at the end of a chain.
+fn default(verdict: Verdict, besides: &mut Besides) -> String {
+    match verdict {
+        Verdict::Accept => String::new(),
+        Verdict::Drop => "    counter drop\n".to_owned(),
+        Verdict::Reject(reply) => match reject(reply, None, &[], besides) {
+            Ok(text) => format!("    counter {text}\n"),
+            // A default has a message of both versions; nothing passes if nft has none.
+            Err(_) => "    counter drop\n".to_owned(),
+        },
+    }
+}
+
+/// The statement of a rejection in rules for these protocols, of one version or of both.
+fn reject(reply: Reply, family: Option<Family>, protocols: &[u8], besides: &mut Besides) -> Result<String, String> {
+    let message = match reply {
+        Reply::Message(message) => message,
+        Reply::Usual if protocols == [words::TCP] => return Ok("reject with tcp reset".to_owned()),
+        Reply::Usual if !protocols.is_empty() && !protocols.contains(&words::TCP) => Message::USUAL,
+        Reply::Usual => {
+            besides.refuses = true;
+            return Ok("jump refuse".to_owned());
+        }
+    };
+    let word = match family {
+        Some(Family::V4) => "icmp",
+        Some(Family::V6) => "icmpv6",
+        None => "icmpx",
+    };
+    let name = name_for_nft(message, family);
+    let name = name.ok_or("nft has no such message for both versions: say `ipv4` or `ipv6`")?;
+    Ok(format!("reject with {word} type {name}"))
 }
 
 /// The name of the part of a set with addresses of a version.
@@ -81,7 +143,7 @@ fn listed<'p>(prefixes: impl Iterator<Item = &'p Prefix> + Clone) -> String {
 }
 
 /// The lines of a rule with the chain of each.
-fn one(rules: &RuleSet, rule: &Rule, at: usize, dynamic: &mut String) -> Result<Vec<(Direction, String)>, String> {
+fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result<Vec<(Direction, String)>, String> {
     let wanted = &rule.matches;
     // Everything that is written below; a rule that says more is not written at all.
     let said = Matches {
@@ -113,9 +175,7 @@ fn one(rules: &RuleSet, rule: &Rule, at: usize, dynamic: &mut String) -> Result<
             "it looks at something (a VLAN, the payload, ...) that has no counterpart at these hooks".to_owned()
         );
     }
-    if done != *action
-        || action.verdict.is_some_and(|verdict| !["accept", "drop"].contains(&verdict.to_string().as_str()))
-    {
+    if done != *action {
         return Err("what it does has no counterpart at these hooks".to_owned());
     }
     let directions: Vec<Direction> = [Direction::In, Direction::Out]
@@ -126,7 +186,7 @@ fn one(rules: &RuleSet, rule: &Rule, at: usize, dynamic: &mut String) -> Result<
     let mut lines = Vec::new();
     for family in families(rules, wanted, per_source) {
         let Some(condition) = condition(rules, wanted, family) else { continue };
-        let statements = statements(action, family, at, dynamic)?;
+        let statements = statements(rule, family, at, besides)?;
         for &direction in &directions {
             let device = match (wanted.interfaces.is_empty(), direction) {
                 (true, _) => String::new(),
@@ -270,7 +330,8 @@ fn condition(rules: &RuleSet, wanted: &Matches, family: Option<Family>) -> Optio
 }
 
 /// What a rule does.
-fn statements(action: &Action, family: Option<Family>, at: usize, dynamic: &mut String) -> Result<String, String> {
+fn statements(rule: &Rule, family: Option<Family>, at: usize, besides: &mut Besides) -> Result<String, String> {
+    let action = &rule.action;
     let mut parts = Vec::new();
     if let Some(limit) = action.limit {
         let unit = match limit.seconds {
@@ -288,8 +349,8 @@ fn statements(action: &Action, family: Option<Family>, at: usize, dynamic: &mut 
                 let name = format!("l_{}_{number}", at + 1);
                 let head =
                     format!("  set {name} {{ type {kind}; size 65535; flags dynamic,timeout; timeout 1d;\n  }}\n");
-                if !dynamic.contains(&head) {
-                    dynamic.push_str(&head);
+                if !besides.dynamic.contains(&head) {
+                    besides.dynamic.push_str(&head);
                 }
                 parts.push(format!("add @{name} {{ {ip} saddr {rate} }}"));
             }
@@ -306,7 +367,10 @@ fn statements(action: &Action, family: Option<Family>, at: usize, dynamic: &mut 
     if let Some(mark) = action.mark {
         parts.push(format!("meta mark set {mark:#x}"));
     }
-    parts.extend(action.verdict.map(|verdict| verdict.to_string()));
+    match action.verdict {
+        Some(Verdict::Reject(reply)) => parts.push(reject(reply, family, &rule.matches.protocols, besides)?),
+        verdict => parts.extend(verdict.map(|verdict| verdict.to_string())),
+    }
     Ok(parts.join(" "))
 }
 
@@ -318,13 +382,23 @@ mod tests {
              accept in on lan tcp from @office to port { 22, 80-90, 85 } state { new, established }\n\
              drop out to !{ 192.0.2.0/24 } mark 0x10/0xff\naccept in icmp type { 3/4, 8 }\n\
              limit 3/min burst 4 per source then drop in ipv4 udp\nlog \"no\" drop in fragment ipv4\n\
-             drop in udp payload at 0 == \"x\"\ncount in tcp flags syn/syn,ack";
+             drop in udp payload at 0 == \"x\"\ncount in tcp flags syn/syn,ack\n\
+             reject out tcp to port 7\nreject out udp to port 7\nreject in to port 8\nreject with host-prohibited in ipv4\n\
+             reject with net-unreachable out";
         let rules = crate::parse(text, &|_| Err(String::new())).unwrap();
         let export = super::nft(&rules);
         assert_eq!(export.missing.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [5]);
         for line in [
             "  set s_office_4 { type ipv4_addr; flags interval; auto-merge; elements = { 10.0.0.0/8 }\n",
-            "    type filter hook prerouting priority -150; policy drop;\n",
+            "  chain prerouting {\n    type filter hook prerouting priority -150; policy accept;\n    jump in\n  }\n",
+            "    type filter hook forward priority 10; policy accept;\n    jump out\n",
+            "    counter drop\n  }\n  chain out {\n",
+            "  chain refuse {\n    meta l4proto tcp reject with tcp reset\n    reject with icmpx type port-unreachable\n  }\n",
+            "    meta l4proto { 6 } th dport { 7 } counter reject with tcp reset\n",
+            "    meta l4proto { 17 } th dport { 7 } counter reject with icmpx type port-unreachable\n",
+            "    meta l4proto { 6, 17, 33, 132, 136 } th dport { 8 } counter jump refuse\n",
+            "    meta nfproto ipv4 counter reject with icmp type host-prohibited\n",
+            "    counter reject with icmpx type no-route\n",
             "    iifname { \"eth0\", \"eth1\" } ip saddr @s_office_4 meta l4proto { 6 } th dport { 22, 80-90 } ct state \
              new,established counter accept\n",
             "    iifname { \"eth0\", \"eth1\" } ip6 saddr @s_office_6 meta l4proto { 6 } th dport { 22, 80-90 } ct state \

@@ -1,13 +1,15 @@
 //! Random rules and packets, and what has to hold for them.
 
-use std::fmt::Write as _;
+mod chains;
 
 use crate::facts::{self, Facts, Fragment, Packet, Place};
 use crate::rules::special::{Condition, Expression, Hours, conditions};
 use crate::rules::{
-    Action, Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, RuleSet, Verdict, parse, parse_rule,
-    words,
+    Action, Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Reply, Rule, RuleSet, Verdict, parse,
+    parse_rule, words,
 };
+
+pub use chains::{chains, tables};
 
 /// Numbers from a start (splitmix64, Steele, Lea, Flood 2014).
 #[derive(Debug, Clone)]
@@ -42,7 +44,8 @@ impl Random {
         self.below(times) == 0
     }
 
-    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+    /// One of a list, which is not empty.
+    pub fn pick<T: Copy>(&mut self, list: &[T]) -> T {
         list[self.below(list.len() as u64) as usize]
     }
 }
@@ -175,7 +178,13 @@ pub fn rule(random: &mut Random, sets: &[&str]) -> Rule {
             first..=last
         }]));
     }
-    let verdict = random.pick(&[None, Some(Verdict::Accept), Some(Verdict::Drop), Some(Verdict::Reject)]);
+    let message = random.pick(words::MESSAGES).1;
+    let reply = match message.only() {
+        Some(family) if matches.family != Some(family) => Reply::Usual,
+        _ => random.pick(&[Reply::Usual, Reply::Message(message)]),
+    };
+    let reject = Verdict::Reject(reply);
+    let verdict = random.pick(&[None, Some(Verdict::Accept), Some(Verdict::Drop), Some(reject)]);
     let mark = random.one_in(6).then(|| random.below(4) as u32);
     let log = random.one_in(10).then(|| "a \"log\"".to_owned());
     Rule {
@@ -321,66 +330,6 @@ pub fn read(packet: &[u8], place: Place) -> Packet {
 /// Whether an expectation about fragments holds: later ones have no ports.
 pub fn is_sound(facts: &Facts) -> bool {
     facts.fragment != Fragment::Later || facts.ports.is_none() && facts.flags.is_none() && facts.icmp.is_none()
-}
-
-/// Random chains as iptables-save prints them, with jumps to later chains only: addresses in 10.9.0.0/24, ports below 8.
-pub fn chains(random: &mut Random) -> String {
-    const NAMES: [&str; 4] = ["INPUT", "one", "two", "three"];
-    let mut text = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n".to_owned();
-    for name in &NAMES[1..] {
-        let _ = writeln!(text, ":{name} - [0:0]");
-    }
-    for (number, name) in NAMES.iter().enumerate() {
-        for _ in 0..2 + random.below(5) {
-            let _ = write!(text, "-A {name}");
-            let not = |random: &mut Random| if random.one_in(4) { " !" } else { "" };
-            if random.one_in(3) {
-                let length = 28 + random.below(5);
-                let address = random.below(32) & (u64::MAX << (32 - length));
-                let _ = write!(text, "{} -s 10.9.0.{address}/{length}", not(random));
-            }
-            let port = |random: &mut Random| {
-                let first = random.below(8);
-                match first + random.below(8 - first) {
-                    last if last > first => format!("{first}:{last}"),
-                    _ => first.to_string(),
-                }
-            };
-            match random.below(8) {
-                0 => text.push_str(" -p icmp -m icmp --icmp-type 8"),
-                1 => {
-                    let compared = ["SYN", "ACK", "SYN,ACK", "NONE"][random.below(4) as usize];
-                    let _ = write!(text, " -p tcp -m tcp{} --tcp-flags SYN,ACK,FIN {compared}", not(random));
-                }
-                2 => {
-                    let _ = write!(text, " -p tcp -m tcp{} --dport {}", not(random), port(random));
-                }
-                3 => {
-                    let option = ["sports", "dports", "ports"][random.below(3) as usize];
-                    let (not, first, second) = (not(random), port(random), random.below(8));
-                    let _ = write!(text, " -p udp -m multiport{not} --{option} {first},{second}");
-                }
-                4 => {
-                    let first = 1 + random.below(20);
-                    let (not, last) = (not(random), first + random.below(12));
-                    if text.rsplit('\n').next().is_some_and(|line| !line.contains("-s ")) {
-                        let _ = write!(text, " -m iprange{not} --src-range 10.9.0.{first}-10.9.0.{last}");
-                    }
-                }
-                _ => {}
-            }
-            let target = match random.below(8) {
-                0 | 1 => " -j ACCEPT".to_owned(),
-                2 | 3 => " -j DROP".to_owned(),
-                4 if number > 0 => " -j RETURN".to_owned(),
-                5 | 6 if number < 3 => format!(" -j {}", NAMES[number + 1 + random.below(3 - number as u64) as usize]),
-                7 if number < 3 => format!(" -g {}", NAMES[number + 1 + random.below(3 - number as u64) as usize]),
-                _ => String::new(),
-            };
-            let _ = writeln!(text, "{target}");
-        }
-    }
-    text + "COMMIT\n"
 }
 
 /// Any bytes are read without a panic as what iptables-save prints, and what comes of them is a rules file.

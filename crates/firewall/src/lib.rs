@@ -33,6 +33,7 @@ pub mod live;
 pub mod machine;
 pub mod program;
 pub mod rules;
+pub mod sample;
 pub mod tables;
 pub mod zone;
 

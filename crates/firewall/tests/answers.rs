@@ -213,3 +213,33 @@ fn connections_are_translated_there_and_back() {
         }
     }
 }
+
+#[test]
+fn rules_choose_the_message() {
+    let text =
+        "reject with host-prohibited in ipv4\nreject with reject-route in ipv6 udp\nreject with admin-prohibited in";
+    let rules = skep_firewall::parse(text, &|_| Err(String::new())).unwrap();
+    assert_eq!(rules.to_string(), format!("default in accept\ndefault out accept\n{text}\n"));
+    let mut machine = Machine::new(&plan(&rules, &|_| None).unwrap()).unwrap();
+    for (from, to, protocol, told) in [
+        ("10.0.0.1", "10.0.0.2", 6, (3, 10)),
+        ("10.0.0.1", "10.0.0.2", 17, (3, 10)),
+        ("fd00::1", "fd00::2", 17, (1, 6)),
+        ("fd00::1", "fd00::2", 6, (1, 1)),
+    ] {
+        let packet = whole(from, to, (1000, 80), protocol);
+        let answer = machine.run(&packet, Place::default()).unwrap().answer.unwrap();
+        assert!(is_whole(&answer), "{answer:02x?}");
+        assert_eq!(known(&answer).icmp, Some(told), "{from} {protocol}");
+    }
+    for (text, why) in [
+        ("reject with host-prohibited in", "write `ipv4`"),
+        ("reject with policy-fail in ipv4", "write `ipv6`"),
+        ("reject with nothing in", "there are: port-unreachable"),
+        ("default in reject with proto-unreachable", "both versions"),
+    ] {
+        let errors = skep_firewall::parse(text, &|_| Err(String::new())).unwrap_err();
+        let said = format!("{} {:?}", errors[0].message, errors[0].help);
+        assert!(errors.len() == 1 && said.contains(why), "{text}: {said}");
+    }
+}

@@ -15,13 +15,14 @@ pub enum FirewallCommand {
     Export(ExportArgs),
     /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up
     Unit,
-    /// Say for each packet of a recording which rule decides, by running the programs themselves
     Explain(ExplainArgs),
     Apply(ApplyArgs),
     /// Keep the list that was applied with --confirm
     Confirm,
     /// Print the rules in force with what they have done
     List(ListArgs),
+    Watch(WatchArgs),
+    Bench(BenchArgs),
     /// Print what a rules file would change: lines with - go, lines with + come
     Diff(RulesFile),
     /// Add one rule behind all others; those are not touched
@@ -144,15 +145,22 @@ pub struct ExportArgs {
     pub partial: bool,
 }
 
-/// A recording and rules.
+/// Say for each packet of a recording, or for one that is described, which rule decides, by running the programs themselves.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  skep firewall explain rules.skep -r traffic.pcap
+  skep firewall explain rules.skep -r traffic.pcap --against new.skep
+  skep firewall explain rules.skep --packet in on eth0 tcp from 192.0.2.7 to 10.0.0.1 port ssh")]
 pub struct ExplainArgs {
     /// The rules file
     #[arg(value_name = "FILE", default_value = "/etc/skep/firewall.skep")]
     pub file: PathBuf,
     /// The recording (pcap or pcapng, Ethernet)
-    #[arg(short, long, value_name = "CAPTURE")]
-    pub read: PathBuf,
+    #[arg(short, long, value_name = "CAPTURE", required_unless_present = "packet", conflicts_with = "packet")]
+    pub read: Option<PathBuf>,
+    /// A packet in the words of rules; what is not said is chosen. It is the first of its connection
+    #[arg(long, value_name = "WORDS", num_args = 1..)]
+    pub packet: Vec<String>,
     /// The packets leave the host instead of arriving
     #[arg(long)]
     pub out: bool,
@@ -209,6 +217,56 @@ pub enum PanicMode {
     Accept,
     /// The rules decide
     Off,
+}
+
+/// Print what becomes of packets as it happens: when, where, the verdict, the rule, the packet in short, the process that has
+/// its socket. Ends with ctrl-C. Programs send records only while this runs; what there is no room for is counted.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sudo skep firewall watch                what becomes of every packet
+  sudo skep firewall watch --dropped      only packets that do not go on
+  sudo skep firewall watch --logged       only what rules with `log` meet")]
+pub struct WatchArgs {
+    /// Only packets that are dropped or rejected
+    #[arg(long, conflicts_with = "logged")]
+    pub dropped: bool,
+    /// Only what rules with `log` meet
+    #[arg(long)]
+    pub logged: bool,
+    /// End after so many lines
+    #[arg(short, long, value_name = "LINES", value_parser = clap::value_parser!(u64).range(1..))]
+    pub count: Option<u64>,
+    /// Do not look for processes
+    #[arg(long)]
+    pub no_process: bool,
+}
+
+/// Measure what rules cost for each packet on this machine, at each hook: those in force, or those of a file. They are loaded a
+/// second time and run on packets that go nowhere; nothing in force is touched, no traffic is made.
+///
+/// Packets are made from what rules ask for, one of four is like none of them; or they come from a recording. Each one comes many
+/// times in a row, so tables are in the caches of the processor, as they are for a few busy connections.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  sudo skep firewall bench                                 what is in force
+  sudo skep firewall bench rules.skep --against new.skep   before and after
+  sudo skep firewall bench -r traffic.pcap")]
+pub struct BenchArgs {
+    /// A rules file instead of what is in force
+    #[arg(value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Measure this other rules file too, with the same packets
+    #[arg(long, value_name = "FILE")]
+    pub against: Option<PathBuf>,
+    /// Packets of this recording (pcap or pcapng, Ethernet) instead of made ones
+    #[arg(short, long, value_name = "CAPTURE")]
+    pub read: Option<PathBuf>,
+    /// Packets, of which arriving and leaving ones are tried at their hooks
+    #[arg(long, value_name = "NUMBER", default_value_t = 512, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub packets: u32,
+    /// Times that each of them is tried in a row
+    #[arg(long, value_name = "NUMBER", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub repeat: u32,
 }
 
 /// How the list is printed.

@@ -33,7 +33,8 @@ pub use doctor::DoctorArgs;
 pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use firewall::{
-    ApplyArgs, ExplainArgs, ExportArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, SetCommand, XdpArg,
+    ApplyArgs, BenchArgs, ExplainArgs, ExportArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, SetCommand,
+    WatchArgs, XdpArg,
 };
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};

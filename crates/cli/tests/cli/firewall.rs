@@ -54,6 +54,21 @@ time.sleep(900)' "$@" &
 }
 "#;
 
+/// Makes the host a router: behind `a1`, 10.8.0.1 and fd00:8::1, is another one, 10.8.0.2 and fd00:8::2, reached by `inner COMMAND`.
+pub const ROUTER: &str = r#"
+unshare -n sleep 900 & third=$!
+trap 'kill $other $third $(jobs -p) 2>/dev/null || true' EXIT
+until [ "$(readlink /proc/$third/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
+inner() { nsenter -t $third -n "$@"; }
+ip link add a1 type veth peer name c0 netns $third
+ip addr add 10.8.0.1/24 dev a1; ip addr add fd00:8::1/64 dev a1 nodad; ip link set a1 up
+inner ip link set lo up
+inner ip addr add 10.8.0.2/24 dev c0; inner ip addr add fd00:8::2/64 dev c0 nodad; inner ip link set c0 up
+inner ip route add default via 10.8.0.1; inner ip route add default via fd00:8::1
+echo 1 > /proc/sys/net/ipv4/ip_forward
+echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+"#;
+
 /// Runs a test in a shell of its own namespaces.
 #[track_caller]
 pub fn in_namespaces(script: &str) {
@@ -348,19 +363,7 @@ no inside
 
 #[test]
 fn addresses_are_translated_for_whole_connections() {
-    in_namespaces(
-        r#"
-unshare -n sleep 900 & third=$!
-trap 'kill $other $third $(jobs -p) 2>/dev/null || true' EXIT
-until [ "$(readlink /proc/$third/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.05; done
-inner() { nsenter -t $third -n "$@"; }
-ip link add a1 type veth peer name c0 netns $third
-ip addr add 10.8.0.1/24 dev a1; ip addr add fd00:8::1/64 dev a1 nodad; ip link set a1 up
-inner ip link set lo up
-inner ip addr add 10.8.0.2/24 dev c0; inner ip addr add fd00:8::2/64 dev c0 nodad; inner ip link set c0 up
-inner ip route add default via 10.8.0.1; inner ip route add default via fd00:8::1
-echo 1 > /proc/sys/net/ipv4/ip_forward
-echo 1 > /proc/sys/net/ipv6/conf/all/forwarding
+    let script = r#"
 cat > /run/much.py <<'END'
 # Serves a megabyte to everybody and writes down who asks, or asks for it.
 import socket, sys
@@ -411,126 +414,8 @@ yes from_peer 10.9.0.1 9000; yes from_inner 10.9.0.2 70
 sed -i '/masquerade/d' /run/rules
 yes $skep firewall apply /run/rules >/dev/null
 no pings 10.9.0.2
-"#,
-    );
-}
-
-/// The same packets pass with chains of iptables and with what comes of them here.
-#[test]
-fn imported_chains_decide_as_iptables_does() {
-    let mut random = skep_firewall::fuzz::Random(0x1a7e5);
-    let directory = tempfile::tempdir().unwrap();
-    for number in 0..8 {
-        std::fs::write(directory.path().join(format!("{number}")), skep_firewall::fuzz::chains(&mut random)).unwrap();
-    }
-    let script = format!("chains={}\n{PACKETS}{SAME_PACKETS}", directory.path().display());
-    for tool in ["iptables-restore", "iptables-save"] {
-        let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
-        if !found.is_ok_and(|status| status.success()) {
-            return skip(&format!("{tool} is not installed"));
-        }
-    }
-    in_namespaces(&script);
-}
-
-/// Sends packets of three protocols with their numbers as identification; `hear` prints the numbers of those that raw sockets
-/// get, which stand behind iptables and traffic control.
-pub const PACKETS: &str = r#"
-cat > /run/packets.py <<'END'
-import random, socket, struct, sys, time
-def sum16(data):
-    if len(data) % 2: data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
-if sys.argv[1] == "send":
-    out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
-    random.seed(7)
-    for number in range(1, 601):
-        source, target = socket.inet_aton("10.9.0.%d" % random.randint(2, 31)), socket.inet_aton("10.9.0.1")
-        kind = random.choice([1, 6, 6, 17, 17])
-        ports = (random.randint(0, 8), random.randint(0, 8))
-        if kind == 1:
-            body = struct.pack("!BBHHH", random.choice([0, 8]), 0, 0, 1, number)
-            body = body[:2] + struct.pack("!H", sum16(body)) + body[4:]
-        elif kind == 6:
-            body = struct.pack("!HHIIBBHHH", *ports, number, 0, 5 << 4, random.choice([0, 2, 16, 18, 17, 4]), 1024, 0, 0)
-        else:
-            body = struct.pack("!HHHH", *ports, 8 + 4, 0) + b"skep"
-        if kind == 6:
-            check = sum16(source + target + struct.pack("!HH", kind, len(body)) + body)
-            body = body[:16] + struct.pack("!H", check) + body[18:]
-        head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 20 + len(body), number, 0, 64, kind, 0, source, target)
-        out.sendto(head + body, ("10.9.0.1", 0))
-        if number % 50 == 0: time.sleep(0.01)
-else:
-    import select
-    heard = [socket.socket(socket.AF_INET, socket.SOCK_RAW, kind) for kind in (1, 6, 17)]
-    for each in heard: each.setsockopt(socket.SOL_SOCKET, 33, 8 << 20)  # SO_RCVBUFFORCE
-    open("/run/hearing", "w").close()
-    numbers, last = set(), None
-    while True:
-        ready = select.select(heard, [], [], 0.5)[0]
-        if not ready and last is not None: break
-        if not ready:
-            import os
-            if os.path.exists("/run/sent"): break
-        for each in ready:
-            packet = each.recv(2048)
-            if packet[12:16] != socket.inet_aton("10.9.0.1"):
-                last = struct.unpack("!H", packet[4:6])[0]; numbers.add(last)
-    print(*sorted(numbers))
-END
-pass() {
-  rm -f /run/hearing /run/sent
-  python3 /run/packets.py hear > "$1" & hearer=$!
-  until [ -e /run/hearing ]; do kill -0 $hearer; sleep 0.05; done
-  peer python3 /run/packets.py send
-  : > /run/sent
-  wait $hearer
-}
-pass /run/all
-[ "$(wc -w < /run/all)" = 600 ] || { echo "FAILED: only $(wc -w < /run/all) of 600 packets arrive"; exit 1; }
 "#;
-
-const SAME_PACKETS: &str = r#"
-different=0
-for file in $chains/*; do
-  iptables-restore < $file
-  iptables-save > /run/saved
-  pass /run/theirs
-  iptables -F; iptables -X
-  yes $skep firewall import /run/saved > /run/rules
-  yes $skep firewall apply /run/rules >/dev/null
-  pass /run/ours
-  yes $skep firewall off
-  cmp -s /run/theirs /run/ours || { echo "FAILED: $(cat /run/saved /run/rules)"; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/ours) | head; exit 1; }
-  [ "$(wc -w < /run/ours)" = 600 ] || different=$((different + 1))
-done
-[ $different -ge 5 ] || { echo "FAILED: only $different lists drop anything"; exit 1; }
-"#;
-
-#[test]
-fn what_cannot_be_imported_is_said() {
-    let text =
-        b"*filter\n:INPUT DROP [0:0]\n-A INPUT -m owner --uid-owner 0 -j ACCEPT\n-A INPUT -p udp -j ACCEPT\nCOMMIT\n";
-    let refused = skep_with(["firewall", "import", "-"], text);
-    assert_eq!((refused.status, refused.out.as_str()), (Some(1), ""), "{refused:?}");
-    assert!(
-        refused.err.contains("not imported: standard input:3: there is no counterpart to `-m owner`"),
-        "{}",
-        refused.err
-    );
-    assert!(
-        refused.err.contains("lines that cannot be imported: 1; --partial prints the rules without them"),
-        "{}",
-        refused.err
-    );
-    let partial = skep_with(["firewall", "import", "--partial", "-"], text).ok();
-    assert!(
-        partial.out.ends_with("default in accept\ndefault out accept\naccept in ipv4 udp\ndrop in ipv4\n"),
-        "{partial:?}"
-    );
+    in_namespaces(&format!("{ROUTER}{script}"));
 }
 
 #[test]
@@ -547,4 +432,58 @@ fn rules_are_checked_and_formed() {
     let faulty = skep_with(["firewall", "check", file], b"");
     assert_eq!(faulty.status, Some(2));
     assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");
+}
+
+#[test]
+fn described_packets_are_explained() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, other) = (directory.path().join("rules"), directory.path().join("other"));
+    let text = "set near = { 192.0.2.0/24 }\nzone lan = { eth0, eth1 }\ndefault in drop\naccept in on lan tcp from @near to port ssh\n\
+        reject in udp to port 53\naccept in ipv6 icmp6 type echo-request\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(&other, text.replace("ssh", "80")).unwrap();
+    let (file, other) = (file.to_str().unwrap(), other.to_str().unwrap());
+    let explain = |words: &str| {
+        let words = words.split(' ');
+        skep(["firewall", "explain", file, "--packet"].into_iter().chain(words)).ok().out
+    };
+    let told = explain("in on eth0 tcp from 192.0.2.7 port 4000 to 10.0.0.1 port 22");
+    let [packet, verdict] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(packet.starts_with("IP 192.0.2.7.4000 > 10.0.0.1.22: Flags [S]"), "{packet}");
+    assert_eq!(verdict, "accept rule 1: accept in on lan tcp from @near to port 22");
+    for (words, verdict) in [
+        ("in on lan tcp from @near to port 22", "accept rule 1: "),
+        ("in on eth2 tcp from @near to port 22", "drop default in"),
+        ("in tcp from @near to port 22", "drop default in"),
+        ("udp from 192.0.2.7 to 10.0.0.1 port 53", "reject rule 2: "),
+        ("icmp6 type echo-request", "accept rule 3: "),
+        ("out tcp to 10.0.0.1", "accept default out"),
+    ] {
+        let told = explain(words);
+        assert!(told.lines().nth(1).unwrap().starts_with(verdict), "{words}: {told}");
+    }
+    let both = skep([
+        "firewall",
+        "explain",
+        file,
+        "--against",
+        other,
+        "--packet",
+        "on",
+        "eth1",
+        "tcp",
+        "from",
+        "@near",
+        "to",
+        "port",
+        "80",
+    ]);
+    let both = both.ok().out;
+    assert!(both.contains("rules: drop default in\n") && both.contains("other: accept rule 1: "), "{both}");
+    for (words, why) in
+        [(vec!["from", "@nobody"], "there is no set `nobody`"), (vec!["state", "new"], "the first of its connection")]
+    {
+        let refused = skep_with(["firewall", "explain", file, "--packet"].into_iter().chain(words), b"");
+        assert!(refused.status != Some(0) && refused.err.contains(why), "{refused:?}");
+    }
 }

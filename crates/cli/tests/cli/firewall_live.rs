@@ -1,9 +1,6 @@
-//! `skep firewall` while it is in force: sets that change, processes that are killed, rules that come from nft and go back.
+//! `skep firewall` while it is in force: sets that change, processes that are killed.
 
-use std::process::{Command, Stdio};
-
-use crate::firewall::{PACKETS, in_namespaces};
-use crate::support::{skep_with, skip};
+use crate::firewall::{ROUTER, in_namespaces};
 
 #[test]
 fn sets_change_in_place() {
@@ -108,52 +105,217 @@ yes ping4
     );
 }
 
+/// Connections through a router that exist go on when rules come into force in the middle of them, when rules are applied
+/// again, when programs are swapped and when no process is left; new ones are refused.
 #[test]
-fn imported_listings_decide_as_nft_does_and_go_back() {
-    if !Command::new("nft").arg("--version").stdout(Stdio::null()).status().is_ok_and(|status| status.success()) {
-        return skip("nft is not installed");
-    }
+fn forwarded_connections_survive_first_enforcement_and_changes() {
     let script = r#"
-different=0
-for file in $chains/*; do
-  nft -f $file 2>/run/said || { cat $file /run/said; exit 1; }
-  nft -j list ruleset > /run/saved
-  pass /run/theirs
-  nft flush ruleset
-  yes $skep firewall import /run/saved > /run/rules
-  yes $skep firewall apply /run/rules >/dev/null
-  pass /run/ours
-  yes $skep firewall off
-  yes $skep firewall export --nft /run/rules > /run/back
-  yes nft -f /run/back
-  pass /run/again
-  nft flush ruleset
-  for kind in ours again; do
-    cmp -s /run/theirs /run/$kind || { echo "FAILED: $kind: $(cat $file /run/rules)"; [ $kind = ours ] || cat /run/back; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/$kind) | head; exit 1; }
-  done
-  [ "$(wc -w < /run/ours)" = 600 ] || different=$((different + 1))
-done
-[ $different -ge 5 ] || { echo "FAILED: only $different lists drop anything"; exit 1; }
+peer ip route add default via 10.9.0.1; peer ip route add default via fd00:9::1
+cat > /run/talk.py <<'END'
+# Serves echoes at an address, or keeps one connection and says what comes back for each line that is asked for.
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[2] else socket.AF_INET
+if sys.argv[1] == "serve":
+    s = socket.socket(family); s.bind((sys.argv[2], 80)); s.listen(8)
+    open(sys.argv[3], "w").close()
+    import threading
+    def echo(c):
+        while d := c.recv(64): c.sendall(d)
+    while True: threading.Thread(target=echo, args=(s.accept()[0],), daemon=True).start()
+else:
+    s = socket.create_connection((sys.argv[2], 80), timeout=float(sys.argv[3]))
+    for line in sys.stdin:
+        s.sendall(line.encode()); got = b""
+        while len(got) < len(line): got += s.recv(64)
+        print(got.decode(), end="", flush=True)
+END
+for at in 10.8.0.2 fd00:8::2; do nsenter -t $third -n python3 /run/talk.py serve $at /run/serves.$at & done
+for at in 10.8.0.2 fd00:8::2; do soon [ -e /run/serves.$at ]; done
+fresh() { echo new | peer timeout $((wait + 1)) python3 /run/talk.py ask $1 $wait 2>/dev/null | grep -q new; }
+yes fresh 10.8.0.2; yes fresh fd00:8::2
+# The kernel follows connections where something asks it to.
+nft 'add table inet t; add chain inet t c { type filter hook forward priority 0; }; add rule inet t c ct state established accept'
+mkfifo /run/in4 /run/in6
+nsenter -t $other -n python3 /run/talk.py ask 10.8.0.2 60 < /run/in4 > /run/out4 &
+nsenter -t $other -n python3 /run/talk.py ask fd00:8::2 60 < /run/in6 > /run/out6 &
+exec 4> /run/in4 5> /run/in6
+goes_on() { echo $1 >&4; echo $1 >&5; soon grep -q $1 /run/out4; soon grep -q $1 /run/out6; }
+goes_on before
+printf 'default in drop\naccept in state established\naccept in icmp to 10.8.0.2\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+no fresh 10.8.0.2; no fresh fd00:8::2
+goes_on first
+# The kernel's own tracking is not asked from here on.
+nft flush ruleset
+# Another list in other programs: the bank that was not there.
+[ -e /sys/fs/bpf/skep/firewall/bank0 ] && [ ! -e /sys/fs/bpf/skep/firewall/bank1 ]
+echo 'drop in udp payload at 0 == "x"' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+[ -e /sys/fs/bpf/skep/firewall/bank1 ]
+goes_on again
+no fresh 10.8.0.2; no fresh fd00:8::2
+# Another copy of the program, as an upgrade brings it, puts its own programs in force, and is gone then.
+cp $skep /run/other-skep
+yes /run/other-skep firewall apply /run/rules >/dev/null
+rm /run/other-skep
+for process in /proc/[0-9]*; do
+  [ "$(readlink $process/ns/net)" = "$(readlink /proc/self/ns/net)" ] || continue
+  case "$(readlink $process/exe)" in *skep*) echo "FAILED: a process is left: $(tr '\0' ' ' < $process/cmdline)"; exit 1;; esac
+done 2>/dev/null
+goes_on upgraded
 "#;
-    let chains = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/cli/nft");
-    in_namespaces(&format!("chains={chains}\n{PACKETS}{script}"));
+    in_namespaces(&format!("{ROUTER}{script}"));
 }
 
+/// What becomes of packets is shown as it happens: where, by which rule, the packet, the process; across lists that follow one
+/// another; what is lost is counted.
 #[test]
-fn other_firewalls_are_told_apart() {
-    let added =
-        skep_with(["firewall", "import", "-"], b"Added user rules (see 'ufw status'):\nufw allow 22/tcp\n").ok();
-    assert!(added.out.ends_with("accept in tcp to port 22\n") && added.out.contains("default in drop"), "{added:?}");
-    assert!(added.err.contains("note: standard input: policies are not in this text"), "{}", added.err);
-    let listing = br#"{"nftables": [{"chain": {"family": "ip", "table": "t", "name": "c", "type": "filter", "hook": "input", "prio": 0}},
-        {"rule": {"family": "ip", "table": "t", "chain": "c", "handle": 2, "expr": [{"masquerade": null}]}}]}"#;
-    let refused = skep_with(["firewall", "import", "-"], listing);
-    assert_eq!((refused.status, refused.out.as_str()), (Some(1), ""), "{refused:?}");
-    let line = "not imported: standard input: rule 1: `masquerade` changes packets, which is left to nftables\n  ip t c handle 2: ";
-    assert!(refused.err.contains(line), "{}", refused.err);
-    let unit = skep_with(["firewall", "unit"], b"").ok();
-    assert!(
-        unit.out.contains("Before=network-pre.target")
-            && unit.out.contains(" firewall apply /etc/skep/firewall.skep\n")
+fn verdicts_are_watched() {
+    in_namespaces(
+        r#"
+serve 80
+server=$!
+cat > /run/rules <<'END'
+accept in tcp to port 80
+log "odd" drop in icmp
+reject in udp to port 7
+END
+no $skep firewall watch 2>/run/said
+grep -q 'no rules are in force' /run/said
+yes $skep firewall apply /run/rules >/dev/null
+watcher() { $skep firewall watch "$@" > /run/lines 2>/run/said & watcher=$!; soon seen 'in a0 drop by rule 2'; }
+# Until it watches, and until it has printed.
+seen() { peer ping -c 1 -W 0.2 10.9.0.1 >/dev/null 2>&1 || true; grep -q "$1" /run/lines; }
+shown() { for turn in $(seq 300); do if grep -qE "$1" /run/lines; then return; fi; sleep 0.1; done; echo "FAILED: not shown: $1"; head -c 3000 /run/lines; exit 1; }
+watcher
+shown '^[0-9:.]+ in a0 log by rule 2: log "odd" drop in icmp \| IP 10\.9\.0\.2 > 10\.9\.0\.1: ICMP echo request, id [0-9]+, seq 1, length 64$'
+shown '^[0-9:.]+ in a0 drop by rule 2: log "odd" drop in icmp \| IP 10\.9\.0\.2 > 10\.9\.0\.1: ICMP echo request'
+yes open 80
+shown 'in a0 accept by rule 1: accept in tcp to port 80 \| IP 10\.9\.0\.2\.[0-9]+ > 10\.9\.0\.1\.80: Flags \[S\], seq'
+shown "out a0 accept by default out \| IP 10\.9\.0\.1\.80 > 10\.9\.0\.2\.[0-9]+: Flags .* \| python3 $server$"
+peer bash -c 'echo x > /dev/udp/10.9.0.1/7'
+shown 'in a0 reject by rule 3: reject in udp to port 7 \| IP 10\.9\.0\.2\.[0-9]+ > 10\.9\.0\.1\.7: UDP, length 2$'
+no $skep firewall watch 2>/run/other
+grep -q 'another `skep firewall watch` is running' /run/other
+# Numbers follow changes, and the next list is watched too.
+yes $skep firewall insert 1 count in udp
+soon seen 'drop by rule 3: log "odd" drop in icmp'
+printf 'default in drop\naccept in tcp\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+soon seen 'in a0 drop by default in | IP 10.9.0.2 > 10.9.0.1: ICMP echo request'
+kill -INT $watcher; wait $watcher || { echo "FAILED: $(cat /run/said)"; exit 1; }
+# Only what is asked for, so many.
+printf 'accept in tcp\nlog "odd" drop in icmp\nlog "late" drop in icmp\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+$skep firewall watch --dropped --count 3 > /run/lines & watcher=$!
+soon eval 'seen "." && ! kill -0 $watcher 2>/dev/null || { yes open 80; false; }'
+[ "$(wc -l < /run/lines)" = 3 ] && [ "$(grep -c 'drop by rule 2' /run/lines)" = 3 ] || { echo "FAILED: dropped"; cat /run/lines; exit 1; }
+$skep firewall watch --logged --count 2 > /run/lines & watcher=$!
+soon eval 'seen "." && ! kill -0 $watcher 2>/dev/null'
+[ "$(grep -c 'log by rule 2' /run/lines)" = 2 ] || { echo "FAILED: logged"; cat /run/lines; exit 1; }
+# A reader that does not read loses packets, and says how many.
+cat > /run/flood.py <<'END'
+import socket
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for number in range(20000): s.sendto(b"x", ("10.9.0.1", 9))
+END
+loses() {
+  watcher --no-process
+  kill -STOP $watcher; peer python3 /run/flood.py; kill -CONT $watcher
+  kill -INT $watcher; wait $watcher || true
+  grep -q 'packets that there was no room for: [0-9]' /run/said
+}
+soon loses
+# Whoever goes takes the records along: the rules are as before.
+yes $skep firewall off
+"#,
+    );
+}
+
+/// Rules are measured without touching what is in force, and a long list costs as few buckets as it should.
+#[test]
+fn costs_are_measured() {
+    in_namespaces(
+        r#"
+serve 80
+printf 'default in drop\naccept in tcp to port 80 state { new, established }\nreject in udp to port 7\n' > /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+yes open 80
+# What is in force is not touched: no packet of the measurement is counted.
+counted() { $skep firewall list | awk '/reject in udp/ { print $2 }'; }
+yes $skep firewall bench --packets 40 --repeat 50 > /run/told
+[ "$(counted)" = 0 ] || { echo "FAILED: what is in force was touched: $(counted)"; exit 1; }
+head -1 /run/told | grep -q '^in force: 2 rules, .* entries; a packet is compared with code'
+[ "$(awk '$1 ~ /^(xdp|in|out)$/ && $2 ~ /^[1-9][0-9]*$/ && $3 ~ /^[0-9]+$/ { print $1 }' /run/told | tr '\n' ' ')" = 'xdp in out ' ] || { echo "FAILED"; cat /run/told; exit 1; }
+for i in $(seq 0 999); do echo "drop in udp from 10.$((i % 200)).$((i / 200)).0/$((24 + i % 9)) to port $((i + 1))"; done > /run/long
+yes $skep firewall bench /run/rules --against /run/long --packets 40 --repeat 50 > /run/told
+grep -qE '^/run/long: 1000 rules, 1000 entries; a packet needs [0-9]+\.[0-9]+ buckets of tables \(at most [1-9]' /run/told || { echo "FAILED"; cat /run/told; exit 1; }
+grep -qE '^in: [0-9.]+ times the mean$' /run/told
+python3 - > /run/packets.pcap <<'END'
+import struct, sys
+out = sys.stdout.buffer
+out.write(struct.pack("<IHHiIII", 0xa1b2c3d4, 2, 4, 0, 0, 65535, 1))
+packet = bytes(12) + b"\x08\x00" + struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 28, 0, 0, 64, 17, 0, bytes([10, 3, 0, 1]), bytes([10, 9, 0, 1]), 5, 4, 8, 0)
+for number in range(3): out.write(struct.pack("<IIII", number, 0, len(packet), len(packet)) + packet)
+END
+yes $skep firewall bench /run/long -r /run/packets.pcap --repeat 10 > /run/told
+grep -qE '^in +3 ' /run/told || { echo "FAILED"; cat /run/told; exit 1; }
+yes $skep firewall off
+no $skep firewall bench 2>/run/said
+grep -q 'no rules are in force' /run/said
+"#,
+    );
+}
+
+/// What gives way in a full table is counted, entry by entry.
+#[test]
+fn entries_that_give_way_are_counted() {
+    in_namespaces(
+        r#"
+cat > /run/flood.py <<'END'
+# As many sources as there are numbers, one packet each.
+import socket, struct, sys
+s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+target = socket.inet_aton("10.9.0.1")
+for number in range(int(sys.argv[1])):
+    source = struct.pack("!I", 0x0a800000 + number)
+    s.sendto(struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 28, 1, 0, 64, 17, 0, source, target, 5, 9, 8, 0), ("10.9.0.1", 0))
+END
+cat > /run/rules <<'END'
+default in drop
+limit 5/s per source then drop in udp to port 10
+limit 5/s per source then drop in udp to port 9
+accept in udp state { new, established }
+accept in icmp
+END
+yes $skep firewall apply /run/rules >/dev/null
+value() { $skep firewall list --metrics | awk -v name=skep_firewall_$1 '$1 == name { print $2 }'; }
+rule() { $skep firewall list | awk '/accept in udp/ { print $2 }'; }
+peer python3 /run/flood.py 1000
+soon eval '[ "$(rule)" = 1000 ]'
+# Besides these there is little: IPv6 looks for routers.
+few() { [ $1 -ge $2 ] && [ $1 -le $(($2 + 50)) ] || { echo "FAILED: $1, not $2"; $skep firewall list; exit 1; }; }
+few "$(value connections)" 1000; few "$(value connections_evicted_total)" 0
+[ "$(value limits) $(value limits_evicted_total)" = '1000 0' ] || { echo "FAILED"; $skep firewall list; exit 1; }
+no eval '$skep firewall list | grep -q "given way"'
+# The same ones again are no others.
+peer python3 /run/flood.py 1000
+soon eval '[ "$(rule)" = 2000 ]'
+few "$(value connections)" 1000
+peer python3 /run/flood.py 80000
+soon eval '[ "$(rule)" = 82000 ]'
+for table in connections:65536 limits:16384; do
+  name=${table%:*} room=${table#*:}
+  known=$(value $name) gone=$(value ${name}_evicted_total)
+  [ $known -le $room ] && [ $((known * 10)) -ge $((room * 8)) ] && [ $((known + gone)) -ge 80000 ] && [ $((known + gone)) -le 81000 ] || { echo "FAILED: $name $known $gone"; exit 1; }
+done
+$skep firewall list | grep -q '^connections: [0-9]* of 65536; the table was full: [0-9]* have given way to new ones$'
+# Counts stay with the table.
+gone=$(value connections_evicted_total)
+echo 'count in tcp' >> /run/rules
+yes $skep firewall apply /run/rules >/dev/null
+few "$(value connections_evicted_total)" $gone
+[ "$(value limits)" = 0 ] || { echo "FAILED: another list"; $skep firewall list; exit 1; }
+"#,
     );
 }

@@ -3,7 +3,7 @@
 use super::Remark;
 use super::chains::{Chain, Chains};
 use super::options;
-use crate::rules::{Family, Verdict};
+use crate::rules::{Family, Message, Reply, Verdict};
 
 /// The tables and chains that packets of this host meet and that only decide.
 const TABLE: &str = "filter";
@@ -36,7 +36,12 @@ impl Defaults {
         if name.is_empty() || !name.chars().all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_') {
             return false;
         }
-        let verdict = if value.trim_matches('"') == "ACCEPT" { Verdict::Accept } else { Verdict::Drop };
+        let verdict = match value.trim_matches('"') {
+            "ACCEPT" => Verdict::Accept,
+            // ufw rejects without saying how, so iptables tells all the same.
+            "REJECT" => Verdict::Reject(Reply::Message(Message::USUAL)),
+            _ => Verdict::Drop,
+        };
         match name {
             "DEFAULT_INPUT_POLICY" => self.input = Some(verdict),
             "DEFAULT_OUTPUT_POLICY" => self.output = Some(verdict),

@@ -12,6 +12,7 @@ mod conjunction;
 mod iptables;
 mod nft;
 mod options;
+pub(crate) mod reply;
 mod ufw;
 
 use std::fmt::{self, Display, Formatter, Write as _};
@@ -84,13 +85,13 @@ fn close(rules: &mut RuleSet, policies: &[(Direction, Family, Verdict)]) {
     for direction in [Direction::In, Direction::Out] {
         let of = |family| policies.iter().rfind(|row| (row.0, row.1) == (direction, family)).map(|row| row.2);
         let (four, six) = (of(Family::V4), of(Family::V6));
-        if four == Some(Verdict::Drop) && four == six {
+        if let Some(policy) = four.filter(|policy| *policy != Verdict::Accept && four == six) {
             let default = if direction == Direction::In { &mut rules.default_in } else { &mut rules.default_out };
-            *default = Verdict::Drop;
+            *default = policy;
             continue;
         }
         for (family, policy) in [(Family::V4, four), (Family::V6, six)] {
-            if policy == Some(Verdict::Drop) {
+            if policy.is_some_and(|policy| policy != Verdict::Accept) {
                 let matches = Matches { direction: Some(direction), family: Some(family), ..Matches::default() };
                 rules.rules.push(rule(policy, matches));
             }

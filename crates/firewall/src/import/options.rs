@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use super::chains::{Entry, Target};
 use super::conjunction::{icmp_of, other_protocols};
+use super::reply;
 use crate::rules::{
-    Addresses, Direction, Family, Limit, Matches, Ports, Prefix, RuleSet, Verdict, parse_rule, place, words,
+    Addresses, Direction, Family, Limit, Matches, Ports, Prefix, Reply, RuleSet, Verdict, parse_rule, place, words,
 };
 
 /// Extensions whose options are read here, or say nothing about packets.
@@ -107,7 +108,7 @@ pub fn entry(
     if let Some(limit) = &mut rule.limit {
         limit.burst = burst.unwrap_or(5);
         limit.per_source = rule.per_source;
-        if !matches!(rule.target, Target::Verdict(Verdict::Drop)) {
+        if !matches!(rule.target, Target::Verdict(Verdict::Drop | Verdict::Reject(_))) {
             return Err("a limit here can only drop or reject what is beyond it".to_owned());
         }
     }
@@ -299,6 +300,19 @@ impl Rule {
         Ok(())
     }
 
+    /// What `--reject-with` says; iptables tells all that the port is unreachable if it is missing.
+    fn reply(&mut self, name: Option<&str>) -> Result<Reply, String> {
+        let name = name.unwrap_or("port-unreachable");
+        if name == "tcp-reset" {
+            if self.alternatives.iter().any(|matches| matches.protocols != [words::TCP]) {
+                return Err("only connections of TCP are reset: `-p tcp` is missing".to_owned());
+            }
+            return Ok(Reply::Usual);
+        }
+        let prefix = if self.family == Family::V4 { "icmp-" } else { "icmp6-" };
+        reply::message(self.family, name.strip_prefix(prefix).unwrap_or(name))
+    }
+
     /// The target, and its options behind it.
     fn aim(&mut self, name: &str, behind: &[&str], goto: bool, is_chain: &dyn Fn(&str) -> bool) -> Result<(), String> {
         let value = |option: &str| behind.iter().position(|word| *word == option).and_then(|at| behind.get(at + 1));
@@ -307,10 +321,7 @@ impl Rule {
             name if is_chain(name) => Target::Jump(name.to_owned()),
             "ACCEPT" => Target::Verdict(Verdict::Accept),
             "DROP" => Target::Verdict(Verdict::Drop),
-            "REJECT" => {
-                self.different = Some("the packet vanishes, no answer is sent".to_owned());
-                Target::Verdict(Verdict::Drop)
-            }
+            "REJECT" => Target::Verdict(Verdict::Reject(self.reply(value("--reject-with").copied())?)),
             "RETURN" => Target::Return,
             "LOG" => Target::Note(Some(value("--log-prefix").copied().unwrap_or_default().to_owned())),
             "NFLOG" => Target::Note(Some(value("--nflog-prefix").copied().unwrap_or_default().to_owned())),

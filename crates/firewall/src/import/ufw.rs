@@ -12,7 +12,8 @@ use super::chains::{Chain, Chains, Entry, Target};
 use super::iptables::{Defaults, Table};
 use super::{Import, Remark, options};
 use crate::rules::{
-    Action, Addresses, Direction, Family, Limit, Matches, Ports, Prefix, Rule, RuleSet, Verdict, parse_rule, words,
+    Action, Addresses, Direction, Family, Limit, Matches, Message, Ports, Prefix, Reply, Rule, RuleSet, Verdict,
+    parse_rule, words,
 };
 
 /// The parts of ufw behind a chain, in their order.
@@ -122,10 +123,12 @@ fn one(line: &str) -> Result<(Vec<Rule>, Option<&'static str>), String> {
     let all = options::words(&line.replace('\'', "\""))?;
     let mut words = all.iter().map(String::as_str).peekable();
     let action = words.next().unwrap_or_default();
+    let port_unreachable = Verdict::Reject(Reply::Message(Message::USUAL));
     let (verdict, limit, different) = match action {
         "allow" => (Verdict::Accept, false, None),
         "deny" => (Verdict::Drop, false, None),
-        "reject" => (Verdict::Drop, false, Some("the packet vanishes, no answer is sent")),
+        // Connections of TCP are reset where a rule is about them alone.
+        "reject" => (port_unreachable, false, None),
         "limit" => (
             Verdict::Accept,
             true,
@@ -169,6 +172,8 @@ fn one(line: &str) -> Result<(Vec<Rule>, Option<&'static str>), String> {
     if matches.protocols.is_empty() && (matches.to_port.is_some() || matches.from_port.is_some()) {
         matches.protocols = vec![words::TCP, 17];
     }
+    let of_tcp = matches.protocols.contains(&words::TCP);
+    let verdict = if verdict == port_unreachable && of_tcp { Verdict::Reject(Reply::Usual) } else { verdict };
     let make = |action, matches| Rule { action, matches, span: Span::default() };
     let mut rules = Vec::new();
     if limit {
@@ -218,7 +223,8 @@ mod tests {
     fn added_rules_are_read() {
         let text = "Added user rules (see 'ufw status' for running firewall):\nufw allow 22/tcp\n\
              ufw allow from 192.168.1.0/24 to any port 8000:8100,9000 proto tcp comment 'the \"lab\"'\nufw deny out 25\n\
-             ufw limit ssh/tcp\nufw reject in on eth0 from 10.0.0.1\nufw allow log proto udp from any port 53\n\
+             ufw limit ssh/tcp\nufw reject in on eth0 from 10.0.0.1\n\
+             ufw reject proto tcp from 10.0.0.2 to any port 25\nufw allow log proto udp from any port 53\n\
              ufw route allow in on eth0 out on eth1\nufw allow 'Nginx Full'\n";
         assert!(is_added(text));
         let import = added(text);
@@ -231,7 +237,8 @@ mod tests {
                 "drop out tcp udp to port 25",
                 "limit 12/min burst 6 per source then drop in tcp to port 22 state new",
                 "accept in tcp to port 22",
-                "drop in on eth0 from 10.0.0.1",
+                "reject with port-unreachable in on eth0 from 10.0.0.1",
+                "reject in tcp from 10.0.0.2 to port 25",
                 "log \"ufw allow \" accept in udp from port 53",
             ]
         );
@@ -240,11 +247,11 @@ mod tests {
         assert_eq!(
             missing,
             [
-                (8, "forwarded packets have no rules of their own here"),
-                (9, "`Nginx Full` is no port; write the ports of this application")
+                (9, "forwarded packets have no rules of their own here"),
+                (10, "`Nginx Full` is no port; write the ports of this application")
             ]
         );
-        assert!(import.different.iter().any(|remark| remark.line == 6 && remark.why.contains("no answer")));
+        assert!(import.different.iter().any(|remark| remark.line == 5 && remark.why.contains("six connections")));
     }
 
     #[test]
@@ -261,6 +268,11 @@ mod tests {
             import.rules.to_string(),
             "default in drop\ndefault out accept\naccept in on lo ipv4\naccept in ipv4 state { established, related }\n\
              accept in ipv4 tcp to port 22\naccept in ipv6 from fd00::/8\n"
+        );
+        let import = crate::import::iptables(&files.replace("\"DROP\"", "\"REJECT\"")).unwrap();
+        assert!(
+            import.to_string().starts_with("default in reject with port-unreachable\ndefault out accept\n"),
+            "{import}"
         );
     }
 }

@@ -10,7 +10,7 @@
 
 use super::force::{CONDITIONS, Live, LiveError, PAYLOAD, TRANSLATES, all_interfaces, failed};
 use super::members::Members;
-use super::store::{Count, KernelTables};
+use super::store::{Count, Filling, KernelTables};
 use super::texts::{State, Texts};
 use crate::build::{self, Placed, place};
 use crate::rules::{Rule, RuleSet, parse, parse_rule, special as conditions};
@@ -39,8 +39,12 @@ pub struct LiveRules {
     pub rules: Vec<LiveRule>,
     /// What the defaults have done: in, out, malformed packets.
     pub defaults: [Count; 3],
-    /// Connections that are known, and how many there is room for, if any are followed.
-    pub connections: Option<(usize, u32)>,
+    /// Connections, if any are followed.
+    pub connections: Option<Filling>,
+    /// Entries of translated connections, two each, if any rule changes addresses.
+    pub translations: Option<Filling>,
+    /// Limits, one for each rule or each of its sources, if a rule has one.
+    pub limits: Option<Filling>,
 }
 
 /// An opened bank.
@@ -171,7 +175,7 @@ impl Bank {
         let count = |number| self.tables.count(number).map_err(failed);
         let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
         let connections = self.tables.connections().map_err(failed)?;
-        Ok(LiveRules { set, rules, defaults, connections })
+        Ok(LiveRules { set, rules, defaults, connections, translations: None, limits: None })
     }
 
     /// A number that no rule has.

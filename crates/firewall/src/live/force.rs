@@ -16,16 +16,18 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use skep_isa::MapType;
 use skep_kernel::attach::{Direction, Order, XdpMode, attach_tcx, attach_xdp, interfaces};
 use skep_kernel::{LoadOptions, LoadedMap, LoadedProgram, MapMemory, Rights, Update, load_with, pin, unpin};
+use skep_object::MapSpec;
 
 use super::bank::{Bank, LiveRules};
 use super::members::{MEMBERS, Member, Members};
 use super::seed;
-use super::store::{KernelTables, since_boot};
+use super::store::{Filling, KernelTables, set_first, since_boot};
 use super::texts::{State, TEXTS, Texts};
 use crate::build::{Plan, plan};
-use crate::program::{self, BANKS, Hook, SWITCH, dispatcher};
+use crate::program::{self, BANKS, Hook, SWITCH, Shape, dispatcher};
 use crate::rules::{Prefix, RuleSet, special};
 use crate::tables::Store as _;
 use crate::tables::layout::maps;
@@ -40,6 +42,19 @@ const PENDING: u32 = 5;
 pub(super) const PAYLOAD: u32 = 6;
 /// Word of the book: 1 if the programs change addresses.
 pub(super) const TRANSLATES: u32 = 7;
+
+/// What is said where something has to be in force.
+pub const SWITCH_MISSING: &str = "no rules are in force; `skep firewall apply FILE` puts some";
+
+/// Maps that a new list takes over from the old one.
+const KEPT: [&str; 6] = [
+    maps::LRU_FLOWS.0,
+    maps::LRU_FLOWS.1,
+    maps::LRU_TRANSLATIONS.0,
+    maps::LRU_TRANSLATIONS.1,
+    maps::EVENTS,
+    maps::WATCH,
+];
 
 /// The number of the text that has the conditions which the programs find out about.
 pub(super) const CONDITIONS: u32 = 1;
@@ -170,6 +185,14 @@ impl Firewall {
         LoadedMap::pinned(self.bank_directory(bank).join(name), Rights::All).map_err(|error| error.to_string())
     }
 
+    /// A map of the bank in force.
+    pub(super) fn map_in_force(&self, name: &str) -> Live<LoadedMap> {
+        let made_before = |error| {
+            LiveError(format!("{error}; the rules were put in force by another version of skep: apply them again"))
+        };
+        self.map(self.bank(), name).map_err(made_before)
+    }
+
     fn tables(&self, bank: u32) -> Live<KernelTables> {
         KernelTables::open(|name| self.map(bank, name)).map_err(failed)
     }
@@ -205,12 +228,30 @@ impl Firewall {
     /// Builds a list in a bank that is not in force.
     fn build(&self, bank: u32, rules: &RuleSet, plan: &Plan, pending: u64) -> Live<()> {
         self.clear(bank)?;
-        let object = program::object(&plan.shape).map_err(LiveError)?;
-        let old = self.map(1 - bank, maps::FLOWS).ok().filter(|old| old.max_entries() == plan.shape.sizes.flows);
-        let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|map| (maps::FLOWS, map)).collect();
-        let translations = self.map(1 - bank, maps::TRANSLATIONS).ok().filter(|_| plan.shape.translates);
-        let translations = translations.iter().map(|map| (maps::TRANSLATIONS, map));
-        let shared: Vec<_> = shared.into_iter().chain(translations).collect();
+        let object = program::object(&Shape { bank, ..plan.shape.clone() }).map_err(LiveError)?;
+        // Connections and who watches stay, unless another version of this program has made them otherwise.
+        let same = |spec: &&MapSpec, map: &LoadedMap| {
+            let value = spec.value_size as usize;
+            let values = match spec.map_type {
+                // One for each processor.
+                MapType::PercpuArray => map.value_size().is_multiple_of(value.next_multiple_of(8)),
+                _ => map.value_size() == value,
+            };
+            values && map.key_size() == spec.key_size as usize && map.max_entries() == spec.max_entries
+        };
+        let kept = |spec: &&MapSpec| KEPT.contains(&spec.name.as_str());
+        let old = object.maps.iter().filter(kept).filter_map(|spec| {
+            let map = self.map(1 - bank, &spec.name).ok()?;
+            same(&spec, &map).then_some((spec.name.as_str(), map))
+        });
+        let mut old: Vec<(&str, LoadedMap)> = old.collect();
+        // A table and what counts its entries belong together.
+        for (table, made) in [maps::LRU_FLOWS, maps::LRU_TRANSLATIONS] {
+            if old.iter().filter(|(name, _)| [table, made].contains(name)).count() < 2 {
+                old.retain(|(name, _)| ![table, made].contains(name));
+            }
+        }
+        let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|(name, map)| (*name, map)).collect();
         let load = LoadOptions { pins: None, maps: &shared, ..LoadOptions::default() };
         let loaded = load_with(&object, &load).map_err(failed)?;
         let directory = self.bank_directory(bank);
@@ -223,13 +264,17 @@ impl Firewall {
         tables.set_book(PENDING, pending).map_err(failed)?;
         tables.set_book(PAYLOAD, plan.shape.payload.into()).map_err(failed)?;
         tables.set_book(TRANSLATES, plan.shape.translates.into()).map_err(failed)?;
-        if plan.shape.track && old.is_none() {
+        if plan.shape.track && !old.iter().any(|(name, _)| *name == maps::FLOWS) {
             let flows = self.map(bank, maps::FLOWS).map_err(LiveError)?;
             let now = tables.now();
-            for (ends, protocol) in seed::existing() {
-                let (key, value) = (seed::key(ends, protocol), seed::value(now, protocol));
-                flows.set(&key, &value, Update::Any).map_err(failed)?;
+            let all: BTreeMap<_, _> = { seed::existing().into_iter() }
+                .map(|(ends, protocol)| (seed::key(ends, protocol), seed::value(now, protocol)))
+                .collect();
+            for (key, value) in &all {
+                flows.set(key, value, Update::Any).map_err(failed)?;
             }
+            let made = self.map(bank, maps::LRU_FLOWS.1).map_err(LiveError)?;
+            set_first(&made, all.len() as u64).map_err(failed)?;
         }
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
         let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
@@ -368,7 +413,16 @@ impl Firewall {
     /// # Errors
     /// If it cannot be read.
     pub fn list(&mut self) -> Live<LiveRules> {
-        self.opened()?.list()
+        let mut live = self.opened()?.list()?;
+        let filling =
+            |(table, made)| Filling::of(&self.map_in_force(table)?, &self.map_in_force(made)?).map_err(failed);
+        if live.set.translates() {
+            live.translations = Some(filling(maps::LRU_TRANSLATIONS)?);
+        }
+        if live.set.rules.iter().any(|rule| rule.action.limit.is_some()) {
+            live.limits = Some(filling(maps::LRU_LIMITS)?);
+        }
+        Ok(live)
     }
 
     /// Puts one rule in, in front of the one at this position (from 0), or behind all. The others are not touched.

@@ -13,6 +13,9 @@ pub type End = (IpAddr, u16);
 /// Listening, in `/proc/net/tcp` (`TCP_LISTEN` in `net/tcp_states.h`).
 const LISTEN: &str = "0A";
 
+/// Files of `/proc/net` about sockets, with their protocols.
+pub(super) const FILES: [(&str, u8); 4] = [("tcp", 6), ("tcp6", 6), ("udp", 17), ("udp6", 17)];
+
 /// The key of a connection, as the programs make it.
 pub fn key(ends: [End; 2], protocol: u8) -> [u8; FLOW_KEY] {
     let place = |(address, port): End| (words(Prefix::of(address).address), port);
@@ -48,7 +51,7 @@ pub fn sockets(text: &str) -> Vec<[End; 2]> {
 }
 
 /// `0100007F:0016`: words in the order of the machine.
-fn end(text: &str) -> Option<End> {
+pub(super) fn end(text: &str) -> Option<End> {
     let (address, port) = text.split_once(':')?;
     let port = u16::from_str_radix(port, 16).ok()?;
     let word = |at: usize| Some(u32::from_str_radix(address.get(8 * at..8 * at + 8)?, 16).ok()?.to_ne_bytes());
@@ -94,14 +97,13 @@ pub fn tracked(text: &str) -> Vec<([End; 2], u8)> {
 
 /// All connections of this network namespace with their protocols.
 pub fn existing() -> Vec<([End; 2], u8)> {
-    let files = [("tcp", 6), ("tcp6", 6), ("udp", 17), ("udp6", 17)];
     let read = |(name, protocol)| {
         let text = std::fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap_or_default();
         sockets(&text).into_iter().map(move |ends| (ends, protocol))
     };
     // Not there if the kernel has no tracking, or does not show it in this way.
     let known = std::fs::read_to_string("/proc/thread-self/net/nf_conntrack").unwrap_or_default();
-    files.into_iter().flat_map(read).chain(tracked(&known)).collect()
+    FILES.into_iter().flat_map(read).chain(tracked(&known)).collect()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use skep_kernel::{LoadedMap, MapMemory, Update};
 
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record};
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record, special};
 use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
 
 /// Tables in maps of the kernel. What is an array is shared memory, so most changes are one store.
@@ -20,6 +20,7 @@ pub struct KernelTables {
     book: MapMemory,
     counters: LoadedMap,
     flows: LoadedMap,
+    flows_made: LoadedMap,
 }
 
 /// What a rule has done.
@@ -31,6 +32,30 @@ pub struct Count {
     pub bytes: u64,
     /// When the last one came, in nanoseconds of the monotonic clock; 0 for never.
     pub last: u64,
+}
+
+/// How full a table is whose oldest entries give way to new ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Filling {
+    /// Entries that are there, some of which may be over.
+    pub known: u64,
+    /// Room for so many.
+    pub room: u64,
+    /// Entries that have given way.
+    pub gone: u64,
+}
+
+impl Filling {
+    /// Of a table, by what counts the entries that were made.
+    ///
+    /// # Errors
+    /// [`TableError::Store`]
+    pub fn of(table: &LoadedMap, made: &LoadedMap) -> Result<Self, TableError> {
+        // Counted first: what comes meanwhile has not given way.
+        let made = sum_of_first(made, 0)?;
+        let known = table.entries().try_fold(0, |known, entry| entry.map(|_| known + 1)).map_err(failed)?;
+        Ok(Self { known, room: table.max_entries().into(), gone: made.saturating_sub(known) })
+    }
 }
 
 fn failed(error: impl std::fmt::Display) -> TableError {
@@ -69,6 +94,7 @@ impl KernelTables {
             book: memory(&map(maps::BOOK)?)?,
             counters: map(maps::COUNTERS)?,
             flows,
+            flows_made: map(maps::LRU_FLOWS.1)?,
         })
     }
 
@@ -90,16 +116,15 @@ impl KernelTables {
         Ok(sum)
     }
 
-    /// Connections that are known, and how many there is room for; `None` if none are followed.
+    /// How full the table of connections is; `None` if none are followed.
     ///
     /// # Errors
     /// [`TableError::Store`]
-    pub fn connections(&self) -> Result<Option<(usize, u32)>, TableError> {
+    pub fn connections(&self) -> Result<Option<Filling>, TableError> {
         if self.sizes.flows <= 1 {
             return Ok(None);
         }
-        let known = self.flows.entries().try_fold(0, |known, entry| entry.map(|_| known + 1)).map_err(failed)?;
-        Ok(Some((known, self.sizes.flows)))
+        Filling::of(&self.flows, &self.flows_made).map(Some)
     }
 
     /// Forgets what a rule has done, for another one that gets its number.
@@ -127,6 +152,32 @@ impl KernelTables {
         let bytes = key.bytes();
         (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
     }
+}
+
+/// Records for watchers that there was no room for.
+///
+/// # Errors
+/// [`TableError::Store`]
+pub(super) fn lost(counters: &LoadedMap) -> Result<u64, TableError> {
+    sum_of_first(counters, special::LOST)
+}
+
+/// Sets the first word of an array with values for each processor, which was 0.
+pub(super) fn set_first(map: &LoadedMap, number: u64) -> Result<(), TableError> {
+    let key = 0_u32.to_ne_bytes();
+    let processors = map.get_per_cpu(&key).map_err(failed)?.map_or(0, |values| values.len());
+    let mut values = vec![vec![0; 8]; processors];
+    if let Some(first) = values.first_mut() {
+        first.copy_from_slice(&number.to_ne_bytes());
+    }
+    map.set_per_cpu(&key, &values, Update::Any).map_err(failed)
+}
+
+/// The sum of the first words of an element for all processors.
+fn sum_of_first(map: &LoadedMap, element: u32) -> Result<u64, TableError> {
+    let values = map.get_per_cpu(&element.to_ne_bytes()).map_err(failed)?;
+    let first = |value: &[u8]| value.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
+    Ok(values.iter().flat_map(|values| values.iter()).map(first).sum())
 }
 
 fn outside() -> TableError {

@@ -10,9 +10,9 @@ use skep_ir::{Binary, Block, Cond, Unary, Value, Width};
 use super::code::{self, Code};
 use super::parse::field;
 use super::view::View;
-use super::{Hook, work};
+use super::{Hook, Maps, work};
 use crate::rules::words::{ICMP, ICMP6, TCP};
-use crate::tables::layout::attr;
+use crate::tables::layout::{attr, record};
 
 /// What `cb` of an answer holds. Drivers and the stack leave other things there, but never three such words.
 const MARKS: [u32; 3] = [0x736b_6570, 0x6669_7265, 0x7761_6c6c];
@@ -52,13 +52,24 @@ struct Rejected<'v> {
     /// Where the packet ends by its own words.
     end: Value,
     protocol: Value,
+    /// Not 0 if TCP gets an ICMP error, too.
+    has_message: Value,
+    /// The codes of that, as the record of the rule has them.
+    codes: Value,
 }
 
 /// `(context, at, network, end, bits)`: sends the answer, if the packet may be answered; gives what the program returns.
-pub fn answer(code: &mut Code<'_>, view: &View, args: &[Value]) {
+pub fn answer(code: &mut Code<'_>, maps: &Maps, view: &View, args: &[Value]) {
     let &[at, network, end, bits] = args else { return };
     let protocol = code.with(Binary::And, bits, 0xff);
-    Rejected { view, at, network, end, protocol }.answer(code, bits);
+    let missing = code.b.block(&[]);
+    let rule = code.load(Width::W32, view.memory, work::RULE);
+    let row = code.element(maps.rules, rule, missing);
+    let (flags, codes) = (code.load(Width::W32, row, record::FLAGS), code.load(Width::W32, row, record::PORT));
+    let has_message = code.with(Binary::And, flags, record::MESSAGE.into());
+    Rejected { view, at, network, end, protocol, has_message, codes }.answer(code, bits);
+    code.close(missing);
+    code.b.switch_to(missing);
     code.give(view.hook.drop());
 }
 
@@ -103,6 +114,7 @@ impl Rejected<'_> {
         let protocol = self.protocol;
         let (other, end) = (code.b.block(&[]), code.b.block(&[]));
         code.leave_if(other, Cond::Ne, protocol, TCP.into());
+        code.leave_if(other, Cond::Ne, self.has_message, 0);
         self.header_4(code, TCP, 20 + TCP_BYTES);
         self.reset(code, bits, 20, silent);
         let sum = self.sum(code, 12, 8 + TCP_BYTES, net16(TCP.into()) + net16(TCP_BYTES));
@@ -120,8 +132,7 @@ impl Rejected<'_> {
         code.b.switch_to(end);
         let bytes = ICMP_BYTES + 20 + QUOTED;
         self.header_4(code, ICMP, 20 + bytes);
-        // Destination unreachable, port unreachable.
-        self.error(code, 20, 3 << 8 | 3, 20 + QUOTED, silent);
+        self.error(code, 20, (3, 0), 20 + QUOTED, silent);
         let sum = self.sum(code, 20, bytes, 0);
         self.put(code, Width::W16, 20 + 2, sum);
         self.send(code, 20 + bytes, None, silent);
@@ -139,6 +150,7 @@ impl Rejected<'_> {
         let protocol = self.protocol;
         let (other, end) = (code.b.block(&[]), code.b.block(&[]));
         code.leave_if(other, Cond::Ne, protocol, TCP.into());
+        code.leave_if(other, Cond::Ne, self.has_message, 0);
         self.header_6(code, TCP, TCP_BYTES);
         self.reset(code, bits, 40, silent);
         let pseudo = net16(TCP.into()) + net16(TCP_BYTES);
@@ -155,8 +167,7 @@ impl Rejected<'_> {
         code.b.switch_to(end);
         let bytes = ICMP_BYTES + 40 + QUOTED;
         self.header_6(code, ICMP6, bytes);
-        // Destination unreachable, port unreachable.
-        self.error(code, 40, 1 << 8 | 4, 40 + QUOTED, silent);
+        self.error(code, 40, (1, 8), 40 + QUOTED, silent);
         let sum = self.sum(code, 8, 32 + bytes, net16(ICMP6.into()) + net16(bytes));
         self.put(code, Width::W16, 40 + 2, sum);
         self.send(code, 40 + bytes, None, silent);
@@ -259,9 +270,12 @@ impl Rejected<'_> {
         );
     }
 
-    /// The ICMP message at a place of the answer, with the packet's own headers behind it.
-    fn error(&self, code: &mut Code<'_>, place: i64, kind: i64, quoted: i64, silent: Block) {
-        self.put_net16(code, place, kind);
+    /// The ICMP message at a place of the answer, with the packet's own headers behind it: its type ("destination
+    /// unreachable"), and where the codes have the one of its version.
+    fn error(&self, code: &mut Code<'_>, place: i64, (kind, shift): (i64, i64), quoted: i64, silent: Block) {
+        self.put_byte(code, place, kind);
+        let number = code.with(Binary::Lshr, self.codes, shift);
+        self.put(code, Width::W8, place + 1, number);
         self.put_net16(code, place + 2, 0);
         let zero = code.num(0);
         self.put(code, Width::W32, place + 4, zero);

@@ -252,6 +252,35 @@ impl Code<'_> {
         self.find(map, at, missing)
     }
 
+    /// Puts an entry into a table whose oldest entries give way, and counts it if its key is new; gives 0, or something else if
+    /// that fails.
+    pub fn insert(&mut self, (table, made): (MapRef, MapRef), key: Value, value: Value) -> Value {
+        let (map, fresh, any) = (self.b.map_addr(table), self.num(1), self.num(0));
+        // BPF_NOEXIST
+        let failed = self.helper(MAP_UPDATE, &[map, key, value, fresh]);
+        let result = self.var(failed);
+        let zero = self.num(0);
+        self.either(
+            Cond::Eq,
+            failed,
+            zero,
+            |code| {
+                let (end, at) = (code.b.block(&[]), code.num(0));
+                let count = code.element(made, at, end);
+                let old = code.load(Width::W64, count, 0);
+                let new = code.with(Binary::Add, old, 1);
+                code.store(Width::W64, count, 0, new);
+                code.close(end);
+                code.b.switch_to(end);
+            },
+            |code| {
+                let failed = code.helper(MAP_UPDATE, &[map, key, value, any]);
+                code.set(result, failed);
+            },
+        );
+        self.get(result)
+    }
+
     /// The first value of an array of one, without which the function returns `otherwise`.
     pub fn only(&mut self, map: MapRef, otherwise: i64) -> Value {
         let missing = self.b.block(&[]);

@@ -53,7 +53,7 @@ pub fn add(module: &mut Module, maps: &Maps) -> Flows {
 /// Whether a connection is known; leaves for `unknown` if not.
 fn known(code: &mut Code<'_>, maps: &Maps, memory: Value, key: i16, unknown: Block) -> Value {
     let key = code.b.ptr_add_const(memory, key.into());
-    let flow = code.find(maps.flows, key, unknown);
+    let flow = code.find(maps.flows.0, key, unknown);
     let until = code.load(Width::W64, flow, 0);
     let now = code.load(Width::W64, memory, work::NOW);
     code.leave_for(unknown, Cond::Ult, until, now);
@@ -153,9 +153,8 @@ fn follow(code: &mut Code<'_>, maps: &Maps) {
 }
 
 fn put(code: &mut Code<'_>, maps: &Maps, memory: Value, key: i16, value: Value) {
-    let (map, any) = (code.b.map_addr(maps.flows), code.num(0));
     let key = code.b.ptr_add_const(memory, key.into());
-    code.helper(code::MAP_UPDATE, &[map, key, value, any]);
+    code.insert(maps.flows, key, value);
 }
 
 /// Behind the first fragment, the others are known for a while.

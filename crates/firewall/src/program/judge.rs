@@ -5,18 +5,18 @@ use skep_ir::{Binary, Cond, FuncRef, Module, Value, Width};
 use super::code::{self, Code};
 use super::search::UNDECIDED;
 use super::{Hook, Maps, work};
-use crate::tables::layout::{ACCEPT, DROP, record, special};
+use crate::tables::layout::{ACCEPT, DROP, record, special, watch};
 
 /// Most rules that only count, log or mark, or whose limit is not reached, for one packet; behind them the default decides.
 pub const MOST_PASSED: i64 = 32;
 
 /// Adds the functions and gives the one that judges: `(rule)`, [`ACCEPT`] or [`DROP`]. With a number other than 0 that rule
 /// decides and none is searched for.
-pub fn add(module: &mut Module, maps: &Maps, hook: Hook, search: FuncRef) -> FuncRef {
+pub fn add(module: &mut Module, maps: &Maps, hook: Hook, search: FuncRef, tell: FuncRef) -> FuncRef {
     let name = hook.program();
     let limit = code::function(&format!("{name}_limit"), 4, |code, args| limit(code, maps, args));
     let limit = module.add_function(limit);
-    let act = code::function(&format!("{name}_act"), 2, |code, args| act(code, maps, args));
+    let act = code::function(&format!("{name}_act"), 2, |code, args| act(code, maps, tell, args));
     let act = module.add_function(act);
     let judge = code::function(&format!("{name}_judge"), 1, |code, args| match hook {
         Hook::Xdp => early(code, maps, search, act),
@@ -94,7 +94,7 @@ fn early(code: &mut Code<'_>, maps: &Maps, search: FuncRef, act: FuncRef) {
 }
 
 /// `(rule, verdict)`: counts, notes the mark, sends the record.
-fn act(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
+fn act(code: &mut Code<'_>, maps: &Maps, tell: FuncRef, args: &[Value]) {
     let &[rule, verdict] = args else { return };
     let memory = code.only(maps.work, 0);
     let end = code.b.block(&[]);
@@ -120,12 +120,35 @@ fn act(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     });
     let bit = code.num(record::LOG.into());
     code.when(Cond::Set, flags, bit, |code| {
-        let events = code.b.map_addr(maps.events);
-        let (size, none) = (code.num(work::RECORD as i64), code.num(0));
-        code.helper(code::RINGBUF_OUTPUT, &[events, memory, size, none]);
+        let (watched, kind) = (code.load(Width::W32, memory, work::WATCHED), code.num(watch::LOGS.into()));
+        code.when(Cond::Set, watched, kind, |code| {
+            code.call(tell, &[kind]);
+        });
     });
     code.close(end);
     code.b.switch_to(end);
+}
+
+/// Adds the function that sends a record of the packet to whoever watches: `(kind)`. What there is no room for is counted.
+pub fn tell(module: &mut Module, maps: &Maps, hook: Hook) -> FuncRef {
+    let function = code::function(&format!("{}_tell", hook.program()), 1, |code, args| {
+        let memory = code.only(maps.work, 0);
+        code.store(Width::W8, memory, work::KIND, args[0]);
+        let events = code.b.map_addr(maps.events);
+        let (size, none) = (code.num(work::RECORD as i64), code.num(0));
+        let failed = code.helper(code::RINGBUF_OUTPUT, &[events, memory, size, none]);
+        code.when_is(Cond::Ne, failed, 0, |code| {
+            let end = code.b.block(&[]);
+            let lost = code.num(special::LOST.into());
+            let counter = code.element(maps.counters, lost, end);
+            let old = code.load(Width::W64, counter, 0);
+            let new = code.with(Binary::Add, old, 1);
+            code.store(Width::W64, counter, 0, new);
+            code.close(end);
+            code.b.switch_to(end);
+        });
+    });
+    module.add_function(function)
 }
 
 /// `(rule, interval, tolerance, per_source)`: 1 if this packet is beyond the limit.
@@ -145,7 +168,7 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     });
     let now = code.load(Width::W64, memory, work::NOW);
     let fresh = code.b.block(&[]);
-    let kept = code.find(maps.limits, key, fresh);
+    let kept = code.find(maps.limits.0, key, fresh);
     let due = code.load(Width::W64, kept, 0);
     let start = code.var(due);
     code.when(Cond::Ult, due, now, |code| code.set(start, now));
@@ -159,6 +182,5 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     let value = code.buffer(8);
     let next = code.b.binary(Binary::Add, now, interval);
     code.store(Width::W64, value, 0, next);
-    let (map, any) = (code.b.map_addr(maps.limits), code.num(0));
-    code.helper(code::MAP_UPDATE, &[map, key, value, any]);
+    code.insert(maps.limits, key, value);
 }

@@ -30,7 +30,7 @@ use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use crate::rules::special::Condition;
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record};
+use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record, watch};
 use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
 
@@ -146,7 +146,12 @@ pub struct Shape {
     pub groups: Vec<(u64, u32)>,
     /// The zone of the local clock.
     pub zone: Zone,
+    /// The bank that the programs are for, which their records tell.
+    pub bank: u32,
 }
+
+/// A table whose oldest entries give way to new ones, and what counts the entries that were made, for each processor.
+type Lru = (MapRef, MapRef);
 
 /// The maps of a module.
 #[derive(Debug, Clone, Copy)]
@@ -158,9 +163,10 @@ struct Maps {
     entries: MapRef,
     rules: MapRef,
     counters: MapRef,
-    limits: MapRef,
-    flows: MapRef,
+    limits: Lru,
+    flows: Lru,
     events: MapRef,
+    watch: MapRef,
     work: MapRef,
     book: MapRef,
     positions: MapRef,
@@ -171,7 +177,7 @@ const NO_PREALLOC: u32 = 1;
 /// `BPF_F_MMAPABLE`
 pub const MMAPABLE: u32 = 1 << 10;
 /// Bytes of the ring buffer.
-const RING: u32 = 1 << 18;
+const RING: u32 = 1 << 20;
 /// Limits that are kept: one for each rule or each of its sources, the oldest give way.
 const LIMITS: u32 = 1 << 14;
 
@@ -199,15 +205,16 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
         rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
         counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),
-        limits: map(maps::LIMITS, MapType::LruHash, 24, 8, LIMITS, 0),
-        flows: map(maps::FLOWS, MapType::LruHash, FLOW_KEY, FLOW_BYTES, sizes.flows, 0),
+        limits: lru(&mut map, maps::LRU_LIMITS, 24, 8, LIMITS),
+        flows: lru(&mut map, maps::LRU_FLOWS, FLOW_KEY, FLOW_BYTES, sizes.flows),
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
+        watch: map(maps::WATCH, array, 4, watch::SIZE, 1, MMAPABLE),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
         book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
     let translations = shape.translates.then(|| {
         let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
-        map(maps::TRANSLATIONS, MapType::LruHash, key, value, translate::TRANSLATIONS, 0)
+        lru(&mut map, maps::LRU_TRANSLATIONS, key, value, translate::TRANSLATIONS)
     });
     let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let special = special::Special {
@@ -223,7 +230,9 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             .transpose()?;
         let answer = if is_tc {
             let name = format!("{}_answer", hook.program());
-            let function = types.function(&name, 4, (&maps, hook, hook.drop()), answer::answer)?;
+            let function = types.function(&name, 4, (&maps, hook, hook.drop()), |code, view, args| {
+                answer::answer(code, &maps, view, args);
+            })?;
             Some(module.add_function(function))
         } else {
             None
@@ -233,13 +242,24 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
             .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
-        let judge = judge::add(&mut module, &maps, hook, search);
+        let tell = judge::tell(&mut module, &maps, hook);
+        let judge = judge::add(&mut module, &maps, hook, search, tell);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, flows, hook, payload: shape.payload, conditions, answer, translate };
+        let parts = parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate };
         parse::add(&mut module, &parts);
     }
     module.btf = types.to_bytes();
     Ok(module)
+}
+
+fn lru(
+    map: &mut impl FnMut(&str, MapType, usize, usize, u32, u32) -> MapRef,
+    (table, made): (&str, &str),
+    key: usize,
+    value: usize,
+    entries: u32,
+) -> Lru {
+    (map(table, MapType::LruHash, key, value, entries, 0), map(made, MapType::PercpuArray, 4, 8, 1, 0))
 }
 
 /// The programs, compiled.

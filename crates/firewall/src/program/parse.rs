@@ -1,5 +1,6 @@
 //! What a packet is: the same reading as [`facts`](crate::facts), into the working memory. And what is done in the end.
 
+mod capture;
 mod connection;
 mod translation;
 
@@ -9,24 +10,26 @@ use super::code::{self, Code, Var};
 use super::flows::{self, Flows};
 use super::translate::Translate;
 use super::view::View;
-use super::{Hook, Maps, answer, work};
+use super::{Hook, Maps, Shape, answer, work};
 use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
 use crate::rules::parse::PAYLOAD_BYTES;
 use crate::rules::words::{ICMP, ICMP6, NEIGHBOUR_DISCOVERY, TCP, WITH_PORTS};
-use crate::tables::layout::{ACCEPT, HAS_MAC, REJECT, attr, special};
+use crate::tables::layout::{ACCEPT, DROP, HAS_MAC, REJECT, attr, special, watch};
 
 /// What a program is made of.
-pub struct Parts {
+pub struct Parts<'p> {
     /// Its maps.
     pub maps: Maps,
     /// The judge.
     pub judge: FuncRef,
+    /// Sends a record to whoever watches.
+    pub tell: FuncRef,
     /// The functions about connections, if they are followed.
     pub flows: Option<Flows>,
     /// Where it runs.
     pub hook: Hook,
-    /// Whether the payload is read.
-    pub payload: bool,
+    /// What the programs are made for.
+    pub shape: &'p Shape,
     /// Finds out which conditions hold that are not in the tables, if there are any.
     pub conditions: Option<FuncRef>,
     /// Answers the sender of a rejected packet.
@@ -49,7 +52,7 @@ pub mod field {
 }
 
 /// Adds the program.
-pub fn add(module: &mut Module, parts: &Parts) {
+pub fn add(module: &mut Module, parts: &Parts<'_>) {
     let mut function = parts.hook.function(parts.hook.program());
     code::write(&mut function, |code, params| {
         let context = params[0];
@@ -80,7 +83,7 @@ pub fn add(module: &mut Module, parts: &Parts) {
 }
 
 struct Reader<'p> {
-    parts: &'p Parts,
+    parts: &'p Parts<'p>,
     context: Value,
     memory: Value,
     head: Value,
@@ -136,6 +139,7 @@ impl Reader<'_> {
         } else {
             let rule = code.num(special::MALFORMED.into());
             code.call(self.parts.judge, &[rule]);
+            self.tell(code, watch::DROPPED);
             code.give(hook.drop());
         }
         code.b.switch_to(self.foreign);
@@ -165,6 +169,10 @@ impl Reader<'_> {
             let out = code.bits(attr::OUT);
             code.set(self.bits, out);
         }
+        let watch = code.only(self.parts.maps.watch, self.parts.hook.pass());
+        code.store(Width::W32, self.memory, work::WATCHED, zero);
+        let until = code.load(Width::W64, watch, watch::UNTIL);
+        code.when(Cond::Ugt, until, now, |code| self.capture(code, watch));
     }
 
     /// Reads bytes of the packet into the buffer; leaves for a block if they are not there.
@@ -412,40 +420,18 @@ impl Reader<'_> {
         code.set(body, start);
         code.close(carries);
         code.b.switch_to(carries);
-        if self.parts.payload {
+        if self.parts.shape.payload {
             let body = code.get(body);
             self.payload(code, body);
         }
     }
 
-    /// The first bytes of the payload, in pieces of 64, 32, 16... so that the length of each is known.
+    /// The first bytes of the payload.
     fn payload(&self, code: &mut Code<'_>, body: Value) {
         let end = code.get(self.end);
         code.leave_for(self.known, Cond::Uge, body, end);
         let there = code.b.binary(Binary::Sub, end, body);
-        let most = code.num(PAYLOAD_BYTES as i64);
-        let length = code.var(there);
-        code.when(Cond::Ugt, there, most, |code| code.set(length, most));
-        let length = code.get(length);
-        let zero = code.num(0);
-        let read = code.var(zero);
-        let stop = code.b.block(&[]);
-        for piece in [64, 32, 16, 8, 4, 2, 1] {
-            let bit = code.num(piece);
-            code.when(Cond::Set, length, bit, |code| {
-                let done = code.get(read);
-                let from = code.b.binary(Binary::Add, body, done);
-                let room = code.with(Binary::And, done, 127);
-                let to = code.b.ptr_add(self.memory, room);
-                let to = code.b.ptr_add_const(to, work::PAYLOAD.into());
-                self.fetch_to(code, from, to, piece, stop);
-                let next = code.with(Binary::Add, done, piece);
-                code.set(read, next);
-            });
-        }
-        code.close(stop);
-        code.b.switch_to(stop);
-        let read = code.get(read);
+        let read = self.copy(code, body, there, work::PAYLOAD, PAYLOAD_BYTES as i64);
         code.store(Width::W32, self.memory, work::PAYLOAD_LENGTH, read);
     }
 
@@ -524,9 +510,16 @@ impl Reader<'_> {
                 let mark = code.b.unary(Unary::Truncate, mark);
                 code.b.store(Width::W32, self.context, field::MARK, mark);
             });
+            self.tell(code, watch::ACCEPTED);
         }
         code.give(hook.pass());
         code.b.switch_to(drop);
+        // What was accepted and cannot be translated is dropped.
+        code.when_is(Cond::Eq, verdict, ACCEPT.into(), |code| {
+            let dropped = code.num(DROP.into());
+            code.store(Width::W32, self.memory, work::VERDICT, dropped);
+        });
+        self.tell(code, watch::DROPPED);
         if let Some(answer) = self.parts.answer {
             code.when_is(Cond::Eq, verdict, REJECT.into(), |code| {
                 let places = [self.at, self.network, self.end].map(|place| code.get(place));

@@ -6,11 +6,11 @@
 //! requests have their number in place of ports.
 
 use skep_btf::BuildError;
-use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Unary, Value, Width};
+use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code};
 use super::view::{Types, View};
-use super::{Hook, Maps, work};
+use super::{Hook, Lru, Maps, work};
 use crate::rules::words::{ICMP, ICMP6, TCP};
 use crate::tables::layout::{attr, record};
 
@@ -67,7 +67,7 @@ pub const ANSWER: i64 = 2;
 pub fn add(
     module: &mut Module,
     types: &mut Types,
-    (maps, table): (&Maps, MapRef),
+    (maps, table): (&Maps, Lru),
     hook: Hook,
 ) -> Result<Translate, BuildError> {
     let name = hook.program();
@@ -115,7 +115,7 @@ fn until(code: &mut Code<'_>, memory: Value, bits: Value) -> Value {
     code.b.binary(Binary::Add, now, span)
 }
 
-fn find(code: &mut Code<'_>, maps: &Maps, table: MapRef, hook: Hook, args: &[Value]) {
+fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = code.only(maps.work, 0);
     let (none, missing) = (code.num(NOTHING), code.b.block(&[]));
@@ -126,7 +126,7 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: MapRef, hook: Hook, args: &[Val
     let kind = kind(code, bits, hook);
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
-    let entry = code.find(table, key, missing);
+    let entry = code.find(table.0, key, missing);
     let until = until(code, memory, bits);
     code.store(Width::W64, entry, at::UNTIL, until);
     for word in (0..VALUE_BYTES as i16).step_by(8) {
@@ -145,14 +145,14 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: MapRef, hook: Hook, args: &[Val
     code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
     let kind = self::kind(code, bits, hook.other());
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
-    let answers = code.find(table, key, missing);
+    let answers = code.find(table.0, key, missing);
     code.store(Width::W64, answers, at::UNTIL, until);
     code.close(missing);
     code.b.switch_to(missing);
 }
 
 /// The new addresses and ports into [`work::CHANGED`], the key of the answers into [`work::PAIR`].
-fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: MapRef, args: &[Value]) {
+fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = view.memory;
     let fail = code.b.block(&[]);
@@ -199,7 +199,7 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: MapRef, args: &[Va
         let turned = turn(code, both);
         code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
         let key = code.b.ptr_add_const(memory, work::PAIR.into());
-        let taken = code.find(table, key, free);
+        let taken = code.find(table.0, key, free);
         let until = code.load(Width::W64, taken, at::UNTIL);
         let now = code.load(Width::W64, memory, work::NOW);
         code.leave_for(free, Cond::Ult, until, now);
@@ -249,7 +249,7 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: MapRef, args: &[Va
 }
 
 /// Writes both entries of a connection; the key of its answers is in [`work::PAIR`].
-fn enter(code: &mut Code<'_>, view: &View, table: MapRef, [ports, new, bits]: [Value; 3], fail: Block) {
+fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Value; 3], fail: Block) {
     let memory = view.memory;
     let value = code.buffer(VALUE_BYTES as u32);
     for (from, to) in [(work::DESTINATION, at::SOURCE), (work::SOURCE, at::DESTINATION)] {
@@ -288,10 +288,9 @@ fn turn(code: &mut Code<'_>, ports: Value) -> Value {
     code.b.binary(Binary::Or, low, high)
 }
 
-fn put(code: &mut Code<'_>, memory: Value, table: MapRef, value: Value, fail: Block) {
-    let (map, any) = (code.b.map_addr(table), code.num(0));
+fn put(code: &mut Code<'_>, memory: Value, table: Lru, value: Value, fail: Block) {
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
-    let failed = code.helper(code::MAP_UPDATE, &[map, key, value, any]);
+    let failed = code.insert(table, key, value);
     code.leave_if(fail, Cond::Ne, failed, 0);
 }
 

@@ -22,38 +22,52 @@ pub const RULE: i16 = 72;
 pub const VERDICT: i16 = 76;
 /// The place of the rule that was found last.
 pub const ORDER: i16 = 80;
+/// The hook: a number of [`Hook`](super::Hook).
+pub const HOOK: i16 = 88;
+/// The bank that the program is in.
+pub const BANK: i16 = 89;
+/// Why there is a record: a bit of [`watch`](crate::tables::layout::watch).
+pub const KIND: i16 = 90;
+/// Bytes of [`PACKET`] that were read.
+pub const CAPTURED: i16 = 92;
+/// The first bytes of the packet, if somebody watches.
+pub const PACKET: i16 = 96;
+/// Most of them.
+pub const MOST_CAPTURED: usize = 128;
 /// Bytes of a record.
-pub const RECORD: usize = 88;
+pub const RECORD: usize = 224;
+/// What somebody watches: bits of [`watch`](crate::tables::layout::watch).
+pub const WATCHED: i16 = 224;
 /// The rule that was found last.
-pub const FOUND: i16 = 88;
+pub const FOUND: i16 = 232;
 /// The mark to set, and whether it is.
-pub const NEW_MARK: i16 = 92;
-pub const SET_MARK: i16 = 96;
+pub const NEW_MARK: i16 = 236;
+pub const SET_MARK: i16 = 240;
 /// What [`OTHER`] holds: 0 nothing, 1 the connection that an ICMP error is about, 2 the key of later fragments.
-pub const OTHER_KIND: i16 = 100;
+pub const OTHER_KIND: i16 = 244;
 /// Key of the connection.
-pub const FLOW: i16 = 104;
+pub const FLOW: i16 = 248;
 /// Another key.
-pub const OTHER: i16 = 144;
+pub const OTHER: i16 = 288;
 /// The source by class, with room for eight.
-pub const SOURCES: i16 = 184;
+pub const SOURCES: i16 = 328;
 /// The destination by class.
-pub const DESTINATIONS: i16 = 312;
+pub const DESTINATIONS: i16 = 456;
 /// The payload, and room for what is read behind its end.
-pub const PAYLOAD: i16 = 440;
+pub const PAYLOAD: i16 = 584;
 /// The key of a bucket.
-pub const KEY: i16 = 632;
+pub const KEY: i16 = 776;
 /// The headers of an answer to the sender.
-pub const ANSWER: i16 = 672;
+pub const ANSWER: i16 = 816;
 /// Link addresses as [`mac`](crate::tables::layout::mac) has them: from, to.
-pub const MACS: i16 = 784;
+pub const MACS: i16 = 928;
 /// Which conditions hold.
-pub const CONDITIONS: i16 = 800;
+pub const CONDITIONS: i16 = 944;
 /// What is known about the translation of the packet.
-pub const TRANSLATION: i16 = 808;
+pub const TRANSLATION: i16 = 952;
 /// The key of a translation.
-pub const PAIR: i16 = 816;
+pub const PAIR: i16 = 960;
 /// The entry of a translation: the new addresses and ports.
-pub const CHANGED: i16 = 856;
+pub const CHANGED: i16 = 1000;
 /// Bytes.
-pub const SIZE: usize = 904;
+pub const SIZE: usize = 1048;

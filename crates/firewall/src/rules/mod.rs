@@ -40,8 +40,55 @@ pub enum Verdict {
     Accept,
     /// It vanishes.
     Drop,
-    /// It vanishes, and its sender is told: a connection of TCP is reset, others get an ICMP error.
-    Reject,
+    /// It vanishes, and its sender is told.
+    Reject(Reply),
+}
+
+/// What the sender of a rejected packet is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Reply {
+    /// A connection of TCP is reset, others get an ICMP error: port unreachable.
+    #[default]
+    Usual,
+    /// All get this ICMP error, those of TCP too.
+    Message(Message),
+}
+
+/// An ICMP error of the type "destination unreachable", by its code in each version of the protocol; `None` where there is
+/// no such message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Message {
+    /// The code in version 4 (RFC 792, RFC 1812).
+    pub four: Option<u8>,
+    /// The code in version 6 (RFC 4443).
+    pub six: Option<u8>,
+}
+
+impl Message {
+    /// Port unreachable.
+    pub const USUAL: Self = words::MESSAGES[0].1;
+
+    /// The message with this code.
+    pub fn of(family: Family, code: u8) -> Option<Self> {
+        words::MESSAGES.iter().map(|row| row.1).find(|message| message.code(family) == Some(code))
+    }
+
+    /// Its code in a version.
+    pub const fn code(self, family: Family) -> Option<u8> {
+        match family {
+            Family::V4 => self.four,
+            Family::V6 => self.six,
+        }
+    }
+
+    /// The only version that has it, if one has not.
+    pub const fn only(self) -> Option<Family> {
+        match (self.four, self.six) {
+            (Some(_), None) => Some(Family::V4),
+            (None, Some(_)) => Some(Family::V6),
+            _ => None,
+        }
+    }
 }
 
 /// At most so many packets.

@@ -8,7 +8,7 @@ use skep_diag::{Diagnostic, Span};
 use super::lex::{Piece, Token, lines};
 use super::special::{MOST_CONDITIONS, conditions as conditions_of};
 use super::words;
-use super::{Action, Limit, Matches, Prefix, Rule, RuleSet};
+use super::{Action, Limit, Matches, Prefix, Reply, Rule, RuleSet, Verdict};
 use conditions::complete;
 
 /// Bytes of the payload that rules can look at.
@@ -258,6 +258,15 @@ impl Line<'_> {
         let Some(verdict) = words::number(words::VERDICTS, &verdict) else {
             return fail(verdict_span, "a default is `accept`, `drop` or `reject`");
         };
+        let verdict = self.reply(verdict)?;
+        if let Verdict::Reject(Reply::Message(message)) = verdict
+            && message.only().is_some()
+        {
+            return fail(
+                verdict_span,
+                "a default is for both versions of the protocol, and one does not have this message",
+            );
+        }
         match direction.as_str() {
             "in" => rules.default_in = verdict,
             "out" => rules.default_out = verdict,
@@ -311,7 +320,7 @@ impl Line<'_> {
                 }
                 Some(word) if let Some(verdict) = words::number(words::VERDICTS, word) => {
                     self.at += 1;
-                    action.verdict = Some(verdict);
+                    action.verdict = Some(self.reply(verdict)?);
                     return Ok(action);
                 }
                 Some("dnat" | "snat" | "masquerade" | "redirect") => {
@@ -319,7 +328,7 @@ impl Line<'_> {
                         return fail(span, "addresses are changed for whole connections, not beyond a limit");
                     }
                     action.translation = Some(self.translation()?);
-                    action.verdict = Some(super::Verdict::Accept);
+                    action.verdict = Some(Verdict::Accept);
                     return Ok(action);
                 }
                 _ if any => return Ok(action),
@@ -333,6 +342,23 @@ impl Line<'_> {
                 }
             }
             any = true;
+        }
+    }
+
+    /// `with MESSAGE` behind `reject`.
+    fn reply(&mut self, verdict: Verdict) -> Parsed<Verdict> {
+        if verdict != Verdict::Reject(Reply::Usual) || !self.take_word("with") {
+            return Ok(verdict);
+        }
+        let (word, span) = self.word("what the sender is told")?;
+        match words::number(words::MESSAGES, &word) {
+            Some(message) => Ok(Verdict::Reject(Reply::Message(message))),
+            None => {
+                let known: Vec<&str> = words::MESSAGES.iter().map(|row| row.0).collect();
+                let error = Diagnostic::error(span, format!("`{word}` is no message to the sender"));
+                let help = format!("there are: {}; `reject` alone resets connections of TCP", known.join(", "));
+                Err(Box::new(error.with_help(help)))
+            }
         }
     }
 

@@ -4,15 +4,16 @@ use std::fmt::{self, Display, Formatter, Write as _};
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
-use super::{Action, Addresses, Direction, Family, Matches, Ports, Rule, RuleSet, Translation, Verdict, words};
+use super::{Action, Addresses, Direction, Family, Matches, Ports, Reply, Rule, RuleSet, Translation, Verdict, words};
 
 impl Display for Verdict {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Accept => "accept",
-            Self::Drop => "drop",
-            Self::Reject => "reject",
-        })
+        match self {
+            Self::Reject(Reply::Message(message)) => {
+                write!(f, "reject with {}", words::name(words::MESSAGES, *message).unwrap_or_default())
+            }
+            verdict => f.write_str(words::name(words::VERDICTS, *verdict).unwrap_or_default()),
+        }
     }
 }
 

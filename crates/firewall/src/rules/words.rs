@@ -1,6 +1,8 @@
 //! Words of the language: names of numbers.
 // TABLE
 
+use super::{Message, Reply, Verdict};
+
 /// Protocols above the internet protocol (IANA, Assigned Internet Protocol Numbers).
 pub const PROTOCOLS: &[(&str, u8)] = &[
     ("icmp", 1),
@@ -57,8 +59,21 @@ pub const FLAGS: &[(&str, u8)] =
     &[("fin", 1), ("syn", 2), ("rst", 4), ("psh", 8), ("ack", 16), ("urg", 32), ("ece", 64), ("cwr", 128)];
 
 /// Verdicts, in rules and as defaults.
-pub const VERDICTS: &[(&str, super::Verdict)] =
-    &[("accept", super::Verdict::Accept), ("drop", super::Verdict::Drop), ("reject", super::Verdict::Reject)];
+pub const VERDICTS: &[(&str, Verdict)] =
+    &[("accept", Verdict::Accept), ("drop", Verdict::Drop), ("reject", Verdict::Reject(Reply::Usual))];
+
+/// What may stand behind `reject with` (IANA, ICMP Type Numbers: codes of "destination unreachable").
+pub const MESSAGES: &[(&str, Message)] = &[
+    ("port-unreachable", Message { four: Some(3), six: Some(4) }),
+    ("host-unreachable", Message { four: Some(1), six: Some(3) }),
+    ("net-unreachable", Message { four: Some(0), six: Some(0) }),
+    ("admin-prohibited", Message { four: Some(13), six: Some(1) }),
+    ("proto-unreachable", Message { four: Some(2), six: None }),
+    ("net-prohibited", Message { four: Some(9), six: None }),
+    ("host-prohibited", Message { four: Some(10), six: None }),
+    ("policy-fail", Message { four: None, six: Some(5) }),
+    ("reject-route", Message { four: None, six: Some(6) }),
+];
 
 /// States of connections with their bits.
 pub const STATES: &[(&str, u8)] = &[("new", 1), ("established", 2), ("related", 4), ("invalid", 8)];

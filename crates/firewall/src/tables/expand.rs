@@ -1,12 +1,13 @@
 //! From rules to entries.
 
+use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use super::layout::{
     self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
-use crate::rules::{Addresses, Family, Prefix, Rule, RuleSet, Translation, Verdict};
+use crate::rules::{Addresses, Family, Message, Prefix, Reply, Rule, RuleSet, Translation, Verdict};
 
 /// Most entries of one rule.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -195,21 +196,45 @@ fn attributes(rule: &Rule) -> Vec<[u64; 2]> {
     }
     let mut all = vec![[value, mask]];
     if !wanted.protocols.is_empty() {
-        let with = |[value, mask]: [u64; 2], number: u8| [value | u64::from(number), mask | attr::PROTOCOL];
-        all = wanted.protocols.iter().map(|&number| with(all[0], number)).collect();
+        let all_of = |number: &u8| wanted.icmp.is_empty() || [ICMP, ICMP6].contains(number);
+        let numbers = wanted.protocols.iter().copied().filter(all_of);
+        all = blocks(numbers).into_iter().map(|[bits, of]| [value | bits, mask | of]).collect();
     }
     if !wanted.icmp.is_empty() {
-        let mut typed = Vec::new();
-        for [value, mask] in all.into_iter().filter(|pair| [ICMP, ICMP6].contains(&(pair[0] as u8))) {
-            for &(number, code) in &wanted.icmp {
-                let bits = u64::from(number) << attr::TYPE_SHIFT | u64::from(code.unwrap_or(0)) << attr::CODE_SHIFT;
-                let of = 0xff << attr::TYPE_SHIFT | if code.is_some() { 0xff << attr::CODE_SHIFT } else { 0 };
-                typed.push([value | bits | attr::HAS_ICMP, mask | of | attr::HAS_ICMP]);
-            }
+        let mut types: BTreeMap<Option<u8>, Vec<u8>> = BTreeMap::new();
+        for &(number, code) in &wanted.icmp {
+            types.entry(code).or_default().push(number);
         }
-        all = typed;
+        let typed = types.into_iter().flat_map(|(code, numbers)| {
+            let [bits, of] = code.map_or([0; 2], |code| [u64::from(code), 0xff]).map(|bits| bits << attr::CODE_SHIFT);
+            let numbers = blocks(numbers.into_iter()).into_iter().map(|pair| pair.map(|bits| bits << attr::TYPE_SHIFT));
+            numbers.map(move |pair| [pair[0] | bits, pair[1] | of])
+        });
+        let typed: Vec<[u64; 2]> = typed.collect();
+        let with = |pair: [u64; 2]| {
+            typed.iter().map(move |[bits, of]| [pair[0] | bits | attr::HAS_ICMP, pair[1] | of | attr::HAS_ICMP])
+        };
+        all = all.into_iter().flat_map(with).collect();
     }
     all
+}
+
+/// The fewest values with masks that these numbers are alike: all but one of 256 are eight.
+fn blocks(numbers: impl Iterator<Item = u8>) -> Vec<[u64; 2]> {
+    fn cover(is: &[bool], first: usize, found: &mut Vec<[u64; 2]>) {
+        if is.iter().all(|is| *is) {
+            found.push([first as u64, 256 - is.len() as u64]);
+        } else if is.iter().any(|is| *is) {
+            let (low, high) = is.split_at(is.len() / 2);
+            cover(low, first, found);
+            cover(high, first + low.len(), found);
+        }
+    }
+    let mut is = [false; 256];
+    numbers.for_each(|number| is[usize::from(number)] = true);
+    let mut found = Vec::new();
+    cover(&is, 0, &mut found);
+    found
 }
 
 /// The pieces of a range of ports: how each is found, what is kept of the port, the range.
@@ -244,12 +269,19 @@ fn key(source: &Prefix, destination: &Prefix, way: u8, port: u16) -> Key {
 
 /// The record of a verdict without anything else.
 pub fn verdict_record(verdict: Verdict) -> Record {
-    let verdict = match verdict {
-        Verdict::Accept => layout::ACCEPT,
-        Verdict::Drop => layout::DROP,
-        Verdict::Reject => layout::REJECT,
+    let (verdict, reply) = match verdict {
+        Verdict::Accept => (layout::ACCEPT, None),
+        Verdict::Drop => (layout::DROP, None),
+        Verdict::Reject(reply) => (layout::REJECT, Some(reply)),
     };
-    Record { verdict, ..Record::default() }
+    let message = match reply {
+        None => return Record { verdict, ..Record::default() },
+        Some(Reply::Usual) => Message::USUAL,
+        Some(Reply::Message(message)) => message,
+    };
+    let code = |family| u16::from(message.code(family).unwrap_or_default());
+    let flags = if reply == Some(Reply::Usual) { 0 } else { record::MESSAGE };
+    Record { verdict, flags, port: code(Family::V4) | code(Family::V6) << 8, ..Record::default() }
 }
 
 /// What a rule does, for programs.
@@ -279,4 +311,21 @@ pub fn rule_record(rule: &Rule) -> Record {
         result.tolerance = result.interval * u64::from(limit.burst.max(1) - 1);
     }
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::blocks;
+
+    #[test]
+    fn blocks_have_all_numbers_and_no_others() {
+        for numbers in
+            [vec![6], vec![6, 17], (0..=255).filter(|number| *number != 6).collect(), (3..=97).collect::<Vec<u8>>()]
+        {
+            let found = blocks(numbers.iter().copied());
+            let inside = |number: u8| found.iter().filter(|[value, mask]| u64::from(number) & mask == *value).count();
+            assert!((0..=255).all(|number| inside(number) == usize::from(numbers.contains(&number))), "{numbers:?}");
+        }
+        assert_eq!(blocks((0..=255).filter(|number| *number != 6)).len(), 8);
+    }
 }

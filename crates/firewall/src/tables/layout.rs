@@ -40,18 +40,38 @@ pub mod maps {
     pub const RULES: &str = "fw_rules";
     /// What rules have done, for each processor.
     pub const COUNTERS: &str = "fw_counters";
-    /// Limits and what is left of them.
-    pub const LIMITS: &str = "fw_limits";
+    /// Limits and what is left of them; how many there have been.
+    pub const LRU_LIMITS: (&str, &str) = ("fw_limits", "fw_limits_made");
+    /// Connections; how many there have been.
+    pub const LRU_FLOWS: (&str, &str) = ("fw_flows", "fw_flows_made");
     /// Connections.
-    pub const FLOWS: &str = "fw_flows";
-    /// Translated connections.
-    pub const TRANSLATIONS: &str = "fw_translate";
+    pub const FLOWS: &str = LRU_FLOWS.0;
+    /// Translated connections, two entries each; how many entries there have been.
+    pub const LRU_TRANSLATIONS: (&str, &str) = ("fw_translate", "fw_transl_made");
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
+    /// Whether somebody watches: see [`super::watch`].
+    pub const WATCH: &str = "fw_watch";
     /// Working memory of a processor.
     pub const WORK: &str = "fw_work";
     /// What this process keeps about the tables: see [`super::book`].
     pub const BOOK: &str = "fw_book";
+}
+
+/// The one value of the map `fw_watch`. It says until when, so that a reader which dies costs nothing for long.
+pub mod watch {
+    /// Until when somebody watches, in nanoseconds of the monotonic clock: 64 bits.
+    pub const UNTIL: i16 = 0;
+    /// What that one wants: 32 bits.
+    pub const KINDS: i16 = 8;
+    /// Bytes.
+    pub const SIZE: usize = 16;
+    /// Records of rules with `log`.
+    pub const LOGS: u32 = 1;
+    /// Packets that go on.
+    pub const ACCEPTED: u32 = 2;
+    /// Packets that vanish.
+    pub const DROPPED: u32 = 4;
 }
 
 /// Words of the map `fw_book`, each eight bytes.
@@ -114,6 +134,8 @@ pub mod special {
     pub const DEFAULT_OUT: u32 = 3;
     /// Neighbour discovery.
     pub const NEIGHBOURS: u32 = 4;
+    /// No rule: counts records for watchers that there was no room for.
+    pub const LOST: u32 = 5;
     /// The first number of a rule of the file.
     pub const FIRST: u32 = 8;
 }
@@ -398,7 +420,8 @@ pub struct Record {
     pub interval: u64,
     /// Nanoseconds that packets may come early.
     pub tolerance: u64,
-    /// The new port of translated packets, 0 for the same one.
+    /// The new port of translated packets, 0 for the same one. Of rejected packets the codes of the ICMP error: in the lower
+    /// byte that of version 4, in the upper one that of version 6.
     pub port: u16,
     /// The new address of translated packets. Records with a translation have no limit, whose place it takes.
     pub address: Option<Words>,
@@ -428,6 +451,8 @@ pub mod record {
     pub const TRANSLATE: u32 = 16;
     /// Flag: the new address is in the record.
     pub const HAS_ADDRESS: u32 = 32;
+    /// Flag: rejected packets of TCP get an ICMP error as all others do.
+    pub const MESSAGE: u32 = 64;
 }
 
 /// A verdict as number: the packet goes on.

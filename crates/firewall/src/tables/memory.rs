@@ -42,6 +42,17 @@ impl Memory {
 
     /// The first rule behind `after` that matches, by order and number.
     pub fn find(&self, facts: &Facts, after: u64) -> Option<(u64, u32)> {
+        self.search(facts, after).found
+    }
+
+    /// The verdict of a rule as its record has it.
+    pub fn verdict(&self, rule: u32) -> u32 {
+        self.records.get(&rule).map_or(0, |record| record.verdict)
+    }
+
+    /// As [`find`](Self::find), with what was looked at.
+    pub fn search(&self, facts: &Facts, after: u64) -> Search {
+        let (mut probed, mut compared) = (0, 0);
         let packet = Seen::new(facts);
         let mut pairs = [[0u64; WAYS]; 2];
         for (number, side) in [Side::Source, Side::Destination].into_iter().enumerate() {
@@ -75,12 +86,14 @@ impl Memory {
                     destination: packet.kept(facts.family, 1, destination),
                     port: [0, port, port >> 8][way],
                 };
+                probed += 1;
                 let mut at = self.keys.get(&key).map_or(0, |&bucket| self.heads[bucket as usize]);
                 while at != 0 {
                     let entry = &self.entries[at as usize];
                     if best.is_some_and(|(order, _)| entry.order >= order) {
                         break;
                     }
+                    compared += 1;
                     if entry.order > after && packet.fits(facts, entry) {
                         best = Some((entry.order, entry.rule));
                         break;
@@ -89,8 +102,19 @@ impl Memory {
                 }
             }
         }
-        best
+        Search { found: best, probed, compared }
     }
+}
+
+/// What a search found and looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Search {
+    /// Place and number of the rule.
+    pub found: Option<(u64, u32)>,
+    /// Buckets that were looked into.
+    pub probed: u32,
+    /// Entries that were compared.
+    pub compared: u32,
 }
 
 /// A packet in the words of entries.

@@ -3,10 +3,11 @@
 use serde_json::Value;
 
 use super::super::chains::{Entry, Target};
+use super::super::reply;
 use super::super::rule;
 use super::conditions::{Sets, both, condition};
 use super::values;
-use crate::rules::{Family, Limit, Matches, RuleSet, Verdict, parse_rule, words};
+use crate::rules::{Family, Limit, Matches, Reply, RuleSet, Verdict, parse_rule, words};
 
 /// A rule that is being read.
 struct Reading<'r> {
@@ -17,7 +18,6 @@ struct Reading<'r> {
     entries: Vec<Entry>,
     /// Whether nothing may follow.
     ended: bool,
-    different: Option<String>,
 }
 
 /// What comes of the expressions of a rule.
@@ -25,15 +25,8 @@ struct Reading<'r> {
 /// # Errors
 /// A clause about what cannot be said.
 pub fn entries(expressions: &[Value], line: usize, text: &str, sets: &Sets<'_>) -> Result<Vec<Entry>, String> {
-    let mut reading = Reading {
-        line,
-        text,
-        alternatives: vec![Matches::default()],
-        limit: None,
-        entries: Vec::new(),
-        ended: false,
-        different: None,
-    };
+    let mut reading =
+        Reading { line, text, alternatives: vec![Matches::default()], limit: None, entries: Vec::new(), ended: false };
     for expression in expressions {
         reading.expression(expression, sets)?;
     }
@@ -66,17 +59,13 @@ impl Reading<'_> {
             "vmap" => self.map(value, sets),
             "limit" => self.set_limit(value, false),
             "set" | "meter" => self.per_source(value),
+            "reject" => self.reject(value),
             "log" => {
                 let prefix = value.get("prefix").and_then(Value::as_str).unwrap_or_default();
                 self.add(Target::Note(Some(prefix.to_owned())))
             }
             _ => match verdict(expression)? {
-                Some(target) => {
-                    if name == "reject" {
-                        self.different = Some("the packet vanishes, no answer is sent".to_owned());
-                    }
-                    self.add(target)
-                }
+                Some(target) => self.add(target),
                 None => Ok(()),
             },
         }
@@ -89,7 +78,7 @@ impl Reading<'_> {
     }
 
     fn add_for(&mut self, alternatives: Vec<Matches>, target: Target) -> Result<(), String> {
-        if self.limit.is_some() && !matches!(target, Target::Verdict(Verdict::Drop)) {
+        if self.limit.is_some() && !matches!(target, Target::Verdict(Verdict::Drop | Verdict::Reject(_))) {
             return Err("a limit here can only drop or reject what is beyond it".to_owned());
         }
         // What may stand together is for the language of the result to say; sets are not known yet.
@@ -109,7 +98,7 @@ impl Reading<'_> {
             alternatives,
             limit: self.limit,
             target,
-            different: self.different.clone(),
+            different: None,
         });
         Ok(())
     }
@@ -137,6 +126,22 @@ impl Reading<'_> {
         self.ended = true;
         // A map without verdicts does nothing.
         if self.entries.is_empty() { self.add_for(Vec::new(), Target::Note(None)) } else { Ok(()) }
+    }
+
+    /// A rejection, which nft says in full; each kind is for packets that have such an answer.
+    fn reject(&mut self, value: &Value) -> Result<(), String> {
+        let name = word(value, "expr");
+        let of = |family, protocols: &[u8]| Matches { family, protocols: protocols.to_vec(), ..Matches::default() };
+        let (reply, wanted) = match word(value, "type") {
+            "tcp reset" => (Reply::Usual, of(None, &[words::TCP])),
+            "icmp" => (reply::message(Family::V4, name)?, of(Some(Family::V4), &[])),
+            "icmpv6" => (reply::message(Family::V6, name)?, of(Some(Family::V6), &[])),
+            "icmpx" => (reply::message_of_both(name)?, Matches::default()),
+            "" => (reply::message_of_both("port-unreachable")?, Matches::default()),
+            other => return Err(format!("rejected packets cannot be answered with `{other}`")),
+        };
+        self.alternatives = both(&self.alternatives, &[wanted])?;
+        self.add(Target::Verdict(Verdict::Reject(reply)))
     }
 
     fn set_limit(&mut self, value: &Value, per_source: bool) -> Result<(), String> {
@@ -191,7 +196,7 @@ fn verdict(expression: &Value) -> Result<Option<Target>, String> {
     let (name, value) = object.ok_or_else(|| format!("there is no counterpart to `{expression}`"))?;
     Ok(Some(match name.as_str() {
         "accept" => Target::Verdict(Verdict::Accept),
-        "drop" | "reject" => Target::Verdict(Verdict::Drop),
+        "drop" => Target::Verdict(Verdict::Drop),
         "return" => Target::Return,
         "jump" => Target::Jump(word(value, "target").to_owned()),
         "goto" => Target::Goto(word(value, "target").to_owned()),

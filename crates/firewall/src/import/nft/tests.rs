@@ -135,6 +135,22 @@ fn maps_chains_sets_and_policies() {
     );
 }
 
+#[test]
+fn rejections_are_told_apart() {
+    for (kind, expected) in [
+        (r#"{"type": "tcp reset"}"#, "reject in tcp"),
+        (r#"{"type": "icmp", "expr": "prot-unreachable"}"#, "reject with proto-unreachable in ipv4"),
+        (r#"{"type": "icmpv6", "expr": "addr-unreachable"}"#, "reject with host-unreachable in ipv6"),
+        (r#"{"type": "icmpx", "expr": "no-route"}"#, "reject with net-unreachable in"),
+        ("null", "reject with port-unreachable in"),
+    ] {
+        let import = import_of(&rule("c", &format!(r#"{{"reject": {kind}}}"#)), "accept");
+        assert_eq!((lines(&import), &import.missing[..]), (vec![expected.to_owned()], &[][..]), "{kind}");
+    }
+    let import = import_of(&rule("c", r#"{"reject": {"type": "icmp", "expr": "frag-needed"}}"#), "accept");
+    assert!(import.missing[0].why.contains("cannot be answered with `frag-needed`"), "{import}");
+}
+
 /// What one base chain accepts goes on in the next one.
 #[test]
 fn base_chains_stand_behind_each_other() {

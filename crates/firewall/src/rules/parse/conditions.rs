@@ -4,7 +4,9 @@ use std::ops::RangeInclusive;
 
 use skep_diag::{Diagnostic, Span};
 
-use super::super::{Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Rule, Translation, words};
+use super::super::{
+    Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Reply, Rule, Translation, Verdict, words,
+};
 use super::{Line, PAYLOAD_BYTES, Parsed, Reference, fail, numeral, unsupported};
 
 /// The words that a rule's matches begin with, for messages.
@@ -269,6 +271,14 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
     {
         let error = Diagnostic::error(rule.span, "only packets that leave have a socket whose owner is known");
         return Err(Box::new(error.with_help("write `out`")));
+    }
+    if let Some(Verdict::Reject(Reply::Message(message))) = rule.action.verdict
+        && let Some(family) = message.only()
+        && matches.family != Some(family)
+    {
+        let version = if family == Family::V4 { "ipv4" } else { "ipv6" };
+        let error = Diagnostic::error(rule.span, format!("only ICMP of {version} has this message"));
+        return Err(Box::new(error.with_help(format!("write `{version}`"))));
     }
     if let Some(translation) = rule.action.translation {
         let (wanted, word) = match translation {
