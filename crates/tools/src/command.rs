@@ -146,9 +146,17 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
     })
 }
 
+/// Arguments by which a script asks whether columns are of use, and the columns that each is about.
+// TABLE
+const COSTLY: [(&str, ColumnKind); 2] =
+    [("data", |column| column.shown == Shown::Data), ("stacks", |column| column.form == Form::Stack)];
+
+/// Says whether a column is of a kind.
+type ColumnKind = fn(&Column) -> bool;
+
 impl Selection {
     /// Whether anybody sees columns of a kind or asks about them: all that a recording has, or a view shows or looks at.
-    fn needs(&self, header: &Header, kind: fn(&Column) -> bool) -> bool {
+    fn needs(&self, header: &Header, kind: ColumnKind) -> bool {
         let reads = |view: View| view.reads().iter().zip(&header.columns).any(|(reads, column)| *reads && kind(column));
         self.write.is_some() || self.flame.is_some() || View::new(&header.columns, self.wishes.clone()).is_ok_and(reads)
     }
@@ -290,10 +298,7 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
     }
     arguments(header, matches, selection)?;
     // Some columns cost more than others, and a script can ask whether they are of use.
-    // TABLE: the argument, and the columns that it is about.
-    let kinds: [(&str, fn(&Column) -> bool); 2] =
-        [("data", |column| column.shown == Shown::Data), ("stacks", |column| column.form == Form::Stack)];
-    for (name, kind) in kinds {
+    for (name, kind) in COSTLY {
         if tool.text.contains(&format!("getopt(\"{name}\"")) && selection.needs(header, kind) {
             selection.named.push((name.to_owned(), String::new()));
         }
