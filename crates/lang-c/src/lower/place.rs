@@ -233,6 +233,19 @@ impl Lower<'_> {
         }
     }
 
+    /// The place of a bit-field. The unit of its type that it is in is relocated, as clang does it; where the bits are in
+    /// the unit is what the types of the program say. `BPF_CORE_READ_BITFIELD` relocates both.
+    fn storage_unit(&mut self, addr: &Addr) -> Addr {
+        let mut place = addr.clone();
+        let Some(mut way) = place.core.take() else { return place };
+        let (start, _) = self.unit_of(&way);
+        let inside = way.local - start;
+        way.local = start;
+        place.base = self.relocated(place.base, place.off, Some(&way));
+        place.off = inside;
+        place
+    }
+
     fn load_piece(&mut self, addr: &Addr, at: u64, width: Width, signed: bool, ty: Type) -> Value {
         let (ptr, off) = self.access(addr, at);
         let volatile = addr.volatile;
@@ -279,7 +292,8 @@ impl Lower<'_> {
     /// Reads a value that a register holds.
     pub fn load(&mut self, addr: &Addr, ty: QTy) -> Parsed<Value> {
         if let Some((bit, width)) = addr.bits {
-            return self.load_bits(&unrelocated(addr), ty, bit, width);
+            let addr = self.storage_unit(addr);
+            return self.load_bits(&addr, ty, bit, width);
         }
         let Some(int) = self.types.as_int(ty) else {
             let value = self.load_bytes(addr, 0, 8, false, Type::I64);
@@ -291,7 +305,8 @@ impl Lower<'_> {
     /// Writes a value that a register holds.
     pub fn store(&mut self, addr: &Addr, ty: QTy, value: Value) -> Parsed<()> {
         if let Some((bit, width)) = addr.bits {
-            return self.store_bits(&unrelocated(addr), ty, value, bit, width);
+            let addr = self.storage_unit(addr);
+            return self.store_bits(&addr, ty, value, bit, width);
         }
         let size = self.types.size(ty).unwrap_or(8);
         let value = if self.f().ty(value).is_int() { value } else { self.f().make_int(value) };
@@ -434,15 +449,6 @@ impl Lower<'_> {
 
 fn item_align(lower: &Lower<'_>, record: RecordId) -> u64 {
     lower.types.record(record).align
-}
-
-/// The place by the types of the program: bit-fields are relocated by their own builtin only.
-fn unrelocated(addr: &Addr) -> Addr {
-    let mut addr = addr.clone();
-    if let Some(way) = addr.core.take() {
-        addr.off += way.local;
-    }
-    addr
 }
 
 /// The accesses that make up so many bytes at a place with an alignment: where each begins, and its width.
