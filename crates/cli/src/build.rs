@@ -100,6 +100,8 @@ fn options(args: &SourceArgs) -> Result<Options, Failure> {
         macros: defines.chain(undefines).collect(),
         include_dirs: names(&args.include_dirs),
         includes: names(&args.includes),
+        bcc: args.bcc,
+        prelude: String::new(),
         vmlinux: args.vmlinux.as_ref().map(|path| path.display().to_string()),
         cpu: Some(match args.mcpu {
             CpuArg::V1 => 1,

@@ -26,6 +26,9 @@ pub struct SourceArgs {
     /// Warn of what kernels from this release on do not have, for example 5.10
     #[arg(long, value_name = "RELEASE", help_heading = "C")]
     pub target_kernel: Option<String>,
+    /// The program is in the dialect of BCC: `BPF_HASH(...)`, `map.increment(...)`, `kprobe__NAME`
+    #[arg(long, help_heading = "C")]
+    pub bcc: bool,
     /// Read this file for vmlinux.h instead of asking the kernel's types
     #[arg(long, value_name = "FILE", help_heading = "C")]
     pub vmlinux: Option<PathBuf>,

@@ -23,6 +23,7 @@ const TEXTS: &[(&str, &str)] = texts! {
     "bpf/bpf_tracing.h"
     "bpf/bpf_core_read.h"
     "bpf/bpf_endian.h"
+    "bcc/helpers.h"
     "linux/types.h"
     "linux/bpf.h"
     "linux/if_ether.h"

@@ -26,11 +26,13 @@ pub struct Addr {
     pub core: Option<CoreWay>,
     /// Bits of a bit-field from here, and their number.
     pub bits: Option<(u64, u32)>,
+    /// Whether it is memory of the kernel that only a helper reads.
+    pub foreign: bool,
 }
 
 impl Addr {
     pub const fn new(base: Value, align: u64) -> Self {
-        Self { base, off: 0, align, volatile: false, core: None, bits: None }
+        Self { base, off: 0, align, volatile: false, core: None, bits: None, foreign: false }
     }
 
     /// So many bytes further on.
@@ -85,7 +87,7 @@ impl Lower<'_> {
             }
             ExprKind::Deref(ptr) => {
                 let base = self.value(ptr)?;
-                Addr::new(base, align)
+                Addr { foreign: self.bcc && self.leads_into_kernel(ptr, expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
                 let base = self.addr(base)?;
@@ -185,7 +187,7 @@ impl Lower<'_> {
             }
             return Ok(base.plus(step));
         }
-        let volatile = base.volatile;
+        let (volatile, foreign) = (base.volatile, base.foreign);
         let align = base.align.min(1 << size.trailing_zeros().min(12));
         let bytes = self.f().binary_number(Binary::Mul, position, size.cast_signed());
         // A constant part stays behind the variable one, where instructions have room for it.
@@ -194,7 +196,7 @@ impl Lower<'_> {
         let ty = self.f().ty(ptr);
         let sum = self.f().value(InstData::PtrAdd(ptr, bytes), ty);
         let mut addr = Addr::new(sum, align);
-        (addr.off, addr.volatile) = (off, volatile);
+        (addr.off, addr.volatile, addr.foreign) = (off, volatile, foreign);
         Ok(addr)
     }
 
@@ -235,7 +237,7 @@ impl Lower<'_> {
 
     /// The place of a bit-field. The unit of its type that it is in is relocated, as clang does it; where the bits are in
     /// the unit is what the types of the program say. `BPF_CORE_READ_BITFIELD` relocates both.
-    fn storage_unit(&mut self, addr: &Addr) -> Addr {
+    pub fn storage_unit(&mut self, addr: &Addr) -> Addr {
         let mut place = addr.clone();
         let Some(mut way) = place.core.take() else { return place };
         let (start, _) = self.unit_of(&way);
@@ -291,6 +293,10 @@ impl Lower<'_> {
 
     /// Reads a value that a register holds.
     pub fn load(&mut self, addr: &Addr, ty: QTy) -> Parsed<Value> {
+        if addr.foreign {
+            let copy = self.fetched(addr, ty)?;
+            return self.load(&copy, ty);
+        }
         if let Some((bit, width)) = addr.bits {
             let addr = self.storage_unit(addr);
             return self.load_bits(&addr, ty, bit, width);
@@ -421,6 +427,11 @@ impl Lower<'_> {
 
     /// Copies an object.
     pub fn copy(&mut self, to: Addr, from: Addr, size: u64) {
+        if from.foreign {
+            let (to, from) = (self.pointer(to), self.pointer(from));
+            self.read_kernel(to, size, from);
+            return;
+        }
         let align = to.align.min(from.align).clamp(1, 8) as u8;
         let (to, from) = (self.pointer(to), self.pointer(from));
         let len = u32::try_from(size).unwrap_or(u32::MAX);
