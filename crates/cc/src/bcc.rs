@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 
 use skep_lang_c::source::FileSource;
 
-/// Where the kernel describes tracepoints.
-const PLACES: [&str; 2] = ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"];
+/// Where the kernel describes tracepoints, as far as [`FileSource`] is asked.
+pub const TRACING: &str = "/sys/kernel/tracing/";
 
 /// Structures for the tracepoints that a text names: `struct tracepoint__sched__sched_switch`.
 ///
@@ -16,18 +16,8 @@ const PLACES: [&str; 2] = ["/sys/kernel/tracing/events", "/sys/kernel/debug/trac
 pub fn tracepoints(text: &[u8], files: &dyn FileSource) -> Result<String, String> {
     let mut out = String::new();
     for (category, event) in named(&String::from_utf8_lossy(text)) {
-        let mut format = None;
-        for place in PLACES {
-            if let Some(bytes) = files.read(&format!("{place}/{category}/{event}/format"))? {
-                format = Some(bytes);
-                break;
-            }
-        }
-        let Some(format) = format else {
-            return Err(format!(
-                "the kernel has no tracepoint {category}:{event}, or /sys/kernel/tracing is not mounted: `mount -t tracefs \
-                 none /sys/kernel/tracing` mounts it"
-            ));
+        let Some(format) = files.read(&format!("{TRACING}events/{category}/{event}/format"))? else {
+            return Err(format!("the kernel shows no tracepoint {category}:{event}"));
         };
         structure(&mut out, &category, &event, &String::from_utf8_lossy(&format));
     }

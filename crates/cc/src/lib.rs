@@ -20,6 +20,7 @@ use skep_lang_c::source::{Diags, FileSource, Sources};
 use skep_lang_c::unit::Unit;
 use skep_object::Object;
 
+pub use bcc::TRACING;
 pub use disk::Disk;
 
 /// What is wanted besides the object.
@@ -142,7 +143,11 @@ pub fn build(
 }
 
 /// The options with what programs in the dialect of BCC expect to be declared.
-fn described<'a>(main: &MainFile<'_>, options: &'a Options, files: &dyn FileSource) -> Result<Cow<'a, Options>, Failed> {
+fn described<'a>(
+    main: &MainFile<'_>,
+    options: &'a Options,
+    files: &dyn FileSource,
+) -> Result<Cow<'a, Options>, Failed> {
     if !options.bcc {
         return Ok(Cow::Borrowed(options));
     }

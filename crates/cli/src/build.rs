@@ -7,9 +7,11 @@ use skep_btf::{Btf, Source};
 use skep_cc::{Built, Disk, Failed, Wishes};
 use skep_isa::Release;
 use skep_kernel::KernelBtf;
+use skep_kernel::attach::Tracefs;
 use skep_lang_c::options::{MacroOption, Options};
 use skep_lang_c::pp::MainFile;
 use skep_lang_c::provider::{BtfTypes, NoTypes, TypeSource};
+use skep_lang_c::source::FileSource;
 use skep_object::{Object, ObjectNames, listing};
 
 use crate::args::{BuildArgs, CpuArg, SourceArgs};
@@ -24,7 +26,7 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
         let text = fs::read(&args.file).map_err(|error| unreadable(&args.file, &error))?;
         let name = args.file.display().to_string();
         let main = MainFile { name: &name, text: &text };
-        let (text, files) = skep_cc::expand(&main, &options, &Disk, colour_on_stderr()).map_err(failure)?;
+        let (text, files) = skep_cc::expand(&main, &options, &Files, colour_on_stderr()).map_err(failure)?;
         return print(&if args.preprocess { text } else { rule(args, &files) });
     }
     let built = compile(&args.file, &args.source, args.emit_ir || args.emit_lowered)?;
@@ -47,6 +49,22 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
     })
 }
 
+/// The files of the machine, with the tracing file system wherever it is mounted.
+#[derive(Debug, Clone, Copy)]
+struct Files;
+
+impl FileSource for Files {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match path.strip_prefix(skep_cc::TRACING) {
+            Some(rest) => {
+                let tracing = Tracefs::find().map_err(|error| error.to_string())?;
+                Disk.read(&tracing.root().join(rest).display().to_string())
+            }
+            None => Disk.read(path),
+        }
+    }
+}
+
 /// Compiles a file for the types of a kernel; warnings are shown.
 pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Failure> {
     let text = fs::read(path).map_err(|error| unreadable(path, &error))?;
@@ -54,7 +72,7 @@ pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Fail
     let main = MainFile { name: &name, text: &text };
     let options = options(source)?;
     let wishes = Wishes { ir, colour: colour_on_stderr() };
-    let built = with_types(source.btf.as_deref(), |types| skep_cc::build(&main, &options, &Disk, types, wishes))?;
+    let built = with_types(source.btf.as_deref(), |types| skep_cc::build(&main, &options, &Files, types, wishes))?;
     let built = built.map_err(failure)?;
     say_part!("{}", built.warnings);
     Ok(built)

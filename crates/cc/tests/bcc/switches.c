@@ -9,7 +9,6 @@ struct pair_t {
 BPF_HASH(begun, u32);
 BPF_HASH(used, u32, u64);
 BPF_LRU_HASH(pairs, struct pair_t, u64, 4096);
-BPF_HASH(names, u32, struct { char comm[16]; } , 4096);
 
 TRACEPOINT_PROBE(sched, sched_switch)
 {

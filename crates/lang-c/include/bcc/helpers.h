@@ -40,7 +40,6 @@
 #define lock_xadd(ptr, val) ((void)__sync_fetch_and_add(ptr, val))
 #define bpf_trace_printk(fmt, args...) ({ static const char ____fmt[] = fmt; \
 	(bpf_trace_printk)(____fmt, sizeof(____fmt), ##args); })
-#define bpf_usdt_readarg(n, ctx, at) ___bcc_usdt_argument(ctx, (n) - 1, at, sizeof(*(at)))
 
 unsigned long long load_byte(void *skb, unsigned long long off) asm("llvm.bpf.load.byte");
 unsigned long long load_half(void *skb, unsigned long long off) asm("llvm.bpf.load.half");

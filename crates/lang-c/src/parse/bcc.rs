@@ -60,12 +60,18 @@ impl Parser<'_> {
         let found = self.program.functions.get(format!("{map}___{method}_{}", args.len()).as_str()).copied();
         let Some(id) = found else {
             let start = format!("{map}___");
-            let mut known: Vec<&str> =
-                self.program.functions.keys().filter_map(|name| name.strip_prefix(&start)?.rsplit_once('_')).map(|(name, _)| name).collect();
+            let mut known: Vec<&str> = self
+                .program
+                .functions
+                .keys()
+                .filter_map(|name| name.strip_prefix(&start)?.rsplit_once('_'))
+                .map(|(name, _)| name)
+                .collect();
             known.sort_unstable();
             known.dedup();
-            let diag = Diag::error(loc, format!("the map `{map}` has no method `{method}` with {} arguments", args.len()))
-                .with_help(format!("it has {}", known.join(", ")));
+            let diag =
+                Diag::error(loc, format!("the map `{map}` has no method `{method}` with {} arguments", args.len()))
+                    .with_help(format!("it has {}", known.join(", ")));
             return self.fail(diag);
         };
         let ty = self.program.func(id).ty;
@@ -125,9 +131,13 @@ impl Parser<'_> {
                     return Some(section);
                 }
                 match tag {
-                    Some(tag) => CONTEXTS.iter().find(|(name, _)| **name == *tag).map(|(_, section)| (*section).to_owned()),
+                    Some(tag) => {
+                        CONTEXTS.iter().find(|(name, _)| **name == *tag).map(|(_, section)| (*section).to_owned())
+                    }
                     // `int hello(void *ctx)` is put to a function of the kernel.
-                    None => ty.params.first().filter(|&&ty| self.types.pointee(ty).is_some()).map(|_| "kprobe".to_owned()),
+                    None => {
+                        ty.params.first().filter(|&&ty| self.types.pointee(ty).is_some()).map(|_| "kprobe".to_owned())
+                    }
                 }
             };
             let section = section_by_name(&func.name).or_else(|| by_context().filter(|_| !self.called.contains(&id)));
