@@ -7,6 +7,7 @@
 mod bcc;
 mod disk;
 mod finish;
+pub mod skeleton;
 
 use std::borrow::Cow;
 use std::fmt;

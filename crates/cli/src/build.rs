@@ -41,7 +41,13 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
         return print(&assembly(&built.object));
     }
     let path = output(args);
-    let bytes = built.object.to_elf().map_err(Failure::run)?;
+    let mut bytes = built.object.to_elf().map_err(Failure::run)?;
+    if args.skeleton.is_some() {
+        // Functions refer to maps and variables by their places in the object as it is read back.
+        let object = Object::from_elf(&bytes).map_err(Failure::run)?;
+        let source = args.file.file_name().unwrap_or_default().to_string_lossy();
+        bytes = skep_cc::skeleton::rust(&object, &bytes, &source).map_err(Failure::run)?.into_bytes();
+    }
     fs::write(&path, bytes).map_err(|error| {
         let text = error.to_string();
         let reason = text.split(" (os error").next().unwrap_or_default();
@@ -131,9 +137,10 @@ fn options(args: &SourceArgs) -> Result<Options, Failure> {
     })
 }
 
-/// `trace.bpf.c` becomes `trace.bpf.o` here.
+/// `trace.bpf.c` becomes `trace.bpf.o` here, or `trace.bpf.rs`.
 fn output(args: &BuildArgs) -> PathBuf {
-    let here = || PathBuf::from(args.file.file_name().unwrap_or_default()).with_extension("o");
+    let extension = if args.skeleton.is_some() { "rs" } else { "o" };
+    let here = || PathBuf::from(args.file.file_name().unwrap_or_default()).with_extension(extension);
     args.output.clone().unwrap_or_else(here)
 }
 
