@@ -14,7 +14,7 @@ use skep_lang_c::headers;
 use skep_object::Object;
 
 const SKEP: &str = env!("CARGO_BIN_EXE_skep");
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 /// Runs of a program in one call of the kernel.
 const REPEAT: u32 = 20_000;
 
@@ -93,10 +93,12 @@ fn main() {
     println!("{:<44} {:>8.3} ({} / {})", "instructions", insns[0] as f64 / insns[1] as f64, insns[0], insns[1]);
 }
 
+/// The programs; `SKEP_CORPUS` chooses some by a part of the name.
 fn corpus() -> Vec<PathBuf> {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lang-c/tests/corpus");
     let mut files: Vec<_> = fs::read_dir(directory).expect("the corpus").flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.to_string_lossy().ends_with(".bpf.c"));
+    let wanted = std::env::var("SKEP_CORPUS").unwrap_or_default();
+    files.retain(|path| path.to_string_lossy().ends_with(".bpf.c") && path.to_string_lossy().contains(&wanted));
     files.sort();
     files
 }

@@ -41,7 +41,8 @@ enum Access {
 /// Removes needless spills and fills from the blocks of a function.
 pub fn reuse(blocks: &mut [Block], frame: &Frame) {
     let count = frame.spilled as usize / 8;
-    if count == 0 {
+    // More than 64 do not fit into any stack: the function is refused in any case.
+    if count == 0 || count > 64 {
         return;
     }
     let starts = analyse(blocks, frame, count);
@@ -52,15 +53,41 @@ pub fn reuse(blocks: &mut [Block], frame: &Frame) {
             keep
         });
     }
-    // A place that is not read any more need not be written.
-    let mut read = vec![false; count];
-    for insn in blocks.iter().flat_map(|block| &block.body) {
-        if let Some(Access::Fill(at, _)) = access(insn, frame) {
-            read[at] = true;
+    drop_unread(blocks, frame);
+}
+
+/// Removes spills to places that are not read before they are written again.
+fn drop_unread(blocks: &mut [Block], frame: &Frame) {
+    // There are at most 64 places in a stack of 512 bytes.
+    let before = |insn: &Insn, live: u64| match access(insn, frame) {
+        Some(Access::Spill(at, _)) => live & !(1 << (at & 63)),
+        Some(Access::Fill(at, _)) => live | 1 << (at & 63),
+        None => live,
+    };
+    let mut live_in = vec![0u64; blocks.len()];
+    let behind =
+        |live_in: &[u64], end: &End| end.targets().into_iter().flatten().fold(0, |live, to| live | live_in[to.index()]);
+    let mut changed = true;
+    while changed {
+        changed = false;
+        for at in (0..blocks.len()).rev() {
+            let out = behind(&live_in, &blocks[at].end);
+            let live = blocks[at].body.iter().rev().fold(out, |live, insn| before(insn, live));
+            changed |= std::mem::replace(&mut live_in[at], live) != live;
         }
     }
     for block in blocks {
-        block.body.retain(|insn| !matches!(access(insn, frame), Some(Access::Spill(at, _)) if !read[at]));
+        let mut live = behind(&live_in, &block.end);
+        let mut kept = Vec::with_capacity(block.body.len());
+        for insn in block.body.drain(..).rev() {
+            if matches!(access(&insn, frame), Some(Access::Spill(at, _)) if live >> (at & 63) & 1 == 0) {
+                continue;
+            }
+            live = before(&insn, live);
+            kept.push(insn);
+        }
+        kept.reverse();
+        block.body = kept;
     }
 }
 

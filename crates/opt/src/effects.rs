@@ -52,7 +52,7 @@ impl Place {
         let same = self.base == other.base || self.slot.is_some() && self.slot == other.slot;
         let apart =
             self.offset + i64::from(self.len) <= other.offset || other.offset + i64::from(other.len) <= self.offset;
-        !(same && apart) && !self.is_behind(other) && !other.is_behind(self)
+        !(same && apart || self.is_behind(other) || other.is_behind(self))
     }
 
     /// Whether all bytes of the other are in this one.

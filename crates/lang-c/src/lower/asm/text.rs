@@ -225,8 +225,8 @@ fn spell_may_goto(lines: &mut [String]) {
         if first != ".byte 0xe5" || second != ".byte 0" || fourth != ".short 0" || !third.starts_with(".long") {
             continue;
         }
-        let words = third.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-        let Some(label) = words.filter(|word| word.starts_with(LABEL)).next_back() else { continue };
+        let mut words = third.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let Some(label) = words.rfind(|word| word.starts_with(LABEL)) else { continue };
         lines[at] = lines[at].replace(&first, &format!("may_goto {label}"));
         lines[at + 1..at + 4].iter_mut().for_each(String::clear);
     }
