@@ -4,9 +4,12 @@
 //! generator), how long each takes, and what loaders have to know beyond the code (`finish`). The stages themselves live
 //! in their crates; reading files and asking the running kernel is the caller's.
 
+mod bcc;
 mod disk;
 mod finish;
+pub mod skeleton;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -18,6 +21,7 @@ use skep_lang_c::source::{Diags, FileSource, Sources};
 use skep_lang_c::unit::Unit;
 use skep_object::Object;
 
+pub use bcc::TRACING;
 pub use disk::Disk;
 
 /// What is wanted besides the object.
@@ -89,6 +93,7 @@ pub fn front(
     colour: bool,
 ) -> Result<Front, Failed> {
     let start = Instant::now();
+    let options = &described(main, options, files)?;
     let (mut sources, mut diags) = (Sources::new(), Diags::new());
     let tokens = preprocess(main, options, files, &mut sources, &mut diags);
     let read = start.elapsed();
@@ -138,6 +143,19 @@ pub fn build(
     Ok(Built { object, ir, warnings, files, times })
 }
 
+/// The options with what programs in the dialect of BCC expect to be declared.
+fn described<'a>(
+    main: &MainFile<'_>,
+    options: &'a Options,
+    files: &dyn FileSource,
+) -> Result<Cow<'a, Options>, Failed> {
+    if !options.bcc {
+        return Ok(Cow::Borrowed(options));
+    }
+    let prelude = bcc::tracepoints(main.text, files).map_err(|text| Failed::Code(format!("{}: {text}", main.name)))?;
+    Ok(Cow::Owned(Options { prelude, ..options.clone() }))
+}
+
 /// Rounds of a loop that is unrolled without being asked for.
 const UNROLL: u32 = 16;
 
@@ -151,6 +169,7 @@ pub fn expand(
     files: &dyn FileSource,
     colour: bool,
 ) -> Result<(String, Vec<(String, bool)>), Failed> {
+    let options = &described(main, options, files)?;
     let (mut sources, mut diags) = (Sources::new(), Diags::new());
     let text = preprocess_to_text(main, options, files, &mut sources, &mut diags);
     if diags.has_errors() {

@@ -162,8 +162,8 @@ fn contents(object: &Object, loaded: &Loaded) -> Contents {
     all
 }
 
-/// Those programs that load by themselves, with the reason for each other one.
-fn loadable(object: &Object) -> (BTreeSet<String>, BTreeMap<String, String>) {
+/// Those programs that load by themselves, and the reason for each other one: whether it is the verifier's, and the text.
+fn loadable(object: &Object) -> (BTreeSet<String>, BTreeMap<String, (bool, String)>) {
     let (mut good, mut bad) = (BTreeSet::new(), BTreeMap::new());
     for program in &object.programs {
         let names = [program.name.as_str()];
@@ -176,7 +176,7 @@ fn loadable(object: &Object) -> (BTreeSet<String>, BTreeMap<String, String>) {
                     } => log.relevant(12).join("\n"),
                     _ => String::new(),
                 };
-                drop(bad.insert(program.name.clone(), format!("{error}\n{log}")));
+                drop(bad.insert(program.name.clone(), (!log.is_empty(), format!("{error}\n{log}"))));
             }
         }
     }
@@ -194,9 +194,13 @@ fn compare(path: &Path, kernel: &Btf, directory: &Path) -> (Vec<String>, [usize;
     let (mine, mut problems) = loadable(&object);
     let (good, bad) = loadable(&theirs);
     for name in good.difference(&mine) {
-        differences.push(format!("{name}: {}", problems.remove(name).unwrap_or_else(|| "is missing".to_owned())));
+        differences
+            .push(format!("{name}: {}", problems.remove(name).map_or_else(|| "is missing".to_owned(), |(_, why)| why)));
     }
-    for (name, why) in &bad {
+    // Kernels may lack a way to attach; what the verifier says is about the code.
+    differences
+        .extend(problems.into_iter().filter_map(|(name, (refused, why))| refused.then(|| format!("{name}: {why}"))));
+    for (name, (_, why)) in &bad {
         println!("  {name}: not even clang's loads here: {}", why.lines().next().unwrap_or_default());
     }
     let both: Vec<&str> = good.intersection(&mine).map(String::as_str).collect();

@@ -1,5 +1,6 @@
 //! Random programs: skep and clang agree on what they compute, and so does the interpreter of the representation.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
@@ -306,7 +307,7 @@ fn clang(text: &str, directory: &Path) -> Result<Object, String> {
 fn run(object: &Object, name: &str) -> Result<u32, String> {
     let names = [name];
     let options = LoadOptions { programs: Some(&names), pins: None, ..LoadOptions::default() };
-    let loaded = load_with(object, &options).map_err(|error| format!("{error:?}"))?;
+    let loaded = load_with(object, &options).map_err(|error| error.to_string())?;
     let program = loaded.program(name).ok_or("the program is missing")?;
     let packet = [0u8; 64];
     let answer = program
@@ -334,20 +335,36 @@ fn random_programs_compute_what_clang_makes_them_compute() {
     let start: u64 = std::env::var("SKEP_FUZZ_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
     let directory = tempfile::tempdir().expect("a directory");
     let until = Instant::now() + Duration::from_secs(seconds);
-    let (mut seed, mut compared, mut refused) = (start, 0, 0);
+    let (mut seed, mut compared, mut refused) = (start, 0, Refusals::new());
     while compared == 0 && seed < start + 20 || Instant::now() < until {
         let text = file(&mut Random(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1));
         let (one, two) =
             batch(&text, directory.path(), kernel).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{text}"));
-        (compared, refused) = (compared + one, refused + two);
+        compared += one;
+        for (why, count) in two {
+            *refused.entry(why).or_default() += count;
+        }
         seed += 1;
     }
-    println!("{compared} programs agree, {refused} were refused by the kernel");
+    println!("{compared} programs agree, {} could not be compared", refused.values().sum::<usize>());
+    for (why, count) in refused {
+        println!("  {count} {why}");
+    }
     assert!(compared > 0 || !kernel);
 }
 
-/// Compares all programs of a text: how many agreed, and how many could not be compared.
-fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), String> {
+/// Why programs could not be compared, and how many.
+type Refusals = BTreeMap<String, usize>;
+
+/// What the kernel's verifier says at last, without numbers of registers.
+fn reason(error: &str) -> String {
+    let text = error.split(" (").next().unwrap_or_default();
+    let text = text.rsplit("`: ").next().unwrap_or_default();
+    text.chars().filter(|c| !c.is_ascii_digit()).take(80).collect()
+}
+
+/// Compares all programs of a text: how many agreed, and why others could not be compared.
+fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals), String> {
     let theirs = clang(text, directory)?;
     let main = MainFile { name: "random.c", text: text.as_bytes() };
     let (mut sources, mut diags, mut types) = (Sources::new(), Diags::new(), NoTypes::new());
@@ -363,7 +380,7 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
             return Err(format!("{rule} behind {stage}\n{optimised}"));
         }
         if stage == "optimising" && !broken.is_empty() {
-            return Ok((0, BATCH));
+            return Ok((0, Refusals::from([("too much stack before code is generated".to_owned(), BATCH)])));
         }
         if stage == "lowering" {
             skep_opt::optimise(&mut optimised, &skep_opt::Options { verify: false, ..skep_opt::Options::default() });
@@ -371,7 +388,7 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
     }
     let ours =
         skep_codegen::compile(&optimised, &skep_codegen::Options::default()).map_err(|error| error.to_string())?;
-    let (mut compared, mut refused) = (0, 0);
+    let (mut compared, mut refused) = (0, Refusals::new());
     for number in 0..BATCH {
         let name = format!("prog{number}");
         let before = interpreted(&unit.module, &name);
@@ -393,7 +410,14 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, usize), S
                 return Err(format!("{name}: {one:#x} here, {other:#x} from clang, interpreter {before:x?}"));
             }
             (Err(error), Ok(_)) if !error.contains("too large") => return Err(format!("{name} is refused: {error}")),
-            _ => refused += 1,
+            (one, other) => {
+                let why = match (one, other) {
+                    (Err(one), Err(_)) => format!("both: {}", reason(&one)),
+                    (Err(one), _) => format!("only ours: {}", reason(&one)),
+                    (_, other) => format!("only clang's: {}", reason(&other.err().unwrap_or_default())),
+                };
+                *refused.entry(why).or_default() += 1;
+            }
         }
     }
     Ok((compared, refused))

@@ -38,6 +38,12 @@ impl Verdict {
     fn is_like(&self, other: &Self) -> bool {
         std::mem::discriminant(self) == std::mem::discriminant(other)
     }
+
+    /// Whether the program was refused because the compiler has lost that a member is a kept pointer: clang 14 writes no tags
+    /// of types.
+    fn lacks_tags(&self) -> bool {
+        matches!(self, Self::Refuses(words) if words.contains("has no valid kptr"))
+    }
 }
 
 /// One source.
@@ -147,7 +153,7 @@ fn compare(tests: &Selftests, name: &str, kernel: &Btf) -> Outcome {
             here.get(&program).cloned().unwrap_or_else(|| Verdict::Silent("there is no such program".to_owned()));
         outcome.judged += usize::from(!matches!(there, Verdict::Silent(_)));
         outcome.taken += usize::from(there == Verdict::Takes);
-        if !here.is_like(&there) {
+        if !here.is_like(&there) && !(here == Verdict::Takes && there.lacks_tags()) {
             outcome.refused |= there == Verdict::Takes;
             outcome.differences.push(format!("{program}: here {here:?}, clang {there:?}"));
         }

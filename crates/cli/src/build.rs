@@ -7,9 +7,11 @@ use skep_btf::{Btf, Source};
 use skep_cc::{Built, Disk, Failed, Wishes};
 use skep_isa::Release;
 use skep_kernel::KernelBtf;
+use skep_kernel::attach::Tracefs;
 use skep_lang_c::options::{MacroOption, Options};
 use skep_lang_c::pp::MainFile;
 use skep_lang_c::provider::{BtfTypes, NoTypes, TypeSource};
+use skep_lang_c::source::FileSource;
 use skep_object::{Object, ObjectNames, listing};
 
 use crate::args::{BuildArgs, CpuArg, SourceArgs};
@@ -24,7 +26,7 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
         let text = fs::read(&args.file).map_err(|error| unreadable(&args.file, &error))?;
         let name = args.file.display().to_string();
         let main = MainFile { name: &name, text: &text };
-        let (text, files) = skep_cc::expand(&main, &options, &Disk, colour_on_stderr()).map_err(failure)?;
+        let (text, files) = skep_cc::expand(&main, &options, &Files, colour_on_stderr()).map_err(failure)?;
         return print(&if args.preprocess { text } else { rule(args, &files) });
     }
     let built = compile(&args.file, &args.source, args.emit_ir || args.emit_lowered)?;
@@ -39,12 +41,34 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
         return print(&assembly(&built.object));
     }
     let path = output(args);
-    let bytes = built.object.to_elf().map_err(Failure::run)?;
+    let mut bytes = built.object.to_elf().map_err(Failure::run)?;
+    if args.skeleton.is_some() {
+        // Functions refer to maps and variables by their places in the object as it is read back.
+        let object = Object::from_elf(&bytes).map_err(Failure::run)?;
+        let source = args.file.file_name().unwrap_or_default().to_string_lossy();
+        bytes = skep_cc::skeleton::rust(&object, &bytes, &source).map_err(Failure::run)?.into_bytes();
+    }
     fs::write(&path, bytes).map_err(|error| {
         let text = error.to_string();
         let reason = text.split(" (os error").next().unwrap_or_default();
         Failure::Run(format!("cannot write {}: {reason}", path.display()))
     })
+}
+
+/// The files of the machine, with the tracing file system wherever it is mounted.
+#[derive(Debug, Clone, Copy)]
+struct Files;
+
+impl FileSource for Files {
+    fn read(&self, path: &str) -> Result<Option<Vec<u8>>, String> {
+        match path.strip_prefix(skep_cc::TRACING) {
+            Some(rest) => {
+                let tracing = Tracefs::find().map_err(|error| error.to_string())?;
+                Disk.read(&tracing.root().join(rest).display().to_string())
+            }
+            None => Disk.read(path),
+        }
+    }
 }
 
 /// Compiles a file for the types of a kernel; warnings are shown.
@@ -54,7 +78,7 @@ pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Fail
     let main = MainFile { name: &name, text: &text };
     let options = options(source)?;
     let wishes = Wishes { ir, colour: colour_on_stderr() };
-    let built = with_types(source.btf.as_deref(), |types| skep_cc::build(&main, &options, &Disk, types, wishes))?;
+    let built = with_types(source.btf.as_deref(), |types| skep_cc::build(&main, &options, &Files, types, wishes))?;
     let built = built.map_err(failure)?;
     say_part!("{}", built.warnings);
     Ok(built)
@@ -100,6 +124,8 @@ fn options(args: &SourceArgs) -> Result<Options, Failure> {
         macros: defines.chain(undefines).collect(),
         include_dirs: names(&args.include_dirs),
         includes: names(&args.includes),
+        bcc: args.bcc,
+        prelude: String::new(),
         vmlinux: args.vmlinux.as_ref().map(|path| path.display().to_string()),
         cpu: Some(match args.mcpu {
             CpuArg::V1 => 1,
@@ -111,9 +137,10 @@ fn options(args: &SourceArgs) -> Result<Options, Failure> {
     })
 }
 
-/// `trace.bpf.c` becomes `trace.bpf.o` here.
+/// `trace.bpf.c` becomes `trace.bpf.o` here, or `trace.bpf.rs`.
 fn output(args: &BuildArgs) -> PathBuf {
-    let here = || PathBuf::from(args.file.file_name().unwrap_or_default()).with_extension("o");
+    let extension = if args.skeleton.is_some() { "rs" } else { "o" };
+    let here = || PathBuf::from(args.file.file_name().unwrap_or_default()).with_extension(extension);
     args.output.clone().unwrap_or_else(here)
 }
 

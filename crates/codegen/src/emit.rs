@@ -9,8 +9,8 @@ use skep_isa::ebpf::{AluOp, Callee, Imm64, JmpOp, Op, Reg, Size, Src, Width};
 use crate::code::{Code, Insn, Item, Label, Link};
 use crate::frame::Frame;
 use crate::mir::{Base, BlockId, Inst, MirFunc, Rhs, Symbol, Target};
-use crate::polish;
 use crate::regalloc::{Allocation, Move};
+use crate::{polish, spills};
 
 /// A block with registers.
 pub struct Block {
@@ -77,6 +77,7 @@ impl End {
 /// Emits a function.
 pub fn emit(mir: &MirFunc, allocation: &Allocation, frame: &Frame) -> Code {
     let mut blocks = lower(mir, allocation, frame);
+    spills::reuse(&mut blocks, frame);
     polish::polish(&mut blocks);
     thread(&mut blocks);
     exit_early(&mut blocks);

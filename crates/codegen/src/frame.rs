@@ -75,6 +75,12 @@ impl Frame {
         self.spills_end.saturating_sub(8 * (number.min(STACK) as i32 + 1))
     }
 
+    /// The number of the spilled register at a distance from `r10`, if one is there.
+    pub fn spill_at(&self, off: i32) -> Option<usize> {
+        let below = usize::try_from(self.spills_end.checked_sub(off)?).ok()?;
+        (below > 0 && below % 8 == 0 && below <= self.spilled as usize).then(|| below / 8 - 1)
+    }
+
     /// What takes most of the frame, in no particular order.
     pub fn objects(&self, func: &Function) -> Vec<FrameObject> {
         let used = func.slots.iter().enumerate().filter(|(index, _)| self.offsets[*index].is_some());

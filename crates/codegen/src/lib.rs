@@ -42,6 +42,7 @@ mod polish;
 mod regalloc;
 mod relax;
 mod select;
+mod spills;
 #[cfg(test)]
 mod tests;
 mod types;

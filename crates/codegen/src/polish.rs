@@ -37,7 +37,7 @@ pub fn polish(blocks: &mut [Block]) {
 }
 
 /// What an instruction reads and writes.
-fn effects(insn: &Insn) -> (Set, Set) {
+pub fn effects(insn: &Insn) -> (Set, Set) {
     let source = |src: Src| match src {
         Src::Reg(reg) => bit(reg),
         Src::Imm(_) => 0,
@@ -73,7 +73,7 @@ fn end_reads(end: &End) -> Set {
 }
 
 /// A 64-bit copy between registers.
-const fn as_copy(insn: &Insn) -> Option<(Reg, Reg)> {
+pub const fn as_copy(insn: &Insn) -> Option<(Reg, Reg)> {
     match insn.op {
         Op::Alu { width: Width::W64, op: AluOp::Mov, dst, src: Src::Reg(src) } => Some((dst, src)),
         _ => None,

@@ -15,6 +15,10 @@ pub struct Options {
     pub vmlinux: Option<String>,
     /// The version of the instruction set, 1 to 4; nothing means 3.
     pub cpu: Option<u8>,
+    /// Whether the program is in the dialect of BCC.
+    pub bcc: bool,
+    /// A text that is read before the main file, in the dialect of BCC: structures of tracepoints.
+    pub prelude: String,
     /// The oldest kernel that the object has to run on: newer features are warned of.
     pub target_kernel: Option<Release>,
 }

@@ -1,6 +1,6 @@
 //! Memory: which accesses may touch the same bytes.
 
-use skep_ir::{Entity, Function, Global, Inst, InstData, Memory, Slot, Value};
+use skep_ir::{Binary, Entity, Function, Global, Inst, InstData, Memory, Slot, Unary, Value, Width};
 
 /// A place in memory as far as it is known: a base, and bytes from it on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Place {
     pub offset: i64,
     /// Number of bytes.
     pub len: u32,
+    /// Another base and the least distance from it, where the pointer is that base and a step that is not negative.
+    pub floor: Option<(Value, i64)>,
 }
 
 impl Place {
@@ -22,7 +24,20 @@ impl Place {
     pub fn new(function: &Function, ptr: Value, off: i64, len: u32) -> Option<Self> {
         let class = function.ty(ptr).pointer()?.to;
         let (base, offset, slot) = origin(function, ptr);
-        Some(Self { class, slot, base, offset: offset + off, len })
+        let offset = offset + off;
+        let floor = match function.def_inst(base) {
+            Some(InstData::PtrAdd(from, step)) if is_positive(function, *step) => {
+                let (root, before, _) = origin(function, *from);
+                Some((root, before + offset))
+            }
+            _ => None,
+        };
+        Some(Self { class, slot, base, offset, len, floor })
+    }
+
+    /// Whether this one begins behind the end of the other, however far.
+    fn is_behind(&self, other: &Self) -> bool {
+        self.floor.is_some_and(|(root, least)| root == other.base && other.offset + i64::from(other.len) <= least)
     }
 
     /// Whether an access to one may touch a byte of the other.
@@ -37,13 +52,33 @@ impl Place {
         let same = self.base == other.base || self.slot.is_some() && self.slot == other.slot;
         let apart =
             self.offset + i64::from(self.len) <= other.offset || other.offset + i64::from(other.len) <= self.offset;
-        !(same && apart)
+        !(same && apart || self.is_behind(other) || other.is_behind(self))
     }
 
     /// Whether all bytes of the other are in this one.
     pub fn covers(&self, other: &Self) -> bool {
         let same = self.base == other.base || self.slot.is_some() && self.slot == other.slot;
         same && self.offset <= other.offset && other.offset + i64::from(other.len) <= self.offset + i64::from(self.len)
+    }
+}
+
+/// Whether a distance of 64 bits is not negative: a number of 32 bits, or a small multiple of one.
+fn is_positive(function: &Function, step: Value) -> bool {
+    let small = |value: Value| match function.def_inst(value) {
+        Some(InstData::Unary(Unary::Extend, _)) => true,
+        Some(InstData::Load { signed: false, width, .. }) => *width != Width::W64,
+        _ => false,
+    };
+    let number = |value: &Value| function.constant(*value);
+    match function.def_inst(step) {
+        Some(InstData::Binary(Binary::Mul, [value, factor])) => {
+            number(factor).is_some_and(|factor| (0..1 << 31).contains(&factor)) && small(*value)
+        }
+        Some(InstData::Binary(Binary::Shl, [value, by])) => {
+            number(by).is_some_and(|by| (0..31).contains(&by)) && small(*value)
+        }
+        Some(InstData::Binary(Binary::And, [_, mask])) => number(mask).is_some_and(|mask| mask >= 0),
+        _ => small(step),
     }
 }
 

@@ -36,6 +36,7 @@ mod cse;
 mod dce;
 mod dse;
 mod effects;
+mod equal;
 mod fold;
 pub mod fuzz;
 mod inline;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use skep_ir::{Callee, Entity, FuncKind, FuncRef, Function, Global, InstData, MapDecl, Module};
 
 use crate::stack::Calls;
-use crate::{blocks, cse, dce, dse, inline, narrow, range, refine, sccp, simplify, slots, unroll};
+use crate::{blocks, cse, dce, dse, equal, inline, narrow, range, refine, sccp, simplify, slots, unroll};
 
 /// What may be done, and for which machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,6 +116,7 @@ static PIPELINE: &[Pass] = &[
     pass!("range", range::range, "Removes masks and branches that the verifier can see to be redundant"),
     pass!("blocks", blocks::clean, "Removes the ways not taken"),
     pass!("narrow", narrow::narrow, "Drops extensions and truncations that cancel"),
+    pass!("equal", equal::equal, "Compares loaded bytes without their signs"),
     pass!("cse", cse::cse, "Merges what became equal"),
     pass!("simplify", simplify::simplify, "Folds what became equal"),
     pass!("dse", dse::dse, "Removes writes to the stack that nothing reads"),

@@ -26,6 +26,9 @@ pub struct SourceArgs {
     /// Warn of what kernels from this release on do not have, for example 5.10
     #[arg(long, value_name = "RELEASE", help_heading = "C")]
     pub target_kernel: Option<String>,
+    /// The program is in the dialect of BCC: `BPF_HASH(...)`, `map.increment(...)`, `kprobe__NAME`
+    #[arg(long, help_heading = "C")]
+    pub bcc: bool,
     /// Read this file for vmlinux.h instead of asking the kernel's types
     #[arg(long, value_name = "FILE", help_heading = "C")]
     pub vmlinux: Option<PathBuf>,
@@ -48,6 +51,13 @@ pub enum CpuArg {
     V4,
 }
 
+/// Languages of skeletons.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SkeletonArg {
+    /// A module of Rust on top of the crates skep-kernel and skep-object.
+    Rust,
+}
+
 /// Compile a program in C to an object that any loader takes.
 ///
 /// The usual headers are built in: vmlinux.h with all types of the kernel, bpf/bpf_helpers.h, bpf/bpf_tracing.h,
@@ -56,7 +66,8 @@ pub enum CpuArg {
 #[command(after_help = "Examples:
   skep build trace.bpf.c
   skep build xdp.bpf.c -o xdp.o -DPORT=80
-  skep build trace.bpf.c -S")]
+  skep build trace.bpf.c -S
+  skep build trace.bpf.c --skeleton rust -o src/trace.rs")]
 pub struct BuildArgs {
     /// The program
     #[arg(value_name = "FILE")]
@@ -78,6 +89,10 @@ pub struct BuildArgs {
     /// Print the intermediate representation before the optimiser
     #[arg(long, group = "what")]
     pub emit_lowered: bool,
+    /// Write a module of this language instead of an object: it has the object in it, and loads it with types for its maps
+    /// and variables
+    #[arg(long, value_name = "LANGUAGE", value_enum, group = "what")]
+    pub skeleton: Option<SkeletonArg>,
     /// Print a rule for make: the files that the object depends on
     #[arg(short = 'M', group = "what")]
     pub dependencies: bool,

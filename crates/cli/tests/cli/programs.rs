@@ -94,6 +94,51 @@ fn arguments_of_usdt_probes() {
     assert!(said.contains("has no `arg3`") && said.contains("it has 3 arguments"), "{said}");
 }
 
+/// A program in C for [`arguments_of_usdt_probes_in_c`].
+const USDT_IN_C: &str = r#"#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/usdt.bpf.h>
+struct event { s32 number, count; s64 last; s32 missing, size; u64 cookie; char text[16]; };
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 65536); __type(value, struct event); } events SEC(".maps");
+SEC("usdt/BIN:skep:plain")
+int BPF_USDT(plain, int number, const char *text, long last)
+{
+	struct event *event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	long none;
+
+	if (!event)
+		return 0;
+	event->number = number;
+	event->last = last;
+	event->count = bpf_usdt_arg_cnt(ctx);
+	event->missing = bpf_usdt_arg(ctx, 5, &none);
+	event->size = bpf_usdt_arg_size(ctx, 1);
+	event->cookie = bpf_usdt_cookie(ctx);
+	bpf_probe_read_user_str(event->text, sizeof(event->text), text);
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+char LICENSE[] SEC("license") = "GPL";
+"#;
+
+#[test]
+fn arguments_of_usdt_probes_in_c() {
+    let Some(program) = Program::compile("usdt.c", "gcc", &["-O1"]) else { return };
+    let source = program.directory.path().join("usdt.bpf.c");
+    fs::write(&source, USDT_IN_C.replace("BIN", &program.name())).unwrap();
+    let command = format!("{} 2", program.name());
+    let source = source.display().to_string();
+    let run = skep(["run", "--json", "--attach", "cookie=77", "-c", &command, &source]).ok();
+    let events: Vec<&str> = run.out.lines().filter(|line| line.contains("\"map\":\"events\"")).collect();
+    let event = |last: i64| {
+        format!(
+            "{{\"map\":\"events\",\"record\":{{\"number\":-17,\"count\":3,\"last\":{last},\"missing\":-2,\"size\":8,\
+             \"cookie\":77,\"text\":\"plain\"}}}}"
+        )
+    };
+    assert_eq!(events, [event(1 << 40), event(-9), event(1 << 40), event(-9)], "{run:?}");
+}
+
 #[test]
 fn arguments_of_usdt_probes_as_bpftrace_has_them() {
     let Some(program) = Program::compile("usdt.c", "gcc", &["-O1"]) else { return };

@@ -23,6 +23,8 @@ const TEXTS: &[(&str, &str)] = texts! {
     "bpf/bpf_tracing.h"
     "bpf/bpf_core_read.h"
     "bpf/bpf_endian.h"
+    "bpf/usdt.bpf.h"
+    "bcc/helpers.h"
     "linux/types.h"
     "linux/bpf.h"
     "linux/if_ether.h"
@@ -54,6 +56,7 @@ const ALIASES: &[(&str, &str)] = &[
     ("bpf_tracing.h", "bpf/bpf_tracing.h"),
     ("bpf_core_read.h", "bpf/bpf_core_read.h"),
     ("bpf_endian.h", "bpf/bpf_endian.h"),
+    ("usdt.bpf.h", "bpf/usdt.bpf.h"),
     ("bpf_helper_defs.h", "bpf/bpf_helper_defs.h"),
     ("uapi/linux/bpf.h", "linux/bpf.h"),
     ("linux/bpf_common.h", "linux/bpf.h"),

@@ -65,17 +65,9 @@ impl Lower<'_> {
         };
         let int = self.types.as_int(way.ty);
         let size = self.types.size(way.ty).unwrap_or(0);
-        // A bit-field is read in units of its type, as large as it takes to have all of it.
-        let (mut unit, mut start) = (size.max(1), way.local.cast_unsigned());
-        let (mut bit, mut width) = (way.local.cast_unsigned() * 8, 8 * size);
-        if let Some((at, bits)) = way.bits {
-            (bit, width) = (at, bits.into());
-            start = bit / 8 / unit * unit;
-            while bit + width - 8 * start > 8 * unit && unit < 8 {
-                unit *= 2;
-                start = bit / 8 / unit * unit;
-            }
-        }
+        let (unit_start, unit) = self.unit_of(&way);
+        let start = unit_start.cast_unsigned();
+        let (bit, width) = way.bits.map_or((way.local.cast_unsigned() * 8, 8 * size), |(at, bits)| (at, bits.into()));
         let shift = |bits: u64| 64u64.saturating_sub(bits).cast_signed();
         let (kind, local) = match kind {
             0 => (CoreKind::FieldOffset, if way.bits.is_some() { start.cast_signed() } else { way.local }),
@@ -89,6 +81,19 @@ impl Lower<'_> {
         };
         let ty = self.record_btf(way.root);
         Ok(Core { kind, ty, access: way.access.into(), local })
+    }
+
+    /// The unit that a bit-field is read in: where it begins, and its bytes. It has the size of the field's type, or as
+    /// much more as it takes to have all of the field.
+    pub fn unit_of(&self, way: &CoreWay) -> (i64, u64) {
+        let mut unit = self.types.size(way.ty).unwrap_or(0).max(1);
+        let Some((bit, width)) = way.bits else { return (way.local, unit) };
+        let mut start = bit / 8 / unit * unit;
+        while bit + u64::from(width) - 8 * start > 8 * unit && unit < 8 {
+            unit *= 2;
+            start = bit / 8 / unit * unit;
+        }
+        (start.cast_signed(), unit)
     }
 
     /// The number of the type that an argument like `*(type *)0` is of, and the type.

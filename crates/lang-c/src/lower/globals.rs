@@ -23,6 +23,9 @@ impl Lower<'_> {
     /// The licence of the program: the text of a variable in section `license`.
     pub fn license(&mut self) -> Parsed<()> {
         let program = Rc::clone(&self.program);
+        if self.bcc {
+            self.module.license = "GPL".to_owned();
+        }
         for var in &program.vars {
             let Some(init) = &var.init else { continue };
             match var.section.as_deref() {

@@ -152,6 +152,10 @@ impl Lower<'_> {
                 decl.types = [0; 2];
             }
         }
+        // What the records of a buffer are is told to loaders; the kernel does not hear of it.
+        if let (MapType::Ringbuf | MapType::PerfEventArray, Some(value)) = (map_type, definition.value) {
+            decl.types = [0, self.btf_of(value)];
+        }
         if let Some(inner) = definition.inner.and_then(|ty| self.types.as_record(ty)).filter(|_| outer && depth == 0) {
             let text = format!("{name}.inner");
             let definition = self.definition(inner, &text, loc)?;

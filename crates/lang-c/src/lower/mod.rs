@@ -5,6 +5,7 @@
 //! stack. Functions that ask for it become part of their callers here. Variables without address are values.
 
 mod asm;
+mod bcc;
 mod builtin;
 mod call;
 mod core;
@@ -50,7 +51,7 @@ pub fn compile(
     options: &Options,
     diags: &mut Diags,
 ) -> Option<Unit> {
-    let (types, program) = Parser::new(tokens, sources, provider, diags).run();
+    let (types, program) = Parser::new(tokens, sources, provider, diags, options.bcc).run();
     if diags.has_errors() {
         return None;
     }
@@ -74,6 +75,7 @@ pub fn compile(
         failed: false,
         lookups: Vec::new(),
         target_kernel: options.target_kernel,
+        bcc: options.bcc,
     };
     let result = lower.unit();
     if result.is_err() || lower.failed || lower.diags.has_errors() {
@@ -118,6 +120,8 @@ pub struct Lower<'a> {
     /// Calls of the current function whose results may be null.
     lookups: Vec<warn::Lookup>,
     target_kernel: Option<skep_isa::Release>,
+    /// Whether the dialect of BCC is compiled: memory of the kernel is read by a helper.
+    bcc: bool,
 }
 
 impl Lower<'_> {

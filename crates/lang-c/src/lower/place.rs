@@ -26,11 +26,13 @@ pub struct Addr {
     pub core: Option<CoreWay>,
     /// Bits of a bit-field from here, and their number.
     pub bits: Option<(u64, u32)>,
+    /// Whether it is memory of the kernel that only a helper reads.
+    pub foreign: bool,
 }
 
 impl Addr {
     pub const fn new(base: Value, align: u64) -> Self {
-        Self { base, off: 0, align, volatile: false, core: None, bits: None }
+        Self { base, off: 0, align, volatile: false, core: None, bits: None, foreign: false }
     }
 
     /// So many bytes further on.
@@ -85,7 +87,7 @@ impl Lower<'_> {
             }
             ExprKind::Deref(ptr) => {
                 let base = self.value(ptr)?;
-                Addr::new(base, align)
+                Addr { foreign: self.bcc && self.leads_into_kernel(ptr, expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
                 let base = self.addr(base)?;
@@ -185,7 +187,7 @@ impl Lower<'_> {
             }
             return Ok(base.plus(step));
         }
-        let volatile = base.volatile;
+        let (volatile, foreign) = (base.volatile, base.foreign);
         let align = base.align.min(1 << size.trailing_zeros().min(12));
         let bytes = self.f().binary_number(Binary::Mul, position, size.cast_signed());
         // A constant part stays behind the variable one, where instructions have room for it.
@@ -194,7 +196,7 @@ impl Lower<'_> {
         let ty = self.f().ty(ptr);
         let sum = self.f().value(InstData::PtrAdd(ptr, bytes), ty);
         let mut addr = Addr::new(sum, align);
-        (addr.off, addr.volatile) = (off, volatile);
+        (addr.off, addr.volatile, addr.foreign) = (off, volatile, foreign);
         Ok(addr)
     }
 
@@ -231,6 +233,19 @@ impl Lower<'_> {
             Ok(off) => (base, off),
             Err(_) => (self.f().add_bytes(base, off), 0),
         }
+    }
+
+    /// The place of a bit-field. The unit of its type that it is in is relocated, as clang does it; where the bits are in
+    /// the unit is what the types of the program say. `BPF_CORE_READ_BITFIELD` relocates both.
+    pub fn storage_unit(&mut self, addr: &Addr) -> Addr {
+        let mut place = addr.clone();
+        let Some(mut way) = place.core.take() else { return place };
+        let (start, _) = self.unit_of(&way);
+        let inside = way.local - start;
+        way.local = start;
+        place.base = self.relocated(place.base, place.off, Some(&way));
+        place.off = inside;
+        place
     }
 
     fn load_piece(&mut self, addr: &Addr, at: u64, width: Width, signed: bool, ty: Type) -> Value {
@@ -278,8 +293,13 @@ impl Lower<'_> {
 
     /// Reads a value that a register holds.
     pub fn load(&mut self, addr: &Addr, ty: QTy) -> Parsed<Value> {
+        if addr.foreign {
+            let copy = self.fetched(addr, ty)?;
+            return self.load(&copy, ty);
+        }
         if let Some((bit, width)) = addr.bits {
-            return self.load_bits(&unrelocated(addr), ty, bit, width);
+            let addr = self.storage_unit(addr);
+            return self.load_bits(&addr, ty, bit, width);
         }
         let Some(int) = self.types.as_int(ty) else {
             let value = self.load_bytes(addr, 0, 8, false, Type::I64);
@@ -291,7 +311,8 @@ impl Lower<'_> {
     /// Writes a value that a register holds.
     pub fn store(&mut self, addr: &Addr, ty: QTy, value: Value) -> Parsed<()> {
         if let Some((bit, width)) = addr.bits {
-            return self.store_bits(&unrelocated(addr), ty, value, bit, width);
+            let addr = self.storage_unit(addr);
+            return self.store_bits(&addr, ty, value, bit, width);
         }
         let size = self.types.size(ty).unwrap_or(8);
         let value = if self.f().ty(value).is_int() { value } else { self.f().make_int(value) };
@@ -406,6 +427,11 @@ impl Lower<'_> {
 
     /// Copies an object.
     pub fn copy(&mut self, to: Addr, from: Addr, size: u64) {
+        if from.foreign {
+            let (to, from) = (self.pointer(to), self.pointer(from));
+            self.read_kernel(to, size, from);
+            return;
+        }
         let align = to.align.min(from.align).clamp(1, 8) as u8;
         let (to, from) = (self.pointer(to), self.pointer(from));
         let len = u32::try_from(size).unwrap_or(u32::MAX);
@@ -434,15 +460,6 @@ impl Lower<'_> {
 
 fn item_align(lower: &Lower<'_>, record: RecordId) -> u64 {
     lower.types.record(record).align
-}
-
-/// The place by the types of the program: bit-fields are relocated by their own builtin only.
-fn unrelocated(addr: &Addr) -> Addr {
-    let mut addr = addr.clone();
-    if let Some(way) = addr.core.take() {
-        addr.off += way.local;
-    }
-    addr
 }
 
 /// The accesses that make up so many bytes at a place with an alignment: where each begins, and its width.

@@ -507,7 +507,8 @@ impl Parser<'_> {
         });
         self.push_scope();
         let params = self.declare_params(declared.params.unwrap_or_default());
-        let body = params.and_then(|params| {
+        let body = params.and_then(|mut params| {
+            let mut read = self.probe_parameters(id, &mut params, declared.loc)?;
             let func = &mut self.program.funcs[id.0 as usize];
             func.params = params;
             func.loc = declared.loc;
@@ -515,7 +516,8 @@ impl Parser<'_> {
                 func.storage = Storage::Global;
             }
             self.next();
-            self.block_items()
+            read.extend(self.block_items()?);
+            Ok(read)
         });
         self.pop_scope();
         let here = self.here.take();

@@ -5,6 +5,7 @@
 
 pub mod ast;
 mod attr;
+mod bcc;
 pub mod builtin;
 mod decl;
 mod declarator;
@@ -103,11 +104,21 @@ pub struct Parser<'a> {
     statics: u32,
     /// A value of an initialiser that was read before its place was known.
     pending: Option<Expr>,
+    /// Whether the dialect of BCC is read.
+    bcc: bool,
+    /// Functions that are called.
+    called: std::collections::HashSet<ast::FuncId>,
 }
 
 impl<'a> Parser<'a> {
     /// Reads a translation unit.
-    pub fn new(tokens: &[Token], sources: &'a Sources, provider: &'a mut dyn TypeSource, diags: &'a mut Diags) -> Self {
+    pub fn new(
+        tokens: &[Token],
+        sources: &'a Sources,
+        provider: &'a mut dyn TypeSource,
+        diags: &'a mut Diags,
+        bcc: bool,
+    ) -> Self {
         Self {
             tokens: tokens.to_vec().into(),
             at: 0,
@@ -127,6 +138,8 @@ impl<'a> Parser<'a> {
             unevaluated: 0,
             statics: 0,
             pending: None,
+            bcc,
+            called: std::collections::HashSet::new(),
         }
     }
 
@@ -140,6 +153,9 @@ impl<'a> Parser<'a> {
             if self.at == before {
                 self.at += 1;
             }
+        }
+        if self.bcc {
+            self.place_programs();
         }
         (self.types, self.program)
     }

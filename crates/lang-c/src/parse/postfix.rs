@@ -33,6 +33,13 @@ impl Parser<'_> {
                 Punct::Dot | Punct::Arrow => {
                     self.next();
                     let (name, at) = self.ident("the name of a member")?;
+                    if punct == Punct::Dot
+                        && self.is(Punct::LParen)
+                        && let Some(made) = self.method(&expr, name, at)?
+                    {
+                        expr = made;
+                        continue;
+                    }
                     if punct == Punct::Arrow {
                         expr = self.deref(expr, loc)?;
                     }
@@ -394,6 +401,9 @@ impl Parser<'_> {
     /// A call of a function or of a pointer to one.
     pub(super) fn call(&mut self, callee: Expr, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
         let at = callee.loc;
+        if let ExprKind::Func(id) = callee.kind {
+            self.called.insert(id);
+        }
         let name = match &callee.kind {
             ExprKind::Func(id) => format!("`{}`", self.program.func(*id).name),
             ExprKind::Var(id) => format!("`{}`", self.program.var(*id).name),

@@ -34,7 +34,7 @@ impl Parser<'_> {
         let what = if union { NameKind::Union } else { NameKind::Struct };
         let loc = self.loc();
         let tag = self.tag_name();
-        self.attributes(&mut attrs)?;
+        // Attributes behind a tag without members belong to the declaration: `struct task_struct __kptr *task`.
         if !self.is(Punct::LBrace) {
             let Some(sym) = tag else {
                 let found = self.describe();
@@ -67,7 +67,8 @@ impl Parser<'_> {
         let fields = self.deeper(Self::members)?;
         self.attributes(&mut attrs)?;
         self.define(id, fields, &attrs, loc)?;
-        Ok(self.types.plain(Kind::Record(id)))
+        let record = self.types.plain(Kind::Record(id));
+        Ok(attrs.type_tags.into_iter().fold(record, |ty, tag| self.types.plain(Kind::Tagged(tag, ty))))
     }
 
     fn new_record(&mut self, tag: Option<Sym>, union: bool) -> RecordId {

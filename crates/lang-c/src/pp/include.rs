@@ -156,7 +156,9 @@ impl Preprocessor<'_> {
                 return Some(found);
             }
         }
-        embedded(name)
+        // Programs for BCC name headers of the kernel's sources: the types come from the kernel.
+        let of_kernel = self.options.bcc && !header.quoted && name != "bcc/helpers.h" && !self.sources.is_system(place);
+        embedded(if of_kernel { headers::VMLINUX } else { name })
     }
 
     fn read(&mut self, path: String, found_in: Option<usize>, place: Loc) -> Option<Found> {

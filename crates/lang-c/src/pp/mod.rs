@@ -187,6 +187,10 @@ impl<'a> Preprocessor<'a> {
             }
             text.push('\n');
         }
+        if self.options.bcc {
+            text.push_str("#include <bcc/helpers.h>\n");
+            text.push_str(&self.options.prelude);
+        }
         self.push_text("<command line>", &text);
         self.push_text("<built-in>", builtin::PREDEFINED);
     }

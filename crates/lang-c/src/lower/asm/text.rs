@@ -38,6 +38,7 @@ impl Lower<'_> {
             let text = self.expanded(asm, number, register, &mut references)?;
             lines.extend(text.split(['\n', ';']).map(|line| self.call_by_name(line.trim(), &mut references)));
         }
+        spell_may_goto(&mut lines);
         number_labels(&mut lines);
         lines.iter_mut().for_each(|line| *line = signed_numbers(line));
         let Some(&first) = all.first() else { return Err(crate::parse::Reported) };
@@ -215,6 +216,22 @@ impl Lower<'_> {
     }
 }
 
+/// Writes `may_goto` where its bytes stand: `.byte 0xe5; .byte 0; .long ((%l[label] - 1b - 8) / 8) & 0xffff; .short 0`. So
+/// headers spell it for assemblers that do not know the word.
+fn spell_may_goto(lines: &mut [String]) {
+    let statement = |line: &str| line.rsplit_once(':').map_or(line, |(_, rest)| rest).trim().to_owned();
+    for at in 0..lines.len().saturating_sub(3) {
+        let [first, second, third, fourth] = [0, 1, 2, 3].map(|next| statement(&lines[at + next]));
+        if first != ".byte 0xe5" || second != ".byte 0" || fourth != ".short 0" || !third.starts_with(".long") {
+            continue;
+        }
+        let mut words = third.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        let Some(label) = words.rfind(|word| word.starts_with(LABEL)) else { continue };
+        lines[at] = lines[at].replace(&first, &format!("may_goto {label}"));
+        lines[at + 1..at + 4].iter_mut().for_each(String::clear);
+    }
+}
+
 /// Gives labels that are numbers (`1:`, `goto 1f`, `goto 1b`) names: one number may stand for several places.
 fn number_labels(lines: &mut [String]) {
     let name = |number: &str, count: usize| format!("__asm_label_{number}_{count}");
@@ -292,8 +309,11 @@ fn signed_numbers(line: &str) -> String {
     out
 }
 
+/// What the names of labels of `asm goto` begin with.
+const LABEL: &str = "__asm_goto_";
+
 fn label_name(number: usize) -> String {
-    format!("__asm_goto_{number}")
+    format!("{LABEL}{number}")
 }
 
 enum Named<'a> {

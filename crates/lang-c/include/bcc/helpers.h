@@ -1,0 +1,369 @@
+// The dialect of BCC: macros that declare maps with the functions that are called as their methods, names of probes, and
+// what its programs expect to be there. `map.method(a, b)` calls the function `map___method_2`.
+#pragma once
+#include "vmlinux.h"
+#include <linux/errno.h>
+#include <linux/socket.h>
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_tracing.h>
+#include <bpf/bpf_endian.h>
+
+#ifndef KBUILD_MODNAME
+#define KBUILD_MODNAME "bcc"
+#endif
+#define BPF_LICENSE(text) char ___bcc_license[] SEC("license") = #text
+#define TASK_COMM_LEN 16
+#define NAME_MAX 255
+#define PATH_MAX 4096
+#define DNAME_INLINE_LEN 32
+#define ETH_ALEN 6
+#define ETH_HLEN 14
+#define ETH_P_IP 0x0800
+#define ETH_P_ARP 0x0806
+#define ETH_P_IPV6 0x86DD
+#define ETH_P_8021Q 0x8100
+#define IFNAMSIZ 16
+#define __user
+#define __force
+#define ntohs(x) bpf_ntohs(x)
+#define htons(x) bpf_htons(x)
+#define ntohl(x) bpf_ntohl(x)
+#define htonl(x) bpf_htonl(x)
+#define be16_to_cpu(x) bpf_ntohs(x)
+#define be32_to_cpu(x) bpf_ntohl(x)
+#define be64_to_cpu(x) bpf_be64_to_cpu(x)
+#define cpu_to_be16(x) bpf_htons(x)
+#define cpu_to_be32(x) bpf_htonl(x)
+#define cpu_to_be64(x) bpf_cpu_to_be64(x)
+#define min(a, b) ({ __auto_type ___a = (a); __auto_type ___b = (b); ___a < ___b ? ___a : ___b; })
+#define max(a, b) ({ __auto_type ___a = (a); __auto_type ___b = (b); ___a > ___b ? ___a : ___b; })
+#define lock_xadd(ptr, val) ((void)__sync_fetch_and_add(ptr, val))
+#define bpf_trace_printk(fmt, args...) ({ static const char ____fmt[] = fmt; \
+	(bpf_trace_printk)(____fmt, sizeof(____fmt), ##args); })
+
+unsigned long long load_byte(void *skb, unsigned long long off) asm("llvm.bpf.load.byte");
+unsigned long long load_half(void *skb, unsigned long long off) asm("llvm.bpf.load.half");
+unsigned long long load_word(void *skb, unsigned long long off) asm("llvm.bpf.load.word");
+
+static __always_inline unsigned int bpf_log2(unsigned int v)
+{
+	unsigned int r, shift;
+
+	r = (v > 0xFFFF) << 4; v >>= r;
+	shift = (v > 0xFF) << 3; v >>= shift; r |= shift;
+	shift = (v > 0xF) << 2; v >>= shift; r |= shift;
+	shift = (v > 0x3) << 1; v >>= shift; r |= shift;
+	return r | v >> 1;
+}
+
+/* One more than the logarithm, as histograms of powers of two count their slots. */
+static __always_inline unsigned int bpf_log2l(unsigned long v)
+{
+	unsigned int high = v >> 32;
+
+	return high ? bpf_log2(high) + 32 + 1 : bpf_log2(v) + 1;
+}
+
+/* A parameter of a probed function. What a program declares behind its context gets its value from here. */
+static __always_inline unsigned long ___bcc_parameter(struct pt_regs *ctx, int number)
+{
+	switch (number) {
+	case 1: return PT_REGS_PARM1(ctx);
+	case 2: return PT_REGS_PARM2(ctx);
+	case 3: return PT_REGS_PARM3(ctx);
+	case 4: return PT_REGS_PARM4(ctx);
+	case 5: return PT_REGS_PARM5(ctx);
+	default: return PT_REGS_PARM6(ctx);
+	}
+}
+
+/* A parameter of a system call, whose function gets the registers of the caller. */
+static __always_inline unsigned long ___bcc_syscall_parameter(struct pt_regs *ctx, int number)
+{
+	struct pt_regs *regs = PT_REGS_SYSCALL_REGS(ctx);
+
+	switch (number) {
+	case 1: return PT_REGS_PARM1_CORE_SYSCALL(regs);
+	case 2: return PT_REGS_PARM2_CORE_SYSCALL(regs);
+	case 3: return PT_REGS_PARM3_CORE_SYSCALL(regs);
+	case 4: return PT_REGS_PARM4_CORE_SYSCALL(regs);
+	case 5: return PT_REGS_PARM5_CORE_SYSCALL(regs);
+	default: return PT_REGS_PARM6_CORE_SYSCALL(regs);
+	}
+}
+
+#define TRACEPOINT_PROBE(category, event) int tracepoint__##category##__##event(struct tracepoint__##category##__##event *args)
+#define RAW_TRACEPOINT_PROBE(event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
+#define KFUNC_PROBE(event, args...) BPF_PROG(kfunc__##event, ##args)
+#define KRETFUNC_PROBE(event, args...) BPF_PROG(kretfunc__##event, ##args)
+#define LSM_PROBE(event, args...) BPF_PROG(lsm__##event, ##args)
+#define TP_DATA_LOC_READ_CONST(dst, field, length) do { \
+	bpf_probe_read((void *)(dst), length, (char *)args + (args->data_loc_##field & 0xFFFF)); \
+} while (0)
+#define TP_DATA_LOC_READ(dst, field) do { \
+	bpf_probe_read((void *)(dst), (args->data_loc_##field >> 16) & 0xFFFF, (char *)args + (args->data_loc_##field & 0xFFFF)); \
+} while (0)
+#define TP_DATA_LOC_READ_STR(dst, field, length) do { \
+	bpf_probe_read_str((void *)(dst), length, (char *)args + (args->data_loc_##field & 0xFFFF)); \
+} while (0)
+
+/* Numbers are added to whatever integer a value is. */
+#define ___bcc_add(at, by, size) do { \
+	if ((size) == 8) *(__u64 *)(at) += (by); \
+	else if ((size) == 4) *(__u32 *)(at) += (by); \
+	else if ((size) == 2) *(__u16 *)(at) += (by); \
+	else *(__u8 *)(at) += (by); \
+} while (0)
+#define ___bcc_atomic_add(at, by, size) do { \
+	if ((size) == 8) __sync_fetch_and_add((__u64 *)(at), (by)); \
+	else __sync_fetch_and_add((__u32 *)(at), (by)); \
+} while (0)
+
+#define ___bcc_first(name, key, leaf, by, size) do { \
+	__typeof__(leaf) ___first; \
+	__builtin_memset(&___first, 0, sizeof(___first)); \
+	___bcc_add(&___first, by, size); \
+	bpf_map_update_elem(&name, key, &___first, BPF_NOEXIST); \
+} while (0)
+
+#define ___bcc_methods(name, key_type, leaf_type) \
+static __always_inline __typeof__(leaf_type) *name##___lookup_1(const void *key) \
+{ \
+	return bpf_map_lookup_elem(&name, key); \
+} \
+static __always_inline int name##___update_2(const void *key, const void *leaf) \
+{ \
+	return bpf_map_update_elem(&name, key, leaf, BPF_ANY); \
+} \
+static __always_inline int name##___insert_2(const void *key, const void *leaf) \
+{ \
+	return bpf_map_update_elem(&name, key, leaf, BPF_NOEXIST); \
+} \
+static __always_inline int name##___delete_1(const void *key) \
+{ \
+	return bpf_map_delete_elem(&name, key); \
+} \
+static __always_inline __typeof__(leaf_type) *name##___lookup_or_try_init_2(const void *key, const void *leaf) \
+{ \
+	void *found = bpf_map_lookup_elem(&name, key); \
+	if (found) \
+		return found; \
+	bpf_map_update_elem(&name, key, leaf, BPF_NOEXIST); \
+	return bpf_map_lookup_elem(&name, key); \
+} \
+static __always_inline __typeof__(leaf_type) *name##___lookup_or_init_2(const void *key, const void *leaf) \
+{ \
+	return name##___lookup_or_try_init_2(key, leaf); \
+} \
+static __always_inline void name##___increment_2(__typeof__(key_type) key, __u64 by) \
+{ \
+	void *found = bpf_map_lookup_elem(&name, &key); \
+	if (found) \
+		___bcc_add(found, by, sizeof(leaf_type)); \
+	else \
+		___bcc_first(name, &key, leaf_type, by, sizeof(leaf_type)); \
+} \
+static __always_inline void name##___increment_1(__typeof__(key_type) key) \
+{ \
+	name##___increment_2(key, 1); \
+} \
+static __always_inline void name##___atomic_increment_2(__typeof__(key_type) key, __u64 by) \
+{ \
+	void *found = bpf_map_lookup_elem(&name, &key); \
+	if (found) \
+		___bcc_atomic_add(found, by, sizeof(leaf_type)); \
+	else \
+		___bcc_first(name, &key, leaf_type, by, sizeof(leaf_type)); \
+} \
+static __always_inline void name##___atomic_increment_1(__typeof__(key_type) key) \
+{ \
+	name##___atomic_increment_2(key, 1); \
+}
+
+#define ___bcc_map(map_type, key_type, leaf_type, name, size, flags) \
+struct { \
+	__uint(type, map_type); \
+	__uint(max_entries, size); \
+	__uint(map_flags, flags); \
+	__type(key, key_type); \
+	__type(value, leaf_type); \
+} name SEC(".maps"); \
+___bcc_methods(name, key_type, leaf_type)
+
+/* One without a description of keys and values. */
+#define ___bcc_plain_map(map_type, name, size, key_bytes, value_bytes) \
+struct { \
+	__uint(type, map_type); \
+	__uint(max_entries, size); \
+	__uint(key_size, key_bytes); \
+	__uint(value_size, value_bytes); \
+} name SEC(".maps");
+
+#define ___bcc_is(text, word) !__builtin_strcmp(text, word)
+#define ___bcc_type(text, key_type) ( \
+	___bcc_is(text, "hash") ? BPF_MAP_TYPE_HASH : \
+	___bcc_is(text, "array") ? BPF_MAP_TYPE_ARRAY : \
+	___bcc_is(text, "percpu_hash") ? BPF_MAP_TYPE_PERCPU_HASH : \
+	___bcc_is(text, "percpu_array") ? BPF_MAP_TYPE_PERCPU_ARRAY : \
+	___bcc_is(text, "lru_hash") ? BPF_MAP_TYPE_LRU_HASH : \
+	___bcc_is(text, "lru_percpu_hash") ? BPF_MAP_TYPE_LRU_PERCPU_HASH : \
+	___bcc_is(text, "lpm_trie") ? BPF_MAP_TYPE_LPM_TRIE : \
+	___bcc_is(text, "histogram") ? ___bcc_histogram_type(key_type) : 0)
+#define ___bcc_histogram_type(key_type) \
+	(__builtin_types_compatible_p(key_type, int) || __builtin_types_compatible_p(key_type, unsigned int) ? \
+	 BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_HASH)
+#define BPF_F_TABLE(type, key_type, leaf_type, name, size, flags) \
+	___bcc_map(___bcc_type(type, key_type), key_type, leaf_type, name, size, flags)
+#define BPF_TABLE(type, key_type, leaf_type, name, size) BPF_F_TABLE(type, key_type, leaf_type, name, size, 0)
+#define BPF_TABLE_PUBLIC(type, key_type, leaf_type, name, size) BPF_TABLE(type, key_type, leaf_type, name, size)
+
+/* Macros with fewer arguments than the last of them has. */
+#define ___bcc_name1(_1, ...) _1
+#define ___bcc_pick(_1, _2, _3, _4, macro, ...) macro
+
+#define ___bcc_hash1(t, name) ___bcc_map(t, u64, u64, name, 10240, 0)
+#define ___bcc_hash2(t, name, key) ___bcc_map(t, key, u64, name, 10240, 0)
+#define ___bcc_hash3(t, name, key, leaf) ___bcc_map(t, key, leaf, name, 10240, 0)
+#define ___bcc_hash4(t, name, key, leaf, size) ___bcc_map(t, key, leaf, name, size, 0)
+#define ___bcc_hash(t, ...) ___bcc_pick(__VA_ARGS__, ___bcc_hash4, ___bcc_hash3, ___bcc_hash2, ___bcc_hash1)(t, __VA_ARGS__)
+#define BPF_HASH(...) ___bcc_hash(BPF_MAP_TYPE_HASH, __VA_ARGS__)
+#define BPF_PERCPU_HASH(...) ___bcc_hash(BPF_MAP_TYPE_PERCPU_HASH, __VA_ARGS__)
+#define BPF_LRU_HASH(...) ___bcc_hash(BPF_MAP_TYPE_LRU_HASH, __VA_ARGS__)
+#define BPF_LRU_PERCPU_HASH(...) ___bcc_hash(BPF_MAP_TYPE_LRU_PERCPU_HASH, __VA_ARGS__)
+
+#define ___bcc_array1(t, name) ___bcc_map(t, int, u64, name, 10240, 0)
+#define ___bcc_array2(t, name, leaf) ___bcc_map(t, int, leaf, name, 10240, 0)
+#define ___bcc_array3(t, name, leaf, size) ___bcc_map(t, int, leaf, name, size, 0)
+#define ___bcc_array(t, ...) ___bcc_pick(__VA_ARGS__, , ___bcc_array3, ___bcc_array2, ___bcc_array1)(t, __VA_ARGS__)
+#define BPF_ARRAY(...) ___bcc_array(BPF_MAP_TYPE_ARRAY, __VA_ARGS__)
+#define BPF_PERCPU_ARRAY(...) ___bcc_array(BPF_MAP_TYPE_PERCPU_ARRAY, __VA_ARGS__)
+
+#define ___bcc_hist1(name) ___bcc_map(BPF_MAP_TYPE_ARRAY, int, u64, name, 64, 0)
+#define ___bcc_hist2(name, key) ___bcc_map(___bcc_histogram_type(key), key, u64, name, 64, 0)
+#define ___bcc_hist3(name, key, size) ___bcc_map(___bcc_histogram_type(key), key, u64, name, size, 0)
+#define BPF_HISTOGRAM(...) ___bcc_pick(__VA_ARGS__, , ___bcc_hist3, ___bcc_hist2, ___bcc_hist1)(__VA_ARGS__)
+
+#define ___bcc_trie1(name) ___bcc_map(BPF_MAP_TYPE_LPM_TRIE, u64, u64, name, 10240, BPF_F_NO_PREALLOC)
+#define ___bcc_trie2(name, key) ___bcc_map(BPF_MAP_TYPE_LPM_TRIE, key, u64, name, 10240, BPF_F_NO_PREALLOC)
+#define ___bcc_trie3(name, key, leaf) ___bcc_map(BPF_MAP_TYPE_LPM_TRIE, key, leaf, name, 10240, BPF_F_NO_PREALLOC)
+#define ___bcc_trie4(name, key, leaf, size) ___bcc_map(BPF_MAP_TYPE_LPM_TRIE, key, leaf, name, size, BPF_F_NO_PREALLOC)
+#define BPF_LPM_TRIE(...) ___bcc_pick(__VA_ARGS__, ___bcc_trie4, ___bcc_trie3, ___bcc_trie2, ___bcc_trie1)(__VA_ARGS__)
+
+#define BPF_PERF_OUTPUT(name) \
+___bcc_plain_map(BPF_MAP_TYPE_PERF_EVENT_ARRAY, name, 0, 4, 4) \
+static __always_inline int name##___perf_submit_3(void *ctx, void *data, __u64 size) \
+{ \
+	return bpf_perf_event_output(ctx, &name, BPF_F_CURRENT_CPU, data, size); \
+} \
+static __always_inline int name##___perf_submit_skb_4(void *ctx, __u32 packet, void *data, __u64 size) \
+{ \
+	return bpf_perf_event_output(ctx, &name, BPF_F_CURRENT_CPU | (__u64)packet << 32, data, size); \
+}
+
+#define BPF_PERF_ARRAY(name, size) \
+___bcc_plain_map(BPF_MAP_TYPE_PERF_EVENT_ARRAY, name, size, 4, 4) \
+static __always_inline __u64 name##___perf_read_1(__u64 index) \
+{ \
+	return bpf_perf_event_read(&name, index); \
+} \
+static __always_inline int name##___perf_counter_value_3(__u64 index, void *value, __u32 size) \
+{ \
+	return bpf_perf_event_read_value(&name, index, value, size); \
+}
+
+#define BPF_RINGBUF_OUTPUT(name, pages) \
+struct { \
+	__uint(type, BPF_MAP_TYPE_RINGBUF); \
+	__uint(max_entries, (pages) * 4096); \
+} name SEC(".maps"); \
+static __always_inline int name##___ringbuf_output_3(void *data, __u64 size, __u64 flags) \
+{ \
+	return bpf_ringbuf_output(&name, data, size, flags); \
+} \
+static __always_inline void *name##___ringbuf_reserve_1(__u64 size) \
+{ \
+	return bpf_ringbuf_reserve(&name, size, 0); \
+} \
+static __always_inline void name##___ringbuf_submit_2(void *data, __u64 flags) \
+{ \
+	bpf_ringbuf_submit(data, flags); \
+} \
+static __always_inline void name##___ringbuf_discard_2(void *data, __u64 flags) \
+{ \
+	bpf_ringbuf_discard(data, flags); \
+} \
+static __always_inline __u64 name##___ringbuf_query_1(__u64 flags) \
+{ \
+	return bpf_ringbuf_query(&name, flags); \
+}
+
+#define BPF_STACK_TRACE(name, size) \
+___bcc_plain_map(BPF_MAP_TYPE_STACK_TRACE, name, size, 4, 127 * 8) \
+static __always_inline int name##___get_stackid_2(void *ctx, __u64 flags) \
+{ \
+	return bpf_get_stackid(ctx, &name, flags); \
+}
+
+#define BPF_PROG_ARRAY(name, size) \
+___bcc_plain_map(BPF_MAP_TYPE_PROG_ARRAY, name, size, 4, 4) \
+static __always_inline void name##___call_2(void *ctx, __u32 index) \
+{ \
+	bpf_tail_call(ctx, &name, index); \
+}
+
+#define BPF_CGROUP_ARRAY(name, size) \
+___bcc_plain_map(BPF_MAP_TYPE_CGROUP_ARRAY, name, size, 4, 4) \
+static __always_inline int name##___check_current_task_1(__u32 index) \
+{ \
+	return bpf_current_task_under_cgroup(&name, index); \
+}
+
+#define ___bcc_redirect(map_type, name, size) \
+___bcc_plain_map(map_type, name, size, 4, 4) \
+static __always_inline int name##___redirect_map_2(__u32 index, __u64 flags) \
+{ \
+	return bpf_redirect_map(&name, index, flags); \
+}
+#define BPF_DEVMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_DEVMAP, name, size)
+#define BPF_CPUMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_CPUMAP, name, size)
+#define BPF_XSKMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_XSKMAP, name, size)
+
+#define ___bcc_queue(map_type, name, leaf_type, size) \
+struct { \
+	__uint(type, map_type); \
+	__uint(max_entries, size); \
+	__type(value, leaf_type); \
+} name SEC(".maps"); \
+static __always_inline int name##___push_2(const void *leaf, __u64 flags) \
+{ \
+	return bpf_map_push_elem(&name, leaf, flags); \
+} \
+static __always_inline int name##___pop_1(void *leaf) \
+{ \
+	return bpf_map_pop_elem(&name, leaf); \
+} \
+static __always_inline int name##___peek_1(void *leaf) \
+{ \
+	return bpf_map_peek_elem(&name, leaf); \
+}
+#define BPF_QUEUE(name, leaf, size...) ___bcc_queue(BPF_MAP_TYPE_QUEUE, name, leaf, size)
+#define BPF_STACK(name, leaf, size...) ___bcc_queue(BPF_MAP_TYPE_STACK, name, leaf, size)
+
+#define ___bcc_storage(map_type, helper, name, leaf_type, owner) \
+struct { \
+	__uint(type, map_type); \
+	__uint(map_flags, BPF_F_NO_PREALLOC); \
+	__type(key, int); \
+	__type(value, leaf_type); \
+} name SEC(".maps"); \
+static __always_inline __typeof__(leaf_type) *name##___##helper##_get_3(owner *of, void *leaf, __u64 flags) \
+{ \
+	return bpf_##helper##_get(&name, of, leaf, flags); \
+} \
+static __always_inline int name##___##helper##_delete_1(owner *of) \
+{ \
+	return bpf_##helper##_delete(&name, of); \
+}
+#define BPF_SK_STORAGE(name, leaf) ___bcc_storage(BPF_MAP_TYPE_SK_STORAGE, sk_storage, name, leaf, void)
+#define BPF_TASK_STORAGE(name, leaf) ___bcc_storage(BPF_MAP_TYPE_TASK_STORAGE, task_storage, name, leaf, struct task_struct)
+#define BPF_INODE_STORAGE(name, leaf) ___bcc_storage(BPF_MAP_TYPE_INODE_STORAGE, inode_storage, name, leaf, void)
