@@ -139,11 +139,17 @@ pub struct Lines {
     unwanted: HashSet<u32>,
     /// Signals that threads would have been told of at the end of their calls.
     queued: HashMap<u32, Vec<Vec<u8>>>,
+    /// Calls of threads that `restart_syscall` goes on with.
+    interrupted: HashMap<u32, u32>,
     last: Option<u64>,
     totals: Totals,
 }
 
 const EXECVE: u32 = 59;
+/// The call with which the kernel goes on with one that was interrupted, and the result of that one
+/// (`ERESTART_RESTARTBLOCK`).
+const RESTART: &str = "restart_syscall";
+const RESTARTED: i64 = -516;
 /// Calls that return twice.
 const TWICE: [&str; 4] = ["clone", "fork", "vfork", "clone3"];
 
@@ -163,6 +169,7 @@ impl Lines {
             live: HashSet::new(),
             unwanted: HashSet::new(),
             queued: HashMap::new(),
+            interrupted: HashMap::new(),
             last: None,
             totals: Totals::default(),
         }
@@ -319,6 +326,11 @@ impl Lines {
 
     fn parts(&mut self, view: &View<'_>) -> Parts {
         match Self::call_of(&view.first()) {
+            Some(call) if call.name == RESTART => {
+                let interrupted = self.interrupted.get(&view.first().thread).and_then(|number| by_number(*number));
+                let before = interrupted.map(|call| format!("<... resuming interrupted {} ...>", call.name));
+                Parts { before: before.into_iter().collect(), ..Parts::default() }
+            }
             Some(call) => arguments(call, view, self.look.style, &mut self.names),
             None => plain(view),
         }
@@ -430,6 +442,9 @@ impl Lines {
         }
         let pending = self.take_pending(record);
         let name = Self::name_of(record);
+        if record.result == RESTARTED && name != RESTART {
+            self.interrupted.insert(record.thread, record.number);
+        }
         if pending.is_none() && TWICE.contains(&name.as_str()) && record.result == 0 {
             // The beginning belongs to the thread that made this one.
             return;
@@ -518,6 +533,7 @@ impl Lines {
     fn end(&mut self, record: &Record<'_>, status: u32) {
         self.cut_off(Some(record.thread));
         self.queued.remove(&record.thread);
+        self.interrupted.remove(&record.thread);
         self.unwanted.remove(&record.thread);
         self.lost_end(record.thread);
         if !self.look.no_ends {

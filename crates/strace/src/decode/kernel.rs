@@ -260,11 +260,26 @@ pub fn perf_event_attr(bytes: Bytes<'_>, _: Style, out: &mut String) {
     out.push_str(", ...}");
 }
 
-/// `{flags=0, sq_thread_cpu=0, ..., sq_off={...}, cq_off={...}}`
-pub fn io_uring_params(bytes: Bytes<'_>, _: Style, out: &mut String) {
+/// What a program asks for: `{flags=0, sq_thread_cpu=0, sq_thread_idle=0`
+fn io_uring_start(bytes: Bytes<'_>, out: &mut String) {
+    const ATTACH: u32 = 0x20;
     out.push_str("{flags=");
     flags("io_uring_setup", bytes.u32(8).into(), out);
     let _ = write!(out, ", sq_thread_cpu={}, sq_thread_idle={}", bytes.u32(12), bytes.u32(16));
+    if bytes.u32(8) & ATTACH != 0 {
+        let _ = write!(out, ", wq_fd={}", bytes.i32(24));
+    }
+}
+
+/// `{flags=0, sq_thread_cpu=0, sq_thread_idle=0}`
+pub fn io_uring_asked(bytes: Bytes<'_>, _: Style, out: &mut String) {
+    io_uring_start(bytes, out);
+    out.push('}');
+}
+
+/// `{flags=0, sq_thread_cpu=0, ..., sq_off={...}, cq_off={...}}`
+pub fn io_uring_params(bytes: Bytes<'_>, _: Style, out: &mut String) {
+    io_uring_start(bytes, out);
     let _ = write!(out, ", sq_entries={}, cq_entries={}, features=", bytes.u32(0), bytes.u32(4));
     flags("io_uring_features", bytes.u32(20).into(), out);
     // TABLE: names of words of 4 bytes.

@@ -13,6 +13,16 @@ pub struct Style {
     pub hex: u8,
 }
 
+impl Style {
+    /// Most elements of an array that are shown: with `-v` all that are captured.
+    pub fn elements(self) -> usize {
+        if self.full { self.most.max(MOST_ELEMENTS) } else { self.most }
+    }
+}
+
+/// Elements of an array that are captured when all are wanted.
+const MOST_ELEMENTS: usize = 64;
+
 impl Default for Style {
     fn default() -> Self {
         Self { full: false, most: 32, hex: 0 }
