@@ -140,9 +140,9 @@ fn request(args: &StraceArgs) -> Result<Request, Failure> {
             1 => Detail::Paths,
             _ => Detail::Sockets,
         },
-        tracked: words.selection.follows_descriptors() && status != Status::Failure,
         json: args.json,
-        command: None,
+        // What depends on the command and on the calls is known when it runs.
+        ..Look::default()
     };
     Ok(Request {
         target,

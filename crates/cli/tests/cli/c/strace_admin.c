@@ -306,6 +306,12 @@ static void processes(void) {
     struct timespec past = {0, 0};
     syscall(449, waiter, 1, 0, &past, CLOCK_MONOTONIC);
     syscall(SYS_perf_event_open, 0, -1, 0, -1, 9);
+    unsigned event[32] = {3, 64, 0x10203};
+    syscall(SYS_perf_event_open, event, -1, -1, -1, 0);
+    event[0] = 5;
+    event[10] = 1 << 14 | 1;
+    event[13] = 3;
+    syscall(SYS_perf_event_open, event, -1, -1, -1, 8);
     setns(-1, CLONE_NEWNET);
 }
 
