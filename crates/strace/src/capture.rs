@@ -91,7 +91,14 @@ pub fn plan(call: &Call, style: Style) -> Plan {
     plan
 }
 
-/// The same with what stands in front of the text of a message.
+/// An array whose length is an argument: one element more than is shown, if there are so many.
+fn array(arg: usize, size: u16, number: u8, style: Style) -> Operation {
+    let elements = u16::try_from(style.elements()).unwrap_or(u16::MAX);
+    let most = size.saturating_mul(elements.saturating_add(1)).min(work::MOST as u16);
+    Operation::new(op::BYTES, arg, most).length(length::ARG + number, size as u8)
+}
+
+/// The most bytes of the text of a message with what stands in front of it.
 fn text_behind(shown: u16) -> u16 {
     shown.saturating_add(HEAD).min(work::MOST as u16)
 }
@@ -133,11 +140,7 @@ impl Plan {
         let by_arg = |number: u8| length::ARG + number;
         let shown = most(style);
         let elements = u16::try_from(style.elements()).unwrap_or(u16::MAX);
-        let array = |size: u16, number: u8| {
-            bytes(size.saturating_mul(elements.saturating_add(1)).min(work::MOST as u16))
-                .length(by_arg(number), size as u8)
-        };
-        let messages = |source| bytes(MESSAGE_ENTRY * MESSAGES as u16).length(source, MESSAGE_ENTRY as u8);
+        let array = |size: u16, number: u8| array(arg, size, number, style);
         let nodes = |number: u8| {
             let most = elements.saturating_add(1).saturating_mul(8).min(work::MOST as u16);
             bytes(most).length(length::NODES + number, 1)
@@ -173,36 +176,15 @@ impl Plan {
                 self.before.push(Operation { elements, ..Operation::new(op::TEXTS, arg, shown + 1) });
             }
             Kind::Envp => self.before.push(Operation::new(op::COUNT, arg, 0)),
-            Kind::Vector(number) => {
-                self.before.push(Operation::new(op::VECTOR, arg, shown).length(by_arg(number), 1));
-            }
-            Kind::AddressVector(number) => self.before.push(array(IOVEC, number)),
-            Kind::OutVector(number) => {
-                // For calls that fail.
-                self.before.push(array(IOVEC, number));
-                self.after.push(Operation::new(op::VECTOR, arg, shown).length(by_arg(number), 1))
-            }
-            Kind::Message => self.before.push(Operation::new(op::MESSAGE, arg, shown)),
-            Kind::OutMessage => {
-                self.before.push(bytes(MESSAGE));
-                self.after.push(Operation::new(op::MESSAGE, arg, shown));
-            }
-            Kind::Messages(number) => {
-                self.before.push(Operation::new(op::MESSAGES, arg, shown).length(by_arg(number), 1));
-                self.after.push(messages(length::RESULT));
-            }
-            Kind::OutMessages(number) => {
-                let received = Operation { elements: 1, ..Operation::new(op::MESSAGES, arg, shown) };
-                self.before.push(messages(by_arg(number)));
-                self.after.push(received.length(length::RESULT, 1));
-                self.after.push(messages(length::RESULT));
-            }
-            Kind::QueueMessage(number) => {
-                self.before.push(bytes(text_behind(shown)).length(by_arg(number), 1).behind(HEAD));
-            }
-            Kind::OutQueueMessage(number) => {
-                self.after.push(bytes(text_behind(shown)).length(by_arg(number), 1).behind(HEAD));
-            }
+            Kind::Vector(_)
+            | Kind::AddressVector(_)
+            | Kind::OutVector(_)
+            | Kind::Message
+            | Kind::OutMessage
+            | Kind::Messages(_)
+            | Kind::OutMessages(_)
+            | Kind::QueueMessage(_)
+            | Kind::OutQueueMessage(_) => self.messages(kind, arg, style),
             Kind::OutFds => self.after.push(bytes(8)),
             Kind::Nodes(number) => self.before.push(nodes(number)),
             Kind::OutNodes(number) => self.after.push(nodes(number)),
@@ -239,6 +221,47 @@ impl Plan {
                 }
             }
             rest if rest.is_rest() => self.rest(rest, arg),
+            _ => {}
+        }
+    }
+
+    /// Vectors and messages.
+    fn messages(&mut self, kind: Kind, arg: usize, style: Style) {
+        let bytes = |most| Operation::new(op::BYTES, arg, most);
+        let by_arg = |number: u8| length::ARG + number;
+        let shown = most(style);
+        let messages = |source| bytes(MESSAGE_ENTRY * MESSAGES as u16).length(source, MESSAGE_ENTRY as u8);
+        match kind {
+            Kind::Vector(number) => {
+                self.before.push(Operation::new(op::VECTOR, arg, shown).length(by_arg(number), 1));
+            }
+            Kind::AddressVector(number) => self.before.push(array(arg, IOVEC, number, style)),
+            Kind::OutVector(number) => {
+                // For calls that fail.
+                self.before.push(array(arg, IOVEC, number, style));
+                self.after.push(Operation::new(op::VECTOR, arg, shown).length(by_arg(number), 1))
+            }
+            Kind::Message => self.before.push(Operation::new(op::MESSAGE, arg, shown)),
+            Kind::OutMessage => {
+                self.before.push(bytes(MESSAGE));
+                self.after.push(Operation::new(op::MESSAGE, arg, shown));
+            }
+            Kind::Messages(number) => {
+                self.before.push(Operation::new(op::MESSAGES, arg, shown).length(by_arg(number), 1));
+                self.after.push(messages(length::RESULT));
+            }
+            Kind::OutMessages(number) => {
+                let received = Operation { elements: 1, ..Operation::new(op::MESSAGES, arg, shown) };
+                self.before.push(messages(by_arg(number)));
+                self.after.push(received.length(length::RESULT, 1));
+                self.after.push(messages(length::RESULT));
+            }
+            Kind::QueueMessage(number) => {
+                self.before.push(bytes(text_behind(shown)).length(by_arg(number), 1).behind(HEAD));
+            }
+            Kind::OutQueueMessage(number) => {
+                self.after.push(bytes(text_behind(shown)).length(by_arg(number), 1).behind(HEAD));
+            }
             _ => {}
         }
     }
