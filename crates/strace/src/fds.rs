@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 use crate::decode::Names;
 
@@ -113,8 +114,8 @@ impl Descriptors {
     /// The numbers of a device: `<char 1:3>`. The path is that of the process, which may have another root.
     fn device(process: u32, path: &str) -> Option<String> {
         let below = path.strip_prefix('/')?;
-        let of = |path: String| fs::metadata(path).ok();
-        let found = of(format!("/proc/{process}/root/{below}")).or_else(|| of(path.to_owned()))?;
+        let seen = Path::new("/proc").join(process.to_string()).join("root").join(below);
+        let found = fs::metadata(seen).or_else(|_| fs::metadata(path)).ok()?;
         let kind = match found.file_type() {
             kind if kind.is_char_device() => "char",
             kind if kind.is_block_device() => "block",
