@@ -147,7 +147,7 @@ impl Plan {
         };
         let handle = |arg: usize| bytes(HEAD + HANDLE).length(length::BEHIND + arg as u8, 1).behind(HEAD);
         match kind {
-            Kind::Path => self.before.push(text(PATH - 1)),
+            Kind::Path | Kind::Name => self.before.push(text(PATH - 1)),
             Kind::Text | Kind::MountType | Kind::MountData => self.before.push(text(shown)),
             Kind::ThreadName => self.before.push(text(THREAD_NAME)),
             Kind::OutThreadName => self.after.push(text(THREAD_NAME)),

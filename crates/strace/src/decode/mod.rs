@@ -188,13 +188,15 @@ impl Writer<'_, '_> {
         };
         self.add('[');
         let shown = usize::try_from(count).unwrap_or(usize::MAX).min(self.style.elements());
-        for (number, element) in bytes.chunks_exact(usize::from(one.size)).take(shown).enumerate() {
-            if number > 0 {
+        let mut written = 0;
+        for element in bytes.chunks_exact(usize::from(one.size)).take(shown) {
+            if written > 0 {
                 self.add(", ");
             }
             (one.write)(Bytes(element), self.style, &mut self.out);
+            written += 1;
         }
-        self.add(if count > shown as u64 { ", ...]" } else { "]" });
+        text::end_array(written, count, &mut self.out);
     }
 
     /// Writes an argument. False if it is not shown.
@@ -244,6 +246,7 @@ impl Writer<'_, '_> {
             Kind::Protocol => self.protocol(call, raw),
             Kind::SockOpt => net::option_name(view.arg(number - 1), raw, call.name == "setsockopt", &mut self.out),
             Kind::Path
+            | Kind::Name
             | Kind::Text
             | Kind::In(_)
             | Kind::Argv
@@ -334,7 +337,7 @@ impl Writer<'_, '_> {
     fn filled_before(&mut self, kind: Kind, number: usize, raw: u64) {
         let view = self.view;
         let what = match kind {
-            Kind::Path | Kind::Text => op::TEXT,
+            Kind::Path | Kind::Name | Kind::Text => op::TEXT,
             Kind::Envp => op::COUNT,
             _ => op::BYTES,
         };
@@ -342,7 +345,7 @@ impl Writer<'_, '_> {
         let bytes = chunk.and_then(|chunk| chunk.bytes);
         let full = chunk.map_or(0, |chunk| chunk.full);
         match kind {
-            Kind::Path => match bytes {
+            Kind::Path | Kind::Name => match bytes {
                 Some(path) => text::quote(path, false, self.style, &mut self.out),
                 None => address(raw, &mut self.out),
             },
@@ -519,7 +522,9 @@ impl Writer<'_, '_> {
     fn poll_fds(&mut self, bytes: Option<&[u8]>, raw: u64) {
         let Some(bytes) = bytes else { return address(raw, &mut self.out) };
         self.add('[');
-        for (number, entry) in bytes.as_chunks::<8>().0.iter().enumerate().take(self.style.elements()) {
+        let entries = bytes.as_chunks::<8>().0;
+        let entries = &entries[..entries.len().min(self.style.elements())];
+        for (number, entry) in entries.iter().enumerate() {
             let entry = Bytes(entry);
             self.add(if number > 0 { ", {fd=" } else { "{fd=" });
             self.descriptor(entry.i32(0));
@@ -529,6 +534,6 @@ impl Writer<'_, '_> {
             }
             self.add('}');
         }
-        self.add(if self.view.arg(1) > self.style.elements() as u64 { ", ...]" } else { "]" });
+        text::end_array(entries.len(), self.view.arg(1) & 0xffff_ffff, &mut self.out);
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use super::text::{Bytes, Style, address, quote};
+use super::text::{Bytes, Style, address, end_array, quote};
 use super::values::{flags, value};
 use crate::program::layout::part;
 use crate::record::{Chunk, View};
@@ -77,7 +77,8 @@ pub fn vector<'r>(at: u64, count: u64, get: &dyn Fn(u16) -> Option<Chunk<'r>>, s
     let Some(entries) = get(part::VECTOR).and_then(|chunk| chunk.bytes) else { return address(at, out) };
     out.push('[');
     let entries = entries.as_chunks::<16>().0;
-    for (number, entry) in entries.iter().enumerate().take(style.elements()) {
+    let entries = &entries[..entries.len().min(style.elements())];
+    for (number, entry) in entries.iter().enumerate() {
         let entry = Bytes(entry);
         out.push_str(if number == 0 { "{iov_base=" } else { ", {iov_base=" });
         match get(number as u16).map(|chunk| (chunk.bytes, chunk.full)) {
@@ -89,10 +90,7 @@ pub fn vector<'r>(at: u64, count: u64, get: &dyn Fn(u16) -> Option<Chunk<'r>>, s
         }
         let _ = write!(out, ", iov_len={}}}", entry.u64(8));
     }
-    if count > entries.len().min(style.elements()) as u64 {
-        out.push_str(", ...");
-    }
-    out.push(']');
+    end_array(entries.len(), count, out);
 }
 
 /// Writes the message that argument `arg` points to. `old` is the length of the name before the call.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::text::{Bytes, Style, address, quote};
+use super::text::{Bytes, Style, address, end_array, quote};
 use super::{Writer, net, values};
 use crate::program::layout::{MESSAGE_STEP, MESSAGES, op, part};
 use crate::table::kind::Kind;
@@ -129,7 +129,8 @@ impl<'r> Writer<'_, 'r> {
         } else {
             // Writing to a string succeeds.
             let _ = write!(self.out, ", /* bytes {known}..{} */ ", bytes.len() - 1);
-            quote(behind, false, Style { hex: 2, ..self.style }, &mut self.out);
+            let shown = &behind[..behind.len().min(self.style.most)];
+            quote(shown, behind.len() > shown.len(), Style { hex: 2, ..self.style }, &mut self.out);
             self.out.push('}');
         }
     }
@@ -164,7 +165,7 @@ impl<'r> Writer<'_, 'r> {
             self.out.push('}');
             written += 1;
         }
-        self.out.push_str(if count > written { ", ...]" } else { "]" });
+        end_array(written, count as u64, &mut self.out);
     }
 
     /// A message of a queue: its type and its text.
@@ -184,15 +185,15 @@ impl<'r> Writer<'_, 'r> {
         };
         self.out.push('[');
         let words = bytes.as_chunks::<WORD>().0;
-        for (at, word) in words.iter().enumerate().take(self.style.elements()) {
+        let words = &words[..words.len().min(self.style.elements())];
+        for (at, word) in words.iter().enumerate() {
             self.out.push_str(if at == 0 { "" } else { ", " });
             let _ = match u64::from_le_bytes(*word) {
                 0 => write!(self.out, "{:016}", 0),
                 word => write!(self.out, "{word:#016x}"),
             };
         }
-        let all = bits.saturating_sub(1).div_ceil(64);
-        self.out.push_str(if all > words.len().min(self.style.elements()) as u64 { ", ...]" } else { "]" });
+        end_array(words.len(), bits.saturating_sub(1).div_ceil(64), &mut self.out);
     }
 
     /// What stands for a file: `{handle_bytes=8, handle_type=1, f_handle="\x13..."}`.
@@ -232,8 +233,8 @@ impl<'r> Writer<'_, 'r> {
     fn thread_name(&mut self, bytes: Option<&[u8]>, raw: u64) {
         match bytes {
             Some(bytes) => {
-                let shown = &bytes[..bytes.len().min(THREAD_NAME)];
-                quote(shown, bytes.len() > THREAD_NAME, self.style, &mut self.out);
+                let shown = &bytes[..bytes.len().min(THREAD_NAME).min(self.style.most)];
+                quote(shown, bytes.len() > shown.len(), self.style, &mut self.out);
             }
             None => address(raw, &mut self.out),
         }

@@ -73,6 +73,14 @@ pub fn text(bytes: &[u8], most: usize, style: Style, out: &mut String) {
     quote(&bytes[..bytes.len().min(most)], bytes.len() > most, style, out);
 }
 
+/// Ends an array of which so many of `count` elements were written.
+pub fn end_array(written: usize, count: u64, out: &mut String) {
+    if count > written as u64 {
+        out.push_str(if written == 0 { "..." } else { ", ..." });
+    }
+    out.push(']');
+}
+
 /// Writes an address; 0 is `NULL`.
 pub fn address(value: u64, out: &mut String) {
     if value == 0 {
@@ -179,5 +187,11 @@ mod tests {
         assert_eq!([0, 0o22, 0o644, 0o4711].map(|value| text(mode, value)), ["000", "022", "0644", "04711"]);
         assert_eq!([0, 255].map(|value| text(address, value)), ["NULL", "0xff"]);
         assert_eq!([0, 255].map(|value| text(hex, value)), ["0", "0xff"]);
+        let end = |written, count| {
+            let mut out = String::new();
+            end_array(written, count, &mut out);
+            out
+        };
+        assert_eq!([end(0, 0), end(2, 2), end(0, 5), end(2, 5)], ["]", "]", "...]", ", ...]"]);
     }
 }

@@ -56,6 +56,8 @@ pub enum Kind {
     /// The directory of a mark of fanotify(7), which may be none.
     MarkFd,
     Path,
+    /// A name that is shown as a whole and is no path.
+    Name,
     Text,
     Flags(&'static Set),
     Value(&'static Set),
@@ -308,6 +310,7 @@ const PLAIN: &[(&str, Kind)] = &[
     ("fd", Kind::Fd),
     ("dirfd", Kind::DirFd),
     ("path", Kind::Path),
+    ("name", Kind::Name),
     ("text", Kind::Text),
     ("out", Kind::Out),
     ("outhex", Kind::OutHex),

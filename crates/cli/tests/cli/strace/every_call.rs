@@ -84,7 +84,7 @@ fn calls_of_administrators_are_shown_as_strace_shows_them() {
     let directory = tempfile::tempdir().unwrap();
     let Some(program) = compiled(directory.path(), "admin", include_str!("../c/strace_admin.c")) else { return };
     // Of `io_submit` the address of its array is shown.
-    for more in [&[][..], &["-v"]] {
+    for more in [&[][..], &["-v"], &["-s", "5", "-x"]] {
         let options: Vec<&str> = ["-f", "-e", "trace=!io_submit"].iter().chain(more).copied().collect();
         same_lines(&program, &options, 80);
     }
