@@ -27,6 +27,12 @@ pub fn run(args: &StraceArgs) -> Result<ExitCode, Failure> {
     if args.follow_forks > 1 {
         return Err(Failure::Usage("a file for each process (-ff) is not supported; -f writes all to one".to_owned()));
     }
+    if let Some(option) = args.command.first().and_then(|word| word.to_str()).filter(|word| word.starts_with('-')) {
+        return Err(Failure::Usage(format!(
+            "`{option}` is no option of `skep strace`; `skep strace --help` lists those that there are. A program with this \
+             name is started by its path"
+        )));
+    }
     let request = request(args)?;
     let mut out = output(args)?;
     let outcome = skep_strace::run(request, &mut out).map_err(failed)?;
@@ -134,9 +140,9 @@ fn request(args: &StraceArgs) -> Result<Request, Failure> {
             1 => Detail::Paths,
             _ => Detail::Sockets,
         },
-        tracked: words.selection.follows_descriptors() && status != Status::Failure,
         json: args.json,
-        command: None,
+        // What depends on the command and on the calls is known when it runs.
+        ..Look::default()
     };
     Ok(Request {
         target,

@@ -4,15 +4,16 @@ use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsRawFd, RawFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, channel};
 
 /// A process that waits for its start. Dropping it ends it.
 #[derive(Debug)]
 pub struct Waiting {
     id: u32,
     go: PipeWriter,
-    // Starting a command waits for the program to run, so it has a thread of its own.
-    starting: JoinHandle<io::Result<Child>>,
+    // Starting a command waits for the program to run, so it has a thread of its own. That thread is the parent for those
+    // who want to know when their parent ends (PR_SET_PDEATHSIG): it stays for as long as this process.
+    starting: Receiver<io::Result<Child>>,
 }
 
 impl Waiting {
@@ -33,11 +34,22 @@ impl Waiting {
         unsafe {
             command.pre_exec(move || pipes.wait(other));
         }
-        let starting = std::thread::Builder::new().name("start".into()).spawn(move || command.spawn())?;
+        let (give, starting) = channel();
+        std::thread::Builder::new().name("start".into()).spawn(move || {
+            let started = command.spawn();
+            let runs = started.is_ok();
+            // With it go its ends of the pipes.
+            drop(command);
+            if give.send(started).is_ok() && runs {
+                loop {
+                    std::thread::park();
+                }
+            }
+        })?;
         let mut bytes = [0; 4];
         if number.read_exact(&mut bytes).is_err() {
             // Nobody can write any more: making the process has failed.
-            let failed = starting.join().map_err(|_| io::Error::other("the thread that starts it has ended"))?;
+            let failed = starting.recv().map_err(|_| io::Error::other("the thread that starts it has ended"))?;
             return Err(failed.err().unwrap_or_else(|| io::Error::other("it did not tell its number")));
         }
         Ok(Self { id: u32::from_ne_bytes(bytes), go, starting })
@@ -55,7 +67,7 @@ impl Waiting {
     pub fn go_on(mut self) -> io::Result<Child> {
         // If the process has been killed meanwhile, waiting for it says so.
         let _ = self.go.write_all(&[1]);
-        self.starting.join().map_err(|_| io::Error::other("the thread that starts it has ended"))?
+        self.starting.recv().map_err(|_| io::Error::other("the thread that starts it has ended"))?
     }
 }
 
@@ -101,7 +113,7 @@ mod tests {
         let waiting = Waiting::prepare(Command::new("cat")).unwrap();
         let Waiting { go, starting, .. } = waiting;
         drop(go);
-        assert_eq!(starting.join().unwrap().unwrap_err().raw_os_error(), Some(libc::ECANCELED));
+        assert_eq!(starting.recv().unwrap().unwrap_err().raw_os_error(), Some(libc::ECANCELED));
         let waiting = Waiting::prepare(Command::new("/nonexistent")).unwrap();
         assert_eq!(waiting.go_on().unwrap_err().kind(), io::ErrorKind::NotFound);
     }

@@ -6,6 +6,8 @@
 use std::collections::HashMap;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 
 use crate::decode::Names;
 
@@ -20,7 +22,7 @@ pub enum Detail {
     None,
     /// Paths.
     Paths,
-    /// Also protocols and addresses of sockets.
+    /// Also protocols and addresses of sockets, and numbers of devices.
     Sockets,
 }
 
@@ -109,6 +111,22 @@ impl Descriptors {
         self.known.get(&(process, fd)).map(String::as_str)
     }
 
+    /// The numbers of a device: `<char 1:3>`. The path is that of the process, which may have another root.
+    fn device(process: u32, path: &str) -> Option<String> {
+        let below = path.strip_prefix('/')?;
+        let seen = Path::new("/proc").join(process.to_string()).join("root").join(below);
+        let found = fs::metadata(seen).or_else(|_| fs::metadata(path)).ok()?;
+        let kind = match found.file_type() {
+            kind if kind.is_char_device() => "char",
+            kind if kind.is_block_device() => "block",
+            _ => return None,
+        };
+        let number = found.rdev();
+        let major = number >> 8 & 0xfff | number >> 32 & 0xffff_f000;
+        let minor = number & 0xff | number >> 12 & 0xffff_ff00;
+        Some(format!("<{kind} {major}:{minor}>"))
+    }
+
     fn socket(process: u32, link: &str) -> Option<String> {
         let inode = link.strip_prefix("socket:[")?.strip_suffix(']')?;
         for (file, name, wide) in
@@ -171,6 +189,11 @@ impl Names for Descriptors {
         {
             return Some(text);
         }
+        if detail == Detail::Sockets
+            && let Some(text) = Self::device(process, &link)
+        {
+            return Some(link + &text);
+        }
         Some(link)
     }
 
@@ -204,5 +227,9 @@ mod tests {
         assert_eq!(names.fd(4_000_000, fd).as_deref(), Some("/proc/version"));
         names.ended(4_000_000);
         assert_eq!(names.fd(4_000_000, fd), None);
+        let null = fs::File::open("/dev/null").unwrap();
+        let fd = std::os::fd::AsRawFd::as_raw_fd(&null);
+        let mut names = Descriptors::new(Detail::Sockets, false, true);
+        assert_eq!(names.fd(std::process::id(), fd).as_deref(), Some("/dev/null<char 1:3>"));
     }
 }

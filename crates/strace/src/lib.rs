@@ -15,6 +15,7 @@ pub mod fds;
 pub mod fuzz;
 pub mod json;
 pub mod lines;
+mod look;
 pub mod program;
 pub mod record;
 pub mod select;

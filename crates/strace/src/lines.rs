@@ -15,94 +15,16 @@ use std::fmt::Write as _;
 use skep_isa::syscalls::Arch;
 use skep_trace::names::Clock;
 
-use crate::decode::text::{Bytes, Style};
+use crate::decode::text::Bytes;
 use crate::decode::{Parts, arguments, plain, result};
-use crate::fds::{Descriptors, Detail};
+use crate::fds::Descriptors;
 use crate::json;
+pub use crate::look::{Look, Prefix, Stamp};
 use crate::program::layout::op;
 use crate::record::{Record, View, What, is_error};
 use crate::stack::Stacks;
 use crate::table::kind::{Kind, Result as ResultKind};
 use crate::table::{Call, by_number, signals};
-
-/// Where the thread is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Prefix {
-    /// Nowhere.
-    #[default]
-    None,
-    /// `[pid 1001] ` as soon as there is more than one.
-    Several,
-    /// `1001 `
-    Always,
-    /// `1001<name> `
-    Named,
-}
-
-/// How the time of a line is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Stamp {
-    /// Not at all.
-    #[default]
-    None,
-    /// `18:48:30`
-    Seconds,
-    /// `18:48:30.254179`
-    Microseconds,
-    /// `1795805310.254179`
-    Unix,
-}
-
-/// How lines look, and which are written.
-#[derive(Debug, Clone)]
-pub struct Look {
-    /// How arguments are written.
-    pub style: Style,
-    /// Column of the results.
-    pub column: usize,
-    /// Where the thread is named.
-    pub prefix: Prefix,
-    /// The time of day.
-    pub stamp: Stamp,
-    /// The time since the line before.
-    pub relative: bool,
-    /// The time that a call took.
-    pub duration: bool,
-    /// Whether ends of processes are left out.
-    pub no_ends: bool,
-    /// Signals that are written, by bits from 1 on.
-    pub signals: u64,
-    /// Only calls about these paths; all if there are none.
-    pub paths: Vec<String>,
-    /// What is said about descriptors.
-    pub detail: Detail,
-    /// Whether the calls that open and close descriptors are among those that are traced.
-    pub tracked: bool,
-    /// One JSON object for each call.
-    pub json: bool,
-    /// The thread that waits for its start in a call of which nothing is written.
-    pub command: Option<u32>,
-}
-
-impl Default for Look {
-    fn default() -> Self {
-        Self {
-            style: Style::default(),
-            column: 40,
-            prefix: Prefix::None,
-            stamp: Stamp::None,
-            relative: false,
-            duration: false,
-            no_ends: false,
-            signals: u64::MAX,
-            paths: Vec::new(),
-            detail: Detail::None,
-            tracked: true,
-            json: false,
-            command: None,
-        }
-    }
-}
 
 /// What was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -137,13 +59,21 @@ pub struct Lines {
     live: HashSet<u32>,
     /// Threads whose present call is not wanted.
     unwanted: HashSet<u32>,
+    /// Beginnings of calls that are not written.
+    silent: HashMap<u32, Vec<u8>>,
     /// Signals that threads would have been told of at the end of their calls.
     queued: HashMap<u32, Vec<Vec<u8>>>,
+    /// Calls of threads that `restart_syscall` goes on with.
+    interrupted: HashMap<u32, u32>,
     last: Option<u64>,
     totals: Totals,
 }
 
 const EXECVE: u32 = 59;
+/// The call with which the kernel goes on with one that was interrupted, and the result of that one
+/// (`ERESTART_RESTARTBLOCK`).
+const RESTART: &str = "restart_syscall";
+const RESTARTED: i64 = -516;
 /// Calls that return twice.
 const TWICE: [&str; 4] = ["clone", "fork", "vfork", "clone3"];
 
@@ -162,7 +92,9 @@ impl Lines {
             width: 0,
             live: HashSet::new(),
             unwanted: HashSet::new(),
+            silent: HashMap::new(),
             queued: HashMap::new(),
+            interrupted: HashMap::new(),
             last: None,
             totals: Totals::default(),
         }
@@ -319,6 +251,11 @@ impl Lines {
 
     fn parts(&mut self, view: &View<'_>) -> Parts {
         match Self::call_of(&view.first()) {
+            Some(call) if call.name == RESTART => {
+                let interrupted = self.interrupted.get(&view.first().thread).and_then(|number| by_number(*number));
+                let before = interrupted.map(|call| format!("<... resuming interrupted {} ...>", call.name));
+                Parts { before: before.into_iter().collect(), ..Parts::default() }
+            }
             Some(call) => arguments(call, view, self.look.style, &mut self.names),
             None => plain(view),
         }
@@ -332,8 +269,17 @@ impl Lines {
         self.add(&format!("{name}({text}"));
     }
 
+    fn is_hidden(&self, record: &Record<'_>) -> bool {
+        !record.narrow && self.look.hidden.contains(&record.number)
+    }
+
     fn enter(&mut self, record: &Record<'_>, bytes: &[u8]) {
         self.live.insert(record.thread);
+        if self.is_hidden(record) {
+            self.lost_end(record.thread);
+            self.silent.insert(record.thread, bytes.to_vec());
+            return;
+        }
         self.cut_off(Some(record.thread));
         self.lost_end(record.thread);
         let wanted = View::new(Some(*record), None).is_some_and(|view| self.is_wanted(&view));
@@ -425,11 +371,21 @@ impl Lines {
     }
 
     fn exit(&mut self, record: &Record<'_>) {
+        if self.is_hidden(record) {
+            let enter = self.silent.remove(&record.thread);
+            if let Some(view) = View::new(enter.as_deref().and_then(Record::parse), Some(*record)) {
+                self.track(&view);
+            }
+            return;
+        }
         if self.unwanted.remove(&record.thread) {
             return;
         }
         let pending = self.take_pending(record);
         let name = Self::name_of(record);
+        if record.result == RESTARTED && name != RESTART {
+            self.interrupted.insert(record.thread, record.number);
+        }
         if pending.is_none() && TWICE.contains(&name.as_str()) && record.result == 0 {
             // The beginning belongs to the thread that made this one.
             return;
@@ -518,6 +474,8 @@ impl Lines {
     fn end(&mut self, record: &Record<'_>, status: u32) {
         self.cut_off(Some(record.thread));
         self.queued.remove(&record.thread);
+        self.interrupted.remove(&record.thread);
+        self.silent.remove(&record.thread);
         self.unwanted.remove(&record.thread);
         self.lost_end(record.thread);
         if !self.look.no_ends {

@@ -172,6 +172,21 @@ impl<'r> View<'r> {
         if whole { first } else { again.or(first) }
     }
 
+    /// What one operation has captured of an argument as a whole, when the call began or ended.
+    pub fn captured(&self, what: u8, arg: usize, end: bool) -> Option<Chunk<'r>> {
+        let of = |chunk: &Chunk<'_>| {
+            usize::from(chunk.arg) == arg && chunk.part == part::WHOLE && chunk.kind == what && !(end && chunk.again)
+        };
+        let at_end =
+            |again| self.exit.and_then(|record| record.chunks().find(|chunk| chunk.again == again && of(chunk)));
+        if end {
+            return at_end(false);
+        }
+        let first = self.enter.and_then(|record| record.chunks().find(of));
+        let whole = first.is_some_and(|chunk| chunk.bytes.is_some());
+        if whole { first } else { at_end(true).or(first) }
+    }
+
     /// What was captured of an argument when the call ended.
     pub fn after(&self, arg: usize, number: u16) -> Option<Chunk<'r>> {
         let of = |chunk: &Chunk<'_>| !chunk.again && usize::from(chunk.arg) == arg && chunk.part == number;

@@ -33,10 +33,10 @@ fn near(name: &str) -> Option<&'static str> {
 const OPENING: &[&str] = &["open", "openat", "close", "dup", "dup2", "dup3", "socket", "accept", "accept4", "pipe2"];
 
 impl Selection {
-    /// Whether the calls that open and close descriptors are traced.
-    pub fn follows_descriptors(&self) -> bool {
-        let traced = |name: &&str| Arch::X86_64.number(name).is_some_and(|number| self.numbers.contains(&number));
-        OPENING.iter().all(traced)
+    /// Adds the calls that open and close descriptors; gives those that were not there.
+    pub fn follow_descriptors(&mut self) -> BTreeSet<u32> {
+        let opening = OPENING.iter().filter_map(|name| Arch::X86_64.number(name));
+        opening.filter(|number| self.numbers.insert(*number)).collect()
     }
 
     /// Reads `openat,%network,/regular-ish`, `!futex`, `all`, `none`.
@@ -165,6 +165,9 @@ mod tests {
         assert_eq!(names("stat"), ["stat"]);
         assert!(names("%stat").contains(&"newfstatat"));
         assert_eq!(names("?nosuch,read"), ["read"]);
+        let mut selection = Selection::parse("read,close").unwrap();
+        let added = selection.follow_descriptors();
+        assert!(added.len() == OPENING.len() - 1 && added.is_subset(&selection.numbers));
         assert!(Selection::parse("all").unwrap().others && !Selection::parse("!all").unwrap().others);
         let error = Selection::parse("opena").unwrap_err();
         assert!(error.contains("did you mean `openat`"), "{error}");

@@ -22,6 +22,7 @@ use skep_kernel::{KernelError, LoadError, LoadOptions, Loaded, LoadedMap, RingBu
 use skep_trace::names::Clock;
 
 use crate::capture::plan;
+use crate::fds::Detail;
 use crate::lines::{Lines, Look, Totals};
 use crate::program::layout::{CALLS, lost};
 use crate::program::{PROGRAMS, Shape, Status, TaskOffsets, maps, object};
@@ -142,6 +143,7 @@ pub fn run(mut request: Request, out: &mut dyn Write) -> Result<Outcome, StraceE
         return refuse("system calls are known for x86-64 only, and this machine is another one");
     }
     check_namespace(&request.target)?;
+    follow_descriptors(&mut request);
     let name = request.target.command.as_ref().map(|command| command.get_program().to_string_lossy().into_owned());
     let waiting = request.target.command.take().map(Waiting::prepare).transpose();
     let program = name.unwrap_or_default();
@@ -181,6 +183,21 @@ pub fn run(mut request: Request, out: &mut dyn Write) -> Result<Outcome, StraceE
     let mut outcome = run.outcome(request.count)?;
     outcome.status = child.map(end_of).transpose()?.flatten();
     Ok(outcome)
+}
+
+/// What descriptors stand for is known only if what opens and closes them is seen. What nobody asked for is not shown;
+/// where it would be counted, or is left out by its result, `/proc` is asked instead.
+fn follow_descriptors(request: &mut Request) {
+    let needed = request.look.detail > Detail::None || !request.look.paths.is_empty();
+    if !needed || !request.lines {
+        return;
+    }
+    let mut all = request.selection.clone();
+    let missing = all.follow_descriptors();
+    request.look.tracked = request.status != Status::Failure && (missing.is_empty() || !request.count);
+    if request.look.tracked {
+        (request.selection, request.look.hidden) = (all, missing);
+    }
 }
 
 /// Waits for a command that has ended; one that has not is left alone.

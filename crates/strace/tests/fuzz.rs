@@ -2,7 +2,8 @@
 
 use arbtest::arbtest;
 
-use skep_strace::fuzz::records;
+use skep_strace::fuzz::{call, records};
+use skep_strace::table::calls;
 
 #[test]
 fn random_records() {
@@ -35,5 +36,26 @@ fn short_records() {
         let mut bytes = vec![0xff; length + 3];
         bytes[1..3].copy_from_slice(&u16::try_from(length).unwrap().to_le_bytes());
         records(&bytes);
+    }
+}
+
+#[test]
+fn every_call_with_any_arguments() {
+    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
+    let rounds = 60 * seconds;
+    let mut numbers: Vec<u32> = calls().keys().copied().collect();
+    numbers.sort_unstable();
+    for number in numbers {
+        for round in 0..rounds {
+            // A new sequence of numbers for each round, the same in every run (splitmix64).
+            let mut state = u64::from(number) << 32 | round;
+            let mut next = move || {
+                state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+                let mixed = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+                let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+                mixed ^ mixed >> 31
+            };
+            call(&calls()[&number], &mut next);
+        }
     }
 }

@@ -3,15 +3,17 @@
 use std::fmt::Write as _;
 
 use super::text::{Bytes, Style, hex, mode};
-use super::values::{date, flags, value};
+use super::values::{comment, flags, value};
 
 /// `S_IFMT`
 const TYPE: u64 = 0o170_000;
 
-/// `S_IFREG|S_ISUID|0644`
+/// `S_IFREG|S_ISUID|0644`; a mode whose type has no name is a number.
 pub fn file_mode(bits: u64, out: &mut String) {
     if bits & TYPE != 0 {
-        value("mode_type", bits & TYPE, out);
+        let name = crate::table::sets::find("mode_type").and_then(|set| set.name_of(bits & TYPE));
+        let Some(name) = name else { return mode(bits, out) };
+        out.push_str(name);
         out.push('|');
     }
     for (bit, name) in [(0o4000, "S_ISUID|"), (0o2000, "S_ISGID|"), (0o1000, "S_ISVTX|")] {
@@ -43,19 +45,10 @@ fn is_device(bits: u64) -> bool {
 
 fn moment(name: &str, seconds: i64, nanoseconds: i64, out: &mut String) {
     let _ = write!(out, ", {name}={seconds}");
-    comment(seconds, nanoseconds, out);
+    comment(seconds, nanoseconds, 9, out);
     if nanoseconds != 0 {
         let _ = write!(out, ", {name}_nsec={nanoseconds}");
     }
-}
-
-fn comment(seconds: i64, nanoseconds: i64, out: &mut String) {
-    let Some((day, time)) = date(seconds) else { return };
-    let _ = write!(out, " /* {day}T{time}");
-    if nanoseconds != 0 {
-        let _ = write!(out, ".{nanoseconds:09}");
-    }
-    out.push_str("+0000 */");
 }
 
 /// `struct stat`
@@ -121,7 +114,7 @@ pub fn statx(bytes: Bytes<'_>, style: Style, out: &mut String) {
         for (name, at) in [("stx_atime", 64), ("stx_btime", 80), ("stx_ctime", 96), ("stx_mtime", 112)] {
             let (seconds, nanoseconds) = (bytes.i64(at), i64::from(bytes.u32(at + 8)));
             let _ = write!(out, ", {name}={{tv_sec={seconds}, tv_nsec={nanoseconds}}}");
-            comment(seconds, nanoseconds, out);
+            comment(seconds, nanoseconds, 9, out);
         }
         for (name, at) in [(", stx_rdev=", 128), (", stx_dev=", 136)] {
             out.push_str(name);
@@ -208,37 +201,15 @@ pub fn statfs(bytes: Bytes<'_>, _: Style, out: &mut String) {
     out.push('}');
 }
 
-/// `struct open_how`
-pub fn open_how(bytes: Bytes<'_>, _: Style, out: &mut String) {
-    out.push_str("{flags=");
-    open_flags(bytes.u64(0), out);
-    if bytes.u64(8) != 0 {
-        out.push_str(", mode=");
-        mode(bytes.u64(8), out);
-    }
-    out.push_str(", resolve=");
-    let names: &[(u64, &str)] = &[
-        (1, "RESOLVE_NO_XDEV"),
-        (2, "RESOLVE_NO_MAGICLINKS"),
-        (4, "RESOLVE_NO_SYMLINKS"),
-        (8, "RESOLVE_BENEATH"),
-        (0x10, "RESOLVE_IN_ROOT"),
-        (0x20, "RESOLVE_CACHED"),
-    ];
-    let set: Vec<&str> = names.iter().filter(|row| bytes.u64(16) & row.0 != 0).map(|row| row.1).collect();
-    out.push_str(&if set.is_empty() { "0".to_owned() } else { set.join("|") });
-    out.push('}');
-}
+/// Ways to access a file, by the lowest bits of the flags of `open(2)`.
+pub const ACCESS: [&str; 4] = ["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"];
 
 /// Flags of `open(2)`: the way to access first.
 pub fn open_flags(bits: u64, out: &mut String) {
     let bits = bits & 0xffff_ffff;
-    out.push_str(["O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"][(bits & 3) as usize]);
+    out.push_str(ACCESS[(bits & 3) as usize]);
     if let Some(set) = crate::table::sets::find("open") {
-        let rest = set.some_flags(bits & !3, out, "|");
-        if rest != 0 {
-            let _ = write!(out, "|{rest:#x}");
-        }
+        set.more_flags(bits & !3, out);
     }
 }
 

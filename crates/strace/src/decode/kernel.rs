@@ -228,8 +228,31 @@ const PERF_LATER_BITS: &[&str] = &[
 /// The bit that says that a rate is meant and no period.
 const PERF_FREQ: u64 = 1 << 10;
 
-/// `{type=PERF_TYPE_SOFTWARE, size=PERF_ATTR_SIZE_VER7, config=PERF_COUNT_SW_CPU_CLOCK, ...}`
-pub fn perf_event_attr(bytes: Bytes<'_>, _: Style, out: &mut String) {
+/// Bits that are used, with the two of `precise_ip`.
+const PERF_USED: usize = 38;
+/// The bit that says that a wakeup is counted in bytes and not in events.
+const PERF_WATERMARK: u64 = 1 << 14;
+/// `PERF_TYPE_HW_CACHE` and `PERF_TYPE_BREAKPOINT`
+const PERF_CACHE: u32 = 3;
+const PERF_BREAKPOINT: u32 = 5;
+
+/// `PERF_COUNT_HW_CACHE_RESULT_MISS<<16|PERF_COUNT_HW_CACHE_OP_READ<<8|PERF_COUNT_HW_CACHE_LL`
+fn perf_cache(config: u64, out: &mut String) {
+    let rest = config >> 24;
+    if rest != 0 {
+        let _ = write!(out, "{rest:#x}<<24|");
+    }
+    value("perf_cache_result", config >> 16 & 0xff, out);
+    out.push_str("<<16|");
+    value("perf_cache_op", config >> 8 & 0xff, out);
+    out.push_str("<<8|");
+    value("perf_cache", config & 0xff, out);
+}
+
+/// `{type=PERF_TYPE_SOFTWARE, size=PERF_ATTR_SIZE_VER7, config=PERF_COUNT_SW_CPU_CLOCK, ...}`; with `-v` all fields of the
+/// first version.
+pub fn perf_event_attr(bytes: Bytes<'_>, style: Style, out: &mut String) {
+    const FIRST: u32 = 64;
     let (kind, config, bits) = (bytes.u32(0), bytes.u64(8), bytes.u64(40));
     out.push_str("{type=");
     value("perf_type", kind.into(), out);
@@ -239,6 +262,7 @@ pub fn perf_event_attr(bytes: Bytes<'_>, _: Style, out: &mut String) {
     match kind {
         0 => value("perf_hardware", config, out),
         1 => value("perf_software", config, out),
+        PERF_CACHE => perf_cache(config, out),
         _ => hex(config, out),
     }
     let _ = write!(out, ", sample_{}={}", if bits & PERF_FREQ == 0 { "period" } else { "freq" }, bytes.u64(16));
@@ -246,25 +270,57 @@ pub fn perf_event_attr(bytes: Bytes<'_>, _: Style, out: &mut String) {
     flags("perf_sample", bytes.u64(24), out);
     out.push_str(", read_format=");
     flags("perf_format", bytes.u64(32), out);
-    let set = |first: usize, names: &'static [&'static str]| {
-        names.iter().enumerate().filter(move |(at, _)| bits >> (first + at) & 1 == 1).map(|(_, name)| *name)
+    let alone = |first: usize, names: &'static [&'static str], out: &mut String| {
+        for (at, name) in names.iter().enumerate() {
+            let bit = bits >> (first + at) & 1;
+            if bit == 1 || style.full {
+                let _ = write!(out, ", {name}={bit}");
+            }
+        }
     };
-    for name in set(0, PERF_BITS) {
-        let _ = write!(out, ", {name}=1");
-    }
+    alone(0, PERF_BITS, out);
     let precise = ["arbitrary skid", "constant skid", "requested to have 0 skid", "must have 0 skid"];
     let _ = write!(out, ", precise_ip={} /* {} */", bits >> 15 & 3, precise[(bits >> 15 & 3) as usize]);
-    for name in set(17, PERF_LATER_BITS) {
-        let _ = write!(out, ", {name}=1");
+    alone(17, PERF_LATER_BITS, out);
+    if bits >> PERF_USED != 0 {
+        let _ = write!(out, ", __reserved_1={:#x} /* Bits 63..{PERF_USED} */", bits >> PERF_USED);
     }
-    out.push_str(", ...}");
+    if !style.full {
+        return out.push_str(", ...}");
+    }
+    let unit = if bits & PERF_WATERMARK == 0 { "events" } else { "watermark" };
+    let _ = write!(out, ", wakeup_{unit}={}", bytes.u32(48));
+    if kind == PERF_BREAKPOINT {
+        out.push_str(", bp_type=");
+        value("perf_breakpoint", bytes.u32(52).into(), out);
+        out.push_str(", bp_addr=");
+    } else {
+        out.push_str(", config1=");
+    }
+    hex(bytes.u64(56), out);
+    out.push_str(if bytes.u32(4) > FIRST { ", ...}" } else { "}" });
+}
+
+/// What a program asks for: `{flags=0, sq_thread_cpu=0, sq_thread_idle=0`
+fn io_uring_start(bytes: Bytes<'_>, out: &mut String) {
+    const ATTACH: u32 = 0x20;
+    out.push_str("{flags=");
+    flags("io_uring_setup", bytes.u32(8).into(), out);
+    let _ = write!(out, ", sq_thread_cpu={}, sq_thread_idle={}", bytes.u32(12), bytes.u32(16));
+    if bytes.u32(8) & ATTACH != 0 {
+        let _ = write!(out, ", wq_fd={}", bytes.i32(24));
+    }
+}
+
+/// `{flags=0, sq_thread_cpu=0, sq_thread_idle=0}`
+pub fn io_uring_asked(bytes: Bytes<'_>, _: Style, out: &mut String) {
+    io_uring_start(bytes, out);
+    out.push('}');
 }
 
 /// `{flags=0, sq_thread_cpu=0, ..., sq_off={...}, cq_off={...}}`
 pub fn io_uring_params(bytes: Bytes<'_>, _: Style, out: &mut String) {
-    out.push_str("{flags=");
-    flags("io_uring_setup", bytes.u32(8).into(), out);
-    let _ = write!(out, ", sq_thread_cpu={}, sq_thread_idle={}", bytes.u32(12), bytes.u32(16));
+    io_uring_start(bytes, out);
     let _ = write!(out, ", sq_entries={}, cq_entries={}, features=", bytes.u32(0), bytes.u32(4));
     flags("io_uring_features", bytes.u32(20).into(), out);
     // TABLE: names of words of 4 bytes.

@@ -3,22 +3,26 @@
 //! A line comes in two parts, because a call may be interrupted by others: what is known when it begins, and the rest.
 
 pub mod files;
+pub mod ipc;
 pub mod kernel;
+pub mod machine;
 pub mod net;
+pub mod numbers;
 mod rest;
 mod result;
+mod special;
 pub mod text;
 pub mod values;
 
 use std::fmt::Write as _;
 
-use crate::program::layout::part;
+use crate::program::layout::{op, part};
 use crate::record::View;
 use crate::table::kind::Kind;
 use crate::table::structs::Struct;
 use crate::table::{Call, sets, signals};
 use text::{Bytes, Style, address, hex};
-use values::{flags, value};
+use values::flags;
 
 pub use result::{error_text, result};
 
@@ -86,7 +90,15 @@ pub fn arguments(call: &Call, view: &View<'_>, style: Style, names: &mut dyn Nam
     let mut writer = Writer { view, style, names, out: String::new() };
     let mut parts = Parts::default();
     let mut late = false;
-    for (number, &kind) in call.args.iter().enumerate() {
+    let (mut kinds, mut first) = (call.args.as_slice(), 0_usize);
+    while let Some((&kind, rest)) = kinds.split_first() {
+        let number = first;
+        (kinds, first) = (rest, first + 1);
+        if let Kind::By(choice) = kind {
+            // What follows depends on the argument in front.
+            (kinds, first) = (choice.pick(view.arg(number.wrapping_sub(1))), number);
+            continue;
+        }
         if kind.is_rest() {
             rest::write(&mut writer, kind, number, &mut parts);
             return parts;
@@ -160,7 +172,7 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn bytes(&mut self, bytes: Option<&[u8]>, full: u64, at: u64) {
+    pub(crate) fn bytes(&mut self, bytes: Option<&[u8]>, full: u64, at: u64) {
         match bytes {
             Some(bytes) => {
                 let shown = &bytes[..bytes.len().min(self.style.most)];
@@ -170,32 +182,41 @@ impl Writer<'_, '_> {
         }
     }
 
-    fn array(&mut self, one: &Struct, bytes: Option<&[u8]>, count: u64, at: u64) {
+    pub(crate) fn array(&mut self, one: &Struct, bytes: Option<&[u8]>, count: u64, at: u64) {
         let Some(bytes) = bytes else {
             return if count == 0 && at != 0 { self.add("[]") } else { address(at, &mut self.out) };
         };
         self.add('[');
-        let shown = usize::try_from(count).unwrap_or(usize::MAX).min(self.style.most);
-        for (number, element) in bytes.chunks_exact(usize::from(one.size)).take(shown).enumerate() {
-            if number > 0 {
+        let shown = usize::try_from(count).unwrap_or(usize::MAX).min(self.style.elements());
+        let mut written = 0;
+        for element in bytes.chunks_exact(usize::from(one.size)).take(shown) {
+            if written > 0 {
                 self.add(", ");
             }
             (one.write)(Bytes(element), self.style, &mut self.out);
+            written += 1;
         }
-        self.add(if count > shown as u64 { ", ...]" } else { "]" });
+        text::end_array(written, count, &mut self.out);
     }
 
     /// Writes an argument. False if it is not shown.
     fn write(&mut self, call: &Call, kind: Kind, number: usize) -> bool {
         let (view, raw) = (self.view, self.view.arg(number));
         match kind {
+            Kind::Skip => return false,
             Kind::ModeIf => return self.mode_if_made(number, raw),
+            Kind::IfMade(one) => {
+                if !self.makes(number.saturating_sub(2)) {
+                    return false;
+                }
+                self.structure(one, view.bytes_before(number), raw);
+            }
             Kind::MremapAddr if view.arg(3) & 6 == 0 => return false,
             Kind::Dev if number > 0 && matches!(call.args.get(number - 1), Some(Kind::MknodMode)) => {
                 if !matches!(view.arg(number - 1) & 0o170_000, 0o020_000 | 0o060_000) {
                     return false;
                 }
-                files::device(raw, &mut self.out);
+                files::device(raw & 0xffff_ffff, &mut self.out);
             }
             Kind::Int
             | Kind::Uint
@@ -209,28 +230,29 @@ impl Writer<'_, '_> {
             | Kind::Dev
             | Kind::Mode
             | Kind::MknodMode
-            | Kind::IpcMode => self.number(kind, raw),
+            | Kind::ShortHex
+            | Kind::Serial => self.number(kind, raw),
             Kind::Fd => self.descriptor(raw as u32 as i32),
-            Kind::DirFd => self.directory(raw as u32 as i32),
+            Kind::MarkFd if raw as u32 == u32::MAX => self.add("FAN_NOFD"),
+            Kind::DirFd | Kind::MarkFd => self.directory(raw as u32 as i32),
+            Kind::Number(form) => (form.write)(raw, &mut self.out),
             Kind::Flags(set) => set.flags(raw & 0xffff_ffff, &mut self.out),
+            Kind::LongFlags(set) => set.flags(raw, &mut self.out),
             Kind::Value(set) => set.value(raw & 0xffff_ffff, &mut self.out),
             Kind::Signal => signals::name(raw & 0xffff_ffff, &mut self.out),
             Kind::OpenFlags => files::open_flags(raw, &mut self.out),
             Kind::OpenOnly => self.open_only(raw),
             Kind::SockType => self.socket_type(raw),
-            Kind::Protocol => self.protocol(raw),
-            Kind::SockOpt => match net::option_set(view.arg(number - 1)) {
-                Some(set) => value(set, raw & 0xffff_ffff, &mut self.out),
-                None => self.add(format_args!("{:#x}", raw as u32)),
-            },
+            Kind::Protocol => self.protocol(call, raw),
+            Kind::SockOpt => net::option_name(view.arg(number - 1), raw, call.name == "setsockopt", &mut self.out),
             Kind::Path
+            | Kind::Name
             | Kind::Text
             | Kind::In(_)
             | Kind::Argv
             | Kind::Envp
             | Kind::Struct(_)
             | Kind::Array(..)
-            | Kind::OutArray(..)
             | Kind::Vector(_)
             | Kind::Message
             | Kind::SockAddr(_)
@@ -240,7 +262,7 @@ impl Writer<'_, '_> {
             | Kind::Offset
             | Kind::PollFds(_)
             | Kind::PpollFds(_) => self.filled_before(kind, number, raw),
-            other => self.filled_after(other, number, raw),
+            other => self.special(other, number, raw),
         }
         true
     }
@@ -256,31 +278,30 @@ impl Writer<'_, '_> {
             Kind::Key => self.add(format_args!("{:#x}", raw as u32)),
             Kind::Id if raw as u32 == u32::MAX => self.add("-1"),
             Kind::Id => self.add(raw as u32),
-            Kind::Dev => files::device(raw, &mut self.out),
+            Kind::Dev => files::device(raw & 0xffff_ffff, &mut self.out),
             Kind::Mode => text::mode(raw & 0xffff, &mut self.out),
             Kind::MknodMode => files::file_mode(raw & 0xffff, &mut self.out),
-            Kind::IpcMode => {
-                let bits = raw & 0xffff_ffff & !0o777;
-                if bits != 0 {
-                    flags("ipc", bits, &mut self.out);
-                    self.add('|');
-                }
-                text::mode(raw & 0o777, &mut self.out);
-            }
+            Kind::ShortHex => hex(raw & 0xffff_ffff, &mut self.out),
+            Kind::Serial => ipc::serial(raw as u32, &mut self.out),
             _ => address(raw, &mut self.out),
         }
     }
 
     /// The mode of a file that a call may make: flags are in front of it.
     fn mode_if_made(&mut self, number: usize, raw: u64) -> bool {
-        const MAKES: u64 = 0x40;
-        const TEMPORARY: u64 = 0x41_0000;
-        let bits = self.view.arg(number - 1);
-        let made = bits & MAKES != 0 || bits & TEMPORARY == TEMPORARY;
+        let made = self.makes(number.saturating_sub(1));
         if made {
             text::mode(raw & 0xffff, &mut self.out);
         }
         made
+    }
+
+    /// Whether flags of `open` make a file.
+    fn makes(&self, number: usize) -> bool {
+        const MAKES: u64 = 0x40;
+        const TEMPORARY: u64 = 0x41_0000;
+        let bits = self.view.arg(number);
+        bits & MAKES != 0 || bits & TEMPORARY == TEMPORARY
     }
 
     /// Flags of `open` for calls that have no way to access.
@@ -290,36 +311,41 @@ impl Writer<'_, '_> {
 
     fn socket_type(&mut self, raw: u64) {
         const TYPE: u64 = 0xf;
-        value("socktype", raw & TYPE, &mut self.out);
+        let name = sets::find("socktype").and_then(|set| set.name_of(raw & TYPE));
         let bits = raw & 0xffff_ffff & !TYPE;
-        if bits != 0
-            && let Some(set) = sets::find("sockflags")
-        {
-            let rest = set.some_flags(bits, &mut self.out, "|");
-            if rest != 0 {
-                self.add(format_args!("|{rest:#x}"));
+        match name {
+            None => flags("sockflags", raw & 0xffff_ffff, &mut self.out),
+            Some(name) if bits == 0 => self.add(name),
+            Some(name) => {
+                self.add(format_args!("{name}|"));
+                flags("sockflags", bits, &mut self.out);
             }
         }
     }
 
     /// The protocol of a socket, by its family.
-    fn protocol(&mut self, raw: u64) {
-        let raw = raw & 0xffff_ffff;
-        match self.view.arg(0) & 0xffff_ffff {
-            2 | 10 => value("ipproto", raw, &mut self.out),
-            16 => value("netlink", raw, &mut self.out),
-            _ => hex(raw, &mut self.out),
+    fn protocol(&mut self, call: &Call, raw: u64) {
+        // A pair of sockets needs none, and strace shows a number.
+        if call.name == "socket" {
+            net::protocol(self.view.arg(0), raw, &mut self.out);
+        } else {
+            self.add(raw);
         }
     }
 
     /// What is in memory when the call begins.
     fn filled_before(&mut self, kind: Kind, number: usize, raw: u64) {
         let view = self.view;
-        let chunk = view.before(number, part::WHOLE);
+        let what = match kind {
+            Kind::Path | Kind::Name | Kind::Text => op::TEXT,
+            Kind::Envp => op::COUNT,
+            _ => op::BYTES,
+        };
+        let chunk = view.captured(what, number, false);
         let bytes = chunk.and_then(|chunk| chunk.bytes);
         let full = chunk.map_or(0, |chunk| chunk.full);
         match kind {
-            Kind::Path => match bytes {
+            Kind::Path | Kind::Name => match bytes {
                 Some(path) => text::quote(path, false, self.style, &mut self.out),
                 None => address(raw, &mut self.out),
             },
@@ -332,28 +358,28 @@ impl Writer<'_, '_> {
             Kind::Envp if self.style.full => self.texts(number, raw),
             Kind::Envp => {
                 address(raw, &mut self.out);
-                if let Some(chunk) = chunk {
+                // What could not be read ends the count.
+                if let Some(chunk) = chunk.filter(|chunk| chunk.bytes.is_some() || chunk.full > 0) {
                     let plural = if chunk.full == 1 { "" } else { "s" };
-                    self.add(format_args!(" /* {} var{plural} */", chunk.full));
+                    let end = if chunk.bytes.is_some() { "" } else { ", unterminated" };
+                    self.add(format_args!(" /* {} var{plural}{end} */", chunk.full));
                 }
             }
             Kind::Struct(one) => self.structure(one, bytes, raw),
-            Kind::Array(one, count) | Kind::OutArray(one, count) => {
-                self.array(one, bytes, view.arg(count.into()), raw);
-            }
+            Kind::Array(one, count, most) => match view.arg(count.into()) {
+                count if count & 0xffff_ffff > most.into() => address(raw, &mut self.out),
+                count => self.array(one, bytes, count, raw),
+            },
             Kind::Vector(count) => {
                 let get = |part| view.before(number, part);
                 net::vector(raw, view.arg(count.into()), &get, self.style, &mut self.out);
             }
-            Kind::Message => net::message(view, number, false, self.style, &mut self.out),
+            Kind::Message => net::message(view, number, false, None, self.style, &mut self.out),
             Kind::SockAddr(_) => match bytes {
                 Some(bytes) if bytes.len() >= 2 => net::sockaddr(bytes, self.style, &mut self.out),
                 _ => address(raw, &mut self.out),
             },
-            Kind::SigSet(_) => match bytes {
-                Some(bytes) => signals::set(Bytes(bytes).u64(0), &mut self.out),
-                None => address(raw, &mut self.out),
-            },
+            Kind::SigSet(size) => self.signals(bytes, view.arg(size.into()), raw),
             Kind::Cpus(_) => self.cpus(bytes, raw),
             Kind::OptVal(_) => match bytes {
                 Some(bytes) => net::option(view.arg(1), view.arg(2), bytes, full, self.style, &mut self.out),
@@ -368,9 +394,10 @@ impl Writer<'_, '_> {
     }
 
     /// What the call fills.
-    fn filled_after(&mut self, kind: Kind, number: usize, raw: u64) {
+    pub(crate) fn filled_after(&mut self, kind: Kind, number: usize, raw: u64) {
         let view = self.view;
-        let chunk = view.after(number, part::WHOLE).filter(|_| !view.failed());
+        let what = if matches!(kind, Kind::OutText) { op::TEXT } else { op::BYTES };
+        let chunk = view.captured(what, number, true).filter(|_| !view.failed());
         let bytes = chunk.and_then(|chunk| chunk.bytes);
         let full = chunk.map_or(0, |chunk| chunk.full);
         match kind {
@@ -388,22 +415,28 @@ impl Writer<'_, '_> {
                 let _ = one;
                 address(raw, &mut self.out);
             }
+            Kind::ResultArray(_) if view.failed() => address(raw, &mut self.out),
             Kind::ResultArray(one) => self.array(one, bytes, u64::try_from(view.result()).unwrap_or(0), raw),
+            // What has failed has filled nothing.
+            Kind::OutVector(count) if view.failed() => self.special(Kind::AddressVector(count), number, raw),
             Kind::OutVector(count) => {
                 let get = |part| view.after(number, part);
                 net::vector(raw, view.arg(count.into()), &get, self.style, &mut self.out);
             }
-            Kind::OutMessage if view.failed() => address(raw, &mut self.out),
-            Kind::OutMessage => net::message(view, number, true, self.style, &mut self.out),
+            Kind::OutMessage if view.failed() => match view.bytes_before(number).filter(|bytes| bytes.len() >= 12) {
+                Some(bytes) => self.add(format_args!("{{msg_namelen={}}}", Bytes(bytes).i32(8))),
+                None => address(raw, &mut self.out),
+            },
+            Kind::OutMessage => {
+                let old = view.bytes_before(number).map(|bytes| Bytes(bytes).i32(8));
+                net::message(view, number, true, old, self.style, &mut self.out);
+            }
             Kind::OutSockAddr => match bytes {
                 Some(bytes) if bytes.len() >= 2 => net::sockaddr(bytes, self.style, &mut self.out),
                 _ => address(raw, &mut self.out),
             },
             Kind::SockLen => self.length_in_memory(number, raw),
-            Kind::OutSigSet(_) => match bytes {
-                Some(bytes) => signals::set(Bytes(bytes).u64(0), &mut self.out),
-                None => address(raw, &mut self.out),
-            },
+            Kind::OutSigSet(size) => self.signals(bytes, view.arg(size.into()), raw),
             Kind::OutCpus => self.cpus(bytes, raw),
             Kind::OutOptVal => match bytes {
                 Some(bytes) => net::option(view.arg(1), view.arg(2), bytes, full, self.style, &mut self.out),
@@ -437,6 +470,14 @@ impl Writer<'_, '_> {
         }
     }
 
+    /// A set of signals, whose size must be that of the kernel's.
+    fn signals(&mut self, bytes: Option<&[u8]>, size: u64, raw: u64) {
+        match bytes.filter(|_| size == 8) {
+            Some(bytes) => signals::set(Bytes(bytes).u64(0), &mut self.out),
+            None => address(raw, &mut self.out),
+        }
+    }
+
     /// A length that the call changes: `[16]`, `[128 => 16]`.
     fn length_in_memory(&mut self, number: usize, raw: u64) {
         let old = self.view.bytes_before(number).map(|bytes| Bytes(bytes).i32(0));
@@ -459,7 +500,7 @@ impl Writer<'_, '_> {
             if element > 0 {
                 self.add(", ");
             }
-            if usize::from(element) >= self.style.most {
+            if usize::from(element) >= self.style.elements() {
                 self.add("...");
                 break;
             }
@@ -481,7 +522,9 @@ impl Writer<'_, '_> {
     fn poll_fds(&mut self, bytes: Option<&[u8]>, raw: u64) {
         let Some(bytes) = bytes else { return address(raw, &mut self.out) };
         self.add('[');
-        for (number, entry) in bytes.as_chunks::<8>().0.iter().enumerate().take(self.style.most) {
+        let entries = bytes.as_chunks::<8>().0;
+        let entries = &entries[..entries.len().min(self.style.elements())];
+        for (number, entry) in entries.iter().enumerate() {
             let entry = Bytes(entry);
             self.add(if number > 0 { ", {fd=" } else { "{fd=" });
             self.descriptor(entry.i32(0));
@@ -491,6 +534,6 @@ impl Writer<'_, '_> {
             }
             self.add('}');
         }
-        self.add(if self.view.arg(1) > self.style.most as u64 { ", ...]" } else { "]" });
+        text::end_array(entries.len(), self.view.arg(1) & 0xffff_ffff, &mut self.out);
     }
 }

@@ -1,8 +1,8 @@
-//! Calls whose arguments depend on one of them: `ioctl`, `fcntl`, `clone`, `futex`, `prctl`, `select`.
+//! Calls whose arguments depend on one of them: `ioctl`, `fcntl`, `clone`, `futex`, `select`.
 
 use std::fmt::Write as _;
 
-use super::text::{Bytes, address, hex, quote};
+use super::text::{Bytes, address, hex};
 use super::values::{flags, value};
 use super::{Parts, Writer, files};
 use crate::record::View;
@@ -19,7 +19,6 @@ pub(super) fn write(writer: &mut Writer<'_, '_>, kind: Kind, number: usize, part
         Kind::Clone3 => clone3(writer.view, parts),
         Kind::Futex => futex(writer, parts),
         Kind::Bpf => bpf(writer, parts),
-        Kind::Prctl => prctl(writer, parts),
         Kind::ArchPrctl => arch_prctl(writer.view, parts),
         Kind::Select(time) => select(writer, time, parts),
         _ => sigreturn(writer.view, parts),
@@ -283,6 +282,9 @@ fn futex(writer: &mut Writer<'_, '_>, parts: &mut Parts) {
     let command = operation & !(PRIVATE | REALTIME);
     parts.before.push(text(|out| address(view.arg(0), out)));
     parts.before.push(text(|out| {
+        if sets::find("futex").is_some_and(|set| set.name_of(command).is_none()) {
+            return value("futex", operation, out);
+        }
         value("futex", command, out);
         out.push_str(if operation & PRIVATE != 0 { "_PRIVATE" } else { "" });
         out.push_str(if operation & REALTIME != 0 { "|FUTEX_CLOCK_REALTIME" } else { "" });
@@ -340,41 +342,6 @@ fn wake_operation(word: u64, out: &mut String) {
     out.push('}');
 }
 
-fn prctl(writer: &mut Writer<'_, '_>, parts: &mut Parts) {
-    let (view, style) = (writer.view, writer.style);
-    let (option, raw) = (view.arg(0) & 0xffff_ffff, view.arg(1));
-    parts.before.push(text(|out| value("prctl", option, out)));
-    let name = |bytes: Option<&[u8]>| {
-        text(|out| match bytes {
-            Some(bytes) => quote(&bytes[..bytes.len().min(15)], bytes.len() > 15, style, out),
-            None => address(raw, out),
-        })
-    };
-    let plain = |count: usize| (1..=count).map(|arg| text(|out| hex(view.arg(arg), out)));
-    match option {
-        // Without arguments: dumpable, keepcaps, timing, endian, seccomp, tsc, securebits, timerslack, perf events.
-        3 | 7 | 13 | 21 | 27 | 30 | 31 | 32 | 34 | 37 => {}
-        1 => parts.before.push(text(|out| signals::name(raw & 0xffff_ffff, out))),
-        4 => parts.before.push(dumpable(raw.cast_signed()).map_or_else(|| text(|out| hex(raw, out)), str::to_owned)),
-        8 | 14 | 36 => parts.before.push(raw.to_string()),
-        15 => parts.before.push(name(view.bytes_before(1))),
-        16 => parts.after.push(name(view.bytes_after(1).filter(|_| !view.failed()))),
-        // Numbers: no_new_privs, transparent huge pages
-        38 => parts.before.extend((1..5).map(|arg| view.arg(arg).to_string())),
-        39 | 42 => parts.before.extend((1..5).map(|arg| view.arg(arg).to_string())),
-        29 => parts.before.push(raw.to_string()),
-        _ => parts.before.extend(plain(4)),
-    }
-}
-
-/// The names of `PR_GET_DUMPABLE`.
-pub(super) fn dumpable(number: i64) -> Option<&'static str> {
-    usize::try_from(number)
-        .ok()
-        .and_then(|number| ["SUID_DUMP_DISABLE", "SUID_DUMP_USER", "SUID_DUMP_ROOT"].get(number))
-        .copied()
-}
-
 fn arch_prctl(view: &View<'_>, parts: &mut Parts) {
     const GET: [u64; 2] = [0x1003, 0x1004];
     let code = view.arg(0) & 0xffff_ffff;
@@ -406,10 +373,14 @@ pub(super) fn set_of_descriptors(bytes: &[u8], below: u64, out: &mut String) {
 }
 
 fn select(writer: &mut Writer<'_, '_>, time: &Struct, parts: &mut Parts) {
+    /// Descriptors whose bits are captured.
+    const MOST: u64 = 1024;
     let view = writer.view;
     parts.before.push(writer.int(0).to_string());
     for set in 1..4 {
-        parts.before.push(text(|out| match view.bytes_before(set) {
+        // More than is captured would be told as none.
+        let few = u64::from(view.arg(0) as u32) <= MOST;
+        parts.before.push(text(|out| match view.bytes_before(set).filter(|_| few) {
             Some(bytes) => set_of_descriptors(bytes, view.arg(0), out),
             None => address(view.arg(set), out),
         }));

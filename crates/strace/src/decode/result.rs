@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::text::{Bytes, Style, hex};
 use super::values::flags;
-use super::{Names, Writer, files, rest};
+use super::{Names, Writer, files, numbers, rest};
 use crate::record::{View, is_error};
 use crate::table::kind::{Kind, Result};
 use crate::table::{Call, sets, signals, structs};
@@ -54,6 +54,19 @@ pub fn result(call: Option<&Call>, view: &View<'_>, style: Style, names: &mut dy
         Result::Sched => {
             let name = sets::find("sched").and_then(|set| set.name_of(value.cast_unsigned()));
             let _ = write!(out, "{value}{}", name.map_or(String::new(), |name| format!(" ({name})")));
+        }
+        Result::Personality => {
+            hex(value.cast_unsigned(), &mut out);
+            out.push_str(" (");
+            numbers::personality(value.cast_unsigned(), &mut out);
+            out.push(')');
+        }
+        Result::Ldt => {
+            let _ = write!(out, "{value}");
+            let number = (value as i32).checked_neg().and_then(|number| u16::try_from(number).ok());
+            if let Some((number, name)) = number.and_then(|number| Some((number, skep_isa::errno::name(number)?))) {
+                let _ = write!(out, " {name} ({})", error_text(number.into()));
+            }
         }
         Result::Never => out.push('?'),
         Result::Long => {
@@ -145,9 +158,22 @@ fn more(call: Option<&Call>, view: &View<'_>, value: i64, style: Style, out: &mu
                 let _ = write!(out, " ({day}T{time}+0000)");
             }
         }
-        ("prctl", _) if view.arg(0) == 3 => {
-            if let Some(name) = rest::dumpable(value) {
+        ("prctl", _) => prctl(view, value.cast_unsigned(), out),
+        ("ioprio_get", _) => {
+            out.push_str(" (");
+            numbers::io_priority(value.cast_unsigned(), out);
+            out.push(')');
+        }
+        ("adjtimex" | "clock_adjtime", _) => {
+            if let Some(name) = sets::find("timex_state").and_then(|set| set.name_of(value.cast_unsigned())) {
                 let _ = write!(out, " ({name})");
+            }
+        }
+        ("recvmmsg", _) => {
+            if let (Some(bytes), Some(one)) = (view.bytes_after(4), structs::find("timespec")) {
+                out.push_str(" (left ");
+                (one.write)(Bytes(bytes), style, out);
+                out.push(')');
             }
         }
         ("membarrier", _) if view.arg(0) == 0 => {
@@ -158,6 +184,30 @@ fn more(call: Option<&Call>, view: &View<'_>, value: i64, style: Style, out: &mu
             out.push(')');
         }
         _ => {}
+    }
+}
+
+/// What some options of prctl(2) give as a number.
+fn prctl(view: &View<'_>, value: u64, out: &mut String) {
+    // TABLE: options, the set of their results, whether those are flags, which are hexadecimal.
+    const RESULTS: [(u64, &str, bool); 5] = [
+        (3, "pr_dump", false),
+        (0x15, "pr_seccomp", false),
+        (0x1b, "pr_securebits", true),
+        (0x22, "pr_mce_set", false),
+        (0x34, "pr_spec_result", true),
+    ];
+    let option = view.arg(0) & 0xffff_ffff;
+    let Some((_, set, are_flags)) = RESULTS.into_iter().find(|row| row.0 == option) else { return };
+    if are_flags && value != 0 {
+        out.clear();
+        hex(value, out);
+        out.push_str(" (");
+        flags(set, value, out);
+        out.push(')');
+    } else if let Some(name) = sets::find(set).and_then(|set| set.name_of(value)).filter(|_| value != 0 || option == 3)
+    {
+        let _ = write!(out, " ({name})");
     }
 }
 

@@ -13,6 +13,16 @@ pub struct Style {
     pub hex: u8,
 }
 
+impl Style {
+    /// Most elements of an array that are shown: with `-v` all that are captured.
+    pub fn elements(self) -> usize {
+        if self.full { self.most.max(MOST_ELEMENTS) } else { self.most }
+    }
+}
+
+/// Elements of an array that are captured when all are wanted.
+const MOST_ELEMENTS: usize = 64;
+
 impl Default for Style {
     fn default() -> Self {
         Self { full: false, most: 32, hex: 0 }
@@ -61,6 +71,14 @@ pub fn quote(bytes: &[u8], more: bool, style: Style, out: &mut String) {
 /// Writes a text that has been captured with more than `most` bytes if it is longer.
 pub fn text(bytes: &[u8], most: usize, style: Style, out: &mut String) {
     quote(&bytes[..bytes.len().min(most)], bytes.len() > most, style, out);
+}
+
+/// Ends an array of which so many of `count` elements were written.
+pub fn end_array(written: usize, count: u64, out: &mut String) {
+    if count > written as u64 {
+        out.push_str(if written == 0 { "..." } else { ", ..." });
+    }
+    out.push(']');
 }
 
 /// Writes an address; 0 is `NULL`.
@@ -169,5 +187,11 @@ mod tests {
         assert_eq!([0, 0o22, 0o644, 0o4711].map(|value| text(mode, value)), ["000", "022", "0644", "04711"]);
         assert_eq!([0, 255].map(|value| text(address, value)), ["NULL", "0xff"]);
         assert_eq!([0, 255].map(|value| text(hex, value)), ["0", "0xff"]);
+        let end = |written, count| {
+            let mut out = String::new();
+            end_array(written, count, &mut out);
+            out
+        };
+        assert_eq!([end(0, 0), end(2, 2), end(0, 5), end(2, 5)], ["]", "]", "...]", ", ...]"]);
     }
 }

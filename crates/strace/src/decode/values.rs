@@ -37,8 +37,8 @@ pub fn timeval(bytes: Bytes<'_>, _: Style, out: &mut String) {
     let _ = write!(out, "{{tv_sec={}, tv_usec={}}}", bytes.i64(0), bytes.i64(8));
 }
 
-/// A moment behind seconds since 1970, as a comment.
-fn moment(seconds: i64, fraction: i64, digits: usize, out: &mut String) {
+/// A moment behind seconds since 1970, as a comment; the fraction of a second has so many digits.
+pub fn comment(seconds: i64, fraction: i64, digits: usize, out: &mut String) {
     let Some((date, time)) = date(seconds) else { return };
     let _ = write!(out, " /* {date}T{time}");
     if fraction != 0 {
@@ -72,7 +72,7 @@ pub fn timevals(bytes: Bytes<'_>, _: Style, out: &mut String) {
     for (at, before) in [(0, "["), (16, ", ")] {
         out.push_str(before);
         let _ = write!(out, "{{tv_sec={}, tv_usec={}}}", bytes.i64(at), bytes.i64(at + 8));
-        moment(bytes.i64(at), bytes.i64(at + 8), 6, out);
+        comment(bytes.i64(at), bytes.i64(at + 8), 6, out);
     }
     out.push(']');
 }
@@ -86,7 +86,7 @@ pub fn utimes(bytes: Bytes<'_>, _: Style, out: &mut String) {
             OMIT => out.push_str("UTIME_OMIT"),
             nanoseconds => {
                 let _ = write!(out, "{{tv_sec={}, tv_nsec={nanoseconds}}}", bytes.i64(at));
-                moment(bytes.i64(at), nanoseconds, 9, out);
+                comment(bytes.i64(at), nanoseconds, 9, out);
             }
         }
     }
@@ -229,10 +229,12 @@ pub fn tms(bytes: Bytes<'_>, _: Style, out: &mut String) {
 pub fn capability_head(bytes: Bytes<'_>, _: Style, out: &mut String) {
     let version = match bytes.u32(0) {
         0x1998_0330 => "_LINUX_CAPABILITY_VERSION_1",
-        0x2007_1026 => "_LINUX_CAPABILITY_VERSION_2",
+        CAPABILITIES_2 => "_LINUX_CAPABILITY_VERSION_2",
         0x2008_0522 => "_LINUX_CAPABILITY_VERSION_3",
         other => {
-            let _ = write!(out, "{{version={other:#x} /* _LINUX_CAPABILITY_VERSION_??? */, pid={}}}", bytes.i32(4));
+            out.push_str("{version=");
+            hex(other.into(), out);
+            let _ = write!(out, " /* _LINUX_CAPABILITY_VERSION_??? */, pid={}}}", bytes.i32(4));
             return;
         }
     };
@@ -291,9 +293,19 @@ pub fn capability(number: u64) -> Option<&'static str> {
 
 /// Two `struct __user_cap_data_struct`, of which the second has the upper halves.
 pub fn capabilities(bytes: Bytes<'_>, _: Style, out: &mut String) {
+    sets_of_capabilities(CAPABILITIES_2, bytes, out);
+}
+
+/// The second version of sets of capabilities, of twice 32.
+const CAPABILITIES_2: u32 = 0x2007_1026;
+
+/// Sets of capabilities in a version: only the second and the third have more than 32.
+pub fn sets_of_capabilities(version: u32, bytes: Bytes<'_>, out: &mut String) {
+    let wide = matches!(version, CAPABILITIES_2 | 0x2008_0522);
     for (at, before) in [(0, "{effective="), (4, ", permitted="), (8, ", inheritable=")] {
         out.push_str(before);
-        let mask = u64::from(bytes.u32(at)) | u64::from(bytes.u32(at + 12)) << 32;
+        let upper = if wide { bytes.u32(at + 12) } else { 0 };
+        let mask = u64::from(bytes.u32(at)) | u64::from(upper) << 32;
         let mut separator = "";
         for (number, name) in CAPABILITIES.iter().enumerate() {
             if mask & 1 << number != 0 {
@@ -308,11 +320,6 @@ pub fn capabilities(bytes: Bytes<'_>, _: Style, out: &mut String) {
         }
     }
     out.push('}');
-}
-
-/// `[3, 4]`
-pub fn pipe(bytes: Bytes<'_>, _: Style, out: &mut String) {
-    let _ = write!(out, "[{}, {}]", bytes.i32(0), bytes.i32(4));
 }
 
 /// `[5]`

@@ -6,16 +6,19 @@
 use skep_ir::{Binary, Cond, FuncRef, Function, MapRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code};
-use super::layout::{chunk, field, length, op, part, work};
+use super::layout::{MESSAGE_STEP, MESSAGES, chunk, field, length, op, part, work};
 
-/// Elements of arrays of pointers and vectors that are looked at.
-const MOST_ELEMENTS: i64 = 64;
+/// Elements of arrays of pointers and vectors that are looked at: one more than is shown.
+const MOST_ELEMENTS: i64 = 65;
 /// Pointers that are counted.
 const MOST_COUNTED: i64 = 1024;
 /// Of those, so many with one look at the memory.
 const COUNTED_TOGETHER: i64 = 16;
 /// Bytes of `struct msghdr`.
 const MESSAGE: i64 = 56;
+/// Bytes of `struct mmsghdr`, and where it has the length of what was received.
+const MESSAGE_ENTRY: i64 = 64;
+const MESSAGE_LENGTH: i64 = 56;
 /// Bytes of a name or control data of a message.
 const MOST_NAME: i64 = 128;
 const MOST_CONTROL: i64 = 256;
@@ -32,6 +35,7 @@ pub struct Chunks {
     counted: FuncRef,
     vector: FuncRef,
     message: FuncRef,
+    messages: FuncRef,
 }
 
 /// Adds all functions; gives the one that performs an operation of a descriptor: `(operation)`.
@@ -40,11 +44,13 @@ pub fn add(module: &mut Module, scratch: MapRef) -> FuncRef {
     let bytes = add(module, bytes(scratch));
     let text = add(module, text(scratch));
     let none = FuncRef(0);
-    let mut chunks = Chunks { scratch, bytes, text, texts: none, counted: none, vector: none, message: none };
+    let mut chunks =
+        Chunks { scratch, bytes, text, texts: none, counted: none, vector: none, message: none, messages: none };
     chunks.texts = add(module, texts(&chunks));
     chunks.counted = add(module, counted(&chunks));
     chunks.vector = add(module, vector(&chunks));
     chunks.message = add(module, message(&chunks));
+    chunks.messages = add(module, messages(&chunks));
     add(module, operation(&chunks))
 }
 
@@ -197,12 +203,12 @@ fn texts(chunks: &Chunks) -> Function {
     })
 }
 
-/// `(meta, address)`: the number of pointers up to a null pointer.
+/// `(meta, address)`: the number of pointers up to a null pointer; a fault if one could not be read.
 fn counted(chunks: &Chunks) -> Function {
     code::function("strace_count", 2, |code, args| {
         let &[meta, address] = args else { return };
         let (zero, one) = (code.num(0), code.num(1));
-        let (count, going, unread) = (code.var(zero), code.var(one), code.var(zero));
+        let (count, going, unread, fault) = (code.var(zero), code.var(one), code.var(zero), code.var(zero));
         let ended = |code: &mut Code<'_>, _| {
             let zero = code.num(0);
             (Cond::Eq, code.get(going), zero)
@@ -254,15 +260,16 @@ fn counted(chunks: &Chunks) -> Function {
             let target = code.load(Width::W64, pointer, 0);
             code.set(count, number);
             code.when(Cond::Ne, failed, zero, |code| {
-                let zero = code.num(0);
+                let (zero, none) = (code.num(0), code.num(-1));
                 code.set(going, zero);
+                code.set(fault, none);
             });
             code.when(Cond::Eq, target, zero, |code| code.set(going, zero));
         });
         let memory = work_memory(code, chunks.scratch);
         let at = begin(code, memory);
-        let (zero, count) = (code.num(0), code.get(count));
-        finish(code, memory, at, meta, zero, count);
+        let (got, count) = (code.get(fault), code.get(count));
+        finish(code, memory, at, meta, got, count);
     })
 }
 
@@ -330,6 +337,35 @@ fn message(chunks: &Chunks) -> Function {
     })
 }
 
+/// `(meta, address, elements, received, most)`: an array of `mmsghdr`. If it is of messages that were `received`, each is
+/// as long as it says.
+fn messages(chunks: &Chunks) -> Function {
+    code::function("strace_messages", 5, |code, args| {
+        let &[meta, address, elements, received, most] = args else { return };
+        let length = code.buffer(8);
+        code.repeat(
+            MESSAGES,
+            |_, index| (Cond::Uge, index, elements),
+            |code, index| {
+                let from = element(code, address, index, MESSAGE_ENTRY);
+                let all = code.num(i64::MAX);
+                let bytes = code.var(all);
+                let zero = code.num(0);
+                code.when(Cond::Ne, received, zero, |code| {
+                    let at = code.with(Binary::Add, from, MESSAGE_LENGTH);
+                    peek(code, length, 4, at);
+                    let value = code.load(Width::W32, length, 0);
+                    code.set(bytes, value);
+                });
+                let number = code.with(Binary::Shl, index, (8 + MESSAGE_STEP).into());
+                let meta = code.b.binary(Binary::Or, meta, number);
+                let bytes = code.get(bytes);
+                code.call(chunks.message, &[meta, from, bytes, most]);
+            },
+        );
+    })
+}
+
 /// `(operation)`: performs one operation of a descriptor. [`capture`](crate::capture) has the layout of its word.
 fn operation(chunks: &Chunks) -> Function {
     code::function("strace_operation", 1, |code, args| {
@@ -360,6 +396,10 @@ fn operation(chunks: &Chunks) -> Function {
             code.call(chunks.text, &[meta, address, most]);
         });
         is(code, op::BYTES, &mut |code| {
+            // What stands in front of what the length counts; there is no more than all memory.
+            let all = code.num(i64::MAX >> 1);
+            let bytes = code.min(bytes, all);
+            let bytes = code.b.binary(Binary::Add, bytes, extra);
             code.call(chunks.bytes, &[meta, address, bytes, most]);
         });
         is(code, op::TEXTS, &mut |code| {
@@ -373,6 +413,9 @@ fn operation(chunks: &Chunks) -> Function {
         });
         is(code, op::MESSAGE, &mut |code| {
             code.call(chunks.message, &[meta, address, result, most]);
+        });
+        is(code, op::MESSAGES, &mut |code| {
+            code.call(chunks.messages, &[meta, address, bytes, extra, most]);
         });
     })
 }
@@ -408,6 +451,16 @@ fn operation_length(code: &mut Code<'_>, memory: Value, source: Value, most: Val
         peek(code, pointer, 4, address);
         let value = code.load(Width::W32, pointer, 0);
         code.set(bytes, value);
+    });
+    let nodes = code.num(length::NODES.into());
+    code.when(Cond::Uge, source, nodes, |code| {
+        let number = code.bits(source, 0, 7);
+        let bits = argument(code, memory, number);
+        // One less, in begun words.
+        let words = code.with(Binary::Add, bits, 62);
+        let words = code.with(Binary::Lshr, words, 6);
+        let size = code.with(Binary::Shl, words, 3);
+        code.set(bytes, size);
     });
     code.get(bytes)
 }

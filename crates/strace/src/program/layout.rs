@@ -85,6 +85,9 @@ pub mod op {
     pub const VECTOR: u8 = 5;
     /// A `msghdr`, and what it points to.
     pub const MESSAGE: u8 = 6;
+    /// An array of `mmsghdr`, each as if it were [`MESSAGE`] of the argument with its number above the bits of the
+    /// argument ([`MESSAGE_STEP`](super::MESSAGE_STEP)).
+    pub const MESSAGES: u8 = 9;
     /// The user's stack; not in descriptors.
     pub const STACK: u8 = 7;
     /// A `siginfo_t`; not in descriptors.
@@ -101,7 +104,15 @@ pub mod length {
     pub const RESULT: u8 = 7;
     /// The number of 4 bytes that argument 0 to 5 points to, from here on.
     pub const BEHIND: u8 = 16;
+    /// Argument 0 to 5, from here on, as the bits of a set of memory nodes, of which one more is counted: 8 bytes for
+    /// each begun 64.
+    pub const NODES: u8 = 24;
 }
+
+/// Messages of an array that are looked at.
+pub const MESSAGES: i64 = 16;
+/// Where the number of a message stands in the number of the argument of its chunks.
+pub const MESSAGE_STEP: u32 = 3;
 
 /// Operations for one moment.
 pub const OPS: i64 = 8;

@@ -3,17 +3,23 @@
 //! ```text
 //!  int uint long ulong hex addr key id dev mode modeif      numbers
 //!  fd dirfd path text                                       descriptors, texts
-//!  f:SET e:SET                                              flags; one of several values
-//!  in:N out outhex outtext                                  bytes whose length is argument N; filled by the call
+//!  f:SET fl:SET e:SET n:FORM                                flags; of 64 bits; one of several values; a form of its own
+//!  in:N inhex:N out outhex outtext                          bytes whose length is argument N; filled by the call
 //!  s:STRUCT o:STRUCT rem:STRUCT                             structures; filled by the call; filled if it was interrupted
-//!  a:STRUCT:N oa:STRUCT:N oar:STRUCT                        arrays with argument N as length; with the result
-//!  iov:N iovout:N msg msgout sa:N sao:N socklen             vectors, messages, addresses
+//!  io:STRUCT:STRUCT left:STRUCT                             what it is before, and when the call has filled it
+//!  sz:STRUCT:N szd:STRUCT:N                                 structures that have grown: argument N has the size
+//!  a:STRUCT:N[:MOST] fa:STRUCT:N oar:STRUCT                 arrays with argument N as length; filled; with the result
+//!  iov:N iovout:N iovaddr:N msg msgout mmsg:N mmsgout:N       vectors, messages
+//!  sa:N sao:N socklen                                       addresses of sockets
+//!  by:CHOICE                                                by the argument in front: a row of `choices`
 //! ```
 //!
-//! Others are special to some calls; those without a length stand for all arguments from there on.
+//! Others are special to some calls; those without a length, and `by`, stand for all arguments from there on.
 
+use super::choices::{self, Choice};
 use super::sets::{self, Set};
 use super::structs::{self, Struct};
+use crate::decode::numbers::{self, Number};
 
 /// What an argument is.
 #[derive(Debug, Clone, Copy)]
@@ -35,29 +41,59 @@ pub enum Kind {
     MknodMode,
     /// Permissions with flags that make an object of System V.
     IpcMode,
+    /// Flags of 64 bits.
+    LongFlags(&'static Set),
+    /// Bits of which 32 count.
+    ShortHex,
+    /// A number with a form of its own.
+    Number(&'static Number),
+    /// The number of a key.
+    Serial,
+    /// An argument that the call does not use.
+    Skip,
     Fd,
     DirFd,
+    /// The directory of a mark of fanotify(7), which may be none.
+    MarkFd,
     Path,
+    /// A name that is shown as a whole and is no path.
+    Name,
     Text,
     Flags(&'static Set),
     Value(&'static Set),
     Signal,
     In(u8),
+    InHex(u8),
     Out,
+    /// A text that the call fills, with its end counted in the result.
+    OutCounted,
     OutHex,
     OutText,
     Struct(&'static Struct),
     OutStruct(&'static Struct),
     Rem(&'static Struct),
-    Array(&'static Struct, u8),
-    OutArray(&'static Struct, u8),
+    /// A structure before, and as the call has filled it.
+    InOut(&'static Struct, &'static Struct),
+    /// A structure that the call may change; what is left stands behind the result.
+    Left(&'static Struct),
+    /// A structure only if the flags two arguments in front make a file.
+    IfMade(&'static Struct),
+    /// A structure whose size is an argument; whether what is behind is only hinted at.
+    Sized(&'static Struct, u8, bool),
+    /// With the most elements that the kernel takes.
+    Array(&'static Struct, u8, u32),
+    FilledArray(&'static Struct, u8),
     ResultArray(&'static Struct),
     Argv,
     Envp,
     Vector(u8),
     OutVector(u8),
+    /// Only places and lengths.
+    AddressVector(u8),
     Message,
     OutMessage,
+    Messages(u8),
+    OutMessages(u8),
     SockAddr(u8),
     OutSockAddr,
     SockLen,
@@ -77,17 +113,38 @@ pub enum Kind {
     Offset,
     SendOffset,
     Wstatus,
+    /// A message of a queue of System V.
+    QueueMessage(u8),
+    OutQueueMessage(u8),
+    /// Two descriptors.
+    OutFds,
+    /// Sets of memory nodes.
+    Nodes(u8),
+    OutNodes(u8),
+    /// What stands for a file.
+    Handle,
+    OutHandle,
+    /// Capabilities, as the version in front of them has it.
+    Capabilities,
+    /// A name of at most 64 bytes.
+    HostName(u8),
+    /// The name of a thread.
+    ThreadName,
+    OutThreadName,
+    /// Arguments of `mount` that its flags may make meaningless.
+    MountType,
+    MountData,
     Dirents,
     Dirents32,
     PollFds(u8),
     PpollFds(u8),
     // All arguments from here on.
+    By(&'static Choice),
     Ioctl,
     Fcntl,
     Clone,
     Clone3,
     Futex,
-    Prctl,
     ArchPrctl,
     Select(&'static Struct),
     SigReturn,
@@ -107,11 +164,14 @@ pub enum Result {
     Poll,
     Fcntl,
     Sched,
+    Personality,
+    /// An error number in 32 bits.
+    Ldt,
     /// The call does not return.
     Never,
 }
 
-/// What `o:` and the like mean in words with a number.
+/// The number of an argument in a word.
 fn number(word: Option<&str>) -> Option<u8> {
     word?.parse().ok().filter(|number| *number < 6)
 }
@@ -129,6 +189,23 @@ impl Kind {
         }
         Some(match head {
             "f" => Self::Flags(set(next())?),
+            "fl" => Self::LongFlags(set(next())?),
+            "n" => Self::Number(numbers::find(next()?)?),
+            "by" => Self::By(choices::find(next()?)?),
+            "inhex" => Self::InHex(number(next())?),
+            "io" => Self::InOut(structure(next())?, structure(next())?),
+            "left" => Self::Left(structure(next())?),
+            "ifmade" => Self::IfMade(structure(next())?),
+            "sz" => Self::Sized(structure(next())?, number(next())?, false),
+            "szd" => Self::Sized(structure(next())?, number(next())?, true),
+            "iovaddr" => Self::AddressVector(number(next())?),
+            "mmsg" => Self::Messages(number(next())?),
+            "mmsgout" => Self::OutMessages(number(next())?),
+            "queuemsg" => Self::QueueMessage(number(next())?),
+            "queuemsgout" => Self::OutQueueMessage(number(next())?),
+            "nodes" => Self::Nodes(number(next())?),
+            "onodes" => Self::OutNodes(number(next())?),
+            "hostname" => Self::HostName(number(next())?),
             "e" => match next() {
                 Some("signal") => Self::Signal,
                 name => Self::Value(set(name)?),
@@ -141,8 +218,11 @@ impl Kind {
             },
             "rem" => Self::Rem(structure(next())?),
             "select" => Self::Select(structure(next())?),
-            "a" => Self::Array(structure(next())?, number(next())?),
-            "oa" => Self::OutArray(structure(next())?, number(next())?),
+            "a" => {
+                let (one, length) = (structure(next())?, number(next())?);
+                Self::Array(one, length, next().map_or(Some(u32::MAX), |most| most.parse().ok())?)
+            }
+            "fa" => Self::FilledArray(structure(next())?, number(next())?),
             "oar" => Self::ResultArray(structure(next())?),
             "iov" => Self::Vector(number(next())?),
             "iovout" => Self::OutVector(number(next())?),
@@ -165,7 +245,17 @@ impl Kind {
             Self::Out
                 | Self::OutHex
                 | Self::OutText
+                | Self::OutCounted
                 | Self::OutStruct(_)
+                | Self::InOut(..)
+                | Self::FilledArray(..)
+                | Self::Messages(_)
+                | Self::OutMessages(_)
+                | Self::OutQueueMessage(_)
+                | Self::OutFds
+                | Self::OutNodes(_)
+                | Self::OutHandle
+                | Self::OutThreadName
                 | Self::Rem(_)
                 | Self::ResultArray(_)
                 | Self::OutVector(_)
@@ -191,7 +281,6 @@ impl Kind {
                 | Self::Clone
                 | Self::Clone3
                 | Self::Futex
-                | Self::Prctl
                 | Self::ArchPrctl
                 | Self::Select(_)
                 | Self::SigReturn
@@ -215,17 +304,31 @@ const PLAIN: &[(&str, Kind)] = &[
     ("modeif", Kind::ModeIf),
     ("mknodmode", Kind::MknodMode),
     ("ipcmode", Kind::IpcMode),
+    ("hex32", Kind::ShortHex),
+    ("serial", Kind::Serial),
+    ("skip", Kind::Skip),
     ("fd", Kind::Fd),
     ("dirfd", Kind::DirFd),
     ("path", Kind::Path),
+    ("name", Kind::Name),
     ("text", Kind::Text),
     ("out", Kind::Out),
     ("outhex", Kind::OutHex),
     ("outtext", Kind::OutText),
+    ("outcounted", Kind::OutCounted),
     ("argv", Kind::Argv),
     ("envp", Kind::Envp),
     ("msg", Kind::Message),
     ("msgout", Kind::OutMessage),
+    ("fds", Kind::OutFds),
+    ("markfd", Kind::MarkFd),
+    ("handle", Kind::Handle),
+    ("handleout", Kind::OutHandle),
+    ("capabilities", Kind::Capabilities),
+    ("threadname", Kind::ThreadName),
+    ("threadnameout", Kind::OutThreadName),
+    ("mounttype", Kind::MountType),
+    ("mountdata", Kind::MountData),
     ("socklen", Kind::SockLen),
     ("ocpus", Kind::OutCpus),
     ("openflags", Kind::OpenFlags),
@@ -244,7 +347,6 @@ const PLAIN: &[(&str, Kind)] = &[
     ("clone", Kind::Clone),
     ("clone3", Kind::Clone3),
     ("futex", Kind::Futex),
-    ("prctl", Kind::Prctl),
     ("archprctl", Kind::ArchPrctl),
     ("sigreturn", Kind::SigReturn),
     ("bpf", Kind::Bpf),
@@ -261,6 +363,8 @@ const RESULTS: &[(&str, Result)] = &[
     ("poll", Result::Poll),
     ("fcntl", Result::Fcntl),
     ("sched", Result::Sched),
+    ("personality", Result::Personality),
+    ("ldt", Result::Ldt),
     ("never", Result::Never),
 ];
 

@@ -2,12 +2,17 @@
 //! structures. How it is printed is in [`decode`](crate::decode).
 
 pub mod calls;
+pub mod choices;
 pub mod kind;
 pub mod sets;
+mod sets_fs;
 mod sets_ioctl;
+mod sets_ipc;
 mod sets_kernel;
 mod sets_main;
 mod sets_net;
+mod sets_options;
+mod sets_process;
 pub mod signals;
 pub mod structs;
 
@@ -59,7 +64,9 @@ fn parse(number: u32, name: &'static str, row: &'static str) -> Option<Call> {
     if args.iter().any(|kind| matches!(kind, Kind::Path)) {
         classes.push("file");
     }
-    if result == Result::Fd || args.iter().any(|kind| matches!(kind, Kind::Fd | Kind::DirFd | Kind::PollFds(_))) {
+    if result == Result::Fd
+        || args.iter().any(|kind| matches!(kind, Kind::Fd | Kind::DirFd | Kind::MarkFd | Kind::PollFds(_)))
+    {
         classes.push("desc");
     }
     Some(Call { number, name, args, result, classes })

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::{sets_ioctl, sets_kernel, sets_main, sets_net};
+use super::{sets_fs, sets_ioctl, sets_ipc, sets_kernel, sets_main, sets_net, sets_options, sets_process};
+use crate::decode::text::hex;
 
 /// Names of numbers.
 #[derive(Debug)]
 pub struct Set {
     /// By which rows of calls refer to it.
     pub name: &'static str,
-    /// What is said about numbers without a name.
+    /// What is said about numbers without a name; nothing if it is empty.
     pub unknown: &'static str,
     /// Numbers and names, in the order in which they are printed.
     pub rows: &'static [(u64, &'static str)],
@@ -17,14 +18,24 @@ pub struct Set {
 
 /// The set with a name.
 pub fn find(name: &str) -> Option<&'static Set> {
-    let all = sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS).chain(sets_kernel::SETS);
-    all.into_iter().find(|set| set.name == name)
+    Set::all().find(|set| set.name == name)
 }
 
 impl Set {
     /// Every set.
     pub fn all() -> impl Iterator<Item = &'static Set> {
-        sets_main::SETS.iter().chain(sets_net::SETS).chain(sets_ioctl::SETS).chain(sets_kernel::SETS)
+        [
+            sets_main::SETS,
+            sets_net::SETS,
+            sets_options::SETS,
+            sets_ioctl::SETS,
+            sets_kernel::SETS,
+            sets_fs::SETS,
+            sets_ipc::SETS,
+            sets_process::SETS,
+        ]
+        .into_iter()
+        .flatten()
     }
 
     /// The name of a number.
@@ -36,8 +47,7 @@ impl Set {
     pub fn value(&self, value: u64, out: &mut String) {
         match self.name_of(value) {
             Some(name) => out.push_str(name),
-            // Writing to a string succeeds.
-            None => drop(write!(out, "{value:#x} /* {} */", self.unknown)),
+            None => self.unnamed(value, out),
         }
     }
 
@@ -47,8 +57,25 @@ impl Set {
         if value == 0 {
             out.push_str(self.name_of(0).unwrap_or("0"));
         } else if rest == value {
-            let _ = write!(out, "{value:#x} /* {} */", self.unknown);
+            self.unnamed(value, out);
         } else if rest != 0 {
+            let _ = write!(out, "|{rest:#x}");
+        }
+    }
+
+    /// Writes a number that has no name, with a remark that says so.
+    fn unnamed(&self, value: u64, out: &mut String) {
+        hex(value, out);
+        if !self.unknown.is_empty() {
+            // Writing to a string succeeds.
+            let _ = write!(out, " /* {} */", self.unknown);
+        }
+    }
+
+    /// Writes flags that have names, and the rest as a number, behind something that is there already.
+    pub fn more_flags(&self, value: u64, out: &mut String) {
+        let rest = self.some_flags(value, out, "|");
+        if rest != 0 {
             let _ = write!(out, "|{rest:#x}");
         }
     }
@@ -89,6 +116,8 @@ mod tests {
         assert_eq!(text("prot", 0x40, true), "0x40 /* PROT_??? */");
         assert_eq!(text("whence", 2, false), "SEEK_END");
         assert_eq!(text("whence", 9, false), "0x9 /* SEEK_??? */");
+        assert_eq!(text("epoll_ctl", 0, false), "0 /* EPOLL_CTL_??? */");
+        assert_eq!(text("memfd_secret", 3, true), "0x3");
     }
 
     #[test]

@@ -32,6 +32,21 @@ pub const SETS: &[Set] = &[
         (7, "PERF_COUNT_SW_ALIGNMENT_FAULTS"), (8, "PERF_COUNT_SW_EMULATION_FAULTS"), (9, "PERF_COUNT_SW_DUMMY"),
         (10, "PERF_COUNT_SW_BPF_OUTPUT"), (11, "PERF_COUNT_SW_CGROUP_SWITCHES"),
     ] },
+    Set { name: "perf_cache", unknown: "PERF_COUNT_HW_CACHE_???", rows: &[
+        (0, "PERF_COUNT_HW_CACHE_L1D"), (1, "PERF_COUNT_HW_CACHE_L1I"), (2, "PERF_COUNT_HW_CACHE_LL"),
+        (3, "PERF_COUNT_HW_CACHE_DTLB"), (4, "PERF_COUNT_HW_CACHE_ITLB"), (5, "PERF_COUNT_HW_CACHE_BPU"),
+        (6, "PERF_COUNT_HW_CACHE_NODE"),
+    ] },
+    Set { name: "perf_cache_op", unknown: "PERF_COUNT_HW_CACHE_OP_???", rows: &[
+        (0, "PERF_COUNT_HW_CACHE_OP_READ"), (1, "PERF_COUNT_HW_CACHE_OP_WRITE"), (2, "PERF_COUNT_HW_CACHE_OP_PREFETCH"),
+    ] },
+    Set { name: "perf_cache_result", unknown: "PERF_COUNT_HW_CACHE_RESULT_???", rows: &[
+        (0, "PERF_COUNT_HW_CACHE_RESULT_ACCESS"), (1, "PERF_COUNT_HW_CACHE_RESULT_MISS"),
+    ] },
+    Set { name: "perf_breakpoint", unknown: "HW_BREAKPOINT_???", rows: &[
+        (0, "HW_BREAKPOINT_EMPTY"), (1, "HW_BREAKPOINT_R"), (2, "HW_BREAKPOINT_W"), (3, "HW_BREAKPOINT_RW"),
+        (4, "HW_BREAKPOINT_X"), (7, "HW_BREAKPOINT_INVALID"),
+    ] },
     Set { name: "perf_sample", unknown: "PERF_SAMPLE_???", rows: &[
         (1, "PERF_SAMPLE_IP"), (2, "PERF_SAMPLE_TID"), (4, "PERF_SAMPLE_TIME"), (8, "PERF_SAMPLE_ADDR"),
         (0x10, "PERF_SAMPLE_READ"), (0x20, "PERF_SAMPLE_CALLCHAIN"), (0x40, "PERF_SAMPLE_ID"),

@@ -7,9 +7,10 @@ use super::sets::Set;
 pub const SETS: &[Set] = &[
     Set { name: "open", unknown: "O_???", rows: &[
         (0x40, "O_CREAT"), (0x80, "O_EXCL"), (0x100, "O_NOCTTY"), (0x200, "O_TRUNC"), (0x400, "O_APPEND"),
-        (0x800, "O_NONBLOCK"), (0x101000, "O_SYNC"), (0x2000, "O_ASYNC"), (0x1000, "O_DSYNC"), (0x4000, "O_DIRECT"),
-        (0x8000, "O_LARGEFILE"), (0x20000, "O_NOFOLLOW"), (0x40000, "O_NOATIME"), (0x80000, "O_CLOEXEC"),
-        (0x200000, "O_PATH"), (0x410000, "O_TMPFILE"), (0x10000, "O_DIRECTORY"),
+        (0x800, "O_NONBLOCK"), (0x101000, "O_SYNC"), (0x1000, "O_DSYNC"), (0x100000, "__O_SYNC"),
+        (0x4000, "O_DIRECT"), (0x8000, "O_LARGEFILE"), (0x20000, "O_NOFOLLOW"), (0x40000, "O_NOATIME"),
+        (0x80000, "O_CLOEXEC"), (0x200000, "O_PATH"), (0x410000, "O_TMPFILE"), (0x10000, "O_DIRECTORY"),
+        (0x400000, "__O_TMPFILE"), (0x2000, "FASYNC"),
     ] },
     Set { name: "access", unknown: "?_OK", rows: &[
         (0, "F_OK"), (4, "R_OK"), (2, "W_OK"), (1, "X_OK"),
@@ -19,17 +20,19 @@ pub const SETS: &[Set] = &[
         (0x1000000, "PROT_GROWSDOWN"), (0x2000000, "PROT_GROWSUP"),
     ] },
     Set { name: "map", unknown: "MAP_???", rows: &[
-        (0, "MAP_FILE"), (3, "MAP_SHARED_VALIDATE"), (1, "MAP_SHARED"), (2, "MAP_PRIVATE"), (0x10, "MAP_FIXED"),
-        (0x20, "MAP_ANONYMOUS"), (0x40, "MAP_32BIT"), (0x100, "MAP_GROWSDOWN"), (0x800, "MAP_DENYWRITE"),
-        (0x1000, "MAP_EXECUTABLE"), (0x2000, "MAP_LOCKED"), (0x4000, "MAP_NORESERVE"), (0x8000, "MAP_POPULATE"),
-        (0x10000, "MAP_NONBLOCK"), (0x20000, "MAP_STACK"), (0x40000, "MAP_HUGETLB"), (0x80000, "MAP_SYNC"),
-        (0x100000, "MAP_FIXED_NOREPLACE"),
+        (0x10, "MAP_FIXED"), (0x20, "MAP_ANONYMOUS"), (0x40, "MAP_32BIT"), (0x4000, "MAP_NORESERVE"),
+        (0x8000, "MAP_POPULATE"), (0x10000, "MAP_NONBLOCK"), (0x100, "MAP_GROWSDOWN"), (0x800, "MAP_DENYWRITE"),
+        (0x1000, "MAP_EXECUTABLE"), (0x2000, "MAP_LOCKED"), (0x20000, "MAP_STACK"), (0x40000, "MAP_HUGETLB"),
+        (0x80000, "MAP_SYNC"), (0x100000, "MAP_FIXED_NOREPLACE"),
+    ] },
+    Set { name: "map_type", unknown: "MAP_???", rows: &[
+        (0, "MAP_FILE"), (1, "MAP_SHARED"), (2, "MAP_PRIVATE"), (3, "MAP_SHARED_VALIDATE"),
     ] },
     Set { name: "mremap", unknown: "MREMAP_???", rows: &[
         (1, "MREMAP_MAYMOVE"), (2, "MREMAP_FIXED"), (4, "MREMAP_DONTUNMAP"),
     ] },
     Set { name: "msync", unknown: "MS_???", rows: &[
-        (1, "MS_ASYNC"), (2, "MS_INVALIDATE"), (4, "MS_SYNC"),
+        (4, "MS_SYNC"), (1, "MS_ASYNC"), (2, "MS_INVALIDATE"),
     ] },
     Set { name: "madvise", unknown: "MADV_???", rows: &[
         (0, "MADV_NORMAL"), (1, "MADV_RANDOM"), (2, "MADV_SEQUENTIAL"), (3, "MADV_WILLNEED"), (4, "MADV_DONTNEED"),
@@ -52,21 +55,17 @@ pub const SETS: &[Set] = &[
         (0x100, "AT_SYMLINK_NOFOLLOW"), (0x200, "AT_REMOVEDIR"), (0x400, "AT_SYMLINK_FOLLOW"),
         (0x800, "AT_NO_AUTOMOUNT"), (0x1000, "AT_EMPTY_PATH"), (0x8000, "AT_RECURSIVE"),
     ] },
-    Set { name: "unlinkat", unknown: "AT_???", rows: &[
-        (0x200, "AT_REMOVEDIR"),
-    ] },
     Set { name: "faccessat", unknown: "AT_???", rows: &[
         (0x100, "AT_SYMLINK_NOFOLLOW"), (0x200, "AT_EACCESS"), (0x1000, "AT_EMPTY_PATH"),
     ] },
     Set { name: "statx_flags", unknown: "AT_???", rows: &[
-        (0, "AT_STATX_SYNC_AS_STAT"), (0x100, "AT_SYMLINK_NOFOLLOW"), (0x800, "AT_NO_AUTOMOUNT"),
-        (0x1000, "AT_EMPTY_PATH"), (0x2000, "AT_STATX_FORCE_SYNC"), (0x4000, "AT_STATX_DONT_SYNC"),
+        (0, "AT_STATX_SYNC_AS_STAT"), (0x2000, "AT_STATX_FORCE_SYNC"), (0x4000, "AT_STATX_DONT_SYNC"),
     ] },
     Set { name: "statx_mask", unknown: "STATX_???", rows: &[
         (0xfff, "STATX_ALL"), (0x7ff, "STATX_BASIC_STATS"), (1, "STATX_TYPE"), (2, "STATX_MODE"), (4, "STATX_NLINK"),
         (8, "STATX_UID"), (0x10, "STATX_GID"), (0x20, "STATX_ATIME"), (0x40, "STATX_MTIME"), (0x80, "STATX_CTIME"),
         (0x100, "STATX_INO"), (0x200, "STATX_SIZE"), (0x400, "STATX_BLOCKS"), (0x800, "STATX_BTIME"),
-        (0x1000, "STATX_MNT_ID"),
+        (0x1000, "STATX_MNT_ID"), (0x2000, "STATX_DIOALIGN"),
     ] },
     Set { name: "statx_attr", unknown: "STATX_ATTR_???", rows: &[
         (4, "STATX_ATTR_COMPRESSED"), (0x10, "STATX_ATTR_IMMUTABLE"), (0x20, "STATX_ATTR_APPEND"),
@@ -83,15 +82,9 @@ pub const SETS: &[Set] = &[
         (0x20000000, "CLONE_NEWPID"), (0x40000000, "CLONE_NEWNET"), (0x80000000, "CLONE_IO"),
         (0, "CLONE_CLEAR_SIGHAND"), (0, "CLONE_INTO_CGROUP"),
     ] },
-    Set { name: "unshare", unknown: "CLONE_???", rows: &[
-        (0x80, "CLONE_NEWTIME"), (0x200, "CLONE_FS"), (0x400, "CLONE_FILES"), (0x20000, "CLONE_NEWNS"),
-        (0x40000, "CLONE_SYSVSEM"), (0x2000000, "CLONE_NEWCGROUP"), (0x4000000, "CLONE_NEWUTS"),
-        (0x8000000, "CLONE_NEWIPC"), (0x10000000, "CLONE_NEWUSER"), (0x20000000, "CLONE_NEWPID"),
-        (0x40000000, "CLONE_NEWNET"),
-    ] },
     Set { name: "wait", unknown: "W???", rows: &[
-        (1, "WNOHANG"), (2, "WSTOPPED"), (4, "WEXITED"), (8, "WCONTINUED"), (0x1000000, "WNOWAIT"),
-        (0x20000000, "__WNOTHREAD"), (0x80000000, "__WCLONE"), (0x40000000, "__WALL"),
+        (1, "WNOHANG"), (4, "WEXITED"), (2, "WSTOPPED"), (8, "WCONTINUED"), (0x1000000, "WNOWAIT"),
+        (0x80000000, "__WCLONE"), (0x40000000, "__WALL"), (0x20000000, "__WNOTHREAD"),
     ] },
     Set { name: "waitid", unknown: "P_???", rows: &[
         (0, "P_ALL"), (1, "P_PID"), (2, "P_PGID"), (3, "P_PIDFD"),
@@ -127,7 +120,8 @@ pub const SETS: &[Set] = &[
         (0x10, "F_SEAL_FUTURE_WRITE"), (0x20, "F_SEAL_EXEC"),
     ] },
     Set { name: "flock", unknown: "LOCK_???", rows: &[
-        (1, "LOCK_SH"), (2, "LOCK_EX"), (4, "LOCK_NB"), (8, "LOCK_UN"),
+        (1, "LOCK_SH"), (2, "LOCK_EX"), (4, "LOCK_NB"), (8, "LOCK_UN"), (0x20, "LOCK_MAND"), (0xc0, "LOCK_RW"),
+        (0x40, "LOCK_READ"), (0x80, "LOCK_WRITE"),
     ] },
     Set { name: "epoll_ctl", unknown: "EPOLL_CTL_???", rows: &[
         (1, "EPOLL_CTL_ADD"), (2, "EPOLL_CTL_DEL"), (3, "EPOLL_CTL_MOD"),
@@ -159,16 +153,13 @@ pub const SETS: &[Set] = &[
         (0, "CLOCK_REALTIME"), (1, "CLOCK_MONOTONIC"), (2, "CLOCK_PROCESS_CPUTIME_ID"),
         (3, "CLOCK_THREAD_CPUTIME_ID"), (4, "CLOCK_MONOTONIC_RAW"), (5, "CLOCK_REALTIME_COARSE"),
         (6, "CLOCK_MONOTONIC_COARSE"), (7, "CLOCK_BOOTTIME"), (8, "CLOCK_REALTIME_ALARM"),
-        (9, "CLOCK_BOOTTIME_ALARM"), (0xb, "CLOCK_TAI"),
+        (9, "CLOCK_BOOTTIME_ALARM"), (0xa, "CLOCK_SGI_CYCLE"), (0xb, "CLOCK_TAI"),
     ] },
     Set { name: "timer", unknown: "TIMER_???", rows: &[
         (1, "TIMER_ABSTIME"),
     ] },
-    Set { name: "tfd_create", unknown: "TFD_???", rows: &[
-        (0x80000, "TFD_CLOEXEC"), (0x800, "TFD_NONBLOCK"),
-    ] },
-    Set { name: "tfd_settime", unknown: "TFD_???", rows: &[
-        (1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET"),
+    Set { name: "timerfd", unknown: "TFD_???", rows: &[
+        (1, "TFD_TIMER_ABSTIME"), (2, "TFD_TIMER_CANCEL_ON_SET"), (0x80000, "TFD_CLOEXEC"), (0x800, "TFD_NONBLOCK"),
     ] },
     Set { name: "itimer", unknown: "ITIMER_???", rows: &[
         (0, "ITIMER_REAL"), (1, "ITIMER_VIRTUAL"), (2, "ITIMER_PROF"),
@@ -185,40 +176,17 @@ pub const SETS: &[Set] = &[
     Set { name: "prio", unknown: "PRIO_???", rows: &[
         (0, "PRIO_PROCESS"), (1, "PRIO_PGRP"), (2, "PRIO_USER"),
     ] },
-    Set { name: "prctl", unknown: "PR_???", rows: &[
-        (1, "PR_SET_PDEATHSIG"), (2, "PR_GET_PDEATHSIG"), (3, "PR_GET_DUMPABLE"), (4, "PR_SET_DUMPABLE"),
-        (5, "PR_GET_UNALIGN"), (6, "PR_SET_UNALIGN"), (7, "PR_GET_KEEPCAPS"), (8, "PR_SET_KEEPCAPS"),
-        (9, "PR_GET_FPEMU"), (0xa, "PR_SET_FPEMU"), (0xb, "PR_GET_FPEXC"), (0xc, "PR_SET_FPEXC"),
-        (0xd, "PR_GET_TIMING"), (0xe, "PR_SET_TIMING"), (0xf, "PR_SET_NAME"), (0x10, "PR_GET_NAME"),
-        (0x13, "PR_GET_ENDIAN"), (0x14, "PR_SET_ENDIAN"), (0x15, "PR_GET_SECCOMP"), (0x16, "PR_SET_SECCOMP"),
-        (0x17, "PR_CAPBSET_READ"), (0x18, "PR_CAPBSET_DROP"), (0x19, "PR_GET_TSC"), (0x1a, "PR_SET_TSC"),
-        (0x1b, "PR_GET_SECUREBITS"), (0x1c, "PR_SET_SECUREBITS"), (0x1d, "PR_SET_TIMERSLACK"),
-        (0x1e, "PR_GET_TIMERSLACK"), (0x1f, "PR_TASK_PERF_EVENTS_DISABLE"), (0x20, "PR_TASK_PERF_EVENTS_ENABLE"),
-        (0x21, "PR_MCE_KILL"), (0x22, "PR_MCE_KILL_GET"), (0x23, "PR_SET_MM"), (0x24, "PR_SET_CHILD_SUBREAPER"),
-        (0x25, "PR_GET_CHILD_SUBREAPER"), (0x26, "PR_SET_NO_NEW_PRIVS"), (0x27, "PR_GET_NO_NEW_PRIVS"),
-        (0x28, "PR_GET_TID_ADDRESS"), (0x29, "PR_SET_THP_DISABLE"), (0x2a, "PR_GET_THP_DISABLE"),
-        (0x2d, "PR_SET_FP_MODE"), (0x2e, "PR_GET_FP_MODE"), (0x2f, "PR_CAP_AMBIENT"), (0x32, "PR_SVE_SET_VL"),
-        (0x33, "PR_SVE_GET_VL"), (0x34, "PR_GET_SPECULATION_CTRL"), (0x35, "PR_SET_SPECULATION_CTRL"),
-        (0x36, "PR_PAC_RESET_KEYS"), (0x37, "PR_SET_TAGGED_ADDR_CTRL"), (0x38, "PR_GET_TAGGED_ADDR_CTRL"),
-        (0x39, "PR_SET_IO_FLUSHER"), (0x3a, "PR_GET_IO_FLUSHER"), (0x3b, "PR_SET_SYSCALL_USER_DISPATCH"),
-        (0x3e, "PR_SCHED_CORE"), (0x53564d41, "PR_SET_VMA"), (0x59616d61, "PR_SET_PTRACER"),
-    ] },
-    Set { name: "arch_prctl", unknown: "ARCH_???", rows: &[
-        (0x1001, "ARCH_SET_GS"), (0x1002, "ARCH_SET_FS"), (0x1003, "ARCH_GET_FS"), (0x1004, "ARCH_GET_GS"),
-        (0x1011, "ARCH_GET_CPUID"), (0x1012, "ARCH_SET_CPUID"), (0x1021, "ARCH_GET_XCOMP_SUPP"),
-        (0x1022, "ARCH_GET_XCOMP_PERM"), (0x1023, "ARCH_REQ_XCOMP_PERM"), (0x3001, "ARCH_CET_STATUS"),
-    ] },
     Set { name: "grnd", unknown: "GRND_???", rows: &[
         (1, "GRND_NONBLOCK"), (2, "GRND_RANDOM"), (4, "GRND_INSECURE"),
     ] },
     Set { name: "eventfd", unknown: "EFD_???", rows: &[
-        (1, "EFD_SEMAPHORE"), (0x800, "EFD_NONBLOCK"), (0x80000, "EFD_CLOEXEC"),
+        (1, "EFD_SEMAPHORE"), (0x80000, "EFD_CLOEXEC"), (0x800, "EFD_NONBLOCK"),
     ] },
     Set { name: "signalfd", unknown: "SFD_???", rows: &[
         (0x80000, "SFD_CLOEXEC"), (0x800, "SFD_NONBLOCK"),
     ] },
     Set { name: "inotify_init", unknown: "IN_???", rows: &[
-        (0x80000, "IN_CLOEXEC"), (0x800, "IN_NONBLOCK"),
+        (0x800, "IN_NONBLOCK"), (0x80000, "IN_CLOEXEC"),
     ] },
     Set { name: "inotify", unknown: "IN_???", rows: &[
         (1, "IN_ACCESS"), (2, "IN_MODIFY"), (4, "IN_ATTRIB"), (8, "IN_CLOSE_WRITE"), (0x10, "IN_CLOSE_NOWRITE"),
@@ -231,7 +199,7 @@ pub const SETS: &[Set] = &[
     Set { name: "memfd", unknown: "MFD_???", rows: &[
         (1, "MFD_CLOEXEC"), (2, "MFD_ALLOW_SEALING"), (4, "MFD_HUGETLB"),
     ] },
-    Set { name: "rename", unknown: "RENAME_???", rows: &[
+    Set { name: "rename", unknown: "RENAME_??", rows: &[
         (1, "RENAME_NOREPLACE"), (2, "RENAME_EXCHANGE"), (4, "RENAME_WHITEOUT"),
     ] },
     Set { name: "xattr", unknown: "XATTR_???", rows: &[
@@ -252,27 +220,9 @@ pub const SETS: &[Set] = &[
     Set { name: "sync_file_range", unknown: "SYNC_FILE_RANGE_???", rows: &[
         (1, "SYNC_FILE_RANGE_WAIT_BEFORE"), (2, "SYNC_FILE_RANGE_WRITE"), (4, "SYNC_FILE_RANGE_WAIT_AFTER"),
     ] },
-    Set { name: "mount", unknown: "MS_???", rows: &[
-        (1, "MS_RDONLY"), (2, "MS_NOSUID"), (4, "MS_NODEV"), (8, "MS_NOEXEC"), (0x10, "MS_SYNCHRONOUS"),
-        (0x20, "MS_REMOUNT"), (0x40, "MS_MANDLOCK"), (0x80, "MS_DIRSYNC"), (0x100, "MS_NOSYMFOLLOW"),
-        (0x400, "MS_NOATIME"), (0x800, "MS_NODIRATIME"), (0x1000, "MS_BIND"), (0x2000, "MS_MOVE"), (0x4000, "MS_REC"),
-        (0x8000, "MS_SILENT"), (0x10000, "MS_POSIXACL"), (0x20000, "MS_UNBINDABLE"), (0x40000, "MS_PRIVATE"),
-        (0x80000, "MS_SLAVE"), (0x100000, "MS_SHARED"), (0x200000, "MS_RELATIME"), (0x400000, "MS_KERNMOUNT"),
-        (0x800000, "MS_I_VERSION"), (0x1000000, "MS_STRICTATIME"), (0x2000000, "MS_LAZYTIME"),
-    ] },
-    Set { name: "umount", unknown: "MNT_???", rows: &[
-        (1, "MNT_FORCE"), (2, "MNT_DETACH"), (4, "MNT_EXPIRE"), (8, "UMOUNT_NOFOLLOW"),
-    ] },
     Set { name: "sched", unknown: "SCHED_???", rows: &[
         (0, "SCHED_OTHER"), (1, "SCHED_FIFO"), (2, "SCHED_RR"), (3, "SCHED_BATCH"), (4, "SCHED_ISO"),
         (5, "SCHED_IDLE"), (6, "SCHED_DEADLINE"),
-    ] },
-    Set { name: "membarrier", unknown: "MEMBARRIER_???", rows: &[
-        (0, "MEMBARRIER_CMD_QUERY"), (1, "MEMBARRIER_CMD_GLOBAL"), (2, "MEMBARRIER_CMD_GLOBAL_EXPEDITED"),
-        (4, "MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED"), (8, "MEMBARRIER_CMD_PRIVATE_EXPEDITED"),
-        (0x10, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED"), (0x20, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE"),
-        (0x40, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE"),
-        (0x80, "MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ"), (0x100, "MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ"),
     ] },
     Set { name: "rseq", unknown: "RSEQ_FLAG_???", rows: &[
         (1, "RSEQ_FLAG_UNREGISTER"),
@@ -290,37 +240,8 @@ pub const SETS: &[Set] = &[
         (0x1e, "BPF_LINK_GET_FD_BY_ID"), (0x1f, "BPF_LINK_GET_NEXT_ID"), (0x20, "BPF_ENABLE_STATS"),
         (0x21, "BPF_ITER_CREATE"), (0x22, "BPF_LINK_DETACH"), (0x23, "BPF_PROG_BIND_MAP"),
     ] },
-    Set { name: "seccomp", unknown: "SECCOMP_???", rows: &[
-        (0, "SECCOMP_SET_MODE_STRICT"), (1, "SECCOMP_SET_MODE_FILTER"), (2, "SECCOMP_GET_ACTION_AVAIL"),
-        (3, "SECCOMP_GET_NOTIF_SIZES"),
-    ] },
-    Set { name: "seccomp_flags", unknown: "SECCOMP_FILTER_FLAG_???", rows: &[
-        (1, "SECCOMP_FILTER_FLAG_TSYNC"), (2, "SECCOMP_FILTER_FLAG_LOG"), (4, "SECCOMP_FILTER_FLAG_SPEC_ALLOW"),
-        (8, "SECCOMP_FILTER_FLAG_NEW_LISTENER"), (0x10, "SECCOMP_FILTER_FLAG_TSYNC_ESRCH"),
-    ] },
-    Set { name: "ptrace", unknown: "PTRACE_???", rows: &[
-        (0, "PTRACE_TRACEME"), (1, "PTRACE_PEEKTEXT"), (2, "PTRACE_PEEKDATA"), (3, "PTRACE_PEEKUSER"),
-        (4, "PTRACE_POKETEXT"), (5, "PTRACE_POKEDATA"), (6, "PTRACE_POKEUSER"), (7, "PTRACE_CONT"),
-        (8, "PTRACE_KILL"), (9, "PTRACE_SINGLESTEP"), (0xc, "PTRACE_GETREGS"), (0xd, "PTRACE_SETREGS"),
-        (0xe, "PTRACE_GETFPREGS"), (0xf, "PTRACE_SETFPREGS"), (0x10, "PTRACE_ATTACH"), (0x11, "PTRACE_DETACH"),
-        (0x18, "PTRACE_SYSCALL"), (0x4200, "PTRACE_SETOPTIONS"), (0x4201, "PTRACE_GETEVENTMSG"),
-        (0x4202, "PTRACE_GETSIGINFO"), (0x4203, "PTRACE_SETSIGINFO"), (0x4204, "PTRACE_GETREGSET"),
-        (0x4205, "PTRACE_SETREGSET"), (0x4206, "PTRACE_SEIZE"), (0x4207, "PTRACE_INTERRUPT"),
-        (0x4208, "PTRACE_LISTEN"),
-    ] },
-    Set { name: "ipc", unknown: "IPC_???", rows: &[
-        (0x200, "IPC_CREAT"), (0x400, "IPC_EXCL"), (0x800, "IPC_NOWAIT"),
-    ] },
     Set { name: "ipc_cmd", unknown: "IPC_???", rows: &[
         (0, "IPC_RMID"), (1, "IPC_SET"), (2, "IPC_STAT"), (3, "IPC_INFO"),
-    ] },
-    Set { name: "shmat", unknown: "SHM_???", rows: &[
-        (0x1000, "SHM_RDONLY"), (0x2000, "SHM_RND"), (0x4000, "SHM_REMAP"), (0x8000, "SHM_EXEC"),
-    ] },
-    Set { name: "keyctl", unknown: "KEYCTL_???", rows: &[
-        (0, "KEYCTL_GET_KEYRING_ID"), (1, "KEYCTL_JOIN_SESSION_KEYRING"), (2, "KEYCTL_UPDATE"), (3, "KEYCTL_REVOKE"),
-        (4, "KEYCTL_CHOWN"), (5, "KEYCTL_SETPERM"), (6, "KEYCTL_DESCRIBE"), (7, "KEYCTL_CLEAR"), (8, "KEYCTL_LINK"),
-        (9, "KEYCTL_UNLINK"), (0xa, "KEYCTL_SEARCH"), (0xb, "KEYCTL_READ"),
     ] },
     Set { name: "close_range", unknown: "CLOSE_RANGE_???", rows: &[
         (2, "CLOSE_RANGE_UNSHARE"), (4, "CLOSE_RANGE_CLOEXEC"),

@@ -22,7 +22,7 @@ pub fn name(number: u64, out: &mut String) {
         1..=31 => drop(write!(out, "SIG{}", NAMES[number as usize])),
         FIRST_REAL_TIME => out.push_str("SIGRTMIN"),
         33..=COUNT => drop(write!(out, "SIGRT_{}", number - FIRST_REAL_TIME)),
-        _ => drop(write!(out, "{number}")),
+        _ => drop(write!(out, "{}", number as u32 as i32)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use super::{compiled, possible, same_lines, turn};
+use super::{compiled, has_strace, possible, same_lines, turn};
 use crate::support::{Run, command, skep, skip};
 
 /// Runs a command under `skep strace`; gives the lines of the trace and what the command printed.
@@ -214,5 +214,228 @@ fn groups_and_containers_choose() {
         let text = fs::read_to_string(log.path()).unwrap();
         assert!(text.contains("\"/etc/hostname\""), "{choice:?} {run:?} {text}");
         assert!(!text.contains("/etc/os-release"), "{choice:?}: {text}");
+    }
+}
+
+/// A program that does its work and stays until its standard input ends, so that what it has open can be looked at.
+struct Staying {
+    tracer: std::process::Child,
+    log: tempfile::NamedTempFile,
+}
+
+impl Staying {
+    /// Starts it under a tracer.
+    fn start(mut tracer: Command, options: &[&str], program: &Path) -> Self {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        tracer.arg("-o").arg(log.path()).args(options).arg(program);
+        let tracer = tracer.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        Self { tracer, log }
+    }
+
+    /// The lines, when one with this text is there; then it ends.
+    #[track_caller]
+    fn lines(mut self, wanted: &str) -> Vec<String> {
+        let until = std::time::Instant::now() + Duration::from_secs(100);
+        while !fs::read_to_string(self.log.path()).unwrap().contains(wanted) {
+            assert!(std::time::Instant::now() < until, "{}", fs::read_to_string(self.log.path()).unwrap());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        drop(self.tracer.stdin.take());
+        assert!(self.tracer.wait().unwrap().success());
+        fs::read_to_string(self.log.path()).unwrap().lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        let _ = self.tracer.kill();
+        let _ = self.tracer.wait();
+    }
+}
+
+/// The text with every number as one digit.
+fn without_numbers(text: &str) -> String {
+    let mut out = String::new();
+    for c in text.chars() {
+        match c.is_ascii_digit() {
+            true if out.ends_with('9') => {}
+            true => out.push('9'),
+            false => out.push(c),
+        }
+    }
+    out
+}
+
+#[test]
+fn descriptors_have_the_names_of_strace() {
+    if !possible() || !has_strace() {
+        return;
+    }
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        #include <fcntl.h>
+        #include <netinet/in.h>
+        #include <arpa/inet.h>
+        #include <string.h>
+        #include <sys/socket.h>
+        #include <sys/syscall.h>
+        #include <sys/uio.h>
+        #include <unistd.h>
+        int main() {
+            char text[8];
+            int file = open("/etc/passwd", O_RDONLY), null = open("/dev/null", O_RDWR);
+            pread(file, text, 4, 0);
+            pwrite(null, "abcd", 4, 0);
+            int copy = dup(file);
+            pread(copy, text, 2, 1);
+            close(copy);
+            int tcp = socket(AF_INET, SOCK_STREAM, 0), length = sizeof(struct sockaddr_in);
+            struct sockaddr_in here = {AF_INET, 0, {htonl(INADDR_LOOPBACK)}};
+            bind(tcp, (void *)&here, sizeof here);
+            listen(tcp, 5);
+            getsockname(tcp, (void *)&here, &length);
+            int other = socket(AF_INET, SOCK_STREAM, 0);
+            connect(other, (void *)&here, sizeof here);
+            sendto(other, "to", 2, 0, 0, 0);
+            pread(-1, text, 1, 5);
+            while (read(0, text, sizeof text) > 0) {}
+            return 0;
+        }"#;
+    let Some(program) = compiled(directory.path(), "names", text) else { return };
+    let select = "trace=pread64,pwrite64,getsockname,sendto";
+    for option in ["-y", "-yy"] {
+        let lines = |tracer: Command| {
+            let lines = Staying::start(tracer, &[option, "-e", select], &program).lines("pread64(-1");
+            // What the loader reads is not of interest.
+            let own = lines.iter().skip_while(|line| !line.contains("/etc/passwd")).filter(|line| line.contains('<'));
+            own.map(|line| without_numbers(&line.replace(' ', ""))).collect::<Vec<_>>()
+        };
+        let (theirs, ours) = (lines(Command::new("strace")), lines(command(["strace"])));
+        assert!(theirs.len() >= 5, "{theirs:?}");
+        if option == "-yy" {
+            assert!(ours.iter().any(|line| line.contains("</dev/null<char9:9>>")), "{ours:?}");
+            assert!(ours.iter().any(|line| line.contains("<TCP:[9.9.9.9:9->9.9.9.9:9]>")), "{ours:?}");
+            assert_eq!(theirs, ours);
+        } else {
+            // Only -yy asks for more than a number of sockets.
+            assert!(ours.iter().any(|line| line.starts_with("sendto(9<socket:[9]>")), "{ours:?}");
+            assert_eq!(theirs, ours);
+        }
+    }
+}
+
+#[test]
+fn a_path_chooses_what_strace_chooses() {
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        #include <fcntl.h>
+        #include <sys/stat.h>
+        #include <unistd.h>
+        int main() {
+            char text[8];
+            struct stat st;
+            int other = open("/etc/group", O_RDONLY), file = open("/etc/passwd", O_RDONLY);
+            read(other, text, 4);
+            read(file, text, 4);
+            fstat(file, &st);
+            access("/etc/passwd", R_OK);
+            access("/etc/group", R_OK);
+            int copy = dup(file);
+            lseek(copy, 0, SEEK_SET);
+            close(other);
+            close(file);
+            return 0;
+        }"#;
+    let Some(program) = compiled(directory.path(), "path", text) else { return };
+    same_lines(&program, &["-f", "-P", "/etc/passwd"], 5);
+    // What opens it is not shown, and seen all the same.
+    same_lines(&program, &["-f", "-P", "/etc/passwd", "-e", "trace=read,fstat,newfstatat,lseek"], 3);
+}
+
+#[test]
+fn summaries_are_sorted_and_may_stand_behind_lines() {
+    if !possible() || !has_strace() {
+        return;
+    }
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        #include <sys/syscall.h>
+        #include <unistd.h>
+        int main() {
+            for (int i = 0; i < 30; i++) getppid();
+            for (int i = 0; i < 20; i++) getsid(0);
+            for (int i = 0; i < 10; i++) syscall(SYS_getpgid, 0);
+            for (int i = 0; i < 25; i++) close(-1);
+            return 0;
+        }"#;
+    let Some(program) = compiled(directory.path(), "sorted", text) else { return };
+    let select = "trace=getppid,getsid,getpgid";
+    let names = |tracer: Command, key: &str| {
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let mut tracer = tracer;
+        tracer.arg("-o").arg(log.path()).args(["-c", "-S", key, "-e", select]).arg(&program);
+        assert!(tracer.status().unwrap().success());
+        let text = fs::read_to_string(log.path()).unwrap();
+        let names = ["getppid", "getsid", "getpgid"];
+        let last = text.lines().filter_map(|line| line.split_whitespace().last());
+        last.filter(|word| names.contains(word)).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for key in ["calls", "name"] {
+        let (theirs, ours) = (names(Command::new("strace"), key), names(command(["strace"]), key));
+        assert_eq!((theirs.len(), &theirs), (3, &ours), "{key}");
+    }
+    // Lines and then the table.
+    let (lines, _) = traced(&["-C", "-e", "trace=getppid,close", "-Z"], &[program.to_str().unwrap()]);
+    let closes = lines.iter().filter(|line| line.starts_with("close(-1)")).count();
+    assert_eq!(closes, 25, "{lines:?}");
+    let row = lines.iter().find(|line| line.ends_with(" close")).unwrap_or_else(|| panic!("{lines:?}"));
+    assert_eq!(row.split_whitespace().skip(3).collect::<Vec<_>>(), ["25", "25", "close"], "{row}");
+}
+
+/// A call that was interrupted goes on as another one, whose line says which it was.
+#[test]
+fn calls_that_go_on_are_named() {
+    if !possible() {
+        return;
+    }
+    let _turn = turn();
+    let directory = tempfile::tempdir().unwrap();
+    let text = r#"
+        #include <signal.h>
+        #include <sys/syscall.h>
+        #include <sys/wait.h>
+        #include <time.h>
+        #include <unistd.h>
+        int main() {
+            int child = fork();
+            if (!child) {
+                struct timespec time = {1, 0};
+                syscall(SYS_nanosleep, &time, 0);
+                return 0;
+            }
+            usleep(100000);
+            kill(child, SIGSTOP);
+            waitpid(child, 0, WUNTRACED);
+            kill(child, SIGCONT);
+            waitpid(child, 0, 0);
+            return 0;
+        }"#;
+    let Some(program) = compiled(directory.path(), "goes_on", text) else { return };
+    let select = "trace=nanosleep,restart_syscall";
+    let (lines, _) = traced(&["-f", "-e", select], &[program.to_str().unwrap()]);
+    let interrupted = lines.iter().any(|line| line.contains("ERESTART_RESTARTBLOCK"));
+    let named = lines.iter().any(|line| line.contains("restart_syscall(<... resuming interrupted nanosleep ...>"));
+    // On a machine that is busy the child may be stopped before it sleeps.
+    assert!(named || !interrupted, "{lines:?}");
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    for option in [&["-X", "raw"][..], &["-i"], &["-n"], &["-D"], &["-b", "execve"], &["-O", "5"], &["--tips"]] {
+        let run = skep(["strace"].iter().chain(option).chain(&["true"]));
+        assert!(run.status == Some(2) && run.err.contains(option[0]), "{option:?}: {run:?}");
     }
 }
