@@ -441,8 +441,11 @@ impl Verifier<'_> {
             }
             let most = u32::try_from(size.num.u64().max).ok().filter(|most| *most < 1 << 29);
             let most = most.ok_or(Reason::Size { reg: size_reg, negative: false })?;
-            if most > 0 || !arg.value.is_zero() {
-                self.given_memory(state, reg, most, true)?;
+            // No memory has no bytes (`check_mem_size_reg`).
+            match arg.value.is_zero() {
+                true if most > 0 => return Err(Reason::NumberAsAddress(reg).into()),
+                true => {}
+                false => self.given_memory(state, reg, most, true)?,
             }
             self.precise(state, size_reg);
         }

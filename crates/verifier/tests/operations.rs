@@ -1,4 +1,5 @@
-//! Programs in tables of operations, exceptions and arenas, program by program against the running kernel.
+//! Programs in tables of operations, exceptions, arenas and memory for functions of the kernel, program by program against
+//! the running kernel.
 
 mod agreement;
 
@@ -173,6 +174,45 @@ fn exceptions() {
         let (theirs, ours) = (agreement::theirs(&object, program), ours(&object, program));
         assert!(agrees(&theirs, &ours), "{text}: the kernel {theirs:?}, we {ours:?}");
         assert_eq!(ours == Ours::Takes, takes, "{text}: {ours:?}");
+    }
+}
+
+const LOOKS: &str = "
+struct __sk_buff { u32 len; };
+struct nf_conn { u32 mark; };
+struct bpf_sock_tuple { u32 addresses[2]; u16 ports[2]; };
+struct bpf_ct_opts { s32 netns_id; s32 error; u8 l4proto; u8 dir; u8 reserved[2]; };
+extern struct nf_conn *bpf_skb_ct_lookup(struct __sk_buff *skb, struct bpf_sock_tuple *tuple, u32 size,
+                                         struct bpf_ct_opts *opts, u32 opts_size) __ksym;
+extern void bpf_ct_release(struct nf_conn *connection) __ksym;
+SEC(\"tc\") int f(struct __sk_buff *skb)
+{
+    struct bpf_sock_tuple tuple = {};
+    struct bpf_ct_opts opts = { .netns_id = -1, .l4proto = 17 };
+    struct nf_conn *found = bpf_skb_ct_lookup(skb, TUPLE, &opts, sizeof(opts));
+    if (found) bpf_ct_release(found);
+    return 0;
+}
+";
+
+#[test]
+fn memory_with_a_size() {
+    let cases = [
+        (true, "&tuple, sizeof(tuple)"),
+        (true, "&tuple, 0"),
+        (true, "0, 0"),
+        (false, "0, 1"),
+        (false, "0, sizeof(tuple)"),
+        (false, "(void *)5, 0"),
+        (false, "&tuple, 400"),
+        (false, "&tuple, -1"),
+    ];
+    for (takes, arguments) in cases {
+        let Some(object) = compiled(&LOOKS.replace("TUPLE", arguments)) else { return };
+        let program = object.program("f").unwrap();
+        let (theirs, ours) = (agreement::theirs(&object, program), ours(&object, program));
+        assert!(agrees(&theirs, &ours), "{arguments}: the kernel {theirs:?}, we {ours:?}");
+        assert_eq!(ours == Ours::Takes, takes, "{arguments}: {ours:?}");
     }
 }
 
