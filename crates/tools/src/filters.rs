@@ -253,7 +253,7 @@ mod tests {
              macro wanted_netns(n) { (n == 9) }\n"
         );
         let (script, problems) = skep_lang_script::parse(&wanted.script());
-        assert!(problems.is_empty() && script.macros.len() == 3, "{problems:?}");
+        assert!(problems.is_empty() && script.macros.len() == 4, "{problems:?}");
     }
 
     #[test]

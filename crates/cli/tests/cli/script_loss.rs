@@ -37,6 +37,9 @@ fn lost(out: &str) -> u64 {
     counts.map(|count| count.parse::<u64>().unwrap()).sum()
 }
 
+/// Name of the threads that make the calls; other tests in this process may make the same.
+const CALLER: &str = "overload-caller";
+
 /// System calls of each of the two threads in a run: three million events in the longest one.
 fn calls(form: &str, exits: bool) -> u64 {
     if form == "text" && !exits { 1_500_000 } else { 375_000 }
@@ -82,7 +85,7 @@ fn what_comes_behind_the_end_is_counted() {
     // Each call sends a line and the end; the second line comes too late.
     let pid = std::process::id();
     let text = format!(
-        "tracepoint:syscalls:sys_enter_getppid /pid == {pid}/ {{ @fired[cpu]++; printf(\"cpu %d\\n\", cpu); exit(); }}"
+        "tracepoint:syscalls:sys_enter_getppid /pid == {pid} && comm == \"{CALLER}\"/ {{ @fired[cpu]++; printf(\"cpu %d\\n\", cpu); exit(); }}"
     );
     if !able() {
         return;
@@ -115,7 +118,7 @@ fn overload(form: &str, exits: bool) -> Option<Counts> {
     let exit = "interval:ms:20 { if (@fired[0] > 1000 && @fired[1] > 1000) { @exits++; exit(); } }";
     let exit = if exits { exit } else { "" };
     let text = format!(
-        "config = {{ perf_rb_pages = 2; }} tracepoint:syscalls:sys_enter_getppid /pid == {pid}/ \
+        "config = {{ perf_rb_pages = 2; }} tracepoint:syscalls:sys_enter_getppid /pid == {pid} && comm == \"{CALLER}\"/ \
          {{ @fired[cpu]++; printf(\"cpu %d\\n\", cpu); }} {exit}"
     );
     let (out, err) = burst(form, &text, calls(form, exits), !exits)?;
@@ -145,12 +148,18 @@ fn burst(form: &str, text: &str, calls: u64, interrupt: bool) -> Option<(String,
         skip(&format!("tracefs cannot be mounted: {err}"));
         return None;
     }
-    let threads = [(); 2].map(|()| {
-        std::thread::spawn(move || {
+    let threads = ["0", "1"].map(|cpu| {
+        let work = move || {
+            // Left to itself, a busy machine may keep both on one processor.
+            let this = std::fs::read_link("/proc/thread-self").unwrap();
+            let this = this.file_name().unwrap();
+            let pinned = Command::new("taskset").args(["-p", "-c", cpu]).arg(this).stdout(Stdio::null()).status();
+            assert!(pinned.unwrap().success());
             for _ in 0..calls {
                 std::hint::black_box(parent_id());
             }
-        })
+        };
+        std::thread::Builder::new().name(CALLER.to_owned()).spawn(work).unwrap()
     });
     threads.into_iter().for_each(|thread| thread.join().unwrap());
     if interrupt {
