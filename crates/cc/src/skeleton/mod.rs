@@ -1,7 +1,7 @@
 //! A module of Rust for an object: its bytes, types for what its maps and variables hold, and functions that load, attach,
 //! read and write. What it stands on is the public interface of `skep-kernel` and `skep-object`.
 //!
-//! The text that is the same for all objects is in `runtime.rs.txt`; types are written by [`types`].
+//! The text that is the same for all objects is in `runtime.rs.txt`; types are written by `types`.
 
 mod types;
 
