@@ -12,6 +12,7 @@ use skep_sym::DebugDirs;
 use skep_tools::catalogue::{Catalogue, Made, Tool, directories};
 use skep_tools::command::{Selection, parse};
 use skep_tools::filters::Imports;
+use skep_tools::metrics::Totals;
 use skep_tools::recording::{Recorder, read};
 use skep_tools::view::View;
 use skep_tools::viewer::Viewer;
@@ -49,7 +50,8 @@ pub fn run(args: &ToolArgs) -> Result<ExitCode, Failure> {
     let mut view = View::new(&tool.header.columns, selection.wishes.clone()).map_err(Failure::Usage)?;
     let flame = selection.flame.as_ref().map(|path| (path, view.keep_stacks()));
     let recorder = selection.write.as_deref().map(|path| recorder(tool, path)).transpose()?;
-    let viewer = Viewer::new(&tool.header.columns, view, recorder, selection.count);
+    let mut viewer = Viewer::new(&tool.header.columns, view, recorder, selection.count);
+    viewer.add_up(selection.metrics.then(|| Totals::new(&tool.header)).flatten());
     let status = match (&selection.read, tool.made) {
         (Some(path), _) => replay(tool, viewer, path).map(|()| ExitCode::SUCCESS),
         (None, Made::Script) => trace(tool, &selection, viewer),

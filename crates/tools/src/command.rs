@@ -37,6 +37,8 @@ pub struct Selection {
     pub count: Option<u64>,
     /// Where rows are recorded.
     pub write: Option<PathBuf>,
+    /// Whether rows are added up.
+    pub metrics: bool,
     /// Where a flame graph of the rows' stacks is drawn.
     pub flame: Option<PathBuf>,
     /// From which recording rows come.
@@ -78,6 +80,8 @@ pub enum Group {
     Rows,
     /// Those whose rows have stacks.
     Stacks,
+    /// Those whose heads say what is added up.
+    Metrics,
 }
 
 /// The options that all tools have.
@@ -119,6 +123,13 @@ pub const COMMON: &[Common] = &[
     row("count", None, "N", Group::Rows, "End after N rows"),
     row("write", Some('w'), "FILE", Group::Rows, "Record rows in this file"),
     row("read", Some('r'), "FILE", Group::Rows, "Show the rows of a recording"),
+    row(
+        "metrics",
+        None,
+        "",
+        Group::Metrics,
+        "In place of rows their totals in the text format of Prometheus, at the end and after each interval",
+    ),
     row("flame", None, "FILE.svg", Group::Stacks, "At the end draw a flame graph of the stacks in this file"),
     row("every", None, "TIME", Group::All, "Output in intervals: `1s`, `500ms`"),
     row("for", None, "TIME", Group::All, "End after this time"),
@@ -138,6 +149,7 @@ pub fn common(tool: &Tool) -> impl Iterator<Item = (&'static Common, Option<char
         Group::Rows => !header.columns.is_empty(),
         Group::Whose => tool.is_filtered(),
         Group::Stacks => tool.has_stacks(),
+        Group::Metrics => header.metrics.is_some(),
     });
     let rows = rows.filter(|row| !header.options.iter().any(|own| own.long == row.long));
     rows.map(|row| {
@@ -192,7 +204,7 @@ pub fn command(tool: &Tool) -> Command {
     for (row, short) in common(tool) {
         let heading = match row.group {
             Group::Whose => "Whose events",
-            Group::All | Group::Rows | Group::Stacks => "Output",
+            Group::All | Group::Rows | Group::Stacks | Group::Metrics => "Output",
         };
         let arg = Arg::new(row.long).long(row.long).help(row.doc).help_heading(heading);
         command = command.arg(valued(arg, short, row.value));
@@ -296,6 +308,9 @@ fn read(tool: &Tool, matches: &ArgMatches, selection: &mut Selection) -> Result<
     if selection.wishes.sort.is_empty() && !header.order.is_empty() {
         set(header, selection, "sort", &header.order)?;
     }
+    if selection.metrics && selection.write.is_some() {
+        return Err("--metrics adds up what --write keeps: use --metrics with --read of the recording".to_owned());
+    }
     arguments(header, matches, selection)?;
     // Some columns cost more than others, and a script can ask whether they are of use.
     for (name, kind) in COSTLY {
@@ -371,6 +386,7 @@ fn set(header: &Header, selection: &mut Selection, name: &str, value: &str) -> R
         "time" => wishes.clock = true,
         "timestamp" => wishes.since = true,
         "count" => selection.count = Some(number()?),
+        "metrics" => selection.metrics = true,
         "flame" => selection.flame = Some(PathBuf::from(value)),
         "write" => selection.write = Some(PathBuf::from(value)),
         "read" => selection.read = Some(PathBuf::from(value)),

@@ -18,6 +18,7 @@
 //!  *   -L, --lport PORTS   where lport in $   Only these local ports.
 //!  *
 //!  * Order: -duration_ns
+//!  * Metrics: comm : duration_ns
 //!  * Arguments: interval=1 count
 //!  *
 //!  * Example:
@@ -29,6 +30,7 @@
 
 use std::fmt;
 
+use crate::metrics::Shape;
 use crate::named::Named;
 
 /// What a head says.
@@ -50,6 +52,8 @@ pub struct Header {
     pub options: Vec<OptionRow>,
     /// The order of rows if no other is asked for, as `--sort` takes it; empty if rows come as they come.
     pub order: String,
+    /// What `--metrics` adds up; without it there is no such option.
+    pub metrics: Option<Shape>,
     /// What words without a dash mean.
     pub arguments: Arguments,
     /// A session on a terminal.
@@ -244,6 +248,7 @@ impl Header {
                 "Options" => *part = Part::Options,
                 "Example" => *part = Part::Example,
                 "Order" => self.order = rest.to_owned(),
+                "Metrics" => self.metrics = Some(Shape::parse(rest).map_err(|problem| wrong(number, problem))?),
                 "Arguments" => self.arguments = arguments(rest).map_err(|problem| wrong(number, problem))?,
                 name if self.name.is_empty() => {
                     (self.name, self.title) = (name.to_owned(), rest.to_owned());
@@ -284,6 +289,10 @@ impl Header {
         let mut order = self.order.split(',').map(|field| field.trim_start_matches('-'));
         if let Some(field) = order.find(|field| !field.is_empty() && self.column(field).is_none()) {
             return Err(wrong(line, format!("`Order:` has the field `{field}`, which is no column")));
+        }
+        let counted = |field: &&String| self.column(field).is_none();
+        if let Some(field) = self.metrics.iter().flat_map(Shape::fields).find(counted) {
+            return Err(wrong(line, format!("`Metrics:` has the field `{field}`, which is no column")));
         }
         for column in &self.columns {
             if let Shown::With(option) | Shown::Without(option) = &column.shown

@@ -29,6 +29,7 @@ pub mod doctor;
 pub mod filters;
 pub mod fuzz;
 pub mod header;
+pub mod metrics;
 pub mod named;
 pub mod netfilter;
 pub mod page;

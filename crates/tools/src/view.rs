@@ -181,9 +181,14 @@ impl View {
         }
     }
 
+    /// Whether a row fits the conditions.
+    pub fn wants(&self, row: &Row) -> bool {
+        self.wishes.conditions.iter().all(|condition| condition.fits(row))
+    }
+
     /// Takes a row.
     pub fn push(&mut self, row: Row, names: &mut Names, out: &mut Vec<u8>) {
-        if !self.wishes.conditions.iter().all(|condition| condition.fits(&row)) {
+        if !self.wants(&row) {
             return;
         }
         self.shown += 1;

@@ -11,6 +11,7 @@ use skep_trace::table;
 use skep_trace::value::{Renderer, Value};
 
 use crate::header::Column;
+use crate::metrics::Totals;
 use crate::recording::{Part, Recorder};
 use crate::row::{Row, row};
 use crate::view::{Style, View};
@@ -26,6 +27,8 @@ pub struct Viewer {
     /// Columns that somebody looks at.
     reads: Vec<bool>,
     recorder: Option<Recorder>,
+    /// What is printed in place of rows.
+    totals: Option<Totals>,
     /// Rows until the end.
     count: Option<u64>,
     problem: Problem,
@@ -35,7 +38,12 @@ impl Viewer {
     /// Shows rows with these columns, or writes them to a recording.
     pub fn new(columns: &[Column], view: View, recorder: Option<Recorder>, count: Option<u64>) -> Self {
         let reads = if recorder.is_some() { vec![true; columns.len()] } else { view.reads() };
-        Self { view, columns: columns.to_vec(), reads, recorder, count, problem: Problem::default() }
+        Self { view, columns: columns.to_vec(), reads, recorder, totals: None, count, problem: Problem::default() }
+    }
+
+    /// Prints totals in place of rows.
+    pub fn add_up(&mut self, totals: Option<Totals>) {
+        self.totals = totals;
     }
 
     /// Why the tool had to end, after the run.
@@ -64,7 +72,11 @@ impl Viewer {
                 if self.count == Some(0) { Flow::Exit(0) } else { Flow::Continue }
             }
             None => {
-                self.view.push(row, names, out);
+                match &mut self.totals {
+                    Some(totals) if self.view.wants(&row) => totals.add(&row),
+                    Some(_) => {}
+                    None => self.view.push(row, names, out),
+                }
                 let enough = self.count.is_some_and(|count| self.view.shown() >= count);
                 if enough { Flow::Exit(0) } else { Flow::Continue }
             }
@@ -83,14 +95,17 @@ impl Viewer {
                     self.failed(error);
                 }
             }
-            None => self.view.flush(names, out),
+            None => match &self.totals {
+                Some(totals) => totals.write(out),
+                None => self.view.flush(names, out),
+            },
         }
     }
 }
 
 impl Sink for Viewer {
     fn start(&mut self, out: &mut Vec<u8>) {
-        if self.recorder.is_none() {
+        if self.recorder.is_none() && self.totals.is_none() {
             self.view.head(out);
         }
     }

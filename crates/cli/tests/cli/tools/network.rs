@@ -1,6 +1,6 @@
 //! Tools about TCP. Servers are threads of this process with names of their own, clients are other processes.
 
-use std::io::{Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -202,6 +202,50 @@ fn tcplife_finds_sessions_that_were_there_before() {
     }
     drop(stream);
     client.end();
+}
+
+#[test]
+fn tcplife_adds_sessions_up() {
+    if !super::able() {
+        return;
+    }
+    let (listener, port) = listen("127.0.0.1:0");
+    let mut tool = super::command(&["tcplife", "--metrics", "--every", "200ms", "--lport", &port.to_string()]);
+    let mut child = tool.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    // Totals come after each interval, also if there are none.
+    if lines.next().is_none() {
+        child.wait().unwrap();
+        return crate::support::skip("tracefs cannot be mounted");
+    }
+    for length in [100, 250] {
+        let client = Client::new("127.0.0.1", port);
+        let server = listener.try_clone().unwrap();
+        named("sum-server", move || {
+            let (mut stream, _) = server.accept().unwrap();
+            stream.write_all(&vec![7; length]).unwrap();
+        });
+        client.end();
+    }
+    let labels = format!("{{direction=\"in\",service_port=\"{port}\"}}");
+    let mut missing = vec![
+        format!("skep_tcplife_rows_total{labels} 2"),
+        format!("skep_tcplife_tx_bytes_total{labels} 350"),
+        format!("skep_tcplife_rx_bytes_total{labels} 0"),
+    ];
+    let last: Vec<String> = lines
+        .by_ref()
+        .take(20_000)
+        .take_while(|line| {
+            missing.retain(|wanted| wanted != line);
+            !missing.is_empty()
+        })
+        .collect();
+    let _ = child.kill();
+    child.wait().unwrap();
+    assert!(missing.is_empty(), "{missing:?}: {:?}", last.iter().rev().take(12).collect::<Vec<_>>());
+    // The side that connected is of another port, which was not asked for.
+    assert!(!last.iter().any(|line| line.contains("direction=\"out\"")), "{last:?}");
 }
 
 #[test]
