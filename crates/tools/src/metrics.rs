@@ -1,7 +1,6 @@
 //! Totals of rows in the text format of Prometheus: how many rows there were with the same labels, and the sums of some of
-//! their columns. The head of a tool says which columns are labels and which are added up.
-//!
-//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+//! their columns. The head of a tool says which columns are labels and which are added up. Source: the exposition format
+//! 0.0.4 in Prometheus' documentation.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
