@@ -234,7 +234,10 @@ impl Verifier<'_> {
             value.kind,
             Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_) | Kind::Buffer
         ) || (matches!(value.kind, Kind::Key(_)) && self.types.kernel.is_some());
-        if fits && !value.nullable {
+        // Keys and values have no type for memory that is only read (`MEM_RDONLY`), though they are.
+        let of_map = matches!(wanted, Arg::Key | Arg::Value(_) | Arg::ValueOrNull);
+        let locked = of_map && value.read_only && matches!(value.kind, Kind::Memory(_) | Kind::Buffer);
+        if fits && !value.nullable && !locked {
             return Ok(());
         }
         if matches!(value.kind, Kind::Struct(_, Trust::Trusted)) && !value.nullable && self.kernel >= Kernel::V6_12 {

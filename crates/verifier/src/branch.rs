@@ -247,14 +247,23 @@ impl Verifier<'_> {
         if test.width != Width::W64 {
             return;
         }
-        // A pointer that equals one that is not null is not null either.
+        // A pointer that equals one that is not null is not null either: the register that was compared, and none of its
+        // copies (`mark_ptr_not_null_reg`).
         if left.is_pointer() && right.is_pointer() && matches!(cond, Cond::Eq | Cond::Ne) && self.kernel > Kernel::V6_1
         {
             let equal = if cond == Cond::Eq { &mut *other } else { &mut *state };
-            match (left.nullable, right.nullable) {
-                (true, false) if is_sure(right.kind) => self.settle(equal, left, false),
-                (false, true) if is_sure(left.kind) => self.settle(equal, right, false),
-                _ => {}
+            let sure = match (left.nullable, right.nullable, test.src) {
+                (true, false, _) if is_sure(right.kind) => Some((test.dst, left.kind)),
+                (false, true, Src::Reg(register)) if is_sure(left.kind) => Some((register, right.kind)),
+                _ => None,
+            };
+            if let Some((register, kind)) = sure {
+                let keeps = self.may_have_lock(kind);
+                let value = &mut equal.top().regs[register.index()];
+                value.nullable = false;
+                if !keeps {
+                    value.id = 0;
+                }
             }
         }
         let is_end = |reg: &Reg, of: &Reg| {

@@ -34,7 +34,7 @@ const ITERATORS: &[(&str, Members)] = &[
     ("cgroup", &[(1, Some(Trust::Trusted))]),
     ("tcp", &[(1, Some(Trust::Trusted))]),
     ("udp", &[(1, Some(Trust::Trusted))]),
-    ("unix", &[(1, Some(Trust::Trusted))]),
+    ("unix", &[(1, Some(Trust::Plain))]),
     ("netlink", &[(1, Some(Trust::Plain))]),
     ("ipv6_route", &[(1, Some(Trust::Plain))]),
     ("ksym", &[(1, Some(Trust::Plain))]),

@@ -216,6 +216,60 @@ fn memory_with_a_size() {
     }
 }
 
+const ITERATES: &str = "
+struct bpf_iter_meta; struct bpf_map; struct unix_sock;
+struct bpf_iter__bpf_map_elem { struct bpf_iter_meta *meta; struct bpf_map *map; void *key; void *value; } __core;
+struct bpf_iter__unix { struct bpf_iter_meta *meta; struct unix_sock *unix_sk; u32 uid; } __core;
+static void *(*const look_up)(void *map, const void *key) = (void *)1;
+static long (*const update)(void *map, const void *key, const void *value, u64 flags) = (void *)2;
+static long (*const printk)(const char *format, u32 size, ...) = (void *)6;
+struct { __uint(type, HASH); __uint(max_entries, 4); __type(key, u32); __type(value, u64); } table SEC(\".maps\");
+";
+
+#[test]
+fn what_iterators_hand_out() {
+    const ELEMENT: &str = "SEC(\"iter/bpf_map_elem\") int f(struct bpf_iter__bpf_map_elem *x)";
+    const SOCKET: &str = "SEC(\"iter/unix\") int f(struct bpf_iter__unix *x)";
+    let cases = [
+        // Keys are read here, but are memory that is only read, which keys of maps are not.
+        (true, ELEMENT, "u32 *key = x->key; u64 value = 1; if (!key) return 0; u32 own = *key; look_up(&table, &own);"),
+        (false, ELEMENT, "u32 *key = x->key; if (!key) return 0; look_up(&table, key);"),
+        (false, ELEMENT, "u64 *key = x->key; u32 own = 1; if (!key) return 0; update(&table, &own, key, 0);"),
+        (true, ELEMENT, "u32 *value = x->value; if (!value) return 0; look_up(&table, value);"),
+        // Sockets of this iterator are not to be relied on.
+        (false, SOCKET, "struct unix_sock *sk = x->unix_sk; if (!sk) return 0; printk((void *)sk, 4);"),
+    ];
+    for (takes, head, body) in cases {
+        let Some(object) = compiled(&format!("{ITERATES}{head} {{ {body} return 0; }}")) else { return };
+        let program = object.program("f").unwrap();
+        let (theirs, ours) = (agreement::theirs(&object, program), ours(&object, program));
+        assert_eq!(matches!(theirs, Theirs::Takes), takes, "{body}: the kernel {theirs:?}");
+        // What is not decided is not accepted.
+        assert_eq!(ours == Ours::Takes, takes, "{body}: {ours:?}");
+    }
+}
+
+/// A pointer that equals one that is not null is not null, and nothing is known of its copies.
+#[test]
+fn pointers_that_are_equal() {
+    let Some(kernel) = agreement::running().filter(|kernel| *kernel >= Kernel::V6_12) else { return };
+    const LOOK: &str = "r1 = map[fd:0] ll\nr2 = r10\nr2 += -8\ncall 1\n";
+    for (takes, read) in [(true, "r7"), (true, "r6"), (false, "r0")] {
+        let text = format!(
+            "*(u32 *)(r10 - 8) = 0\n{LOOK}r6 = r0\n{LOOK}r7 = r0\nif r6 == 0 goto +2\nif r6 != r7 goto +1\n\
+             r0 = *(u32 *)({read} + 0)\nr0 = 0\nexit"
+        );
+        let mut object = Object { license: "GPL".to_owned(), ..Object::default() };
+        object.maps.push(MapSpec::new("m", skep_isa::MapType::Hash, 4, 8, 4));
+        let insns = assemble(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        object.add_program(Program::new("f", ProgType::SocketFilter, insns));
+        let program = &object.programs[0];
+        let (theirs, ours) = (agreement::theirs(&object, program), ours_on(&object, program, kernel));
+        assert!(agrees(&theirs, &ours), "{read}: the kernel {theirs:?}, we {ours:?}");
+        assert_eq!(ours == Ours::Takes, takes, "{read}: {ours:?}");
+    }
+}
+
 /// An object with two arenas.
 fn arenas() -> Object {
     let mut object = Object { license: "GPL".to_owned(), ..Object::default() };
