@@ -10,6 +10,7 @@
 //! * [`CPrinter`] writes types as declarations in C, [`RawType`] as a listing; [`Value`] takes bytes apart by their type and
 //!   prints them as JSON, and [`encode`] reads them
 //!   back.
+//! * [`trace_fields`] reads what tracefs says about the records of tracepoints.
 //! * [`BtfBuilder`] writes blobs, merges them, and makes types unique.
 //!
 //! ```
@@ -53,6 +54,7 @@ mod notation;
 mod number;
 mod raw;
 mod source;
+mod tracepoint;
 mod value;
 
 pub use blob::{Btf, MAX_DEPTH};
@@ -68,4 +70,5 @@ pub use kind::{
 pub use names::essential_name;
 pub use raw::RawType;
 pub use source::Source;
+pub use tracepoint::{TraceField, trace_fields};
 pub use value::{Value, ValueError};

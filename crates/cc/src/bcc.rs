@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
+use skep_btf::trace_fields;
 use skep_lang_c::source::FileSource;
 
 /// Where the kernel describes tracepoints, as far as [`FileSource`] is asked.
@@ -56,19 +57,20 @@ fn named(text: &str) -> BTreeSet<(String, String)> {
 fn structure(out: &mut String, category: &str, event: &str, format: &str) {
     let _ = write!(out, "struct tracepoint__{category}__{event} {{ unsigned long long ___common;");
     let mut end = 8;
-    for field in format.lines().filter_map(Field::parse).filter(|field| field.offset >= 8) {
+    for field in trace_fields(format).filter(|field| field.offset >= 8) {
         if field.offset > end {
             let _ = write!(out, " char ___gap{end}[{}];", field.offset - end);
         }
-        let (name, size) = (&field.name, field.size);
-        if let Some(dynamic) = field.declared.strip_prefix("__data_loc") {
-            debug_assert!(!dynamic.is_empty());
+        let (name, size) = (field.name, field.size);
+        if field.is_indirect() {
             let _ = write!(out, " int data_loc_{name};");
-        } else if let Some(elements) = field.elements {
-            let element = size / elements.max(1);
+        } else if let Some(count) = field.count {
+            // The name of a constant tells nothing here: then they are bytes.
+            let elements = count.parse().unwrap_or(size).max(1);
+            let element = size / elements;
             let ty = if element == 1 { "char" } else { integer(element, field.signed) };
             let _ = write!(out, " {ty} {name}[{elements}];");
-        } else if field.declared.contains('*') {
+        } else if field.is_pointer() {
             let _ = write!(out, " {} {name};", field.declared);
         } else if matches!(size, 1 | 2 | 4 | 8) {
             let _ = write!(out, " {} {name};", integer(size, field.signed));
@@ -80,7 +82,7 @@ fn structure(out: &mut String, category: &str, event: &str, format: &str) {
     out.push_str(" };\n");
 }
 
-const fn integer(size: usize, signed: bool) -> &'static str {
+const fn integer(size: u32, signed: bool) -> &'static str {
     match (size, signed) {
         (1, true) => "char",
         (1, false) => "unsigned char",
@@ -90,40 +92,6 @@ const fn integer(size: usize, signed: bool) -> &'static str {
         (4, false) => "unsigned int",
         (_, true) => "long long",
         (_, false) => "unsigned long long",
-    }
-}
-
-/// A line of a format: `field:int prev_prio; offset:32; size:4; signed:1;`.
-struct Field {
-    /// The type as it is declared.
-    declared: String,
-    name: String,
-    elements: Option<usize>,
-    offset: usize,
-    size: usize,
-    signed: bool,
-}
-
-impl Field {
-    fn parse(line: &str) -> Option<Self> {
-        let mut parts = line.trim().split(';').map(str::trim);
-        let declaration = parts.next()?.strip_prefix("field:")?;
-        let mut number = |name: &str| parts.next()?.strip_prefix(name)?.parse::<usize>().ok();
-        let (offset, size, signed) = (number("offset:")?, number("size:")?, number("signed:")? != 0);
-        let (base, elements) = match declaration.split_once('[') {
-            Some((base, rest)) => (base, rest.trim_end_matches(']').parse().ok()),
-            None => (declaration, None),
-        };
-        // The brackets of dynamic arrays stand behind their type.
-        let (declared, name) = match declaration.strip_prefix("__data_loc ") {
-            Some(rest) => ("__data_loc char".to_owned(), rest.rsplit(' ').next()?),
-            None => {
-                let (declared, name) = base.rsplit_once([' ', '*'])?;
-                let star = if base[declared.len()..].starts_with('*') { " *" } else { "" };
-                (format!("{declared}{star}"), name)
-            }
-        };
-        Some(Self { declared, name: name.to_owned(), elements, offset, size, signed })
     }
 }
 

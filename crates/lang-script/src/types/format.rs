@@ -1,18 +1,15 @@
-//! Records of tracepoints from the text that tracefs has about them (`events/CATEGORY/EVENT/format`).
-//!
-//! ```text
-//!  field:char prev_comm[16]; offset:8; size:16; signed:0;
-//!  field:__data_loc char[] name; offset:24; size:4; signed:0;
-//! ```
+//! Records of tracepoints from the text that tracefs has about them ([`skep_btf::trace_fields`]).
 
 use std::sync::Arc;
+
+use skep_btf::{TraceField, trace_fields};
 
 use super::{Composite, Member, Space, Type};
 
 /// The record that a text describes. Types are what the text says: bytes and sign of integers; pointers into the process
 /// where `user` is set (system calls), else into the kernel. Lines that are no fields are passed over.
 pub fn parse(event: &str, text: &str, user: bool) -> Composite {
-    let members: Vec<Member> = text.lines().filter_map(|line| member(line, user)).collect();
+    let members: Vec<Member> = trace_fields(text).map(|field| member(&field, user)).collect();
     let end = |member: &Member| member.offset.saturating_add(size(&member.ty));
     let size = members.iter().map(end).max().unwrap_or(0);
     Composite { name: event.into(), size, align: 8, members }
@@ -26,49 +23,31 @@ fn size(ty: &Type) -> u32 {
     }
 }
 
-fn member(line: &str, user: bool) -> Option<Member> {
-    let mut parts = line.trim().split(';').map(str::trim);
-    let declaration = parts.next()?.strip_prefix("field:")?;
-    let (mut offset, mut bytes, mut signed) = (None, None, false);
-    for part in parts {
-        match part.split_once(':') {
-            Some(("offset", number)) => offset = number.parse::<u32>().ok(),
-            Some(("size", number)) => bytes = number.parse::<u32>().ok(),
-            Some(("signed", number)) => signed = number == "1",
-            _ => {}
-        }
-    }
-    let (offset, bytes) = (offset?, bytes?);
+fn member(field: &TraceField<'_>, user: bool) -> Member {
     let space = if user { Space::User } else { Space::Kernel };
-    let (of, last) = declaration.rsplit_once(|c: char| c.is_whitespace() || c == '*')?;
-    let (name, count) = match last.split_once('[') {
-        Some((name, count)) => (name, Some(count.trim_end_matches(']'))),
-        None => (last, None),
-    };
-    let pointer = declaration[..declaration.len() - last.len()].trim_end().ends_with('*');
-    let indirect = of.trim_start().starts_with("__data_loc");
-    let ty = if indirect {
-        if of.contains("char") { Type::Text(0) } else { Type::U32 }
-    } else if pointer {
-        let to = if of.contains("char") { Type::int(1, true) } else { Type::Void };
+    let is_text = field.declared.contains("char");
+    let ty = if field.is_indirect() {
+        if is_text { Type::Text(0) } else { Type::U32 }
+    } else if field.is_pointer() {
+        let to = if is_text { Type::int(1, true) } else { Type::Void };
         to.pointer(space)
-    } else if let Some(count) = count {
-        array(of, count, bytes, signed)
+    } else if let Some(count) = field.count {
+        array(field.declared, count, field.size, field.signed)
     } else {
-        integer(bytes, signed).unwrap_or_else(|| Type::Array(Arc::new(Type::int(1, false)), bytes))
+        integer(field.size, field.signed).unwrap_or_else(|| Type::Array(Arc::new(Type::int(1, false)), field.size))
     };
-    Some(Member { name: name.into(), ty, offset, bits: None, indirect })
+    Member { name: field.name.into(), ty, offset: field.offset, bits: None, indirect: field.is_indirect() }
 }
 
 fn array(of: &str, count: &str, bytes: u32, signed: bool) -> Type {
-    if of.trim_end().ends_with("char") && !of.contains("unsigned") {
+    if of.ends_with("char") && !of.contains("unsigned") {
         return Type::Text(bytes);
     }
     // The length may be the name of a constant; then the element's size is that of its type.
     let number = count.parse::<u32>().ok().filter(|&number| number > 0);
     let element = number
         .and_then(|number| integer(bytes / number, signed))
-        .or_else(|| super::named(of.trim()))
+        .or_else(|| super::named(of))
         .unwrap_or(Type::int(1, false));
     let each = size(&element).max(1);
     Type::Array(Arc::new(element), bytes / each)
