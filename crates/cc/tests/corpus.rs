@@ -5,7 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use common::{relocations, skip};
@@ -18,16 +18,7 @@ use skep_lang_c::options::Options;
 use skep_lang_c::pp::MainFile;
 use skep_lang_c::provider::BtfTypes;
 use skep_object::{Object, Purpose};
-
-/// The programs, in the order of their names; `SKEP_CORPUS` chooses some by a part of the name.
-fn corpus() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lang-c/tests/corpus");
-    let mut files: Vec<_> = fs::read_dir(directory).expect("the corpus").flatten().map(|entry| entry.path()).collect();
-    let wanted = std::env::var("SKEP_CORPUS").unwrap_or_default();
-    files.retain(|path| path.to_string_lossy().ends_with(".bpf.c") && path.to_string_lossy().contains(&wanted));
-    files.sort();
-    files
-}
+use skep_testkit::sources;
 
 /// Compiles with skep; through a file, as `skep build` does.
 fn ours(path: &Path, kernel: &Btf) -> Result<Object, String> {
@@ -43,26 +34,15 @@ fn ours(path: &Path, kernel: &Btf) -> Result<Object, String> {
 
 /// Puts our headers where clang finds them, with all types of the kernel as text.
 fn write_headers(directory: &Path, kernel: &Btf) {
-    for name in headers::names().filter(|name| *name != "linux/bpf.h") {
-        let Some((own, text)) = headers::find(name) else { continue };
-        if own != name {
-            continue;
-        }
-        let path = directory.join(name);
-        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        fs::write(path, text.as_bytes()).expect("a header");
-    }
     let mut printer = CPrinter::new(kernel);
     printer.add_all().expect("the types of the kernel");
+    sources::write_headers(directory, headers::files());
     fs::write(directory.join("vmlinux.h"), printer.into_header()).expect("a header");
 }
 
 fn clang(path: &Path, directory: &Path) -> Result<Object, String> {
     let object = directory.join("out.o");
-    let mut command = Command::new("clang");
-    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wno-everything", "-c", "-o"]);
-    command.arg(&object).arg("-I").arg(directory).args(["-idirafter", "/usr/include/x86_64-linux-gnu"]).arg(path);
-    let output = command.output().map_err(|error| error.to_string())?;
+    let output = sources::clang(path, &object, directory).output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
@@ -250,7 +230,7 @@ fn programs_are_those_of_clang() {
     write_headers(directory.path(), &kernel);
     let (mut failed, mut files) = (Vec::new(), 0);
     let mut total = [0; 4];
-    for path in corpus() {
+    for path in sources::sources() {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let (differences, figures) = compare(&path, &kernel, directory.path());
         let [programs, runs, mine, theirs] = figures;
@@ -265,7 +245,10 @@ fn programs_are_those_of_clang() {
         }
     }
     let [programs, runs, mine, theirs] = total;
-    assert!(files * 4 >= corpus().len() * 3, "programs of {files} files could be loaded: that is too few to judge");
+    assert!(
+        files * 4 >= sources::sources().len() * 3,
+        "programs of {files} files could be loaded: that is too few to judge"
+    );
     println!("all: {programs} programs, {runs} runs, {mine} instructions, clang {theirs}");
     assert!(failed.is_empty(), "{} differ: {}", failed.len(), failed.join(", "));
 }

@@ -3,7 +3,7 @@
 //! table; loading programs needs CAP_BPF. Both compilers take turns; times are the best of several rounds.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use skep_isa::ProgType;
 use skep_kernel::{KernelBtf, LoadOptions, Loaded, TestInput, load_with};
 use skep_lang_c::headers;
 use skep_object::Object;
+use skep_testkit::sources;
 
 const SKEP: &str = env!("CARGO_BIN_EXE_skep");
 const ROUNDS: usize = 3;
@@ -60,9 +61,9 @@ fn main() {
         "{:<28} {:>9} {:>9} {:>9} {:>9} {:>7} {:>7}",
         "", "skep ms", "clang ms", "skep KiB", "clang KiB", "insns", "clang"
     );
-    for source in corpus() {
+    for source in sources::sources() {
         let (Some(mine), Some(other)) =
-            (best(|| skep(&source, &ours)), best(|| clang(&source, &theirs, directory.path())))
+            (best(|| skep(&source, &ours)), best(|| sources::clang(&source, &theirs, directory.path())))
         else {
             continue;
         };
@@ -93,42 +94,18 @@ fn main() {
     println!("{:<44} {:>8.3} ({} / {})", "instructions", insns[0] as f64 / insns[1] as f64, insns[0], insns[1]);
 }
 
-/// The programs; `SKEP_CORPUS` chooses some by a part of the name.
-fn corpus() -> Vec<PathBuf> {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lang-c/tests/corpus");
-    let mut files: Vec<_> = fs::read_dir(directory).expect("the corpus").flatten().map(|entry| entry.path()).collect();
-    let wanted = std::env::var("SKEP_CORPUS").unwrap_or_default();
-    files.retain(|path| path.to_string_lossy().ends_with(".bpf.c") && path.to_string_lossy().contains(&wanted));
-    files.sort();
-    files
-}
-
 /// Our headers, with all types of the kernel as text, where clang finds them.
 fn write_headers(directory: &Path) {
-    for name in headers::names().filter(|name| *name != "linux/bpf.h") {
-        let Some((own, text)) = headers::find(name) else { continue };
-        if own == name {
-            let path = directory.join(name);
-            fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-            fs::write(path, text.as_bytes()).expect("a header");
-        }
-    }
     let kernel = Btf::parse(Source::new(KernelBtf::vmlinux().expect("the types of the kernel"))).expect("types");
     let mut printer = CPrinter::new(&kernel);
     printer.add_all().expect("the types of the kernel");
+    sources::write_headers(directory, headers::files());
     fs::write(directory.join("vmlinux.h"), printer.into_header()).expect("a header");
 }
 
 fn skep(source: &Path, object: &Path) -> Command {
     let mut command = Command::new(SKEP);
     command.arg("build").arg("-o").arg(object).arg(source);
-    command
-}
-
-fn clang(source: &Path, object: &Path, headers: &Path) -> Command {
-    let mut command = Command::new("clang");
-    command.args(["-O2", "-g", "-target", "bpf", "-mcpu=v3", "-D__TARGET_ARCH_x86", "-Wno-everything", "-c", "-o"]);
-    command.arg(object).arg("-I").arg(headers).args(["-idirafter", "/usr/include/x86_64-linux-gnu"]).arg(source);
     command
 }
 

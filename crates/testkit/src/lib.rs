@@ -32,6 +32,7 @@ pub mod independent;
 pub mod packets;
 mod rng;
 pub mod selftests;
+pub mod sources;
 pub mod tcpdump;
 
 pub use corpus::{Entry, corpus};

@@ -94,6 +94,11 @@ pub fn find(name: &str) -> Option<(&'static str, Cow<'static, str>)> {
     TEXTS.iter().find(|(known, _)| *known == name).map(|&(name, text)| (name, text.into()))
 }
 
+/// All headers by their own names, with their texts.
+pub fn files() -> impl Iterator<Item = (&'static str, Cow<'static, str>)> {
+    names().filter_map(|name| find(name).filter(|(own, _)| *own == name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
