@@ -43,8 +43,8 @@ impl Verifier<'_> {
                 let counted = !another && !matches!(turn, Some(Turn::Iterator | Turn::Callback));
                 if counted
                     && maybe_looping(old, state)
-                    && (old.depth_of_iterators, old.rounds, old.callbacks)
-                        == (state.depth_of_iterators, state.rounds, state.callbacks)
+                    && (old.rounds, old.callbacks) == (state.rounds, state.callbacks)
+                    && old.iterators == state.iterators
                     && within(Likeness::Same)
                 {
                     self.at[at as usize] = list;

@@ -376,7 +376,7 @@ impl Verifier<'_> {
         let Some((drained, _)) = Self::iterator_state(state, place) else { return Ok(()) };
         if !drained {
             let mut more = state.clone();
-            more.depth_of_iterators += 1;
+            *more.iterators.entry(place).or_default() += 1;
             if let Some(before) = self.entry_before(at, state, true) {
                 self.widen(before, &mut more);
             }

@@ -13,7 +13,7 @@ use crate::state::{Byte, PACKET_SLICE, Slot, State};
 const DYNPTR: u32 = 16;
 
 /// A place on the stack: depth of the frame, and the slot at the lowest address.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// The depth of the frame.
     pub depth: usize,
@@ -117,6 +117,7 @@ impl Verifier<'_> {
             ..Reg::UNSET
         };
         self.put(state, place, count, value);
+        state.iterators.insert(place, 0);
         Ok(())
     }
 
@@ -150,6 +151,7 @@ impl Verifier<'_> {
             state.release(value.reference);
         }
         Self::clear(state, place, size.div_ceil(8) as usize);
+        state.iterators.remove(&place);
         Ok(())
     }
 
@@ -167,6 +169,7 @@ impl Verifier<'_> {
         if let Kind::Special(Special::Iterator { drained, .. }) = &mut slot.value.kind {
             *drained = true;
         }
+        state.iterators.remove(&place);
     }
 
     /// A dynptr is initialised; `reference` is that of the one it is a copy of.

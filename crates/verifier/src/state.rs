@@ -1,6 +1,9 @@
 //! The state on one path: frames of the functions on the way, references that are held (`struct bpf_verifier_state`).
 
+use std::collections::BTreeMap;
+
 use crate::reg::{Kind, Reg, Special, Trust};
+use crate::special::Place;
 
 /// Bytes of stack of a function.
 pub const STACK: u32 = 512;
@@ -152,8 +155,8 @@ pub struct State {
     pub rounds: u32,
     /// How many callbacks were begun.
     pub callbacks: u32,
-    /// How many rounds iterators went.
-    pub depth_of_iterators: u32,
+    /// Iterators that are not at their ends, and how many rounds each went.
+    pub iterators: BTreeMap<Place, u32>,
     /// Whether this is code that may sleep.
     pub sleeps: bool,
 }
@@ -181,7 +184,7 @@ impl State {
             interrupts: Vec::new(),
             rounds: 0,
             callbacks: 0,
-            depth_of_iterators: 0,
+            iterators: BTreeMap::new(),
             sleeps: false,
         }
     }

@@ -64,6 +64,24 @@ const CASES: &[Case] = &[
             int r = bpf_iter_num_next(&it) ? 1 : 2; bpf_iter_num_destroy(&it); return r; }",
     },
     Case {
+        // An iterator that is at its end stays there; the rounds of those inside of the loop do not count.
+        faulty:
+            "SEC(\"xdp\") int f(void *x) { struct bpf_iter_num p, a, b, c, d; int sum = 0; bpf_iter_num_new(&p, 0, 10);
+            if (bpf_iter_num_next(&p)) { bpf_iter_num_new(&a, 0, 10); while (bpf_iter_num_next(&a)) {
+            bpf_iter_num_new(&b, 0, 10); if (bpf_iter_num_next(&b)) { do { bpf_iter_num_new(&c, 0, 10);
+            while (bpf_iter_num_next(&c)) { bpf_iter_num_new(&d, 0, 10); while (bpf_iter_num_next(&d)) sum++;
+            bpf_iter_num_destroy(&d); } bpf_iter_num_destroy(&c); } while (!bpf_iter_num_next(&b)); }
+            bpf_iter_num_destroy(&b); } bpf_iter_num_destroy(&a); } bpf_iter_num_destroy(&p); return sum & 1; }",
+        said: "never ends",
+        mended:
+            "SEC(\"xdp\") int f(void *x) { struct bpf_iter_num p, a, b, c, d; int sum = 0; bpf_iter_num_new(&p, 0, 10);
+            if (bpf_iter_num_next(&p)) { bpf_iter_num_new(&a, 0, 10); while (bpf_iter_num_next(&a)) {
+            bpf_iter_num_new(&b, 0, 10); if (bpf_iter_num_next(&b)) { do { bpf_iter_num_new(&c, 0, 10);
+            while (bpf_iter_num_next(&c)) { bpf_iter_num_new(&d, 0, 10); while (bpf_iter_num_next(&d)) sum++;
+            bpf_iter_num_destroy(&d); } bpf_iter_num_destroy(&c); } while (bpf_iter_num_next(&b)); }
+            bpf_iter_num_destroy(&b); } bpf_iter_num_destroy(&a); } bpf_iter_num_destroy(&p); return sum & 1; }",
+    },
+    Case {
         faulty: "static int round(u32 i, void *c) { return 2; }
             SEC(\"xdp\") int f(void *x) { loop(10, round, (void *)0, 0); return 1; }",
         said: "the callback returns something else than 0 or 1",
