@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use super::files::write_to_disk;
 use super::json;
 
 /// A thread with a name that does something again and again until it is dropped.
@@ -73,6 +74,10 @@ fn cpudist() {
     };
     assert!(most(&on).0 < 4_000, "{on:?}");
     assert!(most(&off).1 >= 4_000, "{off:?}");
+    for options in [&["cpudist"][..], &["cpudist", "-O"]] {
+        let Some(rows) = json(&[options, &["--comm", "nobody-at-all", "--for", "100ms"]].concat()) else { return };
+        assert!(rows.is_empty(), "{rows:?}");
+    }
 }
 
 #[test]
@@ -132,8 +137,16 @@ fn interrupts() {
         received["max_ns"].as_i64().unwrap(),
     );
     assert!(count >= 100 && max > 0 && total >= max && total <= 2_000_000_000 * processors() as i64, "{received}");
-    // A virtual machine may have a second without an interrupt of a device; what there is has to add up.
-    let Some(rows) = json(&["hardirqs", "--for", "500ms"]) else { return };
+    // A disk interrupts when it is done; without one a virtual machine may have a second without interrupts of devices.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_owned();
+    let has_disk = write_to_disk(&path, 4096);
+    let write = move || {
+        write_to_disk(&path, 64 << 10);
+    };
+    let _writer = has_disk.then(|| Again::new("irq-writer", write));
+    let Some(rows) = json(&["hardirqs", "--for", "1s"]) else { return };
+    assert!(!has_disk || !rows.is_empty());
     for row in &rows {
         assert!(row["total_ns"].as_i64() >= row["max_ns"].as_i64() && row["count"].as_i64() > Some(0), "{row}");
         assert_ne!(row["hardirq"], "", "{row}");
