@@ -35,6 +35,7 @@ pub mod program;
 pub mod rules;
 pub mod sample;
 pub mod tables;
+pub mod verified;
 pub mod zone;
 
 pub use rules::{RuleSet, parse};
