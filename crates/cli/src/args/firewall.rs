@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Clone, Subcommand)]
 pub enum FirewallCommand {
     /// Check a rules file: errors, and rules that can never decide anything
-    Check(RulesFile),
+    Check(CheckArgs),
     /// Print a rules file in one form; comments of their own lines stay
     Fmt(RulesFile),
     Import(ImportArgs),
@@ -105,6 +105,16 @@ pub enum SetCommand {
         /// The file; `-` is standard input
         file: PathBuf,
     },
+}
+
+/// A rules file, and how far it is checked.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub rules: RulesFile,
+    /// Also verify the programs that the rules become, by the rules of the running kernel; takes about a second
+    #[arg(long)]
+    pub verify: bool,
 }
 
 /// A rules file.

@@ -55,29 +55,40 @@ impl Refusal<'_> {
     }
 }
 
-/// The word of a line that its record points at, or the whole line if it points at none.
+/// What stands at the column of a line: a name with its members, or a sign; the whole line if there is no column.
 fn span(line: &Line) -> Span {
-    let text: &str = &line.text;
-    let bytes = text.as_bytes();
-    let whole =
-        || (text.len() - text.trim_start().len())..text.trim_end().len().max(text.len() - text.trim_start().len());
+    let bytes = line.text.as_bytes();
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii();
-    let range = match usize::from(line.column).checked_sub(1).filter(|start| *start < bytes.len()) {
-        None => whole(),
-        Some(start) if is_word(&bytes[start]) => {
-            start..start + bytes[start..].iter().take_while(|byte| is_word(byte)).count()
-        }
-        // An access to a member is shown with both of its names.
-        Some(start) if bytes[start..].starts_with(b"->") || bytes[start] == b'.' => {
-            let operator = if bytes[start] == b'.' { 1 } else { 2 };
-            let before = bytes[..start].iter().rev().take_while(|byte| is_word(byte)).count();
-            let behind = bytes[start + operator..].iter().take_while(|byte| is_word(byte)).count();
-            start - before..start + operator + behind
-        }
-        Some(start) => start..start + 1,
+    let word = |at: usize| bytes[at..].iter().take_while(|byte| is_word(byte)).count();
+    let operator = |at: usize| match &bytes[at..] {
+        [b'-', b'>', ..] => 2,
+        [b'.', ..] => 1,
+        _ => 0,
     };
+    let column = usize::from(line.column).checked_sub(1).filter(|column| *column < bytes.len());
+    let Some(column) = column else {
+        let indented = bytes.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        return Span::new(indented as u32, bytes.len() as u32);
+    };
+    let mut start = column;
+    // A call is shown by the name of its function.
+    let calls = bytes[column] == b'(';
+    if calls || operator(column) > 0 {
+        start -= bytes[..column].iter().rev().take_while(|byte| is_word(byte)).count();
+    }
+    let mut end = column;
+    loop {
+        let part = operator(end) + word(end + operator(end));
+        end += part;
+        if part == 0 || operator(end) == 0 {
+            break;
+        }
+    }
+    if !(calls && start < column) {
+        end = end.max(column + 1);
+    }
     // Lines are cut at 1,024 bytes.
-    Span::new(range.start as u32, range.end as u32)
+    Span::new(start as u32, end as u32)
 }
 
 #[cfg(test)]
@@ -96,7 +107,11 @@ mod tests {
         assert_eq!(at(22, text).as_deref(), Some("a.b"));
         assert_eq!(at(19, text).as_deref(), Some("+"));
         assert_eq!(at(0, text).as_deref(), Some("return ip->daddr + a.b[7];"));
-        assert_eq!(at(900, "  x  ").as_deref(), Some("x"));
+        assert_eq!(at(9, text).as_deref(), Some("ip->daddr"));
+        assert_eq!(at(900, "  x y").as_deref(), Some("x y"));
         assert_eq!(at(0, "   ").as_deref(), Some(""));
+        assert_eq!(at(1, "->").as_deref(), Some("->"));
+        assert_eq!(at(2, "f(1)").as_deref(), Some("f"));
+        assert_eq!(at(3, "f((a)b)").as_deref(), Some("("));
     }
 }
