@@ -23,6 +23,7 @@
 //! Rules are matched one at a time only by [`linear`], which says what they mean; everything else is held against it.
 
 pub mod build;
+pub mod described;
 pub mod export;
 pub mod facts;
 #[doc(hidden)]

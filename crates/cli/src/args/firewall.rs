@@ -168,7 +168,8 @@ pub struct ExplainArgs {
     /// The recording (pcap or pcapng, Ethernet)
     #[arg(short, long, value_name = "CAPTURE", required_unless_present = "packet", conflicts_with = "packet")]
     pub read: Option<PathBuf>,
-    /// A packet in the words of rules; what is not said is chosen. It is the first of its connection
+    /// A packet in the words of rules; what is not said is chosen: the first packet of a connection, now. With `state
+    /// established` its connection is known, `between 12:00 and 13:00` is the next such time
     #[arg(long, value_name = "WORDS", num_args = 1..)]
     pub packet: Vec<String>,
     /// The packets leave the host instead of arriving
