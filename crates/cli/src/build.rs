@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use skep_btf::{Btf, Source};
 use skep_cc::{Built, Disk, Failed, Wishes};
@@ -17,6 +18,7 @@ use skep_object::{Object, ObjectNames, listing};
 use crate::args::{BuildArgs, CpuArg, SourceArgs};
 use crate::failure::{Failure, colour_on_stderr, note, say_part};
 use crate::text::print;
+use crate::verify::gate::{Aim, Gate, own_name};
 use crate::vm::load::unreadable;
 
 /// Does what the arguments ask for.
@@ -42,6 +44,9 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
     }
     let path = output(args);
     let mut bytes = built.object.to_elf().map_err(Failure::run)?;
+    if !args.no_verify {
+        verify(args, options.target_kernel, &bytes)?;
+    }
     if args.skeleton.is_some() {
         // Functions refer to maps and variables by their places in the object as it is read back.
         let object = Object::from_elf(&bytes).map_err(Failure::run)?;
@@ -53,6 +58,20 @@ pub fn run(args: &BuildArgs) -> Result<(), Failure> {
         let reason = text.split(" (os error").next().unwrap_or_default();
         Failure::Run(format!("cannot write {}: {reason}", path.display()))
     })
+}
+
+/// Verifies what is about to be written.
+fn verify(args: &BuildArgs, target: Option<Release>, bytes: &[u8]) -> Result<(), Failure> {
+    let object = Object::from_elf(bytes).map_err(Failure::run)?;
+    let types = args.source.btf.as_deref().map(types_of).transpose()?.map(Arc::new);
+    let aim = target.map_or(Aim::Here, Aim::From);
+    Gate { aim, types, title: &own_name }.pass(&object, args.verbose)
+}
+
+/// The types in a file.
+fn types_of(path: &Path) -> Result<Btf, Failure> {
+    let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
+    Btf::parse(bytes).map_err(|error| Failure::Run(format!("{}: {error}", path.display())))
 }
 
 /// The files of the machine, with the tracing file system wherever it is mounted.
@@ -87,9 +106,7 @@ pub fn compile(path: &Path, source: &SourceArgs, ir: bool) -> Result<Built, Fail
 /// Does something with the types of a file, or of the running kernel; without any if it has none.
 pub fn with_types<T>(btf: Option<&Path>, job: impl FnOnce(&mut dyn TypeSource) -> T) -> Result<T, Failure> {
     if let Some(path) = btf {
-        let bytes = fs::read(path).map_err(|error| unreadable(path, &error))?;
-        let file = Btf::parse(bytes).map_err(|error| Failure::Run(format!("{}: {error}", path.display())))?;
-        return Ok(job(&mut BtfTypes::new(&file)));
+        return Ok(job(&mut BtfTypes::new(&types_of(path)?)));
     }
     match KernelBtf::vmlinux() {
         Ok(found) => {

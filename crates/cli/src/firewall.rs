@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use skep_diag::Diagnostic;
 use skep_firewall::build::plan;
 use skep_firewall::live::bank::LiveRules;
 use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, SWITCH_MISSING, all_interfaces, chosen};
@@ -16,7 +17,9 @@ use skep_firewall::parse;
 use skep_firewall::program::{PANIC_ACCEPT, PANIC_DROP};
 use skep_firewall::rules::check::check;
 use skep_firewall::rules::{Prefix, RuleSet, layout_of};
+use skep_firewall::verified::{KERNELS, Refused, refused};
 use skep_kernel::attach::XdpMode;
+use skep_verifier::Kernel;
 
 use crate::args::{ApplyArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, say_part};
@@ -29,7 +32,11 @@ mod watch;
 pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
     match command {
         FirewallCommand::Check(args) => {
-            let (rules, warnings) = checked(&args.file)?;
+            let file = &args.rules.file;
+            let (rules, warnings) = checked(file)?;
+            if args.verify {
+                verified(file, &rules, &here())?;
+            }
             print(&format!("{} rules, {warnings} warnings\n", rules.rules.len()))
         }
         FirewallCommand::Fmt(args) => {
@@ -113,6 +120,27 @@ fn checked(file: &Path) -> Result<(RuleSet, usize), Failure> {
     Ok((rules, warnings.len()))
 }
 
+/// Verifies the programs that rules become. If one is refused, the rule that makes the difference is shown.
+fn verified(file: &Path, rules: &RuleSet, kernels: &[Kernel]) -> Result<(), Failure> {
+    let all = all_interfaces().map_err(Failure::run)?;
+    let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
+    let Some(refused) = refused(rules, &index, kernels).map_err(Failure::run)? else { return Ok(()) };
+    let Refused { rule, program, kernel, rejection } = refused;
+    let (kernel, reason, at) = (kernel.name(), rejection.reason, rejection.at);
+    let message = format!("Linux {kernel} would refuse the program `{program}`: {reason} (instruction {at})");
+    let Some(rule) = rule else { return Err(Failure::Run(message)) };
+    let error = Diagnostic::error(rules.rules[rule].span, message)
+        .with_label("with this rule")
+        .with_help("without this rule and those behind it the programs are accepted");
+    Err(Failure::expression(&[error], &file.to_string_lossy(), &text_of(file)?))
+}
+
+/// The release whose rules come closest to those of the running kernel, if the firewall knows it.
+fn here() -> Vec<Kernel> {
+    let running = skep_kernel::running_release().and_then(Kernel::at_most);
+    running.into_iter().filter(|kernel| KERNELS.contains(kernel)).collect()
+}
+
 fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let (rules, _) = checked(&args.file)?;
     let interfaces = chosen(&args.on).map_err(Failure::run)?;
@@ -124,13 +152,19 @@ fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     let all = all_interfaces().map_err(Failure::run)?;
     plan(&rules, &|name| all.iter().find(|each| each.1 == name).map(|each| each.0)).map_err(Failure::run)?;
     if args.dry_run {
+        // When they are applied the kernel itself decides.
+        verified(&args.file, &rules, &here())?;
         return print(&format!("{} rules would be applied; nothing was changed\n", rules.rules.len()));
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let token = if args.confirm.is_some() { u64::try_from(now.as_nanos()).unwrap_or(1).max(1) } else { 0 };
     let mode = |mode| if mode == XdpArg::Native { XdpMode::Native } else { XdpMode::Generic };
     let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), pending: token };
-    let at = Firewall::apply(Path::new(DIRECTORY), &rules, &options).map_err(Failure::run)?;
+    let at = Firewall::apply(Path::new(DIRECTORY), &rules, &options).map_err(|error| {
+        // If it is the kernel's verifier that said no, ours knows which rule it is.
+        verified(&args.file, &rules, &here()).err().map(Failure::report);
+        Failure::run(error)
+    })?;
     if let Some(seconds) = args.confirm
         && let Err(error) = start_timer(token, seconds)
     {

@@ -8,7 +8,7 @@ use skep_object::Object;
 
 use crate::args::ObjectArgs;
 use crate::failure::{Failure, note, say, say_part};
-use crate::verify::explain;
+use crate::verify::gate;
 use crate::vm::load::unreadable;
 
 /// Lines of the verifier's log that are shown without being asked for.
@@ -66,7 +66,7 @@ pub fn options<'a>(
 pub fn refused(error: &SessionError, args: &ObjectArgs) -> Failure {
     if let SessionError::Load(LoadError::Program { program, error: KernelError::Rejected { log, .. } }) = error {
         show(log, args.verbose > 0);
-        if let Some(text) = read(args).ok().and_then(|object| explain::of_running_kernel(object, program)) {
+        if let Some(text) = read(args).ok().and_then(|object| gate::explanation(object, program, None)) {
             say_part!("{text}");
         }
     }

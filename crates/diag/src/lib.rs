@@ -18,7 +18,7 @@
 
 mod render;
 
-pub use render::render;
+pub use render::{render, render_from};
 
 use std::ops::Range;
 

@@ -40,7 +40,21 @@ struct View {
 /// line end. A span that does not fit into the text is moved into it.
 #[must_use]
 pub fn render(diagnostic: &Diagnostic, source_name: &str, source_text: &str, colour: bool) -> String {
-    let view = View::new(source_text, diagnostic.span.range());
+    render_from(diagnostic, source_name, 1, source_text, colour)
+}
+
+/// As [`render`], of a source of which only some lines are at hand: `source_text` begins with the line of the number
+/// `first_line`, counted from 1.
+#[must_use]
+pub fn render_from(
+    diagnostic: &Diagnostic,
+    source_name: &str,
+    first_line: u32,
+    source_text: &str,
+    colour: bool,
+) -> String {
+    let mut view = View::new(source_text, diagnostic.span.range());
+    view.line = view.line.saturating_add(first_line.saturating_sub(1) as usize);
     let level = match diagnostic.severity {
         Severity::Error => Level::ERROR,
         Severity::Warning => Level::WARNING,
@@ -206,6 +220,14 @@ error: wrong
         assert!(text.contains("--> filter:3:2\n"), "{text}");
         assert!(text.contains("3 |  three\n  |  ^^^ here"), "{text}");
         assert!(!text.contains("two") && !text.contains("four"));
+    }
+
+    #[test]
+    fn a_single_line_keeps_its_number() {
+        let error = Diagnostic::error(Span::new(7, 10), "wrong");
+        let text = render_from(&error, "f.c", 31, "return *at;", false);
+        assert!(text.contains("--> f.c:31:8\n") && text.contains("31 | return *at;\n   |        ^^^"), "{text}");
+        assert!(render_from(&error, "f.c", u32::MAX, "return *at;", false).contains("f.c:4294967295:8"));
     }
 
     #[test]

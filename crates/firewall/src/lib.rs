@@ -23,6 +23,7 @@
 //! Rules are matched one at a time only by [`linear`], which says what they mean; everything else is held against it.
 
 pub mod build;
+pub mod described;
 pub mod export;
 pub mod facts;
 #[doc(hidden)]
@@ -35,6 +36,7 @@ pub mod program;
 pub mod rules;
 pub mod sample;
 pub mod tables;
+pub mod verified;
 pub mod zone;
 
 pub use rules::{RuleSet, parse};

@@ -7,6 +7,7 @@ use skep_object::Object;
 use skep_vm::ebpf::{Clock, Map, Skb, Vm, Worker, XdpFrame};
 
 use crate::build::{BuildError, Plan};
+use crate::described::known;
 use crate::facts::Place;
 use crate::program::{self, Hook, SOCKET_GROUP, SOCKET_USER};
 use crate::rules::Direction;
@@ -26,6 +27,7 @@ pub struct VmTables {
     rules: Arc<Map>,
     counters: Arc<Map>,
     book: Arc<Map>,
+    flows: Arc<Map>,
 }
 
 /// A firewall in this process.
@@ -88,6 +90,7 @@ impl Machine {
             rules: map(maps::RULES)?,
             counters: map(maps::COUNTERS)?,
             book: map(maps::BOOK)?,
+            flows: map(maps::FLOWS)?,
         };
         plan.fill(&mut tables)?;
         let mut programs = [0; 3];
@@ -101,6 +104,15 @@ impl Machine {
     /// Stops all clocks at a time, in nanoseconds since the beginning of 1970.
     pub fn set_time(&mut self, nanoseconds: u64) {
         self.worker.set_clock(Clock::fixed(nanoseconds));
+    }
+
+    /// The connection of a packet is known from a time on, in nanoseconds since the beginning of 1970.
+    ///
+    /// # Errors
+    /// If it has no ports, or does not fit.
+    pub fn know(&mut self, packet: &[u8], place: Place, time: u64) -> Result<(), String> {
+        let (key, value) = known(packet, place, time).ok_or("the packet belongs to no connection")?;
+        self.tables.flows.user().update(&key, &value, 0).map_err(|error| error.to_string())
     }
 
     /// Runs the program of traffic control on a packet.

@@ -13,6 +13,7 @@ use skep_firewall::rules::special::held;
 use skep_firewall::rules::{Direction, RuleSet};
 use skep_firewall::tables::layout::special;
 use skep_firewall::tables::{Memory, Store as _, TableError};
+use skep_firewall::verified::{KERNELS, refused};
 use skep_firewall::zone::Zone;
 use skep_firewall::{linear, rules::check::check};
 use skep_kernel::{Capability, LoadError, LoadOptions, Loaded, TestInput, has_capability, load_with};
@@ -309,4 +310,24 @@ fn short_lists_cost_less_as_code() {
             assert!(best[0] < best[1], "{hook:?}, {rules} rules: {best:?}");
         }
     }
+}
+
+#[test]
+fn kernels_load_what_random_lists_become() {
+    let mut lists = 0u32;
+    arbtest::arbtest(|u| {
+        let mut random = Random(u.arbitrary()?);
+        let rules = fuzz::rules(&mut random, 12);
+        // Compiling and verifying a list takes about a second, so each is for one kernel.
+        let kernel = random.pick(&KERNELS);
+        match refused(&rules, &fuzz::index, &[kernel]) {
+            Ok(found) => assert!(found.is_none(), "{rules}\n{found:?}"),
+            Err(error) => panic!("{rules}\n{error}"),
+        }
+        lists += 1;
+        Ok(())
+    })
+    .budget_ms(2 * budget());
+    println!("{lists} lists");
+    assert!(lists > 0);
 }

@@ -68,9 +68,11 @@ mod tracepoints;
 mod trail;
 mod typed;
 pub mod types;
+mod verified;
 
 pub use profile::Kernel;
 pub use reject::{Reason, Rejection, Stop};
+pub use verified::Verified;
 
 use noted::Noted;
 use search::Verifier;

@@ -91,7 +91,9 @@ impl Verifier<'_> {
                 if let Some(field) = self.field_of_value(map, pointer, access)? {
                     return self.load_kernel_pointer(state, &field);
                 }
-                Ok(self.constant_in_map(map, pointer, access).unwrap_or(Reg::UNKNOWN))
+                let constant = self.constant_in_map(map, pointer, access);
+                self.leans_on_kernel |= constant.is_some();
+                Ok(constant.unwrap_or(Reg::UNKNOWN))
             }
             Kind::Socket | Kind::SockCommon | Kind::TcpSock | Kind::XdpSock => self.load_socket(pointer, access),
             Kind::Map(map) => self.load_map(pointer, map, access),
@@ -239,6 +241,7 @@ impl Verifier<'_> {
         if !pointer.is_pointer() {
             return Ok(());
         }
+        self.leans_on_kernel |= !crate::verified::is_common(pointer.kind);
         let class = match pointer.kind {
             Kind::Context => Class::Context,
             Kind::Socket => Class::Socket,

@@ -136,6 +136,8 @@ pub struct Verifier<'a> {
     pub stack: Vec<u32>,
     /// What each instruction accesses.
     pub classes: Vec<Option<Class>>,
+    /// Whether the program reaches memory, or rests on what is in it, that only a kernel has like this.
+    pub leans_on_kernel: bool,
     /// Functions that make tail calls.
     pub tail_calls: Vec<bool>,
     /// Functions that are verified by themselves.
@@ -222,6 +224,7 @@ impl<'a> Verifier<'a> {
             next_id: 0,
             stack: vec![0; functions],
             classes: vec![None; slots],
+            leans_on_kernel: false,
             tail_calls: vec![false; functions],
             globals,
             called: vec![false; functions],

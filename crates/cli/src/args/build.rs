@@ -23,7 +23,7 @@ pub struct SourceArgs {
     /// Version of the instruction set
     #[arg(long, value_name = "VERSION", value_enum, default_value = "v3", help_heading = "C")]
     pub mcpu: CpuArg,
-    /// Warn of what kernels from this release on do not have, for example 5.10
+    /// Warn of what kernels from this release on do not have, for example 5.10; `skep build` also verifies for all of them
     #[arg(long, value_name = "RELEASE", help_heading = "C")]
     pub target_kernel: Option<String>,
     /// The program is in the dialect of BCC: `BPF_HASH(...)`, `map.increment(...)`, `kprobe__NAME`
@@ -59,6 +59,10 @@ pub enum SkeletonArg {
 }
 
 /// Compile a program in C to an object that any loader takes.
+///
+/// The programs are verified as the kernel's verifier does it: what neither the running kernel nor the youngest one known
+/// would load is an error, shown at its source line; with --target-kernel, what one of the kernels from that release on would
+/// not load.
 ///
 /// The usual headers are built in: vmlinux.h with all types of the kernel, bpf/bpf_helpers.h, bpf/bpf_tracing.h,
 /// bpf/bpf_core_read.h, bpf/bpf_endian.h, linux/*.h.
@@ -102,7 +106,10 @@ pub struct BuildArgs {
     /// Write types and lines, as other compilers take it. They are always written
     #[arg(short = 'g')]
     pub debug: bool,
-    /// Say how long each stage takes
+    /// Write the object also if no kernel would load it
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Say how long each stage takes, and which kernels load the object
     #[arg(short, long)]
     pub verbose: bool,
 }

@@ -179,6 +179,9 @@ pub struct FilterArgs {
     /// The 64-bit program that does the same, in the kernel's notation
     #[arg(long, help_heading = CODE)]
     pub ebpf: bool,
+    /// Print the 64-bit program also if no kernel would load it
+    #[arg(long, requires = "ebpf", help_heading = CODE)]
+    pub no_verify: bool,
     /// Do two expressions match the same packets? If not, show one on which they differ; -w saves it
     #[arg(long, num_args = 2, value_names = ["A", "B"], conflicts_with_all = ["expression", "expression_file", "read"],
         allow_hyphen_values = true, help_heading = CODE)]

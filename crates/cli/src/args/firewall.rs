@@ -8,7 +8,7 @@ use clap::{Args, Subcommand, ValueEnum};
 #[derive(Debug, Clone, Subcommand)]
 pub enum FirewallCommand {
     /// Check a rules file: errors, and rules that can never decide anything
-    Check(RulesFile),
+    Check(CheckArgs),
     /// Print a rules file in one form; comments of their own lines stay
     Fmt(RulesFile),
     Import(ImportArgs),
@@ -107,6 +107,16 @@ pub enum SetCommand {
     },
 }
 
+/// A rules file, and how far it is checked.
+#[derive(Debug, Clone, Args)]
+pub struct CheckArgs {
+    #[command(flatten)]
+    pub rules: RulesFile,
+    /// Also verify the programs that the rules become, by the rules of the running kernel; takes about a second
+    #[arg(long)]
+    pub verify: bool,
+}
+
 /// A rules file.
 #[derive(Debug, Clone, Args)]
 pub struct RulesFile {
@@ -158,7 +168,8 @@ pub struct ExplainArgs {
     /// The recording (pcap or pcapng, Ethernet)
     #[arg(short, long, value_name = "CAPTURE", required_unless_present = "packet", conflicts_with = "packet")]
     pub read: Option<PathBuf>,
-    /// A packet in the words of rules; what is not said is chosen. It is the first of its connection
+    /// A packet in the words of rules; what is not said is chosen: the first packet of a connection, now. With `state
+    /// established` its connection is known, `between 12:00 and 13:00` is the next such time
     #[arg(long, value_name = "WORDS", num_args = 1..)]
     pub packet: Vec<String>,
     /// The packets leave the host instead of arriving

@@ -74,6 +74,9 @@ pub struct ScriptArgs {
     /// Write programs and maps to an object file instead of running
     #[arg(long, value_name = "FILE")]
     pub emit_elf: Option<PathBuf>,
+    /// Write the object file also if no kernel would load it
+    #[arg(long, requires = "emit_elf")]
+    pub no_verify: bool,
     /// Allow functions that change what is traced: system(), signal(), override()
     #[arg(long = "unsafe")]
     pub allow_unsafe: bool,

@@ -4,8 +4,10 @@
 use std::fmt::Write as _;
 
 use skep_isa::classic::{self, PadStyle};
-use skep_isa::{ebpf, translate};
+use skep_isa::ebpf::InsnIdx;
+use skep_isa::{ProgType, ebpf, translate};
 use skep_lang_filter::explain::explain;
+use skep_object::{Line, Object, Program};
 use skep_packet::LinkType;
 use skep_packet::ring::{Capture, list_interfaces};
 
@@ -15,6 +17,7 @@ use super::source;
 use crate::args::{CompatArg, FilterArgs};
 use crate::failure::{Failure, say};
 use crate::text::print;
+use crate::verify::gate::{Aim, Gate};
 
 /// `-d` and its relatives, `--explain`, `--dot`, `--ebpf`.
 pub fn run(args: &FilterArgs) -> Result<(), Failure> {
@@ -38,7 +41,7 @@ pub fn run(args: &FilterArgs) -> Result<(), Failure> {
         }
     }
     if args.ebpf {
-        text.push_str(&sixty_four_bits(&program)?);
+        text.push_str(&sixty_four_bits(args, &expression, &program)?);
     }
     print(&text)
 }
@@ -74,9 +77,27 @@ fn pad_style(compat: CompatArg) -> PadStyle {
     }
 }
 
-fn sixty_four_bits(program: &[classic::Insn]) -> Result<String, Failure> {
+/// The 64-bit translation, if a kernel would load it.
+fn sixty_four_bits(args: &FilterArgs, expression: &Expression, program: &[classic::Insn]) -> Result<String, Failure> {
     let translation = translate::translate(program, &translate::Options::default()).map_err(Failure::run)?;
-    ebpf::disassemble(&translation.insns).map_err(Failure::run)
+    let text = ebpf::disassemble(&translation.insns).map_err(Failure::run)?;
+    if !args.no_verify {
+        let mut program = Program::new("filter", ProgType::SocketFilter, translation.insns);
+        // All of the program comes from all of the expression.
+        let source = expression.text.lines().next().unwrap_or_default();
+        program.lines = vec![Line {
+            at: InsnIdx::new(0),
+            file: expression.name.as_str().into(),
+            line: 1,
+            column: 0,
+            text: source.into(),
+        }];
+        let mut object = Object::new("GPL");
+        object.add_program(program);
+        let title = |_: &Program| Some("the program of this expression".to_owned());
+        Gate { aim: Aim::Here, types: None, title: &title }.pass(&object, args.verbose > 0)?;
+    }
+    Ok(text)
 }
 
 /// `-D`

@@ -4,11 +4,10 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use skep_firewall::build::plan;
+use skep_firewall::described::{Described, describe};
 use skep_firewall::facts::Place;
-use skep_firewall::fuzz::Random;
 use skep_firewall::machine::Machine;
 use skep_firewall::rules::{Direction, Matches, RuleSet, parse_rule};
-use skep_firewall::sample;
 use skep_firewall::tables::layout::special;
 use skep_packet::print::{PrintOptions, Printer, TimeStyle};
 use skep_packet::{LinkType, Packet, Timestamp};
@@ -111,13 +110,7 @@ fn recording(args: &ExplainArgs, file: &Path) -> Result<(), Failure> {
 fn wanted(text: &str, rules: &RuleSet) -> Result<Matches, Failure> {
     let rule = format!("count {text}");
     let read = parse_rule(&rule, rules).map_err(|errors| Failure::expression(&errors, "packet", &rule))?;
-    let matches = read.matches;
-    if matches.states != 0 || !matches.conditions.is_empty() {
-        let problem =
-            "a packet is described by its interface and its headers: it is the first of its connection, and now";
-        return Err(Failure::Usage(problem.to_owned()));
-    }
-    Ok(matches)
+    Ok(read.matches)
 }
 
 /// A packet that is described.
@@ -125,24 +118,22 @@ fn described(args: &ExplainArgs, text: &str) -> Result<(), Failure> {
     // Names of interfaces are known before the list is planned.
     let (rules, _) = checked(&args.file)?;
     let wanted = wanted(text, &rules)?;
-    let interfaces: Vec<String> =
-        wanted.interfaces.iter().flat_map(|name| rules.interfaces(name)).map(str::to_owned).collect();
-    let packet = sample::packet(&rules, &wanted, &mut Random(1));
-    let place = Place {
-        direction: wanted.direction.unwrap_or(if args.out { Direction::Out } else { Direction::In }),
-        interface: if interfaces.is_empty() { 0 } else { 1 },
-        mark: wanted.mark.map_or(0, |(value, _)| value),
-        ..Place::default()
-    };
+    let direction = if args.out { Direction::Out } else { Direction::In };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_nanos()).unwrap_or(i64::MAX);
+    let now = u64::try_from(now.as_nanos()).unwrap_or(u64::MAX);
+    let Described { packet, place, interfaces, time, established } =
+        describe(&rules, &wanted, direction, now).map_err(Failure::Usage)?;
     let options = PrintOptions { time: TimeStyle::Off, numeric: true, no_checksums: true, ..PrintOptions::default() };
     let mut line = Vec::new();
     let length = u32::try_from(packet.len()).unwrap_or(u32::MAX);
     Printer::new(options).line(&mut line, &Packet::new(Timestamp(0), &packet, length, LinkType(1)));
     print(&String::from_utf8_lossy(&line))?;
     for file in [Some(args.file.as_path()), args.against.as_deref()].into_iter().flatten() {
-        let (verdict, by) = Judge::new(file, &interfaces)?.ask(&packet, place, now)?;
+        let mut judge = Judge::new(file, &interfaces)?;
+        if established {
+            judge.machine.know(&packet, place, time).map_err(Failure::run)?;
+        }
+        let (verdict, by) = judge.ask(&packet, place, i64::try_from(time).unwrap_or(i64::MAX))?;
         let name = if args.against.is_some() { format!("{}: ", file.display()) } else { String::new() };
         print(&format!("{name}{verdict} {by}\n"))?;
     }

@@ -10,6 +10,7 @@ use skep_trace::run::Script;
 
 use crate::failure::{Failure, say_part};
 use crate::object::show;
+use crate::verify::gate;
 
 /// Loads programs and maps.
 pub fn load(object: Object, plan: &Plan, verbose: u8) -> Result<Arc<Script>, Failure> {
@@ -30,7 +31,7 @@ fn load_with(object: Object, plan: &Plan, log: LogLevel, all: bool) -> Result<Ar
     let others = others(plan)?;
     let targets: Vec<(&str, &LoadedProgram)> = others.iter().map(|(name, other)| (name.as_str(), other)).collect();
     let load = LoadOptions { pins: None, log, targets: &targets, ..LoadOptions::default() };
-    let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, all))?;
+    let loaded = skep_kernel::load_with(&object, &load).map_err(|error| refused(&error, &object, plan, all))?;
     let maps = object.maps.into_iter().map(|map| map.name).collect();
     Ok(Arc::new(Script { loaded, maps }))
 }
@@ -54,10 +55,19 @@ fn others(plan: &Plan) -> Result<Vec<(String, LoadedProgram)>, Failure> {
     Ok(found)
 }
 
-/// A program that the verifier does not take is shown with what it says.
-fn refused(error: &LoadError, all: bool) -> Failure {
-    if let LoadError::Program { error: KernelError::Rejected { log, .. }, .. } = error {
+/// A program that the verifier does not take is shown with what it says, and with what our rules say of it.
+fn refused(error: &LoadError, object: &Object, plan: &Plan, all: bool) -> Failure {
+    if let LoadError::Program { program, error: KernelError::Rejected { log, .. } } = error {
         show(log, all);
+        if let Some(text) = gate::explanation(object.clone(), program, title(plan, program)) {
+            say_part!("{text}");
+        }
     }
     Failure::Attach(error.to_string())
+}
+
+/// The probe that a program was made of.
+pub fn title(plan: &Plan, program: &str) -> Option<String> {
+    let probe = plan.probes.iter().find(|probe| probe.program == program)?;
+    Some(format!("probe `{}`", probe.name))
 }

@@ -20,7 +20,7 @@ use std::time::Duration;
 use skep_lang_script::format_text;
 use skep_lang_script::plan::Plan;
 use skep_lang_script::types::TypeSource as _;
-use skep_object::Object;
+use skep_object::Program;
 use skep_sym::DebugDirs;
 use skep_trace::events::{Buffering, Dispatcher, EventError, Form, Output, Script as Source};
 use skep_trace::flame::FlameFiles;
@@ -31,6 +31,7 @@ use skep_vm::ebpf::Setup;
 use crate::args::{ALL_PLACES, BufferArg, FeaturesArgs, FormArg, ScriptArgs, StageArg, is_bpftrace};
 use crate::failure::{Failure, note, say_part};
 use crate::text::print;
+use crate::verify::gate::{Aim, Gate};
 use build::Built;
 pub use build::{Building, build};
 pub use load::load;
@@ -112,7 +113,7 @@ fn start(args: &ScriptArgs, output: Option<Output>) -> Result<ExitCode, Failure>
         return list::probes(&built.compiled.plan).map(done);
     }
     if let Some(path) = &args.emit_elf {
-        return emit(&built.object, path).map(done);
+        return emit(&built, args, path).map(done);
     }
     if args.dump == [StageArg::Verifier] {
         return print(&load::verifier(built.object, &built.compiled.plan, args.verbose)?).map(done);
@@ -191,9 +192,14 @@ fn read(file: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|_| Failure::Usage(format!("{file}: the script is not text in UTF-8")))
 }
 
-/// Writes programs and maps to a file.
-fn emit(object: &Object, path: &Path) -> Result<(), Failure> {
-    let bytes = object.to_elf().map_err(|error| Failure::Run(format!("cannot write {}: {error}", path.display())))?;
+/// Writes programs and maps to a file, if a kernel would load them.
+fn emit(built: &Built, args: &ScriptArgs, path: &Path) -> Result<(), Failure> {
+    if !args.no_verify {
+        let title = |program: &Program| load::title(&built.compiled.plan, &program.name);
+        Gate { aim: Aim::Here, types: None, title: &title }.pass(&built.object, args.verbose > 0)?;
+    }
+    let bytes =
+        built.object.to_elf().map_err(|error| Failure::Run(format!("cannot write {}: {error}", path.display())))?;
     fs::write(path, bytes).map_err(|error| Failure::Run(format!("cannot write {}: {}", path.display(), error.kind())))
 }
 

@@ -3,12 +3,11 @@
 use std::fmt::Write as _;
 
 use skep_isa::ebpf::{InsnIdx, Notation, line};
-use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
 use skep_verifier::reg::Kind;
-use skep_verifier::suggest::{Advice, advise};
-use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting, verify_noting_with};
+use skep_verifier::suggest::Advice;
+use skep_verifier::{Kernel, Rejection, Verdict, facts, needs};
 
 use super::{Context, Judged};
 
@@ -41,32 +40,20 @@ pub(super) fn verdicts(text: &mut String, context: &Context<'_>, one: &Judged<'_
     }
 }
 
-/// Why the running kernel refuses a program, by our rules for it; `None` if they do not refuse it.
-pub fn of_running_kernel(mut object: Object, name: &str) -> Option<String> {
-    let release = skep_kernel::running_release()?;
-    for program in &mut object.programs {
-        program.autoload = program.name == name;
-    }
-    let kernel = RunningKernel::for_object(&object);
-    object.resolve(&kernel).ok()?;
-    let program = object.program(name)?;
-    let kernel = Kernel::at_most(release)?;
-    let types = RunningKernel::new().types().ok();
-    let (verdict, noted) = match &types {
-        Some(types) => verify_noting_with(&object, program, kernel, types),
-        None => verify_noting(&object, program, kernel),
-    };
-    let Verdict::Rejected(rejection) = verdict else { return None };
-    let advice = advise(&object, program, kernel, types.as_ref(), &rejection);
-    let mut text = format!("skep explains, by the rules of Linux {}: ", kernel.name());
-    refusal(&mut text, program, &rejection, &noted, &advice);
-    Some(text)
-}
-
 /// A refusal: the headline, the place, the values that matter, the path, where the value comes from, what to do.
-pub fn refusal(text: &mut String, program: &Program, rejection: &Rejection, noted: &Noted, advice: &Advice) {
+fn refusal(text: &mut String, program: &Program, rejection: &Rejection, noted: &Noted, advice: &Advice) {
     let _ = writeln!(text, "{}", rejection.reason);
     place(text, program, rejection.at);
+    let help = rejection.reason.help();
+    details(text, program, rejection, noted, advice);
+    if !help.is_empty() {
+        let _ = writeln!(text, "  help: {help}");
+    }
+    changes(text, advice);
+}
+
+/// The values that matter, the path, and where the value comes from.
+pub(super) fn details(text: &mut String, program: &Program, rejection: &Rejection, noted: &Noted, advice: &Advice) {
     values(text, program, rejection.at, noted);
     let skipped = rejection.path.len().saturating_sub(SHOWN);
     if !rejection.path.is_empty() {
@@ -84,11 +71,6 @@ pub fn refusal(text: &mut String, program: &Program, rejection: &Rejection, note
         }
     }
     origins(text, program, advice);
-    let help = rejection.reason.help();
-    if !help.is_empty() {
-        let _ = writeln!(text, "  help: {help}");
-    }
-    changes(text, advice);
 }
 
 /// What happened to the value that the refusal is about.
@@ -105,7 +87,7 @@ fn origins(text: &mut String, program: &Program, advice: &Advice) {
 }
 
 /// Changes that were tried.
-fn changes(text: &mut String, advice: &Advice) {
+pub(super) fn changes(text: &mut String, advice: &Advice) {
     if !advice.changes.is_empty() {
         let _ = writeln!(text, "  checked: the program passes with");
     }
@@ -118,7 +100,7 @@ fn changes(text: &mut String, advice: &Advice) {
 }
 
 /// The source line and the instruction.
-fn place(text: &mut String, program: &Program, at: u32) {
+pub(super) fn place(text: &mut String, program: &Program, at: u32) {
     match program.line_of(InsnIdx::new(at as usize)).filter(|line| line.line > 0) {
         Some(line) => {
             let _ = writeln!(text, "  at instruction {at}, {}:{}", line.file, line.line);

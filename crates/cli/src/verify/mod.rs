@@ -1,8 +1,10 @@
 //! `skep verify`: the verdicts of kernels on the programs of an object, reasons, states, facts. The rules are in
 //! `skep_verifier`; here is what becomes of options and how answers look.
 
+mod diagnostic;
 mod dot;
-pub mod explain;
+mod explain;
+pub mod gate;
 mod json;
 mod states;
 

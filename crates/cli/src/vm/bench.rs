@@ -36,6 +36,8 @@ enum Kernel {
 #[derive(Debug)]
 struct Compiled {
     nanoseconds: f64,
+    /// Without checks of addresses, if our verifier says that the program needs none.
+    unchecked: Option<f64>,
     compile_per_insn: f64,
     code_bytes: usize,
 }
@@ -47,14 +49,19 @@ pub fn run(args: &VmBenchArgs) -> Result<(), Failure> {
     let turn = Duration::from_millis(args.time) / TURNS;
     let interpreter = chosen.machine(Engine::Interpreter)?;
     let jit = chosen.machine(Engine::Jit)?;
+    let verified = chosen.verified_machine(Engine::Jit)?;
     let mut interpreted = Timed::new(worker(&interpreter)?, &chosen, &work)?;
     let mut compiled = match jit.prepare(chosen.index) {
         true => Some(Timed::new(worker(&jit)?, &chosen, &work)?),
         false => None,
     };
+    let mut unchecked = match verified.prepare(chosen.index) && !verified.is_checked(chosen.index) {
+        true => Some(Timed::new(worker(&verified)?, &chosen, &work)?),
+        false => None,
+    };
     for _ in 0..TURNS {
         interpreted.turn(turn)?;
-        if let Some(compiled) = &mut compiled {
+        for compiled in compiled.iter_mut().chain(&mut unchecked) {
             compiled.turn(turn)?;
         }
     }
@@ -62,6 +69,7 @@ pub fn run(args: &VmBenchArgs) -> Result<(), Failure> {
         None => None,
         Some(timed) => Some(Compiled {
             nanoseconds: timed.best,
+            unchecked: unchecked.map(|timed| timed.best),
             compile_per_insn: compile_time(&chosen)?.as_nanos() as f64 / chosen.program().insns.len() as f64,
             code_bytes: jit.machine_code(chosen.index).len(),
         }),
@@ -173,6 +181,14 @@ impl Report {
                     "jit         {:>10.1} ns per run, {ratio:.2} times as fast as the interpreter\n",
                     compiled.nanoseconds
                 ));
+                match compiled.unchecked {
+                    Some(unchecked) => out.push_str(&format!(
+                        "unchecked   {unchecked:>10.1} ns per run, {:.2} times the time of jit: verified, no checks of \
+                         addresses\n",
+                        unchecked / compiled.nanoseconds
+                    )),
+                    None => out.push_str("unchecked     not measured: the program needs checks of its addresses\n"),
+                }
             }
         }
         match (&self.kernel, &self.compiled) {
@@ -199,6 +215,9 @@ impl Report {
         let mut json = Json::object().text("program", &program.name).raw("instructions", program.insns.len());
         json = json.raw("interpreter_ns", format!("{:.2}", self.interpreter));
         if let Some(compiled) = &self.compiled {
+            if let Some(unchecked) = compiled.unchecked {
+                json = json.raw("unchecked_ns", format!("{unchecked:.2}"));
+            }
             json = json
                 .raw("jit_ns", format!("{:.2}", compiled.nanoseconds))
                 .raw("compile_ns_per_instruction", format!("{:.2}", compiled.compile_per_insn))

@@ -7,7 +7,8 @@ use std::path::Path;
 use skep_isa::ProgType;
 use skep_isa::ebpf::assemble;
 use skep_object::{Object, Program, Reference};
-use skep_vm::ebpf::{Engine, Vm, Worker};
+use skep_verifier::Verified;
+use skep_vm::ebpf::{Engine, Setup, Vm, Worker};
 
 use crate::args::ProgramArgs;
 use crate::failure::Failure;
@@ -46,6 +47,13 @@ impl Chosen {
     /// A machine with maps of its own.
     pub fn machine(&self, engine: Engine) -> Result<Vm, Failure> {
         Vm::new(&self.object).fuel(self.fuel).engine(engine).load().map_err(Failure::run)
+    }
+
+    /// As [`machine`](Self::machine); the programs are verified first, and compiled code of those that need no checks of
+    /// addresses has none.
+    pub fn verified_machine(&self, engine: Engine) -> Result<Vm, Failure> {
+        let verified = Verified::new(&self.object);
+        Setup::verified(&verified).fuel(self.fuel).engine(engine).load().map_err(Failure::run)
     }
 }
 

@@ -15,6 +15,9 @@ use crate::args::VmRunArgs;
 use crate::failure::Failure;
 use crate::text::TextOut;
 
+/// Runs from which on it pays to verify a program first, so that its code needs no checks of addresses.
+const WORTH_VERIFYING: u64 = 10_000;
+
 /// How a program was run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -65,7 +68,8 @@ pub fn run(args: &VmRunArgs) -> Result<(), Failure> {
     let chosen = Chosen::new(&args.program)?;
     let work = Work::new(&args.program, &chosen)?;
     let engine = if args.trace { Engine::Interpreter } else { args.engine.engine() };
-    let vm = chosen.machine(engine)?;
+    let verified = engine != Engine::Interpreter && args.repeat >= WORTH_VERIFYING;
+    let vm = if verified { chosen.verified_machine(engine) } else { chosen.machine(engine) }?;
     let mut worker = worker(&vm)?;
     let mut out = TextOut::stdout(false)?;
     let runs = if args.trace {
@@ -226,9 +230,16 @@ impl Report<'_> {
         if runs.way != Way::Traced {
             let runs_text =
                 if runs.number == 1 { "one run, not warm".to_owned() } else { format!("{} runs", runs.number) };
-            out.push_str(&format!("time: {:.1} ns per run ({}, {runs_text})\n", runs.nanoseconds(), runs.way.name()));
+            let checks = if self.is_checked() { "" } else { " without checks of addresses" };
+            let way = runs.way.name();
+            out.push_str(&format!("time: {:.1} ns per run ({way}{checks}, {runs_text})\n", runs.nanoseconds()));
         }
         out
+    }
+
+    /// Whether addresses were checked.
+    fn is_checked(&self) -> bool {
+        self.runs.way != Way::Compiled || self.vm.is_checked(self.chosen.index)
     }
 
     fn json(&self) -> String {
@@ -251,7 +262,7 @@ impl Report<'_> {
             Count::AtMost(count) => (count, false),
         };
         json = json.raw("instructions", count).raw("exact", exact).raw("fuel_used", runs.fuel_used);
-        json = json.text("engine", runs.way.name()).raw("runs", runs.number);
+        json = json.text("engine", runs.way.name()).raw("checked", self.is_checked()).raw("runs", runs.number);
         let time = if runs.way == Way::Traced { "null".to_owned() } else { format!("{:.1}", runs.nanoseconds()) };
         let mut text = json.raw("ns_per_run", time).end();
         text.push('\n');

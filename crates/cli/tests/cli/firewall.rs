@@ -481,9 +481,32 @@ fn described_packets_are_explained() {
     let both = both.ok().out;
     assert!(both.contains("rules: drop default in\n") && both.contains("other: accept rule 1: "), "{both}");
     for (words, why) in
-        [(vec!["from", "@nobody"], "there is no set `nobody`"), (vec!["state", "new"], "the first of its connection")]
+        [(vec!["from", "@nobody"], "there is no set `nobody`"), (vec!["state", "related"], "a packet has one state")]
     {
         let refused = skep_with(["firewall", "explain", file, "--packet"].into_iter().chain(words), b"");
         assert!(refused.status != Some(0) && refused.err.contains(why), "{refused:?}");
+    }
+}
+
+#[test]
+fn described_packets_have_connections_users_and_times() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules");
+    let text = "default in drop\ndefault out drop\naccept state established\ndrop in tcp state invalid\n\
+        accept out tcp uid 1000 between 08:00 and 18:00 on mon-fri\naccept in udp match \"udp[0:2] < 2000\"\n";
+    std::fs::write(&file, text).unwrap();
+    for (words, verdict) in [
+        ("tcp state established to port 22", "accept rule 1: "),
+        ("out udp state established", "accept rule 1: "),
+        ("tcp state invalid", "drop rule 2: "),
+        ("tcp state new", "drop default in"),
+        ("out tcp uid 1000 between 12:00 and 12:30 on wed", "accept rule 3: "),
+        ("out tcp uid 1000 between 12:00 and 12:30 on sat", "drop default out"),
+        ("out tcp uid 1001 between 12:00 and 12:30 on wed", "drop default out"),
+        ("udp match \"udp[0:2] < 2000\"", "accept rule 4: "),
+        ("udp from port 3000", "drop default in"),
+    ] {
+        let told = skep(["firewall", "explain", file.to_str().unwrap(), "--packet", words]).ok().out;
+        assert!(told.lines().nth(1).unwrap().starts_with(verdict), "{words}: {told}");
     }
 }

@@ -17,6 +17,7 @@ mod observe;
 mod probe;
 mod programs;
 mod read;
+mod refusals;
 mod script;
 mod script_loss;
 mod script_options;

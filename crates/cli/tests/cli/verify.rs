@@ -95,6 +95,6 @@ fn what_the_kernel_refuses_is_explained() {
     }
     let run = skep(["load", "--prog", "bad", object.to_str().unwrap()]);
     assert_eq!(run.status, Some(1), "{run:?}");
-    assert!(run.err.contains("skep explains, by the rules of Linux"), "{run:?}");
+    assert!(run.err.contains("error: program `bad`, by the rules of Linux"), "{run:?}");
     assert!(run.err.contains("1 byte at 4 behind r") && run.err.contains("help: compare the address"), "{run:?}");
 }

@@ -99,18 +99,20 @@ pub fn tables(random: &mut Random) -> String {
     text + "}\n"
 }
 
-/// What is asked of the source or the interface, with a space behind, or nothing.
+/// What is asked of the source, the interface or the connection, with a space behind, or nothing.
 fn source(random: &mut Random) -> String {
     let not = random.pick(&["", "", "!= "]);
     let first = 2 + random.below(28);
     let last = first + 1 + random.below(6);
     let length = 28 + random.below(5);
     let network = first & (u64::MAX << (32 - length));
-    match random.below(8) {
+    match random.below(10) {
         0 => format!("ip saddr {not}10.9.0.{network}/{length} "),
         1 => format!("ip saddr {not}10.9.0.{first}-10.9.0.{last} "),
         2 => format!("ip saddr {not}@near "),
         3 => format!("ip saddr {not}{{ 10.9.0.{first}, 10.9.0.{} }} ", 40 + random.below(9)),
+        5 => random.pick(&["ct state new ", "ct state invalid ", "ct state != invalid "]).to_owned(),
+        6 => random.pick(&["ct state established,related ", "ct state { new, established } "]).to_owned(),
         4 => random.pick(&["iifname { \"a0\", \"lo\" } ", "iifname \"a0\" ", "iifname \"lo\" "]).to_owned(),
         _ => String::new(),
     }

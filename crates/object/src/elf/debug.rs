@@ -103,8 +103,8 @@ fn by_section<T: Copy>(
     Ok(all)
 }
 
-/// The text without its white space at the ends, not too long.
+/// The text without white space at its end, not too long. Columns count what is in front.
 fn cut(text: &str) -> &str {
-    let text = text.trim();
+    let text = text.trim_end();
     &text[..text.floor_char_boundary(LONGEST_TEXT)]
 }

@@ -43,11 +43,12 @@ impl Scene<'_, '_> {
             _ => return,
         };
         let Ok(beyond) = i32::try_from(beyond) else { return };
-        let mut free = self.free(self.at);
-        let Some(scratch) = free.next() else { return };
-        let mut ops = vec![copy(scratch, base), add(scratch, beyond)];
+        let known = self.register_with(|value| value.kind == Kind::PacketEnd);
+        // What is not read later may still hold what is needed here.
+        let mut free = self.free(self.at).filter(|reg| Some(*reg) != known);
+        let mut ops = Vec::new();
         let depth = self.state.depth();
-        let end = match self.register_with(|value| value.kind == Kind::PacketEnd) {
+        let end = match known {
             Some(end) => end,
             None => {
                 let Some(second) = free.next() else { return };
@@ -56,6 +57,8 @@ impl Scene<'_, '_> {
                 second
             }
         };
+        let Some(scratch) = free.next() else { return };
+        ops.extend([copy(scratch, base), add(scratch, beyond)]);
         let words = format!("compare {base} + {beyond} with the end of the packet first");
         self.leave_unless(self.at, depth, &ops, (JmpOp::Le, scratch, Src::Reg(end)), &words);
     }

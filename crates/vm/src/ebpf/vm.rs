@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use skep_isa::ebpf::Insn;
 use skep_isa::{MapType, ProgType};
 use skep_object::{MapSpec, Object, Reference};
+use skep_verifier::Verified;
 
 use super::fault::FaultKind;
 use super::helpers::{Entry, HelperFn, Helpers};
@@ -123,6 +124,10 @@ pub struct Setup {
     fuel: u64,
     engine: Engine,
     proved: bool,
+    /// Programs that a verifier has confined, by their indices.
+    confined: Vec<bool>,
+    /// Whether helpers are those of the kernel alone.
+    own_helpers: bool,
     blinding: Option<u32>,
     /// The first name of the object that was not given a value.
     unresolved: Option<String>,
@@ -144,6 +149,8 @@ impl Setup {
             fuel: DEFAULT_FUEL,
             engine: Engine::Auto,
             proved: false,
+            confined: Vec::new(),
+            own_helpers: true,
             blinding: None,
             unresolved: None,
         }
@@ -163,6 +170,14 @@ impl Setup {
         Self { programs, maps, helpers: Helpers::kernel(), unresolved, ..Self::new() }
     }
 
+    /// As [`of`](Self::of), for an object that was verified: compiled code of programs that are confined has no checks of
+    /// addresses. Programs that are not, those that are added, and all of them if helpers are replaced or added, keep theirs.
+    pub fn verified(verified: &Verified<'_>) -> Self {
+        let object = verified.object();
+        let confined = (0..object.programs.len()).map(|program| verified.is_confined(program)).collect();
+        Self { confined, ..Self::of(object) }
+    }
+
     /// With a program. Its map references (64-bit immediates) are indices of the maps in the order in which they were
     /// added.
     pub fn program(mut self, name: &str, prog_type: ProgType, insns: &[Insn]) -> Self {
@@ -179,6 +194,7 @@ impl Setup {
     /// With these helpers instead of those so far.
     pub fn helpers(mut self, helpers: Helpers) -> Self {
         self.helpers = helpers;
+        self.own_helpers = false;
         self
     }
 
@@ -193,6 +209,7 @@ impl Setup {
     ) -> Self {
         let helper: Box<HelperFn> = Box::new(helper);
         self.helpers = self.helpers.with(id, helper);
+        self.own_helpers = false;
         self
     }
 
@@ -232,7 +249,7 @@ impl Setup {
     /// asks for a helper or a map that is not there, or control could leave its function. Nothing else is checked
     /// before a run; what goes wrong then is a [`Fault`](super::Fault).
     pub fn load(self) -> Result<Vm, SetupError> {
-        let Self { programs, maps, helpers, fuel, engine, proved, blinding, unresolved } = self;
+        let Self { programs, maps, helpers, fuel, engine, proved, confined, own_helpers, blinding, unresolved } = self;
         if let Some(name) = unresolved {
             return Err(SetupError::Unresolved(name));
         }
@@ -244,14 +261,17 @@ impl Setup {
         let offsets: Vec<u32> = places.rows.iter().map(|placed| placed.offset).collect();
         let programs = programs
             .into_iter()
-            .map(|(name, prog_type, insns)| {
+            .enumerate()
+            .map(|(index, (name, prog_type, insns))| {
                 let program = Program::new(&name, prog_type, &insns, &helpers, &offsets);
+                // What another helper returns was not in the verifier's mind.
+                let confined = own_helpers && confined.get(index).copied().unwrap_or(false);
                 program
-                    .map(|program| Loaded::new(program, &helpers))
+                    .map(|program| Loaded::new(program, &helpers, proved || confined))
                     .map_err(|error| SetupError::Program { name, error })
             })
             .collect::<Result<_, _>>()?;
-        let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, proved, blinding };
+        let shared = Shared { programs, helpers, places: RwLock::new(places), fuel, engine, blinding };
         Ok(Vm { shared: Arc::new(shared) })
     }
 }
@@ -280,14 +300,16 @@ pub(crate) struct Loaded {
     forms: [OnceLock<Code>; 3],
     /// Machine code, `None` if there can be none.
     compiled: OnceLock<Option<Compiled>>,
+    /// Whether machine code needs no checks of addresses.
+    proved: bool,
     /// Bytes of the stack page that a run may have changed.
     pub(crate) dirty_stack: u32,
 }
 
 impl Loaded {
-    fn new(program: Program, helpers: &Helpers) -> Self {
+    fn new(program: Program, helpers: &Helpers, proved: bool) -> Self {
         let dirty_stack = super::facts::dirty_stack(&program, helpers);
-        Self { program, forms: Default::default(), compiled: OnceLock::new(), dirty_stack }
+        Self { program, forms: Default::default(), compiled: OnceLock::new(), proved, dirty_stack }
     }
 }
 
@@ -321,7 +343,6 @@ pub(crate) struct Shared {
     places: RwLock<Places>,
     pub(crate) fuel: u64,
     pub(crate) engine: Engine,
-    proved: bool,
     blinding: Option<u32>,
 }
 
@@ -361,7 +382,7 @@ impl Shared {
         let loaded = &self.programs[program];
         let compile = || {
             let number = u32::try_from(program).ok()?;
-            Compiled::new(&loaded.program, number, &self.helpers, self.arrays(), self.proved, self.blinding).ok()
+            Compiled::new(&loaded.program, number, &self.helpers, self.arrays(), loaded.proved, self.blinding).ok()
         };
         loaded.compiled.get_or_init(compile).as_ref()
     }
@@ -448,6 +469,14 @@ impl Vm {
             Engine::Interpreter => self.shared.first_cell(program, Form::Fast).1 == 0,
             Engine::InterpreterByPage => self.shared.first_cell(program, Form::StepPages).1 == 0,
         }
+    }
+
+    /// Whether compiled code of a program has checks of addresses.
+    ///
+    /// # Panics
+    /// If there is no program with this index.
+    pub fn is_checked(&self, program: usize) -> bool {
+        !self.shared.programs[program].proved
     }
 
     /// The machine code of a program as it is in memory, empty if it can only be interpreted here.

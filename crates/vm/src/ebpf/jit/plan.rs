@@ -80,8 +80,6 @@ pub(crate) enum HelperCall {
     Call {
         /// It needs to know who calls: its own number, that of the program, and the frame, in the state.
         announced: bool,
-        /// It may say that the run ends.
-        stops: bool,
     },
 }
 
@@ -184,7 +182,7 @@ impl<'a> Plan<'a> {
             return HelperCall::Lookup(array);
         }
         let announced = matches!(kind, Kind::Registered | Kind::CallsBack);
-        HelperCall::Call { announced, stops: announced || !self.options.proved }
+        HelperCall::Call { announced }
     }
 
     /// What a local call leads to: the index of the function, and what it costs.

@@ -55,10 +55,10 @@ impl Lower<'_> {
     }
 
     fn call_helper(&mut self, at: usize, index: u32) {
-        let (announced, stops) = match self.plan.helper_call(at, index) {
+        let announced = match self.plan.helper_call(at, index) {
             HelperCall::Tail => return self.tail_call(at),
             HelperCall::Lookup(array) => return self.array_lookup(at, array),
-            HelperCall::Call { announced, stops } => (announced, stops),
+            HelperCall::Call { announced } => announced,
         };
         if announced {
             self.code.load_immediate(VALUE, index.into());
@@ -67,9 +67,7 @@ impl Lower<'_> {
             self.store_field(host(BpfReg::R10), field!(frame));
         }
         self.call_out(Call::Helper(index));
-        if stops {
-            self.stop_if_told(at);
-        }
+        self.stop_if_told(at);
     }
 
     fn store_program(&mut self) {

@@ -48,10 +48,10 @@ impl Lower<'_> {
     }
 
     fn call_helper(&mut self, at: usize, index: u32) {
-        let (announced, stops) = match self.plan.helper_call(at, index) {
+        let announced = match self.plan.helper_call(at, index) {
             HelperCall::Tail => return self.tail_call(at),
             HelperCall::Lookup(array) => return self.array_lookup(at, array),
-            HelperCall::Call { announced, stops } => (announced, stops),
+            HelperCall::Call { announced } => announced,
         };
         if announced {
             self.asm.store_imm(Size::DW, field!(helper), index as i32);
@@ -59,9 +59,7 @@ impl Lower<'_> {
             self.asm.store(Size::DW, field!(frame), Reg::Rbp);
         }
         self.call_out(Call::Helper(index));
-        if stops {
-            self.stop_if_told(at);
-        }
+        self.stop_if_told(at);
     }
 
     /// Stops if what was called says so.
