@@ -3,12 +3,12 @@
 use std::fmt::Write as _;
 
 use skep_isa::ebpf::{InsnIdx, Notation, line};
-use skep_kernel::RunningKernel;
+use skep_kernel::{Capability, RunningKernel};
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
 use skep_verifier::reg::Kind;
 use skep_verifier::suggest::{Advice, advise};
-use skep_verifier::{Kernel, Rejection, Verdict, facts, needs, verify_noting, verify_noting_with};
+use skep_verifier::{Kernel, Loader, Rejection, Terms, Verdict, facts, needs, verify_noting_by};
 
 use super::{Context, Judged};
 
@@ -52,12 +52,14 @@ pub fn of_running_kernel(mut object: Object, name: &str) -> Option<String> {
     let program = object.program(name)?;
     let kernel = Kernel::at_most(release)?;
     let types = RunningKernel::new().types().ok();
-    let (verdict, noted) = match &types {
-        Some(types) => verify_noting_with(&object, program, kernel, types),
-        None => verify_noting(&object, program, kernel),
-    };
+    // The process that was refused is this one.
+    let has = |capability| skep_kernel::has_capability(capability) || skep_kernel::has_capability(Capability::SysAdmin);
+    let loader =
+        Loader { bpf: has(Capability::Bpf), perfmon: has(Capability::Perfmon), net_admin: has(Capability::NetAdmin) };
+    let terms = Terms { types: types.as_ref(), loader, ..Terms::default() };
+    let (verdict, noted) = verify_noting_by(&object, program, kernel, &terms);
     let Verdict::Rejected(rejection) = verdict else { return None };
-    let advice = advise(&object, program, kernel, types.as_ref(), &rejection);
+    let advice = advise(&object, program, kernel, &terms, &rejection);
     let mut text = format!("skep explains, by the rules of Linux {}: ", kernel.name());
     refusal(&mut text, program, &rejection, &noted, &advice);
     Some(text)
