@@ -267,17 +267,20 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
+    for (count, name) in live.cookies.iter().flatten().zip(["given: a cookie for a SYN", "dropped: wrong cookie"]) {
+        row(String::new(), count, name);
+    }
     for (name, filling) in fillings(live) {
-        let gone = match filling.gone {
+        let refused = match filling.refused {
             0 => String::new(),
-            gone => format!("; the table was full: {gone} have given way to new ones"),
+            refused => format!("; the table was full: {refused} were refused"),
         };
-        let _ = writeln!(text, "{name}: {} of {}{gone}", filling.known, filling.room);
+        let _ = writeln!(text, "{name}: {} of {}{refused}", filling.known, filling.room);
     }
     text
 }
 
-/// Tables whose oldest entries give way to new ones.
+/// Tables that refuse new entries when they are full.
 fn fillings(live: &LiveRules) -> impl Iterator<Item = (&'static str, Filling)> {
     let all = [("connections", live.connections), ("translations", live.translations), ("limits", live.limits)];
     all.into_iter().filter_map(|(name, filling)| Some((name, filling?)))
@@ -297,9 +300,12 @@ fn metrics(live: &LiveRules) -> String {
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
     }
-    for (name, Filling { known, room, gone }) in fillings(live) {
+    for (count, name) in live.cookies.iter().flatten().zip(["cookies_total", "wrong_cookies_total"]) {
+        let _ = writeln!(text, "# TYPE skep_firewall_{name} counter\nskep_firewall_{name} {}", count.packets);
+    }
+    for (name, Filling { known, room, refused }) in fillings(live) {
         for (what, kind, value) in
-            [("", "gauge", known), ("_limit", "gauge", room), ("_evicted_total", "counter", gone)]
+            [("", "gauge", known), ("_limit", "gauge", room), ("_refused_total", "counter", refused)]
         {
             let _ = writeln!(text, "# TYPE skep_firewall_{name}{what} {kind}\nskep_firewall_{name}{what} {value}");
         }

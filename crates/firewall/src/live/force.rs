@@ -22,9 +22,10 @@ use skep_kernel::{LoadOptions, LoadedMap, LoadedProgram, MapMemory, Rights, Upda
 use skep_object::MapSpec;
 
 use super::bank::{Bank, LiveRules};
+use super::carry::{carry, fits};
 use super::members::{MEMBERS, Member, Members};
 use super::seed;
-use super::store::{Filling, KernelTables, set_first, since_boot};
+use super::store::{Filling, KernelTables, monotonic, since_boot};
 use super::texts::{State, TEXTS, Texts};
 use crate::build::{Plan, plan};
 use crate::program::{self, BANKS, Hook, SWITCH, Shape, dispatcher};
@@ -43,18 +44,15 @@ pub(super) const PAYLOAD: u32 = 6;
 /// Word of the book: 1 if the programs change addresses.
 pub(super) const TRANSLATES: u32 = 7;
 
+/// Word of the book: 1 if the programs give cookies.
+pub(super) const COOKIES: u32 = 9;
+
 /// What is said where something has to be in force.
 pub const SWITCH_MISSING: &str = "no rules are in force; `skep firewall apply FILE` puts some";
 
 /// Maps that a new list takes over from the old one.
-const KEPT: [&str; 6] = [
-    maps::LRU_FLOWS.0,
-    maps::LRU_FLOWS.1,
-    maps::LRU_TRANSLATIONS.0,
-    maps::LRU_TRANSLATIONS.1,
-    maps::EVENTS,
-    maps::WATCH,
-];
+const KEPT: [&str; 6] =
+    [maps::FLOWS.table, maps::FLOWS.full, maps::TRANSLATIONS.table, maps::TRANSLATIONS.full, maps::EVENTS, maps::WATCH];
 
 /// The number of the text that has the conditions which the programs find out about.
 pub(super) const CONDITIONS: u32 = 1;
@@ -96,6 +94,10 @@ pub struct ApplyOptions {
     pub xdp: Option<XdpMode>,
     /// A number other than 0: the list has to be confirmed, else [`Firewall::roll_back`] with this number takes it back.
     pub pending: u64,
+}
+
+fn made_before(error: impl fmt::Display) -> LiveError {
+    LiveError(format!("{error}; the rules were put in force by another version of skep: apply them again"))
 }
 
 fn lock() -> Live<File> {
@@ -187,14 +189,11 @@ impl Firewall {
 
     /// A map of the bank in force.
     pub(super) fn map_in_force(&self, name: &str) -> Live<LoadedMap> {
-        let made_before = |error| {
-            LiveError(format!("{error}; the rules were put in force by another version of skep: apply them again"))
-        };
         self.map(self.bank(), name).map_err(made_before)
     }
 
     fn tables(&self, bank: u32) -> Live<KernelTables> {
-        KernelTables::open(|name| self.map(bank, name)).map_err(failed)
+        KernelTables::open(|name| self.map(bank, name)).map_err(made_before)
     }
 
     /// Puts a list in force, in place of what was before: all of it or nothing. Gives the interfaces.
@@ -206,11 +205,18 @@ impl Firewall {
         let all = all_interfaces()?;
         let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
         let plan = plan(rules, &index).map_err(failed)?;
+        if plan.shape.cookies {
+            takes_cookies()?;
+        }
         let (firewall, fresh) = Self::open_or_make(directory)?;
         let bank = if fresh { 0 } else { 1 - firewall.bank() };
         let built = firewall.build(bank, rules, &plan, options.pending);
         let attached = built.and_then(|()| {
             firewall.turn(bank)?;
+            // What began meanwhile. It is in force now, whether or not there is room for all.
+            for names in [maps::FLOWS, maps::TRANSLATIONS] {
+                let _ = firewall.carry(bank, &names);
+            }
             firewall.attach(&at, options.xdp)
         });
         if let Err(error) = attached {
@@ -246,9 +252,9 @@ impl Firewall {
         });
         let mut old: Vec<(&str, LoadedMap)> = old.collect();
         // A table and what counts its entries belong together.
-        for (table, made) in [maps::LRU_FLOWS, maps::LRU_TRANSLATIONS] {
-            if old.iter().filter(|(name, _)| [table, made].contains(name)).count() < 2 {
-                old.retain(|(name, _)| ![table, made].contains(name));
+        for maps::Names { table, full, .. } in [maps::FLOWS, maps::TRANSLATIONS] {
+            if old.iter().filter(|(name, _)| [table, full].contains(name)).count() < 2 {
+                old.retain(|(name, _)| ![table, full].contains(name));
             }
         }
         let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|(name, map)| (*name, map)).collect();
@@ -264,17 +270,21 @@ impl Firewall {
         tables.set_book(PENDING, pending).map_err(failed)?;
         tables.set_book(PAYLOAD, plan.shape.payload.into()).map_err(failed)?;
         tables.set_book(TRANSLATES, plan.shape.translates.into()).map_err(failed)?;
-        if plan.shape.track && !old.iter().any(|(name, _)| *name == maps::FLOWS) {
-            let flows = self.map(bank, maps::FLOWS).map_err(LiveError)?;
-            let now = tables.now();
+        tables.set_book(COOKIES, plan.shape.cookies.into()).map_err(failed)?;
+        let shares = |names: maps::Names| old.iter().any(|(name, _)| *name == names.table);
+        if plan.shape.translates && !shares(maps::TRANSLATIONS) {
+            self.carry(bank, &maps::TRANSLATIONS)?;
+        }
+        if plan.shape.track && !shares(maps::FLOWS) && !self.carry(bank, &maps::FLOWS)? {
+            let flows = self.map(bank, maps::FLOWS.table).map_err(LiveError)?;
+            let now = monotonic();
             let all: BTreeMap<_, _> = { seed::existing().into_iter() }
                 .map(|(ends, protocol)| (seed::key(ends, protocol), seed::value(now, protocol)))
                 .collect();
+            fits(&maps::FLOWS, all.len(), flows.max_entries() as usize)?;
             for (key, value) in &all {
                 flows.set(key, value, Update::Any).map_err(failed)?;
             }
-            let made = self.map(bank, maps::LRU_FLOWS.1).map_err(LiveError)?;
-            set_first(&made, all.len() as u64).map_err(failed)?;
         }
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
         let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
@@ -301,6 +311,18 @@ impl Firewall {
             banks.set_object(&hook.slot(bank).to_ne_bytes(), program).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Takes over what is in a table of the other bank, if this bank has another one of its own; `false` if there is nothing of
+    /// that kind.
+    fn carry(&self, bank: u32, names: &maps::Names) -> Live<bool> {
+        let both = [1 - bank, bank].map(|bank| self.map(bank, names.table).ok());
+        let [Some(old), Some(new)] = both else { return Ok(false) };
+        // One entry means that nothing was followed.
+        if old.id() == new.id() || old.max_entries() <= 1 || new.max_entries() <= 1 {
+            return Ok(false);
+        }
+        carry(names, &old, &new)
     }
 
     fn clear(&self, bank: u32) -> Live<()> {
@@ -414,13 +436,14 @@ impl Firewall {
     /// If it cannot be read.
     pub fn list(&mut self) -> Live<LiveRules> {
         let mut live = self.opened()?.list()?;
-        let filling =
-            |(table, made)| Filling::of(&self.map_in_force(table)?, &self.map_in_force(made)?).map_err(failed);
+        let filling = |names: &maps::Names| {
+            Filling::of(names, &self.map_in_force(names.table)?, &self.map_in_force(names.full)?).map_err(failed)
+        };
         if live.set.translates() {
-            live.translations = Some(filling(maps::LRU_TRANSLATIONS)?);
+            live.translations = Some(filling(&maps::TRANSLATIONS)?);
         }
         if live.set.rules.iter().any(|rule| rule.action.limit.is_some()) {
-            live.limits = Some(filling(maps::LRU_LIMITS)?);
+            live.limits = Some(filling(&maps::LIMITS)?);
         }
         Ok(live)
     }
@@ -487,6 +510,19 @@ impl Firewall {
     pub fn expire(&mut self) -> Live<Option<u64>> {
         let now = since_boot();
         Ok(self.opened()?.expire(now)?.map(|next| next.saturating_sub(now)))
+    }
+}
+
+/// Whether the kernel makes connections of acknowledged cookies that it has not given itself.
+fn takes_cookies() -> Live<()> {
+    let path = "/proc/sys/net/ipv4/tcp_syncookies";
+    let text = fs::read_to_string(path).map_err(|error| LiveError(format!("cannot read `{path}`: {error}")))?;
+    match text.trim() {
+        "2" => Ok(()),
+        other => Err(LiveError(format!(
+            "net.ipv4.tcp_syncookies is {other}, so the kernel makes cookies only when it is flooded already, or never; rules with \
+             `syn-cookies` need 2: `sysctl -w net.ipv4.tcp_syncookies=2`"
+        ))),
     }
 }
 

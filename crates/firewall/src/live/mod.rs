@@ -7,6 +7,7 @@
 
 pub mod bank;
 pub mod bench;
+mod carry;
 pub mod force;
 pub mod guard;
 pub mod members;

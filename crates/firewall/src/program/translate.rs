@@ -9,27 +9,33 @@ use skep_btf::BuildError;
 use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code};
+use super::table::Table;
 use super::view::{Types, View};
-use super::{Hook, Lru, Maps, work};
+use super::{Hook, Maps, work};
 use crate::rules::words::{ICMP, ICMP6, TCP};
 use crate::tables::layout::{attr, record};
 
 /// Bytes of a key: source, destination, their ports in the order of the machine, protocol and direction.
 pub const KEY_BYTES: usize = 40;
-/// Bytes of an entry: the new source, destination and ports, whether it is for answers, until when its port is taken.
+/// Bytes of an entry: the new source, destination and ports, [`ANSWERS`] and [`CLOSED`], until when its port is taken.
 pub const VALUE_BYTES: usize = 48;
-/// Translated connections; the oldest give way.
-pub const TRANSLATIONS: u32 = 1 << 16;
 
 /// Where parts of keys and entries are.
 mod at {
+    use crate::tables::layout::maps;
+
     pub(super) const SOURCE: i16 = 0;
     pub(super) const DESTINATION: i16 = 16;
     pub(super) const PORTS: i16 = 32;
     pub(super) const KIND: i16 = 36;
-    pub(super) const IS_ANSWER: i16 = 36;
-    pub(super) const UNTIL: i16 = 40;
+    pub(super) const SEEN: i16 = 36;
+    pub(super) const UNTIL: i16 = maps::TRANSLATIONS.until;
 }
+
+/// Bit: the entry is for answers.
+const ANSWERS: i64 = 1;
+/// Bit: an end has closed the connection.
+const CLOSED: i64 = 2;
 
 /// Bit of the protocol in keys of packets that leave.
 const OUT: i64 = 1 << 8;
@@ -37,9 +43,12 @@ const OUT: i64 = 1 << 8;
 const SIX: i64 = 1 << 9;
 /// Ports that are tried when one is taken.
 const TRIES: i64 = 32;
-/// Seconds for which the port of a connection without packets is not given to another: TCP (RFC 5382, 5), UDP (RFC 4787, 4.3),
-/// others.
-const KEPT: [i64; 3] = [7440, 300, 60];
+/// Seconds for which the port of a connection without packets is not given to another: TCP (RFC 5382, 5), TCP that begins or has
+/// been closed (the same), UDP (RFC 4787, 4.3), others.
+const KEPT: [i64; 4] = [7440, 240, 300, 60];
+/// SYN, FIN and RST.
+const SYN: u64 = 2;
+const CLOSING: u64 = 5;
 const SECOND: i64 = 1_000_000_000;
 
 /// The functions.
@@ -47,12 +56,15 @@ const SECOND: i64 = 1_000_000_000;
 pub struct Translate {
     /// `(ports, bits)`: looks for the packet's entry; [`work::TRANSLATION`] says what was found.
     pub find: FuncRef,
-    /// `(context, ports, bits)`: makes the entries that the rule in [`work::RULE`] asks for; 0 if that is not possible.
+    /// `(context, ports, bits)`: makes the entries that the rule in [`work::RULE`] asks for; 0 if that is not possible, [`FULL`]
+    /// if there is no room.
     pub make: FuncRef,
     /// `(context, network, at, bits)`: changes the packet.
     pub apply: FuncRef,
 }
 
+/// There is no room for another translated connection.
+pub const FULL: i64 = 2;
 /// Nothing is to be translated.
 pub const NOTHING: i64 = 0;
 /// The entry that was found is for packets that a rule is about.
@@ -67,7 +79,7 @@ pub const ANSWER: i64 = 2;
 pub fn add(
     module: &mut Module,
     types: &mut Types,
-    (maps, table): (&Maps, Lru),
+    (maps, table): (&Maps, Table),
     hook: Hook,
 ) -> Result<Translate, BuildError> {
     let name = hook.program();
@@ -98,8 +110,8 @@ fn copy(code: &mut Code<'_>, memory: Value, from: i16, to: i16) {
 }
 
 /// Until when a port is taken.
-fn until(code: &mut Code<'_>, memory: Value, bits: Value) -> Value {
-    let [tcp, udp, other] = KEPT;
+fn until(code: &mut Code<'_>, memory: Value, bits: Value, seen: Value) -> Value {
+    let [tcp, short, udp, other] = KEPT;
     let protocol = code.with(Binary::And, bits, 0xff);
     let first = code.num(other);
     let seconds = code.var(first);
@@ -109,13 +121,47 @@ fn until(code: &mut Code<'_>, memory: Value, bits: Value) -> Value {
             code.set(seconds, kept);
         });
     }
+    // Only TCP has flags.
+    let (syn, closed) = (code.bits(SYN << attr::FLAGS_SHIFT), code.num(CLOSED));
+    for (value, bit) in [(bits, syn), (seen, closed)] {
+        code.when(Cond::Set, value, bit, |code| {
+            let short = code.num(short);
+            code.set(seconds, short);
+        });
+    }
     let seconds = code.get(seconds);
     let span = code.with(Binary::Mul, seconds, SECOND);
     let now = code.load(Width::W64, memory, work::NOW);
     code.b.binary(Binary::Add, now, span)
 }
 
-fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]) {
+/// What has been seen of a connection with this packet, by what was seen before.
+fn seen(code: &mut Code<'_>, bits: Value, before: Value) -> Value {
+    let seen = code.var(before);
+    let (closing, syn) = (code.bits(CLOSING << attr::FLAGS_SHIFT), code.bits(SYN << attr::FLAGS_SHIFT));
+    code.when(Cond::Set, bits, closing, |code| {
+        let closed = code.num(CLOSED);
+        code.or_into(seen, closed);
+    });
+    // The same ports again: another connection.
+    code.when(Cond::Set, bits, syn, |code| {
+        let kind = code.with(Binary::And, before, ANSWERS);
+        code.set(seen, kind);
+    });
+    code.get(seen)
+}
+
+/// Notes that a packet has been seen. Gives [`ANSWERS`] if the entry is for answers, else 0.
+fn prolong(code: &mut Code<'_>, memory: Value, bits: Value, entry: Value) -> Value {
+    let before = code.load(Width::W32, entry, at::SEEN);
+    let seen = seen(code, bits, before);
+    code.store(Width::W32, entry, at::SEEN, seen);
+    let until = until(code, memory, bits, seen);
+    code.store(Width::W64, entry, at::UNTIL, until);
+    code.with(Binary::And, before, ANSWERS)
+}
+
+fn find(code: &mut Code<'_>, maps: &Maps, table: Table, hook: Hook, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = code.only(maps.work, 0);
     let (none, missing) = (code.num(NOTHING), code.b.block(&[]));
@@ -126,18 +172,15 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]
     let kind = kind(code, bits, hook);
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
-    let entry = code.find(table.0, key, missing);
-    let until = until(code, memory, bits);
-    code.store(Width::W64, entry, at::UNTIL, until);
+    let entry = code.find(table.map, key, missing);
+    let is_answer = prolong(code, memory, bits, entry);
     for word in (0..VALUE_BYTES as i16).step_by(8) {
         let value = code.load(Width::W64, entry, word);
         code.store(Width::W64, memory, work::CHANGED + word, value);
     }
-    let is_answer = code.load(Width::W32, entry, at::IS_ANSWER);
     let found = code.with(Binary::Add, is_answer, FORWARD);
     code.store(Width::W32, memory, work::TRANSLATION, found);
-    // The port of a connection that is used in one direction stays taken, too: the entry of its answers says so.
-    code.leave_if(missing, Cond::Ne, found, FORWARD);
+    // The entry of the other direction lives as long, so that both leave the table together.
     copy(code, memory, work::CHANGED + at::SOURCE, work::PAIR + at::DESTINATION);
     copy(code, memory, work::CHANGED + at::DESTINATION, work::PAIR + at::SOURCE);
     let new = code.load(Width::W32, memory, work::CHANGED + at::PORTS);
@@ -145,14 +188,14 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]
     code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
     let kind = self::kind(code, bits, hook.other());
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
-    let answers = code.find(table.0, key, missing);
-    code.store(Width::W64, answers, at::UNTIL, until);
+    let other = code.find(table.map, key, missing);
+    prolong(code, memory, bits, other);
     code.close(missing);
     code.b.switch_to(missing);
 }
 
 /// The new addresses and ports into [`work::CHANGED`], the key of the answers into [`work::PAIR`].
-fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value]) {
+fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Table, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = view.memory;
     let fail = code.b.block(&[]);
@@ -199,7 +242,7 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value
         let turned = turn(code, both);
         code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
         let key = code.b.ptr_add_const(memory, work::PAIR.into());
-        let taken = code.find(table.0, key, free);
+        let taken = code.find(table.map, key, free);
         let until = code.load(Width::W64, taken, at::UNTIL);
         let now = code.load(Width::W64, memory, work::NOW);
         code.leave_for(free, Cond::Ult, until, now);
@@ -242,14 +285,17 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value
 
     code.b.switch_to(free);
     let new = code.get(port);
-    enter(code, view, table, [ports, new, bits], fail);
+    let full = code.b.block(&[]);
+    enter(code, view, table, [ports, new, bits], full);
     code.give(1);
+    code.b.switch_to(full);
+    code.give(FULL);
     code.b.switch_to(fail);
     code.give(0);
 }
 
-/// Writes both entries of a connection; the key of its answers is in [`work::PAIR`].
-fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Value; 3], fail: Block) {
+/// Writes both entries of a connection; the key of its answers is in [`work::PAIR`]. Leaves for `fail` if there is no room.
+fn enter(code: &mut Code<'_>, view: &View, table: Table, [ports, new, bits]: [Value; 3], fail: Block) {
     let memory = view.memory;
     let value = code.buffer(VALUE_BYTES as u32);
     for (from, to) in [(work::DESTINATION, at::SOURCE), (work::SOURCE, at::DESTINATION)] {
@@ -260,9 +306,9 @@ fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Valu
     }
     let turned = turn(code, ports);
     code.store(Width::W32, value, at::PORTS, turned);
-    let one = code.num(1);
-    code.store(Width::W32, value, at::IS_ANSWER, one);
-    let until = until(code, memory, bits);
+    let answers = code.num(ANSWERS);
+    code.store(Width::W32, value, at::SEEN, answers);
+    let until = until(code, memory, bits, answers);
     code.store(Width::W64, value, at::UNTIL, until);
     put(code, memory, table, value, fail);
     // The entry of the packet itself.
@@ -273,7 +319,7 @@ fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Valu
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind_here);
     code.store(Width::W32, memory, work::CHANGED + at::PORTS, new);
     let zero = code.num(0);
-    code.store(Width::W32, memory, work::CHANGED + at::IS_ANSWER, zero);
+    code.store(Width::W32, memory, work::CHANGED + at::SEEN, zero);
     code.store(Width::W64, memory, work::CHANGED + at::UNTIL, until);
     let changed = code.b.ptr_add_const(memory, work::CHANGED.into());
     put(code, memory, table, changed, fail);
@@ -288,7 +334,7 @@ fn turn(code: &mut Code<'_>, ports: Value) -> Value {
     code.b.binary(Binary::Or, low, high)
 }
 
-fn put(code: &mut Code<'_>, memory: Value, table: Lru, value: Value, fail: Block) {
+fn put(code: &mut Code<'_>, memory: Value, table: Table, value: Value, fail: Block) {
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
     let failed = code.insert(table, key, value);
     code.leave_if(fail, Cond::Ne, failed, 0);

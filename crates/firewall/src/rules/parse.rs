@@ -187,6 +187,7 @@ impl Line<'_> {
             Some("set") => self.set(rules, read),
             Some("zone") => self.zone(rules),
             Some("default") => self.default(rules),
+            Some("tables") => self.tables(rules),
             _ => {
                 let rule = self.rule()?;
                 rules.rules.push(rule);
@@ -275,6 +276,31 @@ impl Line<'_> {
         self.end()
     }
 
+    /// `tables connections 1000 limits 500`
+    fn tables(&mut self, rules: &mut RuleSet) -> Parsed<()> {
+        self.at += 1;
+        loop {
+            let (name, span) = self.word("the name of a table and how many entries it has")?;
+            let Some(table) = words::TABLES.iter().position(|row| row.0 == name) else {
+                let known = words::TABLES.map(|row| row.0).join(", ");
+                let error = Diagnostic::error(span, format!("there is no table `{name}`"));
+                return Err(Box::new(error.with_help(format!("there are: {known}"))));
+            };
+            if rules.tables.0[table].is_some() {
+                return fail(span, format!("the size of `{name}` is said already"));
+            }
+            let span = self.span();
+            let entries = self.number("a number of entries", words::MOST_ENTRIES)?;
+            if entries == 0 {
+                return fail(span, "a table has at least one entry");
+            }
+            rules.tables.0[table] = Some(entries);
+            if self.peek().is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn rule(&mut self) -> Parsed<Rule> {
         let first = self.span();
         let action = self.action()?;
@@ -320,6 +346,13 @@ impl Line<'_> {
                 }
                 Some(word) if let Some(verdict) = words::number(words::VERDICTS, word) => {
                     self.at += 1;
+                    if verdict == Verdict::Accept && self.take_word("with") {
+                        let (word, span) = self.word("`syn-cookies`")?;
+                        if word != "syn-cookies" {
+                            return fail(span, "only `syn-cookies` are given with what is accepted");
+                        }
+                        action.cookies = true;
+                    }
                     action.verdict = Some(self.reply(verdict)?);
                     return Ok(action);
                 }
@@ -337,7 +370,7 @@ impl Line<'_> {
                         unsupported(word, span)?;
                     }
                     return Err(Box::new(Diagnostic::error(span, "a rule begins with what it does").with_help(
-                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default",
+                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default, tables",
                     )));
                 }
             }

@@ -3,10 +3,10 @@
 use skep_ir::{Binary, Block, Cond, Value, Width};
 
 use super::super::code::Code;
-use super::super::translate::{ANSWER, FORWARD, NOTHING, Translate};
+use super::super::translate::{ANSWER, FORWARD, FULL, NOTHING, Translate};
 use super::super::{Hook, work};
 use super::Reader;
-use crate::tables::layout::{attr, record};
+use crate::tables::layout::{attr, record, special};
 
 impl Reader<'_> {
     /// The ports by which a translation is found, in one word.
@@ -66,6 +66,9 @@ impl Reader<'_> {
         code.leave_if(end, Cond::Eq, pair, 0);
         let made = code.call(translate.make, &[self.context, pair, bits]);
         code.leave_if(drop, Cond::Eq, made, 0);
+        let full = code.num(FULL);
+        let full = code.b.compare(Cond::Eq, made, full);
+        self.refuse(code, full, special::NO_TRANSLATION, drop);
         code.close(change);
         code.b.switch_to(change);
         self.change(code, translate, bits);
