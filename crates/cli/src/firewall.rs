@@ -18,11 +18,13 @@ use skep_firewall::rules::check::check;
 use skep_firewall::rules::{Prefix, RuleSet, layout_of};
 use skep_kernel::attach::XdpMode;
 
+use self::names::look_up;
 use crate::args::{ApplyArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, say_part};
 
 mod bench;
 mod explain;
+mod names;
 mod translate;
 mod watch;
 
@@ -39,7 +41,7 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
         }
         FirewallCommand::Import(args) => translate::import(args),
         FirewallCommand::Export(args) => translate::export(args),
-        FirewallCommand::Unit => translate::unit(),
+        FirewallCommand::Unit { part } => translate::unit(*part),
         FirewallCommand::Explain(args) => explain::run(args),
         FirewallCommand::Apply(args) => apply(args),
         FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
@@ -60,6 +62,7 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
         }
         FirewallCommand::Set(command) => set(command),
         FirewallCommand::Expire => expire(),
+        FirewallCommand::Refresh { keep } => names::refresh(*keep),
         FirewallCommand::Panic { mode } => {
             let mode = match mode {
                 PanicMode::Drop => PANIC_DROP,
@@ -126,11 +129,16 @@ fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     if args.dry_run {
         return print(&format!("{} rules would be applied; nothing was changed\n", rules.rules.len()));
     }
+    let answers = look_up(&rules);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let token = if args.confirm.is_some() { u64::try_from(now.as_nanos()).unwrap_or(1).max(1) } else { 0 };
     let mode = |mode| if mode == XdpArg::Native { XdpMode::Native } else { XdpMode::Generic };
-    let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), pending: token };
+    let named = !answers.is_empty();
+    let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), answers, pending: token };
     let at = Firewall::apply(Path::new(DIRECTORY), &rules, &options).map_err(Failure::run)?;
+    if named {
+        start_expiry()?;
+    }
     if let Some(seconds) = args.confirm
         && let Err(error) = start_timer(token, seconds)
     {
@@ -193,11 +201,7 @@ fn set(command: &SetCommand) -> Result<(), Failure> {
             let added = firewall.set_add(name, &all, *timeout).map_err(Failure::run)?;
             drop(firewall);
             if timeout.is_some() {
-                background(&["firewall", "expire"]).map_err(|error| {
-                    Failure::Run(format!(
-                        "the addresses are in the set, but nothing can be started that takes them out: {error}"
-                    ))
-                })?;
+                start_expiry()?;
             }
             print(&format!("{added} added, {} were there\n", all.len() - added))
         }
@@ -221,6 +225,15 @@ fn set(command: &SetCommand) -> Result<(), Failure> {
             print(&format!("{came} added, {went} taken out\n"))
         }
     }
+}
+
+/// Starts what takes members out of sets when their time is over.
+fn start_expiry() -> Result<(), Failure> {
+    background(&["firewall", "expire"]).map_err(|error| {
+        Failure::Run(format!(
+            "the addresses are in their sets, but nothing can be started that takes them out: {error}"
+        ))
+    })
 }
 
 /// Waits for members whose time is over, as long as there are any; one process at a time does that.

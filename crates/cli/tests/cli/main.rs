@@ -10,6 +10,7 @@ mod features;
 mod firewall;
 mod firewall_imports;
 mod firewall_live;
+mod firewall_names;
 mod firewall_tables;
 mod language;
 mod live;

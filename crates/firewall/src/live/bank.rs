@@ -167,7 +167,8 @@ impl Bank {
     /// What is in force, with counts.
     pub(super) fn list(&mut self) -> Live<LiveRules> {
         let mut set = self.head()?.clone();
-        self.fill_sets(&mut set)?;
+        // The names stand for their addresses.
+        self.fill_sets_with(&mut set, |member| !member.named)?;
         let mut rules = Vec::new();
         for (order, number) in self.order().clone() {
             let rule = self.rule(number)?;

@@ -24,6 +24,7 @@ use skep_object::MapSpec;
 use super::bank::{Bank, LiveRules};
 use super::carry::{carry, fits};
 use super::members::{MEMBERS, Member, Members};
+use super::names::{Answers, KEPT as NAMES_KEPT, members as named_members};
 use super::seed;
 use super::store::{Filling, KernelTables, monotonic, since_boot};
 use super::texts::{State, TEXTS, Texts};
@@ -85,6 +86,9 @@ pub struct Firewall {
     _lock: File,
 }
 
+/// Addresses of names by set, with the times at which they leave.
+type Named = BTreeMap<String, Vec<(Prefix, u64)>>;
+
 /// How rules are put in force.
 #[derive(Debug, Clone, Default)]
 pub struct ApplyOptions {
@@ -92,6 +96,8 @@ pub struct ApplyOptions {
     pub interfaces: Vec<String>,
     /// Whether arriving packets are also judged by XDP, and how.
     pub xdp: Option<XdpMode>,
+    /// What is known about the names in sets.
+    pub answers: Answers,
     /// A number other than 0: the list has to be confirmed, else [`Firewall::roll_back`] with this number takes it back.
     pub pending: u64,
 }
@@ -204,13 +210,21 @@ impl Firewall {
         let at = chosen(&options.interfaces)?;
         let all = all_interfaces()?;
         let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
-        let plan = plan(rules, &index).map_err(failed)?;
-        if plan.shape.cookies {
-            takes_cookies()?;
-        }
-        let (firewall, fresh) = Self::open_or_make(directory)?;
+        let (mut firewall, fresh) = Self::open_or_make(directory)?;
+        let prepared = firewall.with_names(rules, &options.answers, fresh).and_then(|(rules, named)| {
+            let plan = plan(&rules, &index).map_err(failed)?;
+            if plan.shape.cookies {
+                takes_cookies()?;
+            }
+            Ok((rules, named, plan))
+        });
+        let (rules, named, plan) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) if fresh => return firewall.remove().and(Err(error)),
+            Err(error) => return Err(error),
+        };
         let bank = if fresh { 0 } else { 1 - firewall.bank() };
-        let built = firewall.build(bank, rules, &plan, options.pending);
+        let built = firewall.build(bank, (&rules, &named), &plan, options.pending);
         let attached = built.and_then(|()| {
             firewall.turn(bank)?;
             // What began meanwhile. It is in force now, whether or not there is room for all.
@@ -231,8 +245,24 @@ impl Firewall {
         Ok(at.into_iter().map(|each| each.1).collect())
     }
 
+    /// A list with the addresses of its names, those that are known from the list in force among them.
+    fn with_names(&mut self, rules: &RuleSet, answers: &Answers, fresh: bool) -> Live<(RuleSet, Named)> {
+        let mut rules = rules.clone();
+        if rules.names.is_empty() {
+            return Ok((rules, Named::new()));
+        }
+        let known = if fresh { Named::new() } else { self.named()? };
+        let mut named = named_members(answers, NAMES_KEPT, &known);
+        for (set, list) in &mut named {
+            let all = rules.sets.entry(set.clone()).or_default();
+            list.retain(|(prefix, _)| !all.contains(prefix));
+            all.extend(list.iter().map(|each| each.0));
+        }
+        Ok((rules, named))
+    }
+
     /// Builds a list in a bank that is not in force.
-    fn build(&self, bank: u32, rules: &RuleSet, plan: &Plan, pending: u64) -> Live<()> {
+    fn build(&self, bank: u32, (rules, named): (&RuleSet, &Named), plan: &Plan, pending: u64) -> Live<()> {
         self.clear(bank)?;
         let object = program::object(&Shape { bank, ..plan.shape.clone() }).map_err(LiveError)?;
         // Connections and who watches stay, unless another version of this program has made them otherwise.
@@ -299,9 +329,12 @@ impl Firewall {
         }
         pin(&map, directory.join(TEXTS)).map_err(failed)?;
         let (map, members) = Members::create(&rules.sets).map_err(failed)?;
-        for (number, prefixes) in (0..).zip(rules.sets.values()) {
+        for (number, (set, prefixes)) in (0..).zip(&rules.sets) {
             for prefix in prefixes {
-                members.put(number, prefix, &Member::FOR_EVER).map_err(failed)?;
+                let until = named.get(set).and_then(|list| list.iter().find(|each| each.0 == *prefix));
+                let member =
+                    until.map_or(Member::FOR_EVER, |(_, until)| Member { until: *until, settled: true, named: true });
+                members.put(number, prefix, &member).map_err(failed)?;
             }
         }
         pin(&map, directory.join(MEMBERS)).map_err(failed)?;

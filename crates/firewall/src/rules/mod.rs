@@ -234,6 +234,8 @@ pub struct RuleSet {
     pub default_out: Verdict,
     /// The named sets.
     pub sets: BTreeMap<String, Vec<Prefix>>,
+    /// The names of hosts in sets: for a set its names. Their addresses are looked up when rules are applied.
+    pub names: BTreeMap<String, Vec<String>>,
     /// The zones: names for lists of interfaces.
     pub zones: BTreeMap<String, Vec<String>>,
     /// The rules in their order.
@@ -262,6 +264,7 @@ impl Default for RuleSet {
             default_in: Verdict::Accept,
             default_out: Verdict::Accept,
             sets: BTreeMap::new(),
+            names: BTreeMap::new(),
             zones: BTreeMap::new(),
             rules: Vec::new(),
             conditions: Vec::new(),

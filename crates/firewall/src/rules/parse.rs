@@ -9,6 +9,7 @@ use super::lex::{Piece, Token, lines};
 use super::special::{MOST_CONDITIONS, conditions as conditions_of};
 use super::words;
 use super::{Action, Limit, Matches, Prefix, Reply, Rule, RuleSet, Verdict};
+use crate::resolve::is_name;
 use conditions::complete;
 
 /// Bytes of the payload that rules can look at.
@@ -211,6 +212,7 @@ impl Line<'_> {
         if !self.take_mark('=') {
             return fail(self.span(), "expected `=` and the elements of the set");
         }
+        let mut names = Vec::new();
         let prefixes = if self.take_word("file") {
             let (file, span) = self.text("the name of a file")?;
             let text = read(&file).or_else(|problem| fail(span, problem))?;
@@ -219,13 +221,24 @@ impl Line<'_> {
             // A set may become empty while it is in use, so it may begin empty.
             let mut all = Vec::new();
             while !self.take_mark('}') {
-                all.push(self.prefix()?);
+                if self.take_word("name") {
+                    let (host, span) = self.text("the name of a host")?;
+                    if !is_name(&host) {
+                        return fail(span, "a name of a host has labels of letters, digits, `-` and `_` between dots");
+                    }
+                    names.push(host.trim_end_matches('.').to_ascii_lowercase());
+                } else {
+                    all.push(self.prefix()?);
+                }
                 self.take_mark(',');
             }
             all
         } else {
             return fail(self.span(), "expected `{` with addresses, or `file \"NAME\"`");
         };
+        if !names.is_empty() {
+            rules.names.insert(name.clone(), names);
+        }
         rules.sets.insert(name, prefixes);
         self.end()
     }

@@ -210,7 +210,8 @@ impl Display for Rule {
 impl Display for RuleSet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (name, elements) in &self.sets {
-            let all: Vec<String> = elements.iter().map(ToString::to_string).collect();
+            let names = self.names.get(name).into_iter().flatten().map(|name| format!("name \"{name}\""));
+            let all: Vec<String> = names.chain(elements.iter().map(ToString::to_string)).collect();
             writeln!(f, "set {name} = {{ {} }}", all.join(", "))?;
         }
         for (name, interfaces) in &self.zones {
