@@ -219,6 +219,7 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
         book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
+    let fragments = shape.translates.then(|| module.add_map(translate::fragments()));
     let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let special = special::Special {
         conditions: &shape.conditions,
@@ -241,8 +242,9 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             None
         };
         let translate = translations
+            .zip(fragments)
             .filter(|_| is_tc)
-            .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
+            .map(|(table, fragments)| translate::add(&mut module, &mut types, (&maps, table, fragments), hook))
             .transpose()?;
         let cookies = (hook == Hook::Ingress && shape.cookies)
             .then(|| cookies::add(&mut module, &mut types, &maps))

@@ -5,8 +5,11 @@
 //! speak of the addresses that the hosts themselves use. An entry is found by direction, addresses, ports and protocol; echo
 //! requests have their number in place of ports.
 
+mod fragments;
+mod quoted;
+
 use skep_btf::BuildError;
-use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
+use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code};
 use super::table::Table;
@@ -19,6 +22,8 @@ use crate::tables::layout::{attr, record};
 pub const KEY_BYTES: usize = 40;
 /// Bytes of an entry: the new source, destination and ports, [`ANSWERS`] and [`CLOSED`], until when its port is taken.
 pub const VALUE_BYTES: usize = 48;
+
+pub use fragments::table as fragments;
 
 /// Where parts of keys and entries are.
 mod at {
@@ -61,6 +66,14 @@ pub struct Translate {
     pub make: FuncRef,
     /// `(context, network, at, bits)`: changes the packet.
     pub apply: FuncRef,
+    /// `(bits)`: as `find`, by the packet that an ICMP error quotes.
+    pub find_quoted: FuncRef,
+    /// `(context, network, at, bits)`: changes an ICMP error and the packet that it quotes.
+    pub apply_quoted: FuncRef,
+    /// `(number, bits)`: as `find`, for a later fragment of the packet with this number.
+    pub find_later: FuncRef,
+    /// `(number, bits)`: remembers for later fragments how the first one is going to be changed.
+    pub remember: FuncRef,
 }
 
 /// There is no room for another translated connection.
@@ -79,7 +92,7 @@ pub const ANSWER: i64 = 2;
 pub fn add(
     module: &mut Module,
     types: &mut Types,
-    (maps, table): (&Maps, Table),
+    (maps, table, fragments): (&Maps, Table, MapRef),
     hook: Hook,
 ) -> Result<Translate, BuildError> {
     let name = hook.program();
@@ -90,12 +103,32 @@ pub fn add(
     })?;
     let make = module.add_function(make);
     let apply = types.function(&format!("{name}_change"), 3, (maps, hook, 0), apply)?;
-    Ok(Translate { find, make, apply: module.add_function(apply) })
+    let apply = module.add_function(apply);
+    let find_quoted = code::function(&format!("{name}_find_quoted"), 1, |code, args| {
+        quoted::find(code, maps, table, hook, args);
+    });
+    let find_quoted = module.add_function(find_quoted);
+    let apply_quoted = types.function(&format!("{name}_change_quoted"), 3, (maps, hook, 0), quoted::apply)?;
+    let apply_quoted = module.add_function(apply_quoted);
+    let find_later = code::function(&format!("{name}_find_later"), 2, |code, args| {
+        fragments::find(code, maps, fragments, hook, args);
+    });
+    let find_later = module.add_function(find_later);
+    let remember = code::function(&format!("{name}_remember"), 2, |code, args| {
+        fragments::remember(code, maps, fragments, hook, args);
+    });
+    let remember = module.add_function(remember);
+    Ok(Translate { find, make, apply, find_quoted, apply_quoted, find_later, remember })
 }
 
 /// Bits of the protocol in the key of a packet.
 fn kind(code: &mut Code<'_>, bits: Value, hook: Hook) -> Value {
     let protocol = code.with(Binary::And, bits, 0xff);
+    kind_of(code, protocol, bits, hook)
+}
+
+/// The same for a packet of another protocol.
+fn kind_of(code: &mut Code<'_>, protocol: Value, bits: Value, hook: Hook) -> Value {
     let six = code.with(Binary::Lshr, bits, i64::from(attr::V6.trailing_zeros()) - 9);
     let six = code.with(Binary::And, six, SIX);
     let kind = code.b.binary(Binary::Or, protocol, six);
@@ -385,6 +418,8 @@ const ZERO_IS_NONE: i64 = 0x20;
 /// Changes addresses and ports of the packet and in the working memory to those of [`work::CHANGED`].
 fn apply(code: &mut Code<'_>, view: &View, args: &[Value]) {
     let &[network, at, bits] = args else { return };
+    let later = code.bits(attr::LATER);
+    code.when(Cond::Set, bits, later, |code| fragments::apply(code, view, network, bits));
     let protocol = code.with(Binary::And, bits, 0xff);
     for (number, sum, flags, in_4) in
         [(TCP, 16, 0, true), (17, 6, ZERO_IS_NONE, true), (ICMP, 2, 0, false), (ICMP6, 2, 0, true)]
@@ -401,7 +436,7 @@ fn apply(code: &mut Code<'_>, view: &View, args: &[Value]) {
         code.close(ports);
         code.b.switch_to(six);
         for (place, offset) in [(self::at::SOURCE, 8), (self::at::DESTINATION, 24)] {
-            address_6(code, view, (network, offset), place, (sum, flags));
+            address_6(code, view, (network, offset), place, Some((sum, flags)));
         }
         code.close(ports);
         code.b.switch_to(ports);
@@ -434,13 +469,7 @@ fn address_4(code: &mut Code<'_>, view: &View, (network, offset): (Value, i64), 
     });
 }
 
-fn address_6(
-    code: &mut Code<'_>,
-    view: &View,
-    (network, offset): (Value, i64),
-    place: i16,
-    (sum, flags): (Value, i64),
-) {
+fn address_6(code: &mut Code<'_>, view: &View, (network, offset): (Value, i64), place: i16, sum: Option<(Value, i64)>) {
     let memory = view.memory;
     let same = code.b.block(&[]);
     let differences = [0, 8].map(|word| {
@@ -454,8 +483,10 @@ fn address_6(
     let new = code.b.ptr_add_const(memory, i32::from(work::CHANGED + place));
     let (sixteen, zero) = (code.num(16), code.num(0));
     let difference = code.helper(code::SUM_DIFF, &[old, sixteen, new, sixteen, zero]);
-    let flags = code.num(PSEUDO_HEADER | flags);
-    code.helper(code::L4_SUM_REPLACE, &[view.context, sum, zero, difference, flags]);
+    if let Some((sum, flags)) = sum {
+        let flags = code.num(PSEUDO_HEADER | flags);
+        code.helper(code::L4_SUM_REPLACE, &[view.context, sum, zero, difference, flags]);
+    }
     store(code, view, (network, offset), place, 16);
     code.close(same);
     code.b.switch_to(same);

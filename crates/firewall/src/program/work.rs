@@ -75,5 +75,11 @@ pub const CHANGED: i16 = 1000;
 pub const SEGMENT: i16 = 1048;
 /// Whether the packet brings a cookie: see [`cookies`](super::cookies).
 pub const COOKIE: i16 = 1112;
+/// The packet that an ICMP error quotes, if [`OTHER_KIND`] is 1: its source, its destination, two ports in the order of the machine
+/// (or the number of an echo request twice), its protocol, and where its header behind that of the internet protocol begins.
+pub const QUOTED: i16 = 1120;
+pub const QUOTED_PORTS: i16 = QUOTED + 32;
+pub const QUOTED_PROTOCOL: i16 = QUOTED + 36;
+pub const QUOTED_AT: i16 = QUOTED + 40;
 /// Bytes.
-pub const SIZE: usize = 1120;
+pub const SIZE: usize = 1168;

@@ -58,6 +58,8 @@ pub mod maps {
     pub const FLOWS: Names = Names { table: "fw_flows", full: "fw_flows_full", until: 0 };
     /// Translated connections, two entries each.
     pub const TRANSLATIONS: Names = Names { table: "fw_translate", full: "fw_transl_full", until: 40 };
+    /// How first fragments were translated, for later ones.
+    pub const FRAGMENTS: &str = "fw_fragments";
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
     /// Whether somebody watches: see [`super::watch`].
