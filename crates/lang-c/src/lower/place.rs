@@ -48,6 +48,7 @@ impl Addr {
 /// Where an lvalue is.
 pub enum Place {
     Value(super::func::Local),
+    Pair([super::func::Local; 2]),
     Memory(Addr),
 }
 
@@ -62,10 +63,12 @@ impl Lower<'_> {
     }
 
     pub fn place(&mut self, expr: &Expr) -> Parsed<Place> {
-        if let ExprKind::Var(var) = expr.kind
-            && let Some(Home::Value(local)) = self.home(var)
-        {
-            return Ok(Place::Value(local));
+        if let ExprKind::Var(var) = expr.kind {
+            match self.home(var) {
+                Some(Home::Value(local)) => return Ok(Place::Value(local)),
+                Some(Home::Pair(pair)) => return Ok(Place::Pair(pair)),
+                Some(Home::Slot(_)) | None => {}
+            }
         }
         self.addr(expr).map(Place::Memory)
     }
@@ -102,6 +105,11 @@ impl Lower<'_> {
             ExprKind::Cast(inner) if self.types.same(inner.ty, expr.ty, false) => self.addr(inner)?,
             _ => match self.rvalue(expr)? {
                 super::expr::Val::Memory(addr) => addr,
+                super::expr::Val::Wide(value) => {
+                    let addr = self.temporary("", expr.ty);
+                    self.store_wide(&addr, value)?;
+                    addr
+                }
                 _ => return self.error(expr.loc, "this value has no place in memory"),
             },
         };
@@ -122,6 +130,13 @@ impl Lower<'_> {
                 let value = self.f().read(local);
                 let addr = self.temporary("", ty);
                 self.store(&addr, ty, value)?;
+                Ok(addr)
+            }
+            Some(Home::Pair(pair)) => {
+                let ty = self.program.var(var).ty;
+                let value = self.read_pair(pair);
+                let addr = self.temporary("", ty);
+                self.store_wide(&addr, value)?;
                 Ok(addr)
             }
             None => self.global_addr(var, loc),
@@ -255,7 +270,7 @@ impl Lower<'_> {
     }
 
     /// Reads an integer of so many bytes, in parts if it is not aligned.
-    fn load_bytes(&mut self, addr: &Addr, at: u64, size: u64, signed: bool, ty: Type) -> Value {
+    pub fn load_bytes(&mut self, addr: &Addr, at: u64, size: u64, signed: bool, ty: Type) -> Value {
         let align = addr.align.min(if at == 0 { 8 } else { 1 << at.trailing_zeros().min(3) }).max(1);
         let step = align.min(size);
         if step >= size {
@@ -279,7 +294,7 @@ impl Lower<'_> {
         }
     }
 
-    fn store_bytes(&mut self, addr: &Addr, at: u64, size: u64, value: Value) {
+    pub fn store_bytes(&mut self, addr: &Addr, at: u64, size: u64, value: Value) {
         let align = addr.align.min(if at == 0 { 8 } else { 1 << at.trailing_zeros().min(3) }).max(1);
         let step = align.min(size);
         let width = Width::from_bytes(step as u32).unwrap_or(Width::W8);
