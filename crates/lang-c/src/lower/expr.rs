@@ -286,21 +286,24 @@ impl Lower<'_> {
                 self.effect(left)?;
                 self.condition(right, yes, no)
             }
-            _ => {
-                let value = match self.is_wide(expr.ty) {
-                    true => {
-                        let value = self.halves(expr)?;
-                        self.f().binary(Binary::Or, value.low, value.high)
-                    }
-                    false => self.value(expr)?,
-                };
-                let ty = self.f().ty(value);
-                let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
-                let zero = self.f().number(0, ty);
-                self.f().branch(Cond::Ne, value, zero, yes, no);
-                Ok(())
-            }
+            _ => self.is_true(expr, yes, no),
         }
+    }
+
+    /// Goes to one of two blocks by whether a value is zero.
+    fn is_true(&mut self, expr: &Expr, yes: Block, no: Block) -> Parsed<()> {
+        let value = match self.is_wide(expr.ty) {
+            true => {
+                let value = self.halves(expr)?;
+                self.f().binary(Binary::Or, value.low, value.high)
+            }
+            false => self.value(expr)?,
+        };
+        let ty = self.f().ty(value);
+        let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
+        let zero = self.f().number(0, ty);
+        self.f().branch(Cond::Ne, value, zero, yes, no);
+        Ok(())
     }
 
     fn keeps_truth(&self, from: QTy, to: QTy) -> bool {

@@ -93,8 +93,9 @@ impl Lower<'_> {
                 Addr { foreign: self.bcc && self.leads_into_kernel(ptr, expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
+                let root = base.ty;
                 let base = self.addr(base)?;
-                self.member_addr(base, *record, *index, *preserve)?
+                self.member_addr(base, root, *record, *index, *preserve)?
             }
             ExprKind::Index(base, index) => {
                 let size = self.types.size(expr.ty).unwrap_or(1);
@@ -143,14 +144,14 @@ impl Lower<'_> {
         }
     }
 
-    fn member_addr(&mut self, base: Addr, record: RecordId, index: u32, preserve: bool) -> Parsed<Addr> {
+    fn member_addr(&mut self, base: Addr, root: QTy, record: RecordId, index: u32, preserve: bool) -> Parsed<Addr> {
         let item = self.types.record(record);
         let Some(member) = item.members.as_ref().and_then(|members| members.get(index as usize)).cloned() else {
             return Ok(base);
         };
         let volatile = base.volatile;
         let mut addr = if preserve || base.core.is_some() {
-            self.core_member(base, record, index, &member)
+            self.core_member(base, root, index, &member)
         } else {
             let align = if base.align < item_align(self, record) { base.align } else { u64::MAX };
             let mut addr = base.plus((member.bit_offset / 8).cast_signed());
@@ -162,7 +163,7 @@ impl Lower<'_> {
         Ok(addr)
     }
 
-    fn core_member(&mut self, base: Addr, record: RecordId, index: u32, member: &Member) -> Addr {
+    fn core_member(&mut self, base: Addr, root: QTy, index: u32, member: &Member) -> Addr {
         let mut addr = base;
         let bytes = (member.bit_offset / 8).cast_signed();
         match &mut addr.core {
@@ -174,7 +175,7 @@ impl Lower<'_> {
             }
             None => {
                 addr.core = Some(CoreWay {
-                    root: record,
+                    root,
                     access: format!("0:{index}"),
                     local: bytes,
                     bits: member.bits.map(|width| (member.bit_offset, width)),
@@ -232,7 +233,7 @@ impl Lower<'_> {
     fn relocated(&mut self, base: Value, off: i64, way: Option<&CoreWay>) -> Value {
         let Some(way) = way else { return base };
         let base = self.f().add_bytes(base, off);
-        let root = self.record_btf(way.root);
+        let root = self.root_btf(way.root);
         let core = Core { kind: CoreKind::FieldOffset, ty: root, access: way.access.as_str().into(), local: way.local };
         let core = self.module.add_core(core);
         let offset = self.f().core(core);
