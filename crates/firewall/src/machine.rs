@@ -94,7 +94,7 @@ impl Machine {
             rules: map(maps::RULES)?,
             counters: map(maps::COUNTERS)?,
             book: map(maps::BOOK)?,
-            flows: map(maps::FLOWS)?,
+            flows: map(maps::FLOWS.table)?,
         };
         plan.fill(&mut tables)?;
         let mut programs = [0; 3];
