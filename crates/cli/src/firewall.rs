@@ -313,6 +313,9 @@ fn table(live: &LiveRules) -> String {
     }
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
+    if let (Some(count), Some(verdict)) = (&live.forwarded, live.set.default_forward) {
+        row(String::new(), count, &format!("default forward {verdict}"));
+    }
     row(String::new(), &live.defaults[2], "malformed packets: drop");
     for (count, name) in live.cookies.iter().flatten().zip(["given: a cookie for a SYN", "dropped: wrong cookie"]) {
         row(String::new(), count, name);
@@ -338,6 +341,7 @@ fn metrics(live: &LiveRules) -> String {
     let named = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"");
     let rules = (1..).zip(&live.rules).map(|(number, rule)| (format!("{number}"), rule.rule.to_string(), rule.count));
     let defaults = ["default in", "default out", "malformed"].into_iter().zip(live.defaults);
+    let defaults = defaults.chain(live.forwarded.map(|count| ("default forward", count)));
     let all: Vec<_> = rules.chain(defaults.map(|(name, count)| (name.to_owned(), name.to_owned(), count))).collect();
     for what in ["packets", "bytes"] {
         let _ = writeln!(text, "# TYPE skep_firewall_rule_{what}_total counter");

@@ -40,7 +40,7 @@ pub struct Plan {
     pub rules: Vec<Placed>,
     /// What the programs have to be made for.
     pub shape: Shape,
-    defaults: [Verdict; 2],
+    defaults: [Verdict; 3],
 }
 
 /// Why a list cannot be put into tables.
@@ -91,12 +91,26 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
         straight,
         translates: rules.translates(),
         cookies: rules.gives_cookies(),
+        forwards: rules.default_forward.is_some(),
+        leaves: rules.conditions.iter().map(|condition| leaves(rules, condition, index)).collect(),
         conditions: rules.conditions.clone(),
         groups: groups(rules)?,
         zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },
         bank: 0,
     };
-    Ok(Plan { rules: placed, shape, defaults: [rules.default_in, rules.default_out] })
+    Ok(Plan {
+        rules: placed,
+        shape,
+        defaults: [rules.default_in, rules.default_out, rules.default_forward.unwrap_or(Verdict::Accept)],
+    })
+}
+
+/// The numbers of the interfaces that a condition is about.
+fn leaves(rules: &RuleSet, condition: &Condition, index: Index<'_>) -> Vec<u32> {
+    match condition {
+        Condition::Leaves(names) => names.iter().flat_map(|name| rules.interfaces(name)).filter_map(index).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Numbers and depths of the control groups that conditions are about.
@@ -154,6 +168,8 @@ impl Plan {
             (special::DEFAULT_IN, self.defaults[0]),
             (special::DEFAULT_OUT, self.defaults[1]),
             (special::NEIGHBOURS, Verdict::Accept),
+            (special::DEFAULT_FORWARD, self.defaults[2]),
+            (special::FORWARDED, Verdict::Accept),
             (special::NO_CONNECTION, Verdict::Drop),
             (special::NO_TRANSLATION, Verdict::Drop),
             (special::COOKIE, Verdict::Drop),

@@ -144,6 +144,10 @@ fn listed<'p>(prefixes: impl Iterator<Item = &'p Prefix> + Clone) -> String {
 
 /// The lines of a rule with the chain of each.
 fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result<Vec<(Direction, String)>, String> {
+    let direction = rule.matches.direction;
+    if direction == Some(Direction::Forward) || direction.is_none() && rules.default_forward.is_some() {
+        return Err("it is about forwarded packets, which are not exported".to_owned());
+    }
     let sides = [&rule.matches.from, &rule.matches.to];
     if sides.into_iter().flatten().flat_map(|side| &side.sets).any(|set| rules.names.contains_key(set)) {
         return Err("its set has names of hosts, which nft would look up only once".to_owned());
@@ -195,7 +199,7 @@ fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result
             let device = match (wanted.interfaces.is_empty(), direction) {
                 (true, _) => String::new(),
                 (_, Direction::In) => format!("iifname {} ", devices(rules, wanted)),
-                (_, Direction::Out) => format!("oifname {} ", devices(rules, wanted)),
+                (_, Direction::Out | Direction::Forward) => format!("oifname {} ", devices(rules, wanted)),
             };
             lines.push((direction, format!("{device}{condition}{statements}")));
         }

@@ -39,6 +39,7 @@ pub fn judge(
     let verdict = match facts.place.direction {
         crate::rules::Direction::In => rules.default_in,
         crate::rules::Direction::Out => rules.default_out,
+        crate::rules::Direction::Forward => rules.default_forward.unwrap_or(rules.default_out),
     };
     Decision { verdict, rule: None, passed, mark }
 }

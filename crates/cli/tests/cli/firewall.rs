@@ -428,7 +428,7 @@ fn rules_are_checked_and_formed() {
     assert!(check.err.contains("shadowed") && check.out == "2 rules, 1 warnings\n", "{check:?}");
     let formed = skep(["firewall", "fmt", file]).ok();
     assert_eq!(formed.out, "drop in from 10.0.0.0/8\naccept in from 10.1.0.0/16  # never\n");
-    std::fs::write(file, "drop in from @nobody\nforward out\n").unwrap();
+    std::fs::write(file, "drop in from @nobody\nnat out\n").unwrap();
     let faulty = skep_with(["firewall", "check", file], b"");
     assert_eq!(faulty.status, Some(2));
     assert!(faulty.err.contains("there is no set `nobody`") && faulty.err.contains("not supported"), "{faulty:?}");

@@ -8,6 +8,7 @@ mod dump;
 mod errors;
 mod features;
 mod firewall;
+mod firewall_forward;
 mod firewall_imports;
 mod firewall_live;
 mod firewall_names;

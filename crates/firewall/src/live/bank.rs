@@ -39,6 +39,8 @@ pub struct LiveRules {
     pub rules: Vec<LiveRule>,
     /// What the defaults have done: in, out, malformed packets.
     pub defaults: [Count; 3],
+    /// What the default for forwarded packets has done, if there is one.
+    pub forwarded: Option<Count>,
     /// Cookies that were given, and packets with wrong ones; if a rule gives any.
     pub cookies: Option<[Count; 2]>,
     /// Connections, if any are followed.
@@ -180,7 +182,8 @@ impl Bank {
         let connections = self.tables.connections().map_err(failed)?;
         let gives = set.gives_cookies();
         let cookies = gives.then(|| Ok([count(special::COOKIE)?, count(special::WRONG_COOKIE)?])).transpose()?;
-        Ok(LiveRules { set, rules, defaults, cookies, connections, translations: None, limits: None })
+        let forwarded = set.default_forward.map(|_| count(special::DEFAULT_FORWARD)).transpose()?;
+        Ok(LiveRules { set, rules, defaults, forwarded, cookies, connections, translations: None, limits: None })
     }
 
     /// A number that no rule has.

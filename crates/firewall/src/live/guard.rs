@@ -85,7 +85,7 @@ pub fn cut(rules: &RuleSet, session: &Session, interfaces: &[(u32, String)]) -> 
 fn facts(session: &Session, direction: Direction, interface: u32, flags: u8, state: u8) -> Facts {
     let (from, to) = match direction {
         Direction::In => (session.peer, session.local),
-        Direction::Out => (session.local, session.peer),
+        Direction::Out | Direction::Forward => (session.local, session.peer),
     };
     let (source, destination) = (Prefix::of(from.0), Prefix::of(to.0));
     Facts {

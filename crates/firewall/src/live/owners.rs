@@ -46,7 +46,7 @@ fn ends(packet: &[u8], direction: Direction) -> Option<(u8, End, End)> {
     let (source, destination) = ((address(family, source), from), (address(family, destination), to));
     Some(match direction {
         Direction::In => (protocol, destination, source),
-        Direction::Out => (protocol, source, destination),
+        Direction::Out | Direction::Forward => (protocol, source, destination),
     })
 }
 

@@ -172,10 +172,25 @@ impl Reply<'_> {
             let mark = code.b.i32(mark);
             code.b.store(Width::W32, self.view.context, field::CB + 4 * word, mark);
         }
+        if self.view.hook == Hook::Egress {
+            self.send_on(code);
+        }
         let interface = code.load(Width::W32, self.view.memory, work::INTERFACE);
         let back = code.num(self.view.hook.back());
         let action = code.helper(code::REDIRECT, &[interface, back]);
         code.b.ret(Some(action));
+    }
+
+    /// The answer to a forwarded packet leaves where that came in: its link header was written for the next host.
+    fn send_on(&self, code: &mut Code<'_>) {
+        let bits = code.load(Width::W64, self.view.memory, work::ATTRIBUTES);
+        let forward = code.bits(attr::FORWARD);
+        code.when(Cond::Set, bits, forward, |code| {
+            let came_by = code.load(Width::W32, self.view.context, field::CAME_BY);
+            let zero = code.num(0);
+            let action = code.helper(code::REDIRECT_NEIGHBOUR, &[came_by, zero, zero, zero]);
+            code.b.ret(Some(action));
+        });
     }
 
     /// Packets of hosts within this one have checksums that a device was to complete (`CHECKSUM_PARTIAL`), and their answers

@@ -51,6 +51,8 @@ pub const ROUTE: u32 = number("fib_lookup");
 pub const SUM_DIFF: u32 = number("csum_diff");
 /// `bpf_redirect`
 pub const REDIRECT: u32 = number("redirect");
+/// `bpf_redirect_neigh`
+pub const REDIRECT_NEIGHBOUR: u32 = number("redirect_neigh");
 /// `bpf_skc_lookup_tcp`
 pub const SOCKET_LOOKUP: u32 = number("skc_lookup_tcp");
 /// `bpf_sk_release`

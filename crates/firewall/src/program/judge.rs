@@ -5,14 +5,20 @@ use skep_ir::{Binary, Cond, FuncRef, Module, Value, Width};
 use super::code::{self, Code};
 use super::search::UNDECIDED;
 use super::{Hook, Maps, work};
-use crate::tables::layout::{ACCEPT, DROP, record, special, watch};
+use crate::tables::layout::{ACCEPT, DROP, attr, record, special, watch};
 
 /// Most rules that only count, log or mark, or whose limit is not reached, for one packet; behind them the default decides.
 pub const MOST_PASSED: i64 = 32;
 
 /// Adds the functions and gives the one that judges: `(rule)`, [`ACCEPT`] or [`DROP`]. With a number other than 0 that rule
 /// decides and none is searched for.
-pub fn add(module: &mut Module, maps: &Maps, hook: Hook, search: FuncRef, tell: FuncRef) -> FuncRef {
+pub fn add(
+    module: &mut Module,
+    maps: &Maps,
+    (hook, forwards): (Hook, bool),
+    search: FuncRef,
+    tell: FuncRef,
+) -> FuncRef {
     let name = hook.program();
     let limit = code::function(&format!("{name}_limit"), 4, |code, args| limit(code, maps, args));
     let limit = module.add_function(limit);
@@ -22,7 +28,13 @@ pub fn add(module: &mut Module, maps: &Maps, hook: Hook, search: FuncRef, tell: 
         Hook::Xdp => early(code, maps, search, act),
         Hook::Ingress | Hook::Egress => {
             let default = if hook == Hook::Ingress { special::DEFAULT_IN } else { special::DEFAULT_OUT };
-            judge(code, maps, &Calls { search, limit, act }, default, args[0]);
+            judge(
+                code,
+                maps,
+                &Calls { search, limit, act, forwards: forwards && hook == Hook::Egress },
+                default,
+                args[0],
+            );
         }
     });
     module.add_function(judge)
@@ -32,6 +44,8 @@ struct Calls {
     search: FuncRef,
     limit: FuncRef,
     act: FuncRef,
+    /// Whether the packet may be a forwarded one.
+    forwards: bool,
 }
 
 fn judge(code: &mut Code<'_>, maps: &Maps, calls: &Calls, default: u32, given: Value) {
@@ -60,6 +74,21 @@ fn judge(code: &mut Code<'_>, maps: &Maps, calls: &Calls, default: u32, given: V
         code.when_is(Cond::Ne, verdict, 0, |code| code.b.ret(Some(verdict)));
     });
     let default = code.num(default.into());
+    let default = code.var(default);
+    if calls.forwards {
+        let bits = code.load(Width::W64, memory, work::ATTRIBUTES);
+        let (forward, out) = (code.bits(attr::FORWARD), code.bits(attr::OUT));
+        code.when(Cond::Set, bits, forward, |code| {
+            let first = code.num(special::DEFAULT_FORWARD.into());
+            code.set(default, first);
+            // The second look is for rules that change addresses only.
+            code.when(Cond::Set, bits, out, |code| {
+                let second = code.num(special::FORWARDED.into());
+                code.set(default, second);
+            });
+        });
+    }
+    let default = code.get(default);
     finish(code, maps, calls.act, default);
 }
 

@@ -16,6 +16,7 @@ mod code;
 mod cookies;
 mod dispatch;
 mod flows;
+mod forward;
 mod judge;
 mod parse;
 mod search;
@@ -143,6 +144,10 @@ pub struct Shape {
     pub straight: Vec<Entry>,
     /// Whether addresses are changed.
     pub translates: bool,
+    /// Whether forwarded packets are told from others.
+    pub forwards: bool,
+    /// For each condition the numbers of the interfaces that it is about.
+    pub leaves: Vec<Vec<u32>>,
     /// Whether cookies are given.
     pub cookies: bool,
     /// The conditions that are found out for each packet.
@@ -224,6 +229,7 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     let special = special::Special {
         conditions: &shape.conditions,
         groups: &shape.groups,
+        leaves: &shape.leaves,
         clock: tells_time.then(|| (module.add_map(special::clock(&shape.zone)), shape.zone.rows.len())),
     };
     let mut types = Types::new()?;
@@ -249,11 +255,15 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         let cookies = (hook == Hook::Ingress && shape.cookies)
             .then(|| cookies::add(&mut module, &mut types, &maps))
             .transpose()?;
+        let routed = (hook == Hook::Ingress && shape.forwards)
+            .then(|| forward::add(&mut module, &mut types, &maps))
+            .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
         let tell = judge::tell(&mut module, &maps, hook);
-        let judge = judge::add(&mut module, &maps, hook, search, tell);
+        let judge = judge::add(&mut module, &maps, (hook, shape.forwards), search, tell);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate, cookies };
+        let parts =
+            parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate, cookies, routed };
         parse::add(&mut module, &parts);
     }
     module.btf = types.to_bytes();

@@ -3,6 +3,7 @@
 mod capture;
 mod connection;
 mod cookie;
+mod forward;
 mod translation;
 
 use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
@@ -38,6 +39,8 @@ pub struct Parts<'p> {
     pub answer: Option<FuncRef>,
     /// Changes addresses, if some rule does.
     pub translate: Option<Translate>,
+    /// Says whether a packet that arrives is going to be forwarded, if that is asked.
+    pub routed: Option<FuncRef>,
     /// Gives cookies, if some rule does.
     pub cookies: Option<Cookies>,
 }
@@ -51,6 +54,7 @@ pub mod field {
     pub const MARK: i16 = 8;
     pub const VLAN_PRESENT: i16 = 20;
     pub const VLAN_TCI: i16 = 24;
+    pub const CAME_BY: i16 = 36;
     pub const INTERFACE: i16 = 40;
     pub const XDP_INTERFACE: i16 = 12;
 }
@@ -172,6 +176,9 @@ impl Reader<'_> {
         if self.parts.hook == Hook::Egress {
             let out = code.bits(attr::OUT);
             code.set(self.bits, out);
+            if self.parts.shape.forwards {
+                self.forwarded(code);
+            }
         }
         let watch = code.only(self.parts.maps.watch, self.parts.hook.pass());
         code.store(Width::W32, self.memory, work::WATCHED, zero);
@@ -500,8 +507,20 @@ impl Reader<'_> {
                 code.call(conditions, &[self.context]);
             }
         }
+        if let Some(routed) = self.parts.routed {
+            self.routed(code, routed, bits, given);
+        }
         let given = code.get(given);
-        let verdict = code.call(self.parts.judge, &[given]);
+        let verdict = if hook == Hook::Xdp && self.parts.shape.forwards {
+            // Which packets are going to be forwarded is not known here, so nothing is dropped.
+            code.num(ACCEPT.into())
+        } else {
+            code.call(self.parts.judge, &[given])
+        };
+        if hook == Hook::Egress && self.parts.shape.forwards {
+            let interface = code.load(Width::W32, self.context, field::INTERFACE);
+            code.store(Width::W32, self.memory, work::INTERFACE, interface);
+        }
         let drop = code.b.block(&[]);
         code.leave_if(drop, Cond::Ne, verdict, ACCEPT.into());
         if let Some(cookies) = self.parts.cookies {
@@ -509,11 +528,19 @@ impl Reader<'_> {
         }
         if hook != Hook::Xdp {
             if let Some(flows) = self.parts.flows {
+                let seen = code.b.block(&[]);
+                if self.parts.routed.is_some() {
+                    // Its connection begins where rules decide about it.
+                    let rule = code.load(Width::W32, self.memory, work::RULE);
+                    code.leave_if(seen, Cond::Eq, rule, special::FORWARDED.into());
+                }
                 let failed = code.call(flows.follow, &[]);
                 self.refuse(code, failed, special::NO_CONNECTION, drop);
+                code.close(seen);
+                code.b.switch_to(seen);
             }
             if let Some(translate) = self.parts.translate {
-                self.translate(code, &translate, bits, drop);
+                self.translate_forwarded(code, bits, |code| self.translate(code, &translate, bits, drop));
             }
             let set = code.load(Width::W32, self.memory, work::SET_MARK);
             code.when_is(Cond::Ne, set, 0, |code| {

@@ -5,6 +5,7 @@ use skep_ir::{Binary, Block, Cond, FuncRef, MapDecl, MapRef, Module, Unary, Valu
 use skep_isa::classic::{AluOp, Insn, JmpOp, Op, SCRATCH_WORDS, Size};
 
 use super::code::{self, Code, Var};
+use super::parse::field;
 use super::view::{Types, View};
 use super::{Hook, Maps, work};
 use crate::rules::special::{Condition, Hours};
@@ -27,6 +28,8 @@ pub struct Special<'s> {
     pub conditions: &'s [Condition],
     /// Numbers and depths of control groups, for each condition.
     pub groups: &'s [(u64, u32)],
+    /// Numbers of interfaces, for each condition.
+    pub leaves: &'s [Vec<u32>],
     /// The clock, and how many rows it has.
     pub clock: Option<(MapRef, usize)>,
 }
@@ -82,7 +85,7 @@ impl View {
                     code.when_is(Cond::Ne, accepts, 0, |code| hold(code, held, bit));
                 }
                 // Packets that arrive have no socket yet.
-                Condition::Users(_) | Condition::Group(_) if self.hook != Hook::Egress => {}
+                Condition::Users(_) | Condition::Group(_) | Condition::Leaves(_) if self.hook != Hook::Egress => {}
                 Condition::Users(users) => {
                     let owner = *owner.get_or_insert_with(|| {
                         let owner = code.helper(code::SOCKET_USER, &[self.context]);
@@ -95,6 +98,12 @@ impl View {
                         hold(code, held, bit);
                         code.close(other);
                         code.b.switch_to(other);
+                    }
+                }
+                Condition::Leaves(_) => {
+                    let interface = code.load(Width::W32, self.context, field::INTERFACE);
+                    for &wanted in special.leaves.get(bit as usize).into_iter().flatten() {
+                        code.when_is(Cond::Eq, interface, wanted.into(), |code| hold(code, held, bit));
                     }
                 }
                 Condition::Group(_) => {

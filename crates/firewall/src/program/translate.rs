@@ -374,14 +374,17 @@ fn put(code: &mut Code<'_>, memory: Value, table: Table, value: Value, fail: Blo
 }
 
 /// Places in `struct bpf_fib_lookup` (`linux/bpf.h`).
-mod route {
-    pub(super) const BYTES: u32 = 64;
-    pub(super) const FAMILY: i16 = 0;
-    pub(super) const INTERFACE: i16 = 8;
-    pub(super) const SOURCE: i16 = 16;
-    pub(super) const DESTINATION: i16 = 32;
-    /// `BPF_FIB_LOOKUP_OUTPUT`, `BPF_FIB_LOOKUP_SKIP_NEIGH`, `BPF_FIB_LOOKUP_SRC`
-    pub(super) const FLAGS: i64 = 2 | 4 | 16;
+pub mod route {
+    #![allow(missing_docs)]
+    pub const BYTES: u32 = 64;
+    pub const FAMILY: i16 = 0;
+    pub const INTERFACE: i16 = 8;
+    pub const SOURCE: i16 = 16;
+    pub const DESTINATION: i16 = 32;
+    /// `BPF_FIB_LOOKUP_SKIP_NEIGH`
+    pub const SKIP_NEIGHBOUR: i64 = 4;
+    /// With `BPF_FIB_LOOKUP_OUTPUT` and `BPF_FIB_LOOKUP_SRC`: the address from which this host would send.
+    pub const OWN_ADDRESS: i64 = 2 | SKIP_NEIGHBOUR | 16;
 }
 
 /// Masquerading: the address that the host itself would send from here.
@@ -402,7 +405,7 @@ fn own_address(code: &mut Code<'_>, view: &View, bits: Value, fail: Block) {
         let word = code.load(Width::W32, view.memory, work::DESTINATION + part);
         code.store(Width::W32, query, route::DESTINATION + part, word);
     }
-    let (size, flags) = (code.num(route::BYTES.into()), code.num(route::FLAGS));
+    let (size, flags) = (code.num(route::BYTES.into()), code.num(route::OWN_ADDRESS));
     let failed = code.helper(code::ROUTE, &[view.context, query, size, flags]);
     code.leave_if(fail, Cond::Ne, failed, 0);
     for part in [0, 4, 8, 12] {

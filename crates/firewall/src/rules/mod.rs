@@ -31,6 +31,8 @@ pub enum Direction {
     In,
     /// It leaves through an interface.
     Out,
+    /// This host routes it from one interface to another.
+    Forward,
 }
 
 /// What becomes of a packet.
@@ -232,6 +234,8 @@ pub struct RuleSet {
     pub default_in: Verdict,
     /// What happens to leaving packets that no rule decides about.
     pub default_out: Verdict,
+    /// What happens to forwarded packets that no rule decides about; without it they are only `in` and `out`.
+    pub default_forward: Option<Verdict>,
     /// The named sets.
     pub sets: BTreeMap<String, Vec<Prefix>>,
     /// The names of hosts in sets: for a set its names. Their addresses are looked up when rules are applied.
@@ -263,6 +267,7 @@ impl Default for RuleSet {
         Self {
             default_in: Verdict::Accept,
             default_out: Verdict::Accept,
+            default_forward: None,
             sets: BTreeMap::new(),
             names: BTreeMap::new(),
             zones: BTreeMap::new(),

@@ -8,7 +8,7 @@ use skep_diag::{Diagnostic, Span};
 use super::lex::{Piece, Token, lines};
 use super::special::{MOST_CONDITIONS, conditions as conditions_of};
 use super::words;
-use super::{Action, Limit, Matches, Prefix, Reply, Rule, RuleSet, Verdict};
+use super::{Action, Direction, Limit, Matches, Prefix, Reply, Rule, RuleSet, Verdict};
 use crate::resolve::is_name;
 use conditions::complete;
 
@@ -37,6 +37,7 @@ pub fn parse(text: &str, read: ReadFile<'_>) -> Result<RuleSet, Vec<Diagnostic>>
     for reference in references {
         errors.extend(reference.problem(&rules));
     }
+    errors.extend(rules.rules.iter().filter_map(|rule| forwards_nothing(rule, &rules)));
     rules.conditions = conditions_of(&rules);
     if let Some(last) = rules.conditions.get(MOST_CONDITIONS) {
         let rule = rules.rules.iter().find(|rule| rule.matches.conditions.contains(last));
@@ -69,11 +70,22 @@ pub fn parse_rule(text: &str, context: &RuleSet) -> Result<Rule, Vec<Diagnostic>
     for reference in references {
         errors.extend(reference.problem(context));
     }
+    errors.extend(read.as_ref().and_then(|rule| forwards_nothing(rule, context)));
     match read {
         Some(rule) if errors.is_empty() => Ok(rule),
         None if errors.is_empty() => Err(vec![Diagnostic::error(Span::new(0, 0), "there is no rule in this text")]),
         _ => Err(errors),
     }
+}
+
+/// What is wrong with a rule about forwarded packets in a list that does not tell them from others.
+fn forwards_nothing(rule: &Rule, rules: &RuleSet) -> Option<Diagnostic> {
+    if rule.matches.direction != Some(Direction::Forward) || rules.default_forward.is_some() {
+        return None;
+    }
+    let error =
+        Diagnostic::error(rule.span, "forwarded packets are told from others only in lists with a default for them");
+    Some(error.with_help("write `default forward drop` or `default forward accept`, and apply the file"))
 }
 
 /// A name that has to be defined somewhere.
@@ -267,7 +279,7 @@ impl Line<'_> {
 
     fn default(&mut self, rules: &mut RuleSet) -> Parsed<()> {
         self.at += 1;
-        let (direction, span) = self.word("`in` or `out`")?;
+        let (direction, span) = self.word("`in`, `out` or `forward`")?;
         let (verdict, verdict_span) = self.word("`accept`, `drop` or `reject`")?;
         let Some(verdict) = words::number(words::VERDICTS, &verdict) else {
             return fail(verdict_span, "a default is `accept`, `drop` or `reject`");
@@ -284,7 +296,8 @@ impl Line<'_> {
         match direction.as_str() {
             "in" => rules.default_in = verdict,
             "out" => rules.default_out = verdict,
-            _ => return fail(span, "a default is for `in` or `out`"),
+            "forward" => rules.default_forward = Some(verdict),
+            _ => return fail(span, "a default is for `in`, `out` or `forward`"),
         }
         self.end()
     }

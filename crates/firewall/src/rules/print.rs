@@ -132,6 +132,7 @@ impl Display for Matches {
         match self.direction {
             Some(Direction::In) => f.write_str(" in")?,
             Some(Direction::Out) => f.write_str(" out")?,
+            Some(Direction::Forward) => f.write_str(" forward")?,
             None => {}
         }
         if !self.interfaces.is_empty() {
@@ -221,6 +222,7 @@ impl Display for RuleSet {
             entries.map_or(Ok(()), |entries| writeln!(f, "tables {name} {entries}"))?;
         }
         writeln!(f, "default in {}\ndefault out {}", self.default_in, self.default_out)?;
+        self.default_forward.map_or(Ok(()), |verdict| writeln!(f, "default forward {verdict}"))?;
         self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))
     }
 }

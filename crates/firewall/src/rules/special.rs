@@ -29,6 +29,8 @@ pub enum Condition {
     Hours(Hours),
     /// The user whose socket sends the packet is one of these.
     Users(Vec<RangeInclusive<u32>>),
+    /// The packet is forwarded to one of these interfaces or zones.
+    Leaves(Vec<String>),
     /// The socket that sends the packet belongs to a control group or one below: its path.
     Group(String),
 }
@@ -111,6 +113,8 @@ impl Condition {
             Self::Users(users) => {
                 facts.place.owner.is_some_and(|owner| users.iter().any(|users| users.contains(&owner)))
             }
+            // Facts are about packets that arrive at this host or leave it.
+            Self::Leaves(_) => false,
             Self::Group(path) => facts.place.group.is_some_and(|group| group == id_of(path)),
         }
     }
@@ -183,7 +187,9 @@ pub fn to_text(conditions: &[Condition]) -> String {
 /// What [`to_text`] wrote.
 pub fn from_text(text: &str) -> Option<Vec<Condition>> {
     let each = |line: &str| {
-        let rule = super::parse_rule(&format!("count out {line}"), &RuleSet::default()).ok()?;
+        let context = RuleSet { default_forward: Some(super::Verdict::Accept), ..RuleSet::default() };
+        let read = |direction| super::parse_rule(&format!("count {direction} {line}"), &context).ok();
+        let rule = read("out").or_else(|| read("forward"))?;
         rule.matches.conditions.into_iter().next()
     };
     text.lines().map(each).collect()
@@ -215,6 +221,10 @@ impl Display for Condition {
                     (first, last) if first == last => first.to_string(),
                     (first, last) => format!("{first}-{last}"),
                 })
+            }
+            Self::Leaves(interfaces) => {
+                f.write_str("out-on ")?;
+                super::print::list(f, interfaces, String::clone)
             }
             Self::Group(path) => match service(path) {
                 Some(name) => write!(f, "service {name}"),

@@ -104,11 +104,6 @@ pub const PORTS: &[(&str, u16)] = &[
 /// What rules of other firewalls say and ours cannot: the word, why, what to do.
 pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("nat", "which addresses are changed has to be said", "write `dnat`, `snat`, `masquerade` or `redirect`"),
-    (
-        "forward",
-        "forwarded packets are `in` at one interface and `out` at another",
-        "write `in on ETH` or `out on ETH`",
-    ),
     ("user", "users are told by their numbers", "write `uid 1000` (see `id -u NAME`)"),
     ("gid", "the kernel does not tell the group of a socket", "match `uid`, `cgroup` or `service`"),
     ("time", "hours have another word", "write `between 08:00 and 18:00`"),

@@ -7,7 +7,7 @@ use super::layout::{
     self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
-use crate::rules::{Addresses, Family, Message, Prefix, Reply, Rule, RuleSet, Translation, Verdict};
+use crate::rules::{Addresses, Direction, Family, Message, Prefix, Reply, Rule, RuleSet, Translation, Verdict};
 
 /// Most entries of one rule.
 const MOST_ENTRIES: usize = 1 << 20;
@@ -34,7 +34,7 @@ pub fn expand(
     } else {
         wanted.interfaces.iter().flat_map(|name| rules.interfaces(name)).filter_map(index).collect()
     };
-    let attributes = attributes(rule);
+    let attributes = attributes(rule, rules.default_forward.is_some());
     let conditions = conditions(rules, rule)?;
     let macs =
         |macs: &[[u8; 6]]| if macs.is_empty() { vec![0] } else { macs.iter().copied().map(layout::mac).collect() };
@@ -167,7 +167,7 @@ fn conditions(rules: &RuleSet, rule: &Rule) -> Result<u64, String> {
 }
 
 /// Values and masks of [`attr`] without the version.
-fn attributes(rule: &Rule) -> Vec<[u64; 2]> {
+fn attributes(rule: &Rule, forwards: bool) -> Vec<[u64; 2]> {
     let wanted = &rule.matches;
     let (mut value, mut mask) = (0, 0);
     let mut set = |bits: u64, of: u64| {
@@ -175,9 +175,14 @@ fn attributes(rule: &Rule) -> Vec<[u64; 2]> {
         mask |= of;
     };
     match wanted.direction {
-        Some(crate::rules::Direction::In) => set(0, attr::OUT),
-        Some(crate::rules::Direction::Out) => set(attr::OUT, attr::OUT),
+        Some(Direction::In) => set(0, attr::OUT),
+        Some(Direction::Out) => set(attr::OUT, attr::OUT),
+        Some(Direction::Forward) => set(attr::FORWARD, attr::OUT | attr::FORWARD),
         None => {}
+    }
+    // Forwarded packets are looked up a second time, as what leaves, for rules that change addresses.
+    if forwards && wanted.direction != Some(Direction::Forward) && rule.action.translation.is_none() {
+        set(0, attr::FORWARD);
     }
     if wanted.from_port.is_some() || wanted.to_port.is_some() {
         set(attr::HAS_PORTS, attr::HAS_PORTS);
@@ -215,6 +220,10 @@ fn attributes(rule: &Rule) -> Vec<[u64; 2]> {
             typed.iter().map(move |[bits, of]| [pair[0] | bits | attr::HAS_ICMP, pair[1] | of | attr::HAS_ICMP])
         };
         all = all.into_iter().flat_map(with).collect();
+    }
+    if forwards && wanted.direction.is_none() {
+        let forwarded = all.clone().into_iter();
+        all.extend(forwarded.map(|[value, mask]| [value | attr::FORWARD, mask | attr::FORWARD | attr::OUT]));
     }
     all
 }

@@ -146,6 +146,8 @@ pub mod attr {
     pub const HAS_ICMP: u64 = 1 << 50;
     /// Whether there are TCP flags.
     pub const HAS_FLAGS: u64 = 1 << 51;
+    /// Whether this host forwards it.
+    pub const FORWARD: u64 = 1 << 52;
     /// Everything about the VLAN.
     pub const VLAN: u64 = HAS_VLAN | 0xfff << VLAN_SHIFT;
 }
@@ -170,6 +172,10 @@ pub mod special {
     pub const COOKIE: u32 = 8;
     /// Packets that acknowledge a cookie which was never given.
     pub const WRONG_COOKIE: u32 = 9;
+    /// The default for forwarded packets.
+    pub const DEFAULT_FORWARD: u32 = 10;
+    /// Packets that arrive and are going to be forwarded: rules decide where they leave.
+    pub const FORWARDED: u32 = 11;
     /// The first number of a rule of the file.
     pub const FIRST: u32 = 16;
 
@@ -182,6 +188,8 @@ pub mod special {
             NEIGHBOURS => "neighbour discovery",
             NO_CONNECTION => "full table of connections",
             NO_TRANSLATION => "full table of translations",
+            DEFAULT_FORWARD => "default forward",
+            FORWARDED => "forwarded",
             COOKIE => "cookie in place of it",
             WRONG_COOKIE => "wrong cookie",
             _ => return None,

@@ -4,13 +4,14 @@ use std::ops::RangeInclusive;
 
 use skep_diag::{Diagnostic, Span};
 
+use super::super::special::Condition;
 use super::super::{
     Addresses, Direction, Family, Matches, Payload, Ports, Prefix, Reply, Rule, Translation, Verdict, words,
 };
 use super::{Line, PAYLOAD_BYTES, Parsed, Reference, fail, numeral, unsupported};
 
 /// The words that a rule's matches begin with, for messages.
-const MATCHES: &str = "in, out, on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, whole, vlan, mark, payload, \
+const MATCHES: &str = "in, out, forward, on, out-on, ipv4, ipv6, a protocol, proto, from, to, state, flags, type, fragment, whole, vlan, mark, payload, \
      match, between, uid, cgroup, service";
 
 impl Line<'_> {
@@ -18,8 +19,12 @@ impl Line<'_> {
         let (word, span) = self.word(&format!("what packets have to be like ({MATCHES})"))?;
         let twice = || fail(span, format!("`{word}` is said twice"));
         match word.as_str() {
-            "in" | "out" => {
-                let direction = if word == "in" { Direction::In } else { Direction::Out };
+            "in" | "out" | "forward" => {
+                let direction = match word.as_str() {
+                    "in" => Direction::In,
+                    "out" => Direction::Out,
+                    _ => Direction::Forward,
+                };
                 if matches.direction.replace(direction).is_some() {
                     return fail(span, "the direction is said twice");
                 }
@@ -34,7 +39,7 @@ impl Line<'_> {
             "proto" if matches.protocols.is_empty() => matches.protocols = self.list(Self::protocol)?,
             "from" if self.take_word("mac") => return self.macs(&mut matches.from_mac),
             "to" if self.take_word("mac") => return self.macs(&mut matches.to_mac),
-            "match" | "between" | "uid" | "cgroup" | "service" => return self.special(&word, matches),
+            "match" | "between" | "uid" | "cgroup" | "service" | "out-on" => return self.special(&word, matches),
             "from" => return self.side(&mut matches.from, &mut matches.from_port, span),
             "to" => return self.side(&mut matches.to, &mut matches.to_port, span),
             "state" if matches.states == 0 => {
@@ -272,6 +277,13 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
         let error = Diagnostic::error(rule.span, "only packets that leave have a socket whose owner is known");
         return Err(Box::new(error.with_help("write `out`")));
     }
+    if matches.conditions.iter().any(|condition| matches!(condition, Condition::Leaves(_)))
+        && matches.direction != Some(Direction::Forward)
+    {
+        let error =
+            Diagnostic::error(rule.span, "only forwarded packets have an interface besides the one that `on` is about");
+        return Err(Box::new(error.with_help("write `forward`, or `on`")));
+    }
     if let Some(Verdict::Reject(Reply::Message(message))) = rule.action.verdict
         && let Some(family) = message.only()
         && matches.family != Some(family)
@@ -280,7 +292,9 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
         let error = Diagnostic::error(rule.span, format!("only ICMP of {version} has this message"));
         return Err(Box::new(error.with_help(format!("write `{version}`"))));
     }
-    if rule.action.cookies && (matches.direction == Some(Direction::Out) || !all_in(&[words::TCP])) {
+    if rule.action.cookies
+        && (matches!(matches.direction, Some(Direction::Out | Direction::Forward)) || !all_in(&[words::TCP]))
+    {
         let error = Diagnostic::error(rule.span, "cookies are given to what begins a connection of TCP with this host");
         return Err(Box::new(error.with_help("write `in tcp`")));
     }

@@ -8,7 +8,7 @@ use super::super::{Matches, Translation, words};
 use super::{Line, Parsed, fail, numeral};
 
 impl Line<'_> {
-    /// Adds what stands behind one of the words `match`, `between`, `uid`, `cgroup` and `service`.
+    /// Adds what stands behind one of the words `match`, `between`, `uid`, `cgroup`, `service` and `out-on`.
     pub(super) fn special(&mut self, word: &str, matches: &mut Matches) -> Parsed<()> {
         let place = self.pieces[self.at - 1].span;
         let condition = match word {
@@ -18,6 +18,7 @@ impl Line<'_> {
             }
             "between" => Condition::Hours(self.hours()?),
             "uid" => Condition::Users(self.list(Self::users)?),
+            "out-on" => Condition::Leaves(self.list(Self::interface)?),
             "service" => {
                 let (name, _) = self.name("the name of a service")?;
                 Condition::Group(format!("{}{name}.service", words::SERVICES))
