@@ -181,6 +181,11 @@ impl Btf {
         (1..self.first + self.count()).map(TypeId)
     }
 
+    /// The types of this blob and where their records start.
+    pub(crate) fn places(&self) -> impl Iterator<Item = (TypeId, usize)> {
+        (self.first..).zip(&self.index).map(|(id, at)| (TypeId(id), *at as usize))
+    }
+
     /// The number that a type would have that comes after all others.
     pub fn next_id(&self) -> TypeId {
         TypeId(self.first + self.count())
@@ -242,7 +247,7 @@ impl Btf {
     }
 
     /// The strings from an offset on; nothing if there are none.
-    fn strings_from(&self, offset: u32) -> &[u8] {
+    pub(crate) fn strings_from(&self, offset: u32) -> &[u8] {
         match (offset.checked_sub(self.first_string), &self.base) {
             (Some(own), _) => self.own_strings().1.get(own as usize..).unwrap_or_default(),
             (None, Some(base)) => base.strings_from(offset),

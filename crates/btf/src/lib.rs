@@ -53,6 +53,7 @@ mod names;
 mod notation;
 mod number;
 mod raw;
+mod select;
 mod source;
 mod tracepoint;
 mod value;
@@ -69,6 +70,7 @@ pub use kind::{
 };
 pub use names::essential_name;
 pub use raw::RawType;
+pub use select::{Named, Selection};
 pub use source::Source;
 pub use tracepoint::{TraceField, trace_fields};
 pub use value::{Value, ValueError};

@@ -21,11 +21,13 @@ use skep_firewall::verified::{KERNELS, Refused, refused};
 use skep_kernel::attach::XdpMode;
 use skep_verifier::Kernel;
 
+use self::names::look_up;
 use crate::args::{ApplyArgs, FirewallCommand, ListArgs, PanicMode, SetCommand, XdpArg};
 use crate::failure::{Failure, colour_on_stderr, say_part};
 
 mod bench;
 mod explain;
+mod names;
 mod translate;
 mod watch;
 
@@ -46,7 +48,7 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
         }
         FirewallCommand::Import(args) => translate::import(args),
         FirewallCommand::Export(args) => translate::export(args),
-        FirewallCommand::Unit => translate::unit(),
+        FirewallCommand::Unit { part } => translate::unit(*part),
         FirewallCommand::Explain(args) => explain::run(args),
         FirewallCommand::Apply(args) => apply(args),
         FirewallCommand::Confirm => match live()?.confirm().map_err(Failure::run)? {
@@ -67,6 +69,7 @@ pub fn run(command: &FirewallCommand) -> Result<(), Failure> {
         }
         FirewallCommand::Set(command) => set(command),
         FirewallCommand::Expire => expire(),
+        FirewallCommand::Refresh { keep } => names::refresh(*keep),
         FirewallCommand::Panic { mode } => {
             let mode = match mode {
                 PanicMode::Drop => PANIC_DROP,
@@ -156,15 +159,20 @@ fn apply(args: &ApplyArgs) -> Result<(), Failure> {
         verified(&args.file, &rules, &here())?;
         return print(&format!("{} rules would be applied; nothing was changed\n", rules.rules.len()));
     }
+    let answers = look_up(&rules);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let token = if args.confirm.is_some() { u64::try_from(now.as_nanos()).unwrap_or(1).max(1) } else { 0 };
     let mode = |mode| if mode == XdpArg::Native { XdpMode::Native } else { XdpMode::Generic };
-    let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), pending: token };
+    let named = !answers.is_empty();
+    let options = ApplyOptions { interfaces: args.on.clone(), xdp: args.xdp.map(mode), answers, pending: token };
     let at = Firewall::apply(Path::new(DIRECTORY), &rules, &options).map_err(|error| {
         // If it is the kernel's verifier that said no, ours knows which rule it is.
         verified(&args.file, &rules, &here()).err().map(Failure::report);
         Failure::run(error)
     })?;
+    if named {
+        start_expiry()?;
+    }
     if let Some(seconds) = args.confirm
         && let Err(error) = start_timer(token, seconds)
     {
@@ -227,11 +235,7 @@ fn set(command: &SetCommand) -> Result<(), Failure> {
             let added = firewall.set_add(name, &all, *timeout).map_err(Failure::run)?;
             drop(firewall);
             if timeout.is_some() {
-                background(&["firewall", "expire"]).map_err(|error| {
-                    Failure::Run(format!(
-                        "the addresses are in the set, but nothing can be started that takes them out: {error}"
-                    ))
-                })?;
+                start_expiry()?;
             }
             print(&format!("{added} added, {} were there\n", all.len() - added))
         }
@@ -255,6 +259,15 @@ fn set(command: &SetCommand) -> Result<(), Failure> {
             print(&format!("{came} added, {went} taken out\n"))
         }
     }
+}
+
+/// Starts what takes members out of sets when their time is over.
+fn start_expiry() -> Result<(), Failure> {
+    background(&["firewall", "expire"]).map_err(|error| {
+        Failure::Run(format!(
+            "the addresses are in their sets, but nothing can be started that takes them out: {error}"
+        ))
+    })
 }
 
 /// Waits for members whose time is over, as long as there are any; one process at a time does that.
@@ -301,17 +314,20 @@ fn table(live: &LiveRules) -> String {
     row(String::new(), &live.defaults[0], &format!("default in {}", live.set.default_in));
     row(String::new(), &live.defaults[1], &format!("default out {}", live.set.default_out));
     row(String::new(), &live.defaults[2], "malformed packets: drop");
+    for (count, name) in live.cookies.iter().flatten().zip(["given: a cookie for a SYN", "dropped: wrong cookie"]) {
+        row(String::new(), count, name);
+    }
     for (name, filling) in fillings(live) {
-        let gone = match filling.gone {
+        let refused = match filling.refused {
             0 => String::new(),
-            gone => format!("; the table was full: {gone} have given way to new ones"),
+            refused => format!("; the table was full: {refused} were refused"),
         };
-        let _ = writeln!(text, "{name}: {} of {}{gone}", filling.known, filling.room);
+        let _ = writeln!(text, "{name}: {} of {}{refused}", filling.known, filling.room);
     }
     text
 }
 
-/// Tables whose oldest entries give way to new ones.
+/// Tables that refuse new entries when they are full.
 fn fillings(live: &LiveRules) -> impl Iterator<Item = (&'static str, Filling)> {
     let all = [("connections", live.connections), ("translations", live.translations), ("limits", live.limits)];
     all.into_iter().filter_map(|(name, filling)| Some((name, filling?)))
@@ -331,9 +347,12 @@ fn metrics(live: &LiveRules) -> String {
             let _ = writeln!(text, "skep_firewall_rule_{what}_total{{number=\"{number}\",rule=\"{rule}\"}} {value}");
         }
     }
-    for (name, Filling { known, room, gone }) in fillings(live) {
+    for (count, name) in live.cookies.iter().flatten().zip(["cookies_total", "wrong_cookies_total"]) {
+        let _ = writeln!(text, "# TYPE skep_firewall_{name} counter\nskep_firewall_{name} {}", count.packets);
+    }
+    for (name, Filling { known, room, refused }) in fillings(live) {
         for (what, kind, value) in
-            [("", "gauge", known), ("_limit", "gauge", room), ("_evicted_total", "counter", gone)]
+            [("", "gauge", known), ("_limit", "gauge", room), ("_refused_total", "counter", refused)]
         {
             let _ = writeln!(text, "# TYPE skep_firewall_{name}{what} {kind}\nskep_firewall_{name}{what} {value}");
         }

@@ -85,11 +85,12 @@ pub fn plan(rules: &RuleSet, index: Index<'_>) -> Result<Plan, BuildError> {
     let straight = placed.iter().flat_map(|rule| rule.entries.iter().map(|each| each.1)).filter(|_| short).collect();
     let tells_time = rules.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let shape = Shape {
-        sizes: Sizes::for_rules(room, placed.len() + special::FIRST as usize, track),
+        sizes: Sizes::for_rules(room, placed.len() + special::FIRST as usize, track, &rules.tables),
         track,
         payload: rules.rules.iter().any(|rule| rule.matches.payload.is_some()),
         straight,
         translates: rules.translates(),
+        cookies: rules.gives_cookies(),
         conditions: rules.conditions.clone(),
         groups: groups(rules)?,
         zone: if tells_time { Zone::of_host(now()) } else { Zone::default() },
@@ -153,6 +154,10 @@ impl Plan {
             (special::DEFAULT_IN, self.defaults[0]),
             (special::DEFAULT_OUT, self.defaults[1]),
             (special::NEIGHBOURS, Verdict::Accept),
+            (special::NO_CONNECTION, Verdict::Drop),
+            (special::NO_TRANSLATION, Verdict::Drop),
+            (special::COOKIE, Verdict::Drop),
+            (special::WRONG_COOKIE, Verdict::Drop),
         ];
         for (rule, verdict) in defaults {
             store.set_record(rule, &verdict_record(verdict)).map_err(own)?;

@@ -144,6 +144,10 @@ fn listed<'p>(prefixes: impl Iterator<Item = &'p Prefix> + Clone) -> String {
 
 /// The lines of a rule with the chain of each.
 fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result<Vec<(Direction, String)>, String> {
+    let sides = [&rule.matches.from, &rule.matches.to];
+    if sides.into_iter().flatten().flat_map(|side| &side.sets).any(|set| rules.names.contains_key(set)) {
+        return Err("its set has names of hosts, which nft would look up only once".to_owned());
+    }
     let wanted = &rule.matches;
     // Everything that is written below; a rule that says more is not written at all.
     let said = Matches {

@@ -188,7 +188,7 @@ pub fn rule(random: &mut Random, sets: &[&str]) -> Rule {
     let mark = random.one_in(6).then(|| random.below(4) as u32);
     let log = random.one_in(10).then(|| "a \"log\"".to_owned());
     Rule {
-        action: Action { verdict, log, mark, limit: None, translation: None },
+        action: Action { verdict, log, mark, limit: None, ..Action::default() },
         matches,
         span: skep_diag::Span::new(0, 0),
     }

@@ -33,6 +33,7 @@ pub mod linear;
 pub mod live;
 pub mod machine;
 pub mod program;
+pub mod resolve;
 pub mod rules;
 pub mod sample;
 pub mod tables;

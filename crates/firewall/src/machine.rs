@@ -9,7 +9,7 @@ use skep_vm::ebpf::{Clock, Map, Skb, Vm, Worker, XdpFrame};
 use crate::build::{BuildError, Plan};
 use crate::described::known;
 use crate::facts::Place;
-use crate::program::{self, Hook, SOCKET_GROUP, SOCKET_USER};
+use crate::program::{self, COOKIE_CHECK, COOKIE_MAKE, Hook, SOCKET_GROUP, SOCKET_LOOKUP, SOCKET_RELEASE, SOCKET_USER};
 use crate::rules::Direction;
 use crate::rules::special::NOBODY;
 use crate::tables::layout::{COUNTER_BYTES, KEY_4, book, entry, maps, record};
@@ -77,7 +77,11 @@ impl Machine {
         let (user, group) = (Arc::clone(&sender), Arc::clone(&sender));
         let vm = Vm::new(&object)
             .helper(SOCKET_USER.cast_signed(), move |_, _| Ok(user.user.load(Ordering::Relaxed)))
-            .helper(SOCKET_GROUP.cast_signed(), move |_, _| Ok(group.group.load(Ordering::Relaxed)));
+            .helper(SOCKET_GROUP.cast_signed(), move |_, _| Ok(group.group.load(Ordering::Relaxed)))
+            // Nobody listens in the machine, so nobody gives cookies.
+            .helper(SOCKET_LOOKUP.cast_signed(), |_, _| Ok(0));
+        let vm = { [SOCKET_RELEASE, COOKIE_MAKE, COOKIE_CHECK].into_iter() }
+            .fold(vm, |vm, helper| vm.helper(helper.cast_signed(), |_, _| Ok(0)));
         let vm = vm.load().map_err(|error| own(error.to_string()))?;
         let map = |name| find(&object, &vm, name).map_err(own);
         let mut tables = VmTables {
@@ -90,7 +94,7 @@ impl Machine {
             rules: map(maps::RULES)?,
             counters: map(maps::COUNTERS)?,
             book: map(maps::BOOK)?,
-            flows: map(maps::FLOWS)?,
+            flows: map(maps::FLOWS.table)?,
         };
         plan.fill(&mut tables)?;
         let mut programs = [0; 3];

@@ -172,7 +172,7 @@ fn loaded(plan: &Plan) -> Option<(Loaded, KernelTables)> {
         Err(error) => panic!("{error}"),
     };
     let open = |name: &str| {
-        let at = object.maps.iter().position(|map| map.name == name).unwrap();
+        let at = object.maps.iter().position(|map| map.name == name).ok_or("no such map")?;
         skep_kernel::LoadedMap::by_id(loaded.maps[at].id()).map_err(|error| error.to_string())
     };
     let mut tables = KernelTables::open(open).unwrap();

@@ -3,7 +3,7 @@
 //! The embedded `vmlinux.h` declares next to nothing. When the parser meets a name that it does not know, it asks a
 //! [`TypeSource`]; what is asked for is materialised and nothing else.
 
-use skep_btf::{Btf, Kind, TypeId};
+use skep_btf::{Btf, Kind, Selection, TypeId};
 
 /// What a name is looked for as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +28,10 @@ pub enum NameKind {
 pub trait TypeSource {
     /// The type of this name and kind.
     fn find(&mut self, name: &str, what: NameKind) -> Option<TypeId>;
+    /// Says which names are going to be asked for, so that they can be looked for together. Others can be asked for too.
+    fn expect(&mut self, names: &mut dyn Iterator<Item = &str>) {
+        let _ = names;
+    }
     /// What the numbers refer to.
     fn btf(&self) -> &Btf;
 }
@@ -36,6 +40,7 @@ pub trait TypeSource {
 #[derive(Debug)]
 pub struct BtfTypes<'a> {
     btf: &'a Btf,
+    expected: Selection,
     enumerators: Option<Enumerators>,
 }
 
@@ -44,14 +49,20 @@ type Enumerators = std::collections::HashMap<Box<str>, TypeId>;
 
 impl<'a> BtfTypes<'a> {
     /// Answers from `btf`.
-    pub const fn new(btf: &'a Btf) -> Self {
-        Self { btf, enumerators: None }
+    pub fn new(btf: &'a Btf) -> Self {
+        Self { btf, expected: Selection::default(), enumerators: None }
     }
 }
 
 impl TypeSource for BtfTypes<'_> {
     fn find(&mut self, name: &str, what: NameKind) -> Option<TypeId> {
         let btf = self.btf;
+        if let Some(named) = self.expected.get(name) {
+            return match what {
+                NameKind::Enumerator => named.enumerator,
+                _ => named.types.iter().copied().find(|&id| btf.kind(id).is_ok_and(|kind| is(what, &kind))),
+            };
+        }
         if what == NameKind::Enumerator {
             return self.enumerators.get_or_insert_with(|| enumerators(btf)).get(name).copied();
         }
@@ -61,18 +72,28 @@ impl TypeSource for BtfTypes<'_> {
         if what == NameKind::Func {
             return btf.find_function(name);
         }
-        btf.find_type(name, |kind| match what {
-            NameKind::Struct => matches!(kind, Kind::Struct(_)),
-            NameKind::Union => matches!(kind, Kind::Union(_)),
-            NameKind::Enum => matches!(kind, Kind::Enum(_) | Kind::Enum64(_)),
-            NameKind::Typedef => matches!(kind, Kind::Typedef { .. }),
-            NameKind::Var => matches!(kind, Kind::Var { .. }),
-            NameKind::Func | NameKind::Enumerator => false,
-        })
+        btf.find_type(name, |kind| is(what, kind))
+    }
+
+    fn expect(&mut self, names: &mut dyn Iterator<Item = &str>) {
+        self.expected = self.btf.select(names);
     }
 
     fn btf(&self) -> &Btf {
         self.btf
+    }
+}
+
+/// Whether a type is what a name is looked for as.
+const fn is(what: NameKind, kind: &Kind<'_>) -> bool {
+    match what {
+        NameKind::Struct => matches!(kind, Kind::Struct(_)),
+        NameKind::Union => matches!(kind, Kind::Union(_)),
+        NameKind::Enum => matches!(kind, Kind::Enum(_) | Kind::Enum64(_)),
+        NameKind::Typedef => matches!(kind, Kind::Typedef { .. }),
+        NameKind::Var => matches!(kind, Kind::Var { .. }),
+        NameKind::Func => matches!(kind, Kind::Func { .. }),
+        NameKind::Enumerator => false,
     }
 }
 

@@ -153,7 +153,12 @@ fn messages_say_what_is_wrong() {
         ("int f(void) { switch (1) { case 2: case 2: return 1; } return 0; }", &["two cases for 2"]),
         ("int f(int x) { x / ; }", &["expected an expression, found `;`"]),
         ("long *f(long x) { return &x + &x; }", &["does not work on pointers"]),
-        ("int f(void) { __int128 x = 1; return x + x; }", &["128-bit"]),
+        ("int f(long a) { __int128 x = a; return x / 10; }", &["constant powers of two"]),
+        ("int f(__int128 a) { switch (a) { } return 0; }", &["takes an integer, not `__int128`"]),
+        (
+            "static __attribute__((noinline)) __int128 f(void) { return 1; } int g(void) { return f(); }",
+            &["returns a `__int128` by value"],
+        ),
         ("int f(short *p) { return __sync_fetch_and_add(p, 1); }", &["4 and 8 bytes only"]),
     ];
     for (text, parts) in table {
@@ -219,6 +224,15 @@ fn nesting_is_bounded() {
     drop(compiled(&"struct s { struct s2 { ".repeat(2000)));
     drop(compiled(&format!("int {}x;", "(*".repeat(3000))));
     drop(compiled("int a[] = { [0 ... 1000000000] = 1 };"));
+}
+
+#[test]
+fn what_cannot_be_reached_ends() {
+    // Each block of such a loop has one way in, from the loop itself.
+    let (unit, messages) = compiled("int f(int x) { return 0; int n = 1; back: if (n++ < x) goto back; return n; }");
+    assert!(unit.is_some(), "{messages}");
+    let (unit, messages) = compiled("int f(int x) { for (;;) { if (x) break; continue; l: x++; goto l; } return x; }");
+    assert!(unit.is_some(), "{messages}");
 }
 
 #[test]

@@ -4,7 +4,7 @@
 //! iteration either way, and code is small otherwise. The loop body is copied in front of the loop, once for each time it
 //! runs; constant propagation then removes what is left.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use skep_ir::analysis::{Dominators, Loop, Loops};
 use skep_ir::{Block, Entity, Function, InstData, Memory, Type, Value, ValueDef};
@@ -16,7 +16,10 @@ use crate::util::constant;
 
 /// The pass.
 pub fn unroll(function: &mut Function, ctx: &Ctx) -> bool {
-    let mut changed = false;
+    if ctx.options.unroll == 0 {
+        return false;
+    }
+    let mut changed = separate_constants(function);
     let mut done: Vec<Block> = Vec::new();
     while let Some((header, blocks, trips)) = next_loop(function, ctx, &done) {
         done.push(header);
@@ -30,9 +33,6 @@ pub fn unroll(function: &mut Function, ctx: &Ctx) -> bool {
 
 /// The next loop to unroll: its header, its blocks, and how often its body is copied. Inner loops come first.
 fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, Vec<Block>, u32)> {
-    if ctx.options.unroll == 0 {
-        return None;
-    }
     let dominators = Dominators::new(function);
     let loops = Loops::new(function, &dominators);
     let inner = |each: &&Loop| {
@@ -68,6 +68,55 @@ fn indexes_context(function: &Function, each: &Loop) -> bool {
     };
     let mut insts = each.blocks.iter().flat_map(|&block| &function[block].insts);
     insts.any(|&inst| matches!(function[inst].data, InstData::PtrAdd(base, _) if is_context(base)))
+}
+
+/// Constants and addresses of loops that are read behind them are made there once more: equal ones became one, and a
+/// loop whose values are read outside stays.
+fn separate_constants(function: &mut Function) -> bool {
+    let dominators = Dominators::new(function);
+    let loops = Loops::new(function, &dominators);
+    let mut changed = false;
+    for each in &loops.all {
+        let insts = each.blocks.iter().flat_map(|&block| &function[block].insts);
+        let constants = insts.filter(|&&inst| is_constant(&function[inst].data));
+        let inside: HashSet<Value> = constants.flat_map(|&inst| &function[inst].results).copied().collect();
+        let outside = function.blocks.iter().copied().filter(|block| !each.blocks.contains(block));
+        for block in outside.collect::<Vec<_>>() {
+            changed |= separate(function, block, &inside);
+        }
+    }
+    changed
+}
+
+/// Gives a block constants of its own for those of a loop that it reads.
+fn separate(function: &mut Function, block: Block, inside: &HashSet<Value>) -> bool {
+    let mut own: HashMap<Value, Value> = HashMap::new();
+    for inst in function[block].insts.clone() {
+        let mut data = function[inst].data.clone();
+        let mut read = Vec::new();
+        data.for_each_operand(|value| read.extend(inside.contains(&value).then_some(value)));
+        if read.is_empty() {
+            continue;
+        }
+        for value in read {
+            if own.contains_key(&value) {
+                continue;
+            }
+            let ValueDef::Result(inst, _) = function.def(value) else { continue };
+            let (made, ty, loc) = (function[inst].data.clone(), function.ty(value), function[inst].loc);
+            let copy = function.make_inst(made, &[ty], loc);
+            function[block].insts.insert(0, copy);
+            own.insert(value, function[copy].results[0]);
+        }
+        data.for_each_operand_mut(|value| *value = own.get(value).copied().unwrap_or(*value));
+        function[inst].data = data;
+    }
+    !own.is_empty()
+}
+
+/// Whether it is the same everywhere and reads nothing.
+const fn is_constant(data: &InstData) -> bool {
+    matches!(data, InstData::Const(_) | InstData::GlobalAddr(_) | InstData::MapAddr(_) | InstData::SlotAddr(_))
 }
 
 /// Whether a value of the loop is read behind it other than through a block parameter. Copies would define it too.

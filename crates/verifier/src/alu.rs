@@ -7,11 +7,27 @@ use skep_isa::ebpf::{AluOp, Reg as Register, Size, Src, Width};
 use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step, Stop};
+use crate::rules;
 use crate::search::Verifier;
 use crate::state::State;
 
 /// How far a pointer may be moved (`BPF_MAX_VAR_OFF`).
 pub const MAX_OFFSET: i64 = 1 << 29;
+
+/// An arithmetic instruction.
+#[derive(Debug, Clone, Copy)]
+pub struct Arithmetic {
+    /// Its slot.
+    pub at: u32,
+    /// Bits.
+    pub width: Width,
+    /// What is done.
+    pub op: AluOp,
+    /// The register that is written.
+    pub dst: Register,
+    /// The operand.
+    pub src: Src,
+}
 
 /// The width in the abstract domain.
 pub fn width_of(width: Width) -> domain::Width {
@@ -50,7 +66,8 @@ fn constant(width: Width, imm: i32) -> Reg {
 
 impl Verifier<'_> {
     /// `dst = dst OP src`
-    pub fn alu(&mut self, state: &mut State, width: Width, op: AluOp, dst: Register, src: Src) -> Step<()> {
+    pub fn alu(&mut self, state: &mut State, what: Arithmetic) -> Step<()> {
+        let Arithmetic { at, width, op, dst, src } = what;
         let operand = match src {
             Src::Reg(reg) => self.read(state, reg)?,
             Src::Imm(imm) => constant(width, imm),
@@ -67,11 +84,15 @@ impl Verifier<'_> {
                 return Err(Reason::Shift(imm).into());
             }
         }
+        if value.is_pointer() || operand.is_pointer() {
+            let local = matches!((value.kind, op, width, src), (Kind::Stack(_), AluOp::Add, Width::W64, Src::Imm(_)));
+            self.takes_pointer(local)?;
+        }
         let result = match (value.is_pointer(), operand.is_pointer()) {
             _ if value.kind == Kind::Arena || operand.kind == Kind::Arena => Reg::pointer(Kind::Arena),
             (true, true) => {
                 // The difference of two pointers is a number; nothing else is made of two.
-                if op != AluOp::Sub {
+                if op != AluOp::Sub || !self.loader.perfmon {
                     return Err(Reason::PointerOperation(op.symbol()).into());
                 }
                 Reg::UNKNOWN
@@ -80,9 +101,9 @@ impl Verifier<'_> {
                 if let Src::Reg(reg) = src {
                     self.precise(state, reg.number());
                 }
-                self.moved(&value, &operand, width, op)?
+                self.moved(state, &value, &operand, what, true)?
             }
-            (false, true) if width == Width::W32 && op == AluOp::Sub => Reg::UNKNOWN,
+            (false, true) if width == Width::W32 && op == AluOp::Sub && self.loader.perfmon => Reg::UNKNOWN,
             // The kernel leaves the number as it is; here it is any.
             (false, true) if operand.kind == Kind::Foreign && width == Width::W64 && !operand.nullable => Reg::UNKNOWN,
             (false, true) => {
@@ -90,12 +111,13 @@ impl Verifier<'_> {
                     return Err(Reason::PointerOperation(op.symbol()).into());
                 }
                 self.precise(state, dst.number());
-                self.moved(&operand, &value, width, op)?
+                self.moved(state, &operand, &value, what, false)?
             }
             (false, false) => {
                 if let (true, Src::Reg(reg)) = (value.precise, src) {
                     self.precise(state, reg.number());
                 }
+                self.mask_numbers(at, op, src)?;
                 self.number(&value, &operand, width, op, operation)
             }
         };
@@ -110,7 +132,9 @@ impl Verifier<'_> {
         let added = operand.num.as_constant().and_then(|number| i32::try_from(number.cast_signed()).ok());
         let added = added.filter(|added| *added >= 0 && op == AluOp::Add && width == Width::W64);
         match added {
-            Some(added) if result.id != 0 && result.delta.is_none() && self.kernel >= Kernel::V6_12 => {
+            Some(added)
+                if result.id != 0 && result.delta.is_none() && self.kernel >= Kernel::V6_12 && self.loader.bpf =>
+            {
                 result.delta = Some(added)
             }
             _ => result.unlink(),
@@ -133,6 +157,8 @@ impl Verifier<'_> {
             }
             Width::W32 if operand.is_pointer() => {
                 // Half of a pointer is some number.
+                self.hides(&operand)?;
+                self.takes_pointer(false)?;
                 state.set(dst.index(), Reg::number(Scalar::UNKNOWN.zero_extended()));
             }
             Width::W32 => {
@@ -180,6 +206,8 @@ impl Verifier<'_> {
         let value = self.read(state, src)?;
         self.writable(dst)?;
         if value.is_pointer() {
+            self.hides(&value)?;
+            self.takes_pointer(false)?;
             state.set(dst.index(), Reg::UNKNOWN);
             return Ok(());
         }
@@ -204,6 +232,8 @@ impl Verifier<'_> {
         let value = self.read(state, dst)?;
         self.writable(dst)?;
         if value.is_pointer() {
+            self.hides(&value)?;
+            self.takes_pointer(false)?;
             state.set(dst.index(), Reg::UNKNOWN);
             return Ok(());
         }
@@ -223,6 +253,8 @@ impl Verifier<'_> {
         let value = self.read(state, dst)?;
         self.writable(dst)?;
         if value.is_pointer() {
+            self.hides(&value)?;
+            self.takes_pointer(false)?;
             state.set(dst.index(), Reg::UNKNOWN);
             return Ok(());
         }
@@ -232,11 +264,12 @@ impl Verifier<'_> {
     }
 
     /// A pointer that is moved by a number.
-    fn moved(&mut self, pointer: &Reg, number: &Reg, width: Width, op: AluOp) -> Step<Reg> {
+    fn moved(&mut self, state: &State, pointer: &Reg, number: &Reg, what: Arithmetic, is_target: bool) -> Step<Reg> {
+        let Arithmetic { at, width, op, .. } = what;
         let kind = pointer.kind;
         let by = number.num.s64();
         if width == Width::W32 {
-            if op == AluOp::Sub {
+            if op == AluOp::Sub && self.loader.perfmon {
                 return Ok(Reg::UNKNOWN);
             }
             return Err(Reason::PointerOperation("32-bit arithmetic").into());
@@ -258,6 +291,7 @@ impl Verifier<'_> {
         }
         self.sane_number(kind, number)?;
         self.sane_pointer(pointer)?;
+        let window = self.open_window(state, what, pointer, number, is_target)?;
         let subtract = match op {
             AluOp::Add => false,
             AluOp::Sub if !matches!(kind, Kind::Stack(_)) => true,
@@ -287,6 +321,7 @@ impl Verifier<'_> {
             }
         }
         self.sane_pointer(&result)?;
+        self.close_window(at, window, &result)?;
         Ok(result)
     }
 
@@ -316,6 +351,24 @@ impl Verifier<'_> {
         }
         let number = Reg { num: pointer.num, ..Reg::UNKNOWN };
         self.sane_number(pointer.kind, &number)
+    }
+
+    /// Whether there may be arithmetic with a pointer; `local` if it only finds a place on the stack.
+    pub fn takes_pointer(&self, local: bool) -> Step<()> {
+        if self.no_pointer_arithmetic && !local {
+            return Err(Reason::Rule(&rules::POINTER_ARITHMETIC).into());
+        }
+        Ok(())
+    }
+
+    /// A value becomes visible outside of the program (`is_pointer_value`).
+    pub fn hides(&self, value: &Reg) -> Step<()> {
+        if value.is_pointer() && !self.loader.perfmon { Err(Reason::Shown(value.kind).into()) } else { Ok(()) }
+    }
+
+    /// What pointers become that are of no use any more (`mark_reg_invalid`).
+    pub fn lost(&self) -> Reg {
+        if self.loader.perfmon { Reg::UNKNOWN } else { Reg::UNSET }
     }
 
     /// A context pointer that was not moved.

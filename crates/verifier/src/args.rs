@@ -37,7 +37,7 @@ impl Verifier<'_> {
         };
         let null = value.is_zero();
         match arg {
-            Arg::Scalar => Ok(()),
+            Arg::Scalar => self.hides(&value),
             Arg::ContextOrNull if null => self.precise_ok(state, reg),
             Arg::Context | Arg::ContextOrNull => {
                 if value.kind != Kind::Context {

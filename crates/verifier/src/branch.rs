@@ -9,6 +9,7 @@ use crate::precision::Place;
 use crate::profile::Kernel;
 use crate::reg::{AT_END, BEYOND_END, Kind, Reg};
 use crate::reject::{Reason, Step};
+use crate::rules;
 use crate::search::{Flow, Verifier};
 use crate::state::State;
 use crate::types::{Field, FieldKind};
@@ -111,6 +112,9 @@ impl Verifier<'_> {
             }),
         };
         let cond = condition(op);
+        if right.is_pointer() && !(is_of_packet(&left) && is_of_packet(&right)) {
+            self.compares()?;
+        }
         if let Some(taken) = self.decided(&left, &right, cond, width) {
             if left.is_number() {
                 self.precise(state, dst.number());
@@ -118,7 +122,12 @@ impl Verifier<'_> {
             if let (Src::Reg(reg), true) = (src, right.is_number()) {
                 self.precise(state, reg.number());
             }
-            return Ok(Flow::Next(if taken { target } else { behind }));
+            let (next, other) = if taken { (target, behind) } else { (behind, target) };
+            match src {
+                Src::Reg(reg) => self.push_guess(state, other, &[dst, reg])?,
+                Src::Imm(_) => self.push_guess(state, other, &[dst])?,
+            }
+            return Ok(Flow::Next(next));
         }
         let linked = self.linked(state, dst, src);
         self.note_linked(&linked);
@@ -134,8 +143,8 @@ impl Verifier<'_> {
         {
             self.settle(&mut other, &left, cond == Cond::Eq);
             self.settle(state, &left, cond == Cond::Ne);
-        } else {
-            self.compare_pointers(state, &mut other, cond, test, &left, &right);
+        } else if !self.compare_pointers(state, &mut other, cond, test, &left, &right) && left.is_pointer() {
+            self.compares()?;
         }
         self.push(other, target)?;
         Ok(Flow::Next(behind))
@@ -235,6 +244,12 @@ impl Verifier<'_> {
         }
     }
 
+    /// Pointers are compared.
+    fn compares(&self) -> Step<()> {
+        if self.loader.perfmon { Ok(()) } else { Err(Reason::Rule(&rules::POINTER_COMPARED).into()) }
+    }
+
+    /// What is known behind a comparison with a pointer. False if it is none of a packet with its end.
     fn compare_pointers(
         &mut self,
         state: &mut State,
@@ -243,9 +258,9 @@ impl Verifier<'_> {
         test: Test,
         left: &Reg,
         right: &Reg,
-    ) {
+    ) -> bool {
         if test.width != Width::W64 {
-            return;
+            return false;
         }
         // A pointer that equals one that is not null is not null either: the register that was compared, and none of its
         // copies (`mark_ptr_not_null_reg`).
@@ -277,17 +292,17 @@ impl Verifier<'_> {
         let (pointer, cond, register) = if left.kind.is_packet() && is_end(right, left) {
             (left, cond, test.dst)
         } else if right.kind.is_packet() && is_end(left, right) {
-            let Src::Reg(register) = test.src else { return };
+            let Src::Reg(register) = test.src else { return false };
             (right, mirrored(cond), register)
         } else {
-            return;
+            return false;
         };
         let (inside, outside, open) = match cond {
             Cond::Gt => (state, other, false),
             Cond::Lt => (other, state, true),
             Cond::Ge => (state, other, true),
             Cond::Le => (other, state, false),
-            _ => return,
+            _ => return false,
         };
         prove(inside, pointer, open);
         if self.kernel >= Kernel::V5_15 {
@@ -298,7 +313,13 @@ impl Verifier<'_> {
                 compared.range = end;
             }
         }
+        true
     }
+}
+
+/// Whether it is a pointer into a packet, or to its end.
+fn is_of_packet(value: &Reg) -> bool {
+    value.kind.is_packet() || value.kind == Kind::PacketEnd
 }
 
 /// Kinds of pointers that are never null once they are not nullable (`reg_not_null`).

@@ -3,6 +3,7 @@
 use skep_isa::helpers::{self, Access as Use, Helper};
 use skep_isa::{AttachType, MapType, ProgType};
 
+use crate::loader;
 use crate::reg::Reg;
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
@@ -79,6 +80,9 @@ impl Verifier<'_> {
         if helper.name == "get_func_ip" && !self.is_at_function() {
             return Err(Reason::HelperRefused(number).into());
         }
+        if let Some(capability) = loader::missing_for(helper, self.program.prog_type, self.kernel, self.loader) {
+            return Err(Reason::Capability { what: format!("calls of {}", helper.name), capability }.into());
+        }
         if helper.gpl_only && !self.gpl {
             return Err(Reason::Licence(number).into());
         }
@@ -107,15 +111,16 @@ impl Verifier<'_> {
         self.helper_dynptrs(state, at, helper, &seen)?;
         if helper.name == "tail_call" {
             self.holds_nothing(state)?;
+            self.one_map(at, seen.map)?;
             self.tail_calls[state.current().function as usize] = true;
         }
         if let Some(reference) = seen.released
-            && !state.release(reference)
+            && !state.release(reference, self.lost())
         {
             return Err(Reason::NotHeld(1).into());
         }
         if helper.moves_packet() {
-            state.forget_packet();
+            state.forget_packet(self.lost());
         }
         for reg in 0..6 {
             state.set(reg, Reg::UNSET);

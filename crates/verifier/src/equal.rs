@@ -15,6 +15,17 @@ pub enum Likeness {
     Within,
 }
 
+/// How exact a comparison is for the process that loads the program.
+#[derive(Debug, Clone, Copy)]
+pub struct Strictness {
+    /// Whether bytes of the stack may be read that were never written.
+    pub uninit: bool,
+    /// Whether every number counts.
+    pub precise: bool,
+    /// Whether numbers have to be the same.
+    pub exact: bool,
+}
+
 /// Ids of the old state and what they are called in the new one.
 #[derive(Debug, Default)]
 struct Ids(Vec<(u32, u32)>);
@@ -67,12 +78,13 @@ pub fn covers(
     live: &[u16],
     read: Option<&Slots>,
     likeness: Likeness,
-    uninit: bool,
+    strictness: Strictness,
 ) -> bool {
-    if old.frames.len() != new.frames.len() {
+    // What was found out about a path that was guessed holds for others of them only.
+    if old.frames.len() != new.frames.len() || (old.guessed && !new.guessed) {
         return false;
     }
-    let mut comparison = Comparison { ids: Ids::default(), fresh: u32::MAX, likeness, uninit };
+    let mut comparison = Comparison { ids: Ids::default(), fresh: u32::MAX, likeness, strictness };
     if !comparison.references(old, new) {
         return false;
     }
@@ -89,7 +101,7 @@ struct Comparison {
     ids: Ids,
     fresh: u32,
     likeness: Likeness,
-    uninit: bool,
+    strictness: Strictness,
 }
 
 impl Comparison {
@@ -135,8 +147,11 @@ impl Comparison {
             return false;
         }
         match old.kind {
+            Kind::Number if self.strictness.exact => {
+                old.num == new.num && old.delta == new.delta && self.ids.same_number(old, new, &mut self.fresh)
+            }
             Kind::Number => {
-                (!old.precise && self.likeness == Likeness::Covered)
+                (!(old.precise || self.strictness.precise) && self.likeness == Likeness::Covered)
                     || (old.delta == new.delta
                         && old.num.includes(new.num)
                         && self.ids.same_number(old, new, &mut self.fresh))
@@ -189,7 +204,7 @@ impl Comparison {
         for (left, right) in old.bytes.iter().zip(&new.bytes) {
             let fits = match left {
                 Byte::Invalid => true,
-                Byte::Misc if self.uninit && self.likeness != Likeness::Same => true,
+                Byte::Misc if self.strictness.uninit && self.likeness != Likeness::Same => true,
                 Byte::Misc => matches!(right, Byte::Misc | Byte::Zero),
                 other => other == right,
             };
@@ -206,7 +221,8 @@ impl Comparison {
         if word == Byte::Spill.eight() {
             return slot.value.is_number().then_some(slot.value);
         }
-        let something = if self.uninit { word & !Byte::Misc.eight() == 0 } else { word == Byte::Misc.eight() };
+        let something =
+            if self.strictness.uninit { word & !Byte::Misc.eight() == 0 } else { word == Byte::Misc.eight() };
         something.then_some(Reg::UNKNOWN)
     }
 }

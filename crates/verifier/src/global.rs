@@ -157,7 +157,7 @@ impl Verifier<'_> {
             }
         }
         if self.moves_packet(function) {
-            state.forget_packet();
+            state.forget_packet(self.lost());
         }
         self.called[function as usize] = true;
         for reg in 0..6 {

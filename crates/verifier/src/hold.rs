@@ -64,7 +64,7 @@ impl Verifier<'_> {
                 if !same_owner(lock.kind, value.kind) || lock.id != value.id {
                     return Err(Reason::Rule(&rules::LOCK_OTHER).into());
                 }
-                state.forget_shared();
+                state.forget_shared(self.lost());
                 state.lock = None;
                 Ok(())
             }

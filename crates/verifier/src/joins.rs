@@ -2,14 +2,16 @@
 //! (`is_state_visited`).
 
 use crate::code::Turn;
-use crate::equal::{Likeness, covers};
+use crate::equal::{Likeness, Strictness, covers};
 use crate::precision::{Place, Wanted};
-use crate::profile::Kernel;
 use crate::reg::{Kind, Reg};
 use crate::reject::{Reason, Step};
 use crate::search::{Kept, Verifier};
 use crate::slots::Slots;
 use crate::state::{Role, State};
+
+/// States that are kept at one instruction for processes without CAP_BPF (`BPF_COMPLEXITY_LIMIT_STATES`).
+const MAX_STATES: usize = 64;
 
 impl Verifier<'_> {
     /// Another path's state that covers this one, if there is one; else the state may be kept.
@@ -17,11 +19,13 @@ impl Verifier<'_> {
     /// # Errors
     /// A loop in which nothing changes.
     pub fn visited(&mut self, at: u32, state: &State) -> Step<Option<u32>> {
-        let uninit = self.kernel > Kernel::V6_1;
+        let strictness = Strictness { uninit: self.uninit(), precise: !self.loader.bpf, exact: self.explores };
         let turn = self.code.turns[at as usize];
         let forced = turn.is_some() || self.trace.len() > 4 * 40;
         let mut keep = forced || (self.jumps - self.last_jumps >= 2 && self.processed - self.last_processed >= 8);
         let mut list = std::mem::take(&mut self.at[at as usize]);
+        // Processes without CAP_BPF cannot make the kernel keep more.
+        keep &= self.loader.bpf || list.len() <= MAX_STATES;
         let (mut found, mut complete) = (None, false);
         // The youngest first, as the kernel does: it is the most alike.
         for index in (0..list.len()).rev() {
@@ -29,7 +33,7 @@ impl Verifier<'_> {
             if kept.branches > 0 {
                 let old = &kept.state;
                 let another = entries_of_later(old) != entries_of_later(state);
-                let within = |likeness| covers(old, state, at, &self.live, None, likeness, uninit);
+                let within = |likeness| covers(old, state, at, &self.live, None, likeness, strictness);
                 let again = turn.is_some()
                     && !another
                     && (turn != Some(Turn::MayGoto) || old.rounds != state.rounds)
@@ -58,7 +62,7 @@ impl Verifier<'_> {
                 let entry = self.open_entry(list[index]);
                 let likeness = if entry.is_some() { Likeness::Within } else { Likeness::Covered };
                 let read = if entry.is_some() { None } else { Some(&kept.read) };
-                if covers(&kept.state, state, at, &self.live, read, likeness, uninit) {
+                if covers(&kept.state, state, at, &self.live, read, likeness, strictness) {
                     complete = entry.is_none();
                     if let Some(entry) = entry {
                         self.loop_entry = self.outer(self.loop_entry, entry, None);

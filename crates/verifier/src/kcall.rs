@@ -110,7 +110,7 @@ impl Verifier<'_> {
         self.regions(state, call)?;
         if let Some(reg) = told.released {
             let reference = state.reg(reg.into()).reference;
-            if reference == 0 || !state.release(reference) {
+            if reference == 0 || !state.release(reference, self.lost()) {
                 return Err(Reason::NotHeld(reg).into());
             }
         }
@@ -236,7 +236,7 @@ impl Verifier<'_> {
                 value.reference = 0;
             }
         }
-        if !state.release(reference) {
+        if !state.release(reference, self.lost()) {
             return Err(Reason::NotHeld(2).into());
         }
         Ok(())

@@ -6,7 +6,7 @@
 //!                     equal, precision: states that were kept at joins
 //! ```
 //!
-//! The rules are those of `kernel/bpf/verifier.c` for a process with all capabilities; which helper and which field of the
+//! The rules are those of `kernel/bpf/verifier.c` for a process with all capabilities, or with those of [`Terms`]; which helper and which field of the
 //! context a program may use at its hook was asked of running kernels ([`profile`]). A construct whose rules are not
 //! known here gives [`Verdict::Undecided`], never an acceptance.
 //!
@@ -43,6 +43,8 @@ mod kargs;
 mod kcall;
 pub mod kfuncs;
 mod live;
+mod loader;
+mod masks;
 mod memory;
 pub mod needs;
 pub mod noted;
@@ -70,6 +72,7 @@ mod typed;
 pub mod types;
 mod verified;
 
+pub use loader::{Loader, may_load};
 pub use profile::Kernel;
 pub use reject::{Reason, Rejection, Stop};
 pub use verified::Verified;
@@ -117,40 +120,52 @@ pub struct Facts {
     pub stack: u32,
 }
 
-/// Verifies one program of an object for a kernel.
-pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
-    verify_and(object, program, kernel, None, None)
+/// By what a program is judged besides the kernel.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms<'a> {
+    /// The types of the kernel that the object was fitted to: without them whatever depends on them is undecided.
+    pub types: Option<&'a Arc<Btf>>,
+    /// The process that loads the program.
+    pub loader: Loader,
+    /// Whether all arithmetic with pointers is refused but constants that are added to an address of the stack: a rule
+    /// stricter than those of any kernel.
+    pub no_pointer_arithmetic: bool,
 }
 
-/// As [`verify`], with the types of the kernel that the object was fitted to: without them whatever depends on them is
-/// undecided.
+/// Verifies one program of an object for a kernel and a process with all capabilities.
+pub fn verify(object: &Object, program: &Program, kernel: Kernel) -> Verdict {
+    verify_by(object, program, kernel, &Terms::default())
+}
+
+/// As [`verify`], with the types of the kernel that the object was fitted to.
 pub fn verify_with(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) -> Verdict {
-    verify_and(object, program, kernel, Some(types), None)
+    verify_by(object, program, kernel, &Terms { types: Some(types), ..Terms::default() })
+}
+
+/// As [`verify`], on other terms.
+pub fn verify_by(object: &Object, program: &Program, kernel: Kernel, terms: &Terms<'_>) -> Verdict {
+    verify_and(object, program, kernel, terms, None)
 }
 
 /// As [`verify`], and keeps what is known at each instruction.
 pub fn verify_noting(object: &Object, program: &Program, kernel: Kernel) -> (Verdict, Noted) {
-    noting(object, program, kernel, None)
+    verify_noting_by(object, program, kernel, &Terms::default())
 }
 
-/// As [`verify_with`], and keeps what is known at each instruction.
-pub fn verify_noting_with(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) -> (Verdict, Noted) {
-    noting(object, program, kernel, Some(types))
-}
-
-fn noting(object: &Object, program: &Program, kernel: Kernel, types: Option<&Arc<Btf>>) -> (Verdict, Noted) {
+/// As [`verify_by`], and keeps what is known at each instruction.
+pub fn verify_noting_by(object: &Object, program: &Program, kernel: Kernel, terms: &Terms<'_>) -> (Verdict, Noted) {
     let mut noted = Noted::new(program.insns.len());
-    (verify_and(object, program, kernel, types, Some(&mut noted)), noted)
+    (verify_and(object, program, kernel, terms, Some(&mut noted)), noted)
 }
 
 fn verify_and(
     object: &Object,
     program: &Program,
     kernel: Kernel,
-    types: Option<&Arc<Btf>>,
+    terms: &Terms<'_>,
     noted: Option<&mut Noted>,
 ) -> Verdict {
-    let mut verifier = match prepare(object, program, kernel, types) {
+    let mut verifier = match prepare(object, program, kernel, terms) {
         Ok(verifier) => verifier,
         Err(verdict) => return *verdict,
     };
@@ -167,7 +182,7 @@ fn prepare<'a>(
     object: &'a Object,
     program: &'a Program,
     kernel: Kernel,
-    types: Option<&Arc<Btf>>,
+    terms: &Terms<'_>,
 ) -> Result<Verifier<'a>, Box<Verdict>> {
     if let Some(reference) = program.externs.first() {
         let at = u32::try_from(reference.at.index()).unwrap_or(0);
@@ -177,12 +192,16 @@ fn prepare<'a>(
         let reason = Reason::Later { what: need.what.clone(), since: need.since };
         return Err(Box::new(Verdict::Rejected(Rejection::at(need.at.unwrap_or(0), reason))));
     }
+    let loader = terms.loader.on(kernel);
+    loader::admits(object, program, loader).map_err(|rejection| Box::new(Verdict::Rejected(rejection)))?;
     let attach_type = program.attach_type.map_or(0, skep_isa::AttachType::number);
     let hook = kernel
         .hook(program.prog_type, attach_type)
         .or_else(|| hooks::typed(kernel, program))
         .or_else(|| hooks::alike(kernel, program));
-    let types = Types { kernel: types.cloned(), own: Btf::parse(object.btf.clone()).ok().map(Arc::new) };
+    // The kernel takes types from processes with CAP_BPF only.
+    let own = Some(&object.btf).filter(|_| loader.bpf).and_then(|btf| Btf::parse(btf.clone()).ok()).map(Arc::new);
+    let types = Types { kernel: terms.types.cloned(), own };
     let of_operation = |operation: operations::Operation| operations::hook(kernel, &operation);
     let hook = match program.prog_type {
         ProgType::StructOps => operations::operation(object, program, &types).and_then(of_operation),
@@ -198,7 +217,7 @@ fn prepare<'a>(
         return Err(Box::new(Verdict::Undecided { at: 0, what }));
     };
     let globals = types.own.as_deref().map_or_else(Vec::new, |own| globals(own, program));
-    Verifier::new(object, program, hook, kernel, types, globals)
+    Verifier::new(object, program, hook, kernel, types, globals, terms)
         .map_err(|rejection| Box::new(Verdict::Rejected(rejection)))
 }
 

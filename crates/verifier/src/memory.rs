@@ -5,6 +5,7 @@ use skep_isa::ebpf::{AtomicOp, Reg as Register, Size, Src, Width};
 use skep_isa::{MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
+use crate::loader;
 use crate::profile::Field;
 use crate::reg::{Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
@@ -115,6 +116,13 @@ impl Verifier<'_> {
         let pointer = self.read(state, base)?;
         let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: true };
         self.same_kind(at, &pointer)?;
+        let visible = matches!(
+            pointer.kind,
+            Kind::Context | Kind::Value(_) | Kind::Memory(_) | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys
+        );
+        if let Some(value) = value.filter(|_| visible) {
+            self.hides(&value)?;
+        }
         match pointer.kind {
             Kind::Stack(_) => {
                 self.aligned_stack(&pointer, access)?;
@@ -128,7 +136,7 @@ impl Verifier<'_> {
             Kind::Context => {
                 // Constants are stored into some contexts since 6.3 only.
                 self.context_place(&pointer, access).and_then(|off| {
-                    if self.hook.writes(off, access.size) {
+                    if self.hook.writes(off, access.size) && self.has_field(off, access) {
                         Ok(())
                     } else {
                         Err(Reason::Context { off, size: access.size, write: true }.into())
@@ -169,11 +177,13 @@ impl Verifier<'_> {
         off: i16,
         src: Register,
     ) -> Step<()> {
-        self.read(state, src)?;
+        let operand = self.read(state, src)?;
         let compares = op == AtomicOp::CmpXchg;
         if compares {
-            self.read(state, Register::R0)?;
+            let expected = self.read(state, Register::R0)?;
+            self.hides(&expected)?;
         }
+        self.hides(&operand)?;
         let pointer = self.read(state, base)?;
         let target = if compares { Register::R0 } else { src };
         if (fetch || op.alu().is_none()) && target == base {
@@ -203,6 +213,12 @@ impl Verifier<'_> {
         }
         let read = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
         let mut old = self.load_from(state, &pointer, read)?;
+        if old.is_pointer() {
+            self.takes_pointer(false)?;
+            if !fetch {
+                self.hides(&old)?;
+            }
+        }
         if old.is_pointer() && fetch {
             return Err(Stop::Undecided("atomic operations on spilled pointers"));
         }
@@ -285,6 +301,11 @@ impl Verifier<'_> {
         }
     }
 
+    /// Whether the process may use a part of the context.
+    fn has_field(&self, off: i64, access: Access) -> bool {
+        loader::has_field(self.program, self.loader, off, access.size, access.write)
+    }
+
     /// The place of an access to the context, which has to be a constant.
     fn context_place(&self, pointer: &Reg, access: Access) -> Step<i64> {
         let Some(0) = pointer.num.as_constant() else { return Err(Reason::MovedContext.into()) };
@@ -305,7 +326,7 @@ impl Verifier<'_> {
             let reason = Reason::Context { off, size: access.size, write: false };
             return if inside { Ok(Reg::UNKNOWN) } else { Err(reason.into()) };
         }
-        match self.hook.read(off, access.size) {
+        match self.hook.read(off, access.size).filter(|_| self.has_field(off, access)) {
             Some(Field::Number) => Ok(Reg::UNKNOWN),
             Some(Field::Pointer(kind, nullable)) => {
                 if kind == Kind::SockCommon && nullable {
@@ -418,8 +439,8 @@ const TRACE_RECORD: i64 = 8192;
 /// Size of `struct bpf_flow_keys`.
 const FLOW_KEYS: i64 = 56;
 
-/// `check_mem_region_access`
-fn bounds(pointer: &Reg, reg: u8, off: i64, size: u32, total: u32) -> Step<()> {
+/// Whether an access is in memory of a size (`check_mem_region_access`).
+pub fn bounds(pointer: &Reg, reg: u8, off: i64, size: u32, total: u32) -> Step<()> {
     let kind = pointer.kind;
     let fixed = i64::from(pointer.off) + off;
     let least = pointer.num.s64().min;

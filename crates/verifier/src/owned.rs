@@ -47,7 +47,7 @@ impl Verifier<'_> {
         }
         let packet = seen.dynptr.is_some_and(|given| matches!(given.kind, DynptrKind::Packet | DynptrKind::Metadata));
         if packet && helper.name == "dynptr_write" {
-            state.forget_packet();
+            state.forget_packet(self.lost());
         }
         Ok(())
     }

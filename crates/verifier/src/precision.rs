@@ -220,6 +220,10 @@ impl Verifier<'_> {
     /// Marks the numbers that the given ones come from. The last `skip` instructions of the way do not count: the one that
     /// is executed right now has not changed anything yet.
     pub fn mark_precise(&mut self, mut wanted: Wanted, skip: usize) {
+        if !self.loader.bpf {
+            // All numbers count.
+            return;
+        }
         let mut parent = self.parent;
         let count = self.trace.len().saturating_sub(skip);
         for index in (0..count).rev() {

@@ -143,6 +143,8 @@ pub enum Reason {
     },
     /// A pointer would become visible in a map or packet.
     Leak(Kind),
+    /// A pointer would become visible to a process without `CAP_PERFMON`.
+    Shown(Kind),
     /// The size of an atomic operation or what it works on.
     Atomic,
     /// A helper that does not exist.
@@ -211,6 +213,13 @@ pub enum Reason {
     KfuncArgument(Box<str>, u8, &'static Rule),
     /// An argument of a global function.
     GlobalArgument(u8),
+    /// Something for which the process that loads the program has too few capabilities.
+    Capability {
+        /// What it is, in the plural.
+        what: String,
+        /// `CAP_BPF`
+        capability: &'static str,
+    },
     /// Something that only later releases have.
     Later {
         /// What it is.
@@ -253,6 +262,8 @@ impl Reason {
             Self::KfuncRefused(_) => rules::KFUNC_REFUSED.remedy,
             Self::GlobalArgument(_) => rules::GLOBAL_ARGUMENT.remedy,
             Self::Leak(_) => "store a number in place of the pointer",
+            Self::Shown(_) => "use a number in place of the pointer, or load the program with CAP_PERFMON",
+            Self::Capability { .. } => "load the program with this capability",
             _ => "",
         }
     }
@@ -357,6 +368,8 @@ impl fmt::Display for Reason {
             Self::KfuncRefused(name) => write!(f, "programs of this type cannot call {name}"),
             Self::KfuncArgument(name, reg, rule) => write!(f, "r{reg} of {name}: {}", rule.headline),
             Self::GlobalArgument(reg) => write!(f, "r{reg}: {}", rules::GLOBAL_ARGUMENT.headline),
+            Self::Shown(kind) => write!(f, "a pointer to {kind} would become visible to a process without CAP_PERFMON"),
+            Self::Capability { what, capability } => write!(f, "{what} need {capability}"),
             Self::Later { what, since } => write!(f, "Linux {since} is the first with {what}"),
             Self::MixedAccess => {
                 f.write_str("one instruction accesses the context on one path and other memory on another")

@@ -190,6 +190,28 @@ rules! {
         "use a map of type array, hash, ring buffer or local storage";
     LOADS_IN_FUNCTION: "absolute loads are only in functions that return a number, because they end them with 0",
         "let the function return int";
+    POINTER_ARITHMETIC: "there is arithmetic with a pointer, which was asked to be refused",
+        "only constants may be added to an address of the stack";
+    POINTER_COMPARED: "pointers are compared, for which the process needs CAP_PERFMON",
+        "compare with null, or the packet with its end";
+    MASK_SIGN: "a number that may be negative or not is added to a pointer, for which the process needs CAP_PERFMON",
+        "bound the number on the side of 0 that is not meant, before it is added";
+    MASK_KIND: "a number is added to a pointer that is neither to the stack nor to a map value, for which the process needs CAP_PERFMON",
+        "add constants only";
+    MASK_PATHS: "one instruction adds to different pointers or to numbers on different paths, for which the process needs CAP_PERFMON",
+        "write an instruction of its own for each path";
+    MASK_LIMIT: "a pointer is moved that is outside of what it points to, for which the process needs CAP_PERFMON",
+        "keep the pointer inside, also between two steps";
+    MASK_RANGE: "a pointer is moved out of what it points to, for which the process needs CAP_PERFMON",
+        "bound the number so that the pointer stays inside, also where nothing is accessed";
+    STACK_VARIABLE: "the stack is accessed at a place that is not constant, for which the process needs CAP_PERFMON",
+        "use constant indices, or a map of type array";
+    SPILL_BROKEN: "a part of a pointer on the stack is overwritten, for which the process needs CAP_PERFMON",
+        "overwrite all 8 bytes";
+    STRUCT_PRIVILEGE: "a structure of the kernel is accessed, for which the process needs CAP_PERFMON",
+        "";
+    TAIL_CALL_MAPS: "one instruction makes tail calls through different maps, for which the process needs CAP_PERFMON",
+        "write a call of its own for each map";
     TIMER_MAP: "the timer or work item belongs to another map than the one that is passed",
         "";
 }

@@ -7,6 +7,8 @@ use skep_object::{MapSpec, Object, Program};
 use crate::code::{Code, Turn};
 use crate::exceptions;
 use crate::live;
+use crate::loader::Loader;
+use crate::masks::Guards;
 use crate::memory::Class;
 use crate::needs;
 use crate::noted::Noted;
@@ -18,6 +20,7 @@ use crate::rules;
 use crate::slots::Slots;
 use crate::state::State;
 use crate::types::{Field, Types};
+use crate::{Terms, loader};
 
 /// Instructions on all paths together (`BPF_COMPLEXITY_LIMIT_INSNS`).
 pub const MAX_PROCESSED: u64 = 1_000_000;
@@ -108,6 +111,14 @@ pub struct Verifier<'a> {
     pub kernel: Kernel,
     /// Whether it is older than instructions of the program that it refuses where a path comes to them.
     pub old: bool,
+    /// The capabilities of the process that loads the program.
+    pub loader: Loader,
+    /// Whether arithmetic with pointers is refused.
+    pub no_pointer_arithmetic: bool,
+    /// What is done about speculative execution.
+    pub guarded: Guards,
+    /// Whether numbers count exactly, because masks depend on them (`explore_alu_limits`).
+    pub explores: bool,
     /// Whether the licence is compatible with the GPL.
     pub gpl: bool,
     /// Registers that are still read.
@@ -178,10 +189,18 @@ impl<'a> Verifier<'a> {
         kernel: Kernel,
         types: Types,
         globals: Vec<bool>,
+        terms: &Terms<'_>,
     ) -> Result<Self, Rejection> {
         let callback = exceptions::callback(types.own.as_deref(), program, kernel);
         let callback = callback.map_err(|reason| Rejection::at(0, reason))?;
         let mut code = Code::new(&program.insns, callback)?;
+        let loader = terms.loader.on(kernel);
+        if !loader.bpf
+            && let Some(at) = loader::first_loop(&code)
+        {
+            let reason = Reason::Capability { what: "loops".to_owned(), capability: "CAP_BPF" };
+            return Err(Rejection::at(at, reason));
+        }
         mark_turns(&mut code, &types);
         let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
         let mut inner = vec![None; maps.len()];
@@ -210,6 +229,10 @@ impl<'a> Verifier<'a> {
             hook,
             kernel,
             old,
+            loader,
+            no_pointer_arithmetic: terms.no_pointer_arithmetic,
+            guarded: Guards::new(slots),
+            explores: false,
             gpl: is_gpl(&object.license),
             kept: Vec::new(),
             at: vec![Vec::new(); slots],
@@ -302,7 +325,12 @@ impl<'a> Verifier<'a> {
                     self.entered[function as usize] = true;
                 }
                 self.jumps += u64::from(is_jump(op));
-                self.step(&mut state, at, op).map_err(|stop| (at, stop))?
+                if self.ends_guess(&state, at) {
+                    Flow::End
+                } else {
+                    let flow = self.step(&mut state, at, op);
+                    self.guess(&state, at, flow).map_err(|stop| (at, stop))?
+                }
             };
             match flow {
                 Flow::Next(next) => at = next,

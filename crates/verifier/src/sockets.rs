@@ -92,6 +92,7 @@ impl Verifier<'_> {
         if pointer.nullable {
             return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
         }
+        self.may_see_structs()?;
         let kernel = self.types.kernel.as_ref().ok_or(Stop::Undecided("the types of the kernel"))?;
         let map_type = self.maps[map as usize].map_type;
         let Some((_, name)) = MAPS.iter().find(|(known, _)| *known == map_type) else {

@@ -148,7 +148,7 @@ impl Verifier<'_> {
     pub fn end_iterator(&mut self, state: &mut State, pointer: &Reg, ty: u32, size: u32) -> Step<()> {
         let place = self.iterator(state, pointer, ty, size)?;
         if let Some(value) = Self::at_place(state, place) {
-            state.release(value.reference);
+            state.release(value.reference, self.lost());
         }
         Self::clear(state, place, size.div_ceil(8) as usize);
         state.iterators.remove(&place);
@@ -226,7 +226,7 @@ impl Verifier<'_> {
     /// A dynptr is given back, with all its copies and their slices.
     pub fn release_dynptr(&mut self, state: &mut State, given: &Given) -> Step<()> {
         let Some(place) = given.place else { return Err(Reason::Rule(&rules::DYNPTR_CONSTANT).into()) };
-        if given.reference == 0 || !state.release(given.reference) {
+        if given.reference == 0 || !state.release(given.reference, self.lost()) {
             return Err(Reason::Rule(&rules::DYNPTR_RELEASE).into());
         }
         debug_assert!(place.depth < state.frames.len(), "it was found there");
@@ -234,7 +234,7 @@ impl Verifier<'_> {
             let value = state.frames[depth].stack[slot].value;
             if value.reference == given.reference && matches!(value.kind, Kind::Special(Special::Dynptr { .. })) {
                 state.frames[depth].stack[slot] = Slot::EMPTY;
-                state.forget_slices(value.slice);
+                state.forget_slices(value.slice, self.lost());
             }
         }
         Ok(())
@@ -258,7 +258,7 @@ impl Verifier<'_> {
                             *gone = Slot::EMPTY;
                         }
                     }
-                    state.forget_slices(value.slice);
+                    state.forget_slices(value.slice, self.lost());
                 }
                 Some(_) => {
                     // What is left of it are bytes.
@@ -304,7 +304,7 @@ impl Verifier<'_> {
             return Err(Reason::Rule(&rules::IRQ_ORDER).into());
         }
         state.interrupts.pop();
-        state.release(value.reference);
+        state.release(value.reference, self.lost());
         Self::clear(state, place, 1);
         Ok(())
     }

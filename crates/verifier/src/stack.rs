@@ -40,6 +40,9 @@ impl Verifier<'_> {
         let Kind::Stack(depth) = pointer.kind else { return Err(Reason::NoAccess(10, pointer.kind).into()) };
         let fixed = i64::from(pointer.off) + off;
         let range = pointer.num.s64();
+        if self.guards() && pointer.num.as_constant().is_none() {
+            return Err(Reason::Rule(&rules::STACK_VARIABLE).into());
+        }
         if pointer.num.as_constant().is_none() && (range.max >= MAX_OFFSET || range.min <= -MAX_OFFSET) {
             return Err(Reason::Unbounded { kind: pointer.kind, lower: range.min <= -MAX_OFFSET }.into());
         }
@@ -55,8 +58,9 @@ impl Verifier<'_> {
         Ok(extent)
     }
 
-    fn uninit(&self) -> bool {
-        self.kernel > Kernel::V6_1
+    /// Whether bytes may be read that were never written.
+    pub fn uninit(&self) -> bool {
+        self.kernel > Kernel::V6_1 && self.loader.perfmon
     }
 
     /// Writes a value; `None` for what a constant store or a helper writes, with the constant if there is one.
@@ -94,8 +98,17 @@ impl Verifier<'_> {
             self.overwrites(extent.depth, index);
         }
         let depth = usize::from(extent.depth);
+        if self.guards() {
+            let slot = *state.frames[depth].slot(index);
+            if slot.is_spill() && !slot.value.is_number() && !whole {
+                return Err(Reason::Rule(&rules::SPILL_BROKEN).into());
+            }
+            let plain = |byte: &Byte| matches!(byte, Byte::Misc | Byte::Zero);
+            let over = slot.bytes.iter().skip(first).take(size as usize);
+            self.guard_store(value.is_some_and(|value| value.is_pointer()) || !over.into_iter().all(plain));
+        }
         match value {
-            Some(number) if number.is_number() && aligned && (whole || self.keeps_narrow(&number, size)) => {
+            Some(number) if number.is_number() && aligned && self.keeps(&number, size) => {
                 let fits = number.num.u64().max <= u64::MAX >> (64 - size * 8);
                 if let (true, Some(reg)) = (fits, source) {
                     self.name(state, reg.into());
@@ -115,7 +128,7 @@ impl Verifier<'_> {
                 }
                 spill(state.frames[depth].slot(index), pointer, 8);
             }
-            None if aligned && imm.is_some() && self.kernel > Kernel::V6_1 => {
+            None if aligned && imm.is_some() && self.kernel > Kernel::V6_1 && self.loader.bpf => {
                 let number = i64::from(imm.unwrap_or(0)).cast_unsigned();
                 let cut = number & (u64::MAX >> (64 - size * 8));
                 spill(state.frames[depth].slot(index), Reg::constant(if whole { number } else { cut }), size);
@@ -136,10 +149,12 @@ impl Verifier<'_> {
         Ok(())
     }
 
-    /// Numbers of less than eight bytes keep what is known since 6.3; before, since 5.16, if something is and they have
+    /// Without CAP_BPF numbers lose what is known about them. Those of less than eight bytes keep what is known since 6.3; before, since 5.16, if something is and they have
     /// four.
-    fn keeps_narrow(&self, number: &Reg, size: u32) -> bool {
-        self.kernel > Kernel::V6_1 || (self.kernel >= Kernel::V6_1 && size == 4 && number.num != Scalar::UNKNOWN)
+    fn keeps(&self, number: &Reg, size: u32) -> bool {
+        let narrow =
+            self.kernel > Kernel::V6_1 || (self.kernel >= Kernel::V6_1 && size == 4 && number.num != Scalar::UNKNOWN);
+        self.loader.bpf && (size == 8 || narrow)
     }
 
     fn write_variable(
@@ -243,29 +258,31 @@ impl Verifier<'_> {
     /// Memory on the stack that a helper reads, or reads and writes (`check_stack_range_initialized`).
     pub fn stack_range(&mut self, state: &mut State, extent: Extent, size: u32, writes: bool) -> Step<()> {
         self.reads(extent, size);
-        let uninit = self.uninit();
+        let (uninit, shows) = (self.uninit(), self.loader.perfmon);
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.max + i64::from(size) {
             let (index, byte) = place(off);
             let slot = frame.slot(index);
             match slot.bytes[byte] {
                 Byte::Misc => {}
+                Byte::Kernel => return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into()),
                 Byte::Zero => {
                     if writes {
                         slot.bytes[byte] = Byte::Misc;
                     }
                 }
-                Byte::Spill => {
-                    if writes {
-                        slot.scramble();
-                    }
-                }
-                Byte::Kernel => return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into()),
                 Byte::Invalid if uninit => {
                     if writes {
                         slot.bytes[byte] = Byte::Misc;
                     }
                 }
+                // The kernel does not look how many bytes of a slot a number has.
+                Byte::Spill | Byte::Invalid if slot.is_spill() && (shows || slot.value.is_number()) => {
+                    if writes {
+                        slot.scramble();
+                    }
+                }
+                Byte::Spill => return Err(Reason::Shown(slot.value.kind).into()),
                 Byte::Invalid => return Err(Reason::StackUnwritten(off).into()),
             }
         }
@@ -274,6 +291,7 @@ impl Verifier<'_> {
 
     /// Memory on the stack that a helper fills.
     pub fn stack_fill(&mut self, state: &mut State, extent: Extent, size: u32) -> Step<()> {
+        let (guards, mut sensitive) = (self.guards(), false);
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.min + i64::from(size) {
             let (index, byte) = place(off);
@@ -281,15 +299,23 @@ impl Verifier<'_> {
             if slot.bytes[byte] == Byte::Kernel {
                 return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into());
             }
+            if guards && slot.is_spill() && !slot.value.is_number() {
+                return Err(Reason::Rule(&rules::SPILL_BROKEN).into());
+            }
+            sensitive |= !matches!(slot.bytes[byte], Byte::Misc | Byte::Zero);
             slot.scramble();
             slot.bytes[byte] = Byte::Misc;
         }
+        self.guard_store(sensitive);
         Ok(())
     }
 
     /// The number that the four bytes of a key hold, if they were spilled as one (`get_constant_map_key`).
     pub fn constant_key(&mut self, state: &State, pointer: &Reg) -> Option<u64> {
         let Kind::Stack(depth) = pointer.kind else { return None };
+        if !self.loader.bpf {
+            return None;
+        }
         let off = pointer.fixed_offset()?;
         if !(-512..0).contains(&off) {
             return None;

@@ -159,6 +159,8 @@ pub struct State {
     pub iterators: BTreeMap<Place, u32>,
     /// Whether this is code that may sleep.
     pub sleeps: bool,
+    /// Whether only a wrong guess of the processor leads here (`speculative`).
+    pub guessed: bool,
 }
 
 /// A lock that is held.
@@ -186,6 +188,7 @@ impl State {
             callbacks: 0,
             iterators: BTreeMap::new(),
             sleeps: false,
+            guessed: false,
         }
     }
 
@@ -205,17 +208,17 @@ impl State {
     }
 
     /// Pointers into a dynptr that is gone are of no use any more.
-    pub fn forget_slices(&mut self, dynptr: u32) {
+    pub fn forget_slices(&mut self, dynptr: u32, lost: Reg) {
         for value in self.values().filter(|value| value.is_pointer() && value.slice == dynptr) {
-            *value = Reg::UNKNOWN;
+            *value = lost;
         }
     }
 
     /// The lock is given back: pointers to nodes that are in its list or tree may be invalid now.
-    pub fn forget_shared(&mut self) {
+    pub fn forget_shared(&mut self, lost: Reg) {
         for value in self.values() {
             if matches!(value.kind, Kind::Object(_, crate::reg::Hold::Shared)) {
-                *value = Reg::UNKNOWN;
+                *value = lost;
             }
         }
     }
@@ -284,23 +287,25 @@ impl State {
     }
 
     /// Gives a reference back: all copies of it are of no use any more. False if it is not held.
-    pub fn release(&mut self, id: u32) -> bool {
+    /// They become `lost`.
+    pub fn release(&mut self, id: u32, lost: Reg) -> bool {
         let Some(position) = self.references.iter().position(|(held, _)| *held == id) else { return false };
         self.references.remove(position);
         for value in self.values() {
             if value.reference == id {
-                *value = Reg::UNKNOWN;
+                *value = lost;
             }
         }
         true
     }
 
-    /// The packet may have moved: pointers into it, and into parts that dynptrs gave, are of no use any more.
-    pub fn forget_packet(&mut self) {
+    /// The packet may have moved: pointers into it, and into parts that dynptrs gave, are of no use any more. They become
+    /// `lost`.
+    pub fn forget_packet(&mut self, lost: Reg) {
         for value in self.values() {
             let part = matches!(value.kind, Kind::Memory(_)) && value.slice & PACKET_SLICE != 0;
             if part || matches!(value.kind, Kind::Packet | Kind::PacketMeta | Kind::PacketEnd) {
-                *value = Reg::UNKNOWN;
+                *value = lost;
             }
         }
     }

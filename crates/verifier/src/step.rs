@@ -3,6 +3,7 @@
 use skep_isa::ebpf::{Callee, Imm64, Op, Src};
 use skep_isa::{AttachType, ProgType};
 
+use crate::alu::Arithmetic;
 use crate::code::Next;
 use crate::needs;
 use crate::precision::{Place, Wanted};
@@ -29,7 +30,7 @@ impl Verifier<'_> {
         }
         let next = at + op.slots();
         match op {
-            Op::Alu { width, op, dst, src } => self.alu(state, width, op, dst, src)?,
+            Op::Alu { width, op, dst, src } => self.alu(state, Arithmetic { at, width, op, dst, src })?,
             Op::MovSx { width, from, dst, src } => self.move_signed(state, width, from, dst, src)?,
             Op::Neg { width, dst } => self.negate(state, width, dst)?,
             Op::Swap { size, dst, .. } => self.swap(state, size, dst)?,
@@ -178,6 +179,7 @@ impl Verifier<'_> {
             return Ok(Flow::End);
         }
         let result = self.read(state, skep_isa::ebpf::Reg::R0)?;
+        self.hides(&result)?;
         match role {
             Role::Later(_) => self.check_later_result(state, 0)?,
             Role::Global if self.exceptions == Some(state.current().function) => {

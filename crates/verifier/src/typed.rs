@@ -62,6 +62,7 @@ impl Verifier<'_> {
         if pointer.nullable {
             return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
         }
+        self.may_see_structs()?;
         if !self.gpl {
             return Err(Reason::Rule(&rules::STRUCT_LICENCE).into());
         }
@@ -69,6 +70,11 @@ impl Verifier<'_> {
             return Err(Reason::Rule(&rules::STRUCT_USER).into());
         }
         Ok(())
+    }
+
+    /// Whether the process may read structures of the kernel, and objects with types.
+    pub fn may_see_structs(&self) -> Step<()> {
+        if self.loader.perfmon { Ok(()) } else { Err(Reason::Rule(&rules::STRUCT_PRIVILEGE).into()) }
     }
 
     fn place_in_struct(&self, pointer: &Reg, access: Access) -> Step<Place> {
@@ -139,6 +145,7 @@ impl Verifier<'_> {
         if pointer.nullable {
             return Err(Reason::NullableAccess(access.reg, pointer.kind).into());
         }
+        self.may_see_structs()?;
         if hold == Hold::PerCpu {
             return Err(Reason::Rule(&rules::STRUCT_USER).into());
         }

@@ -11,7 +11,7 @@ use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use crate::reg::Kind;
-use crate::{Kernel, prepare};
+use crate::{Kernel, Terms, prepare};
 
 /// An object, and which of its programs are confined. There is no other way to make one than [`Verified::new`].
 #[derive(Debug, Clone)]
@@ -54,7 +54,7 @@ fn is_confined(object: &Object, program: usize) -> bool {
     if !has_short_addresses(program.prog_type) {
         return false;
     }
-    let verifier = prepare(object, program, Kernel::newest(), None);
+    let verifier = prepare(object, program, Kernel::newest(), &Terms::default());
     verifier.is_ok_and(|mut verifier| {
         let accepted = verifier.run().and_then(|()| verifier.check_stacks()).is_ok();
         accepted && !verifier.leans_on_kernel

@@ -10,22 +10,24 @@ mod mutations;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use agreement::{Ours, Theirs};
-use skep_btf::Btf;
+use agreement::{Ours, Theirs, Unlocked};
 use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_testkit::Rng;
-use skep_verifier::{Kernel, Verdict, verify_with};
+use skep_verifier::{Kernel, Loader, Terms, Verdict, may_load, verify_by};
 
 /// Instructions that are looked at in a program that is changed: larger ones take too much of the time.
 const MOST: u64 = 5_000;
 
-/// An object that is fitted to the running kernel, and which of its programs both accept.
+/// Processes that load programs.
+const LOADERS: [Loader; 3] = [Loader::ALL, Loader { perfmon: false, ..Loader::ALL }, Loader::NONE];
+
+/// An object that is fitted to the running kernel, and which of its programs both accept for a process.
 struct Source {
     name: String,
+    loader: Loader,
     object: Object,
     programs: Vec<usize>,
 }
@@ -42,9 +44,8 @@ struct Tally {
     lines: String,
 }
 
-fn ours(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) -> Ours {
-    let verdict =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| verify_with(object, program, kernel, types)));
+fn ours(object: &Object, program: &Program, kernel: Kernel, terms: &Terms<'_>) -> Ours {
+    let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| verify_by(object, program, kernel, terms)));
     match verdict {
         Ok(Verdict::Accepted(_)) => Ours::Takes,
         Ok(Verdict::Rejected(rejection)) => Ours::Refuses(format!("{} (at {})", rejection.reason, rejection.at)),
@@ -54,25 +55,31 @@ fn ours(object: &Object, program: &Program, kernel: Kernel, types: &Arc<Btf>) ->
 }
 
 /// The programs of an object that we accept soon; an object without any is of no use.
-fn source(name: &str, bytes: &[u8], kernel: Kernel, types: &Arc<Btf>) -> Option<Source> {
+fn source(name: &str, bytes: &[u8], kernel: Kernel, terms: &Terms<'_>) -> Option<Source> {
+    let loader = terms.loader;
     let mut object = Object::from_elf(bytes).ok()?;
     object.programs.iter_mut().for_each(|program| program.autoload = true);
     object.resolve(&RunningKernel::for_object(&object)).ok()?;
-    let accepted = |program: &Program| match verify_with(&object, program, kernel, types) {
+    if !loader.bpf {
+        agreement::strip(&mut object);
+    }
+    let accepted = |program: &Program| match verify_by(&object, program, kernel, terms) {
         Verdict::Accepted(facts) => facts.processed <= MOST,
         _ => false,
     };
     // Who is attached where this kernel forbids it has no verdict, changed or not.
     let both = |index: &usize| {
         let program = &object.programs[*index];
-        accepted(program) && agreement::theirs(&object, program) == Theirs::Takes
+        may_load(program.prog_type, loader)
+            && accepted(program)
+            && agreement::theirs_for(&object, program, loader) == Theirs::Takes
     };
     let programs: Vec<usize> = (0..object.programs.len()).filter(both).collect();
-    (!programs.is_empty()).then(|| Source { name: name.to_owned(), object, programs })
+    (!programs.is_empty()).then(|| Source { name: name.to_owned(), loader, object, programs })
 }
 
 /// All objects that there are; a short test takes a part of those of the kernel.
-fn sources(kernel: Kernel, types: &Arc<Btf>, long: bool) -> Vec<Source> {
+fn sources(kernel: Kernel, terms: &Terms<'_>, long: bool) -> Vec<Source> {
     let mut found = Vec::new();
     let directory = agreement::cache().join("objects");
     let mut paths: Vec<_> =
@@ -81,12 +88,12 @@ fn sources(kernel: Kernel, types: &Arc<Btf>, long: bool) -> Vec<Source> {
     paths.sort_unstable();
     for path in paths.iter().step_by(if long { 1 } else { 40 }) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
-        found.extend(std::fs::read(path).ok().and_then(|bytes| source(&name, &bytes, kernel, types)));
+        found.extend(std::fs::read(path).ok().and_then(|bytes| source(&name, &bytes, kernel, terms)));
     }
     for path in agreement::own_sources().iter().step_by(if long { 1 } else { 3 }) {
         let name = path.file_stem().unwrap_or_default().to_string_lossy();
         let bytes = skep_testkit::clang::compile(Path::new(path), &[]).ok();
-        found.extend(bytes.and_then(|bytes| source(&name, &bytes, kernel, types)));
+        found.extend(bytes.and_then(|bytes| source(&name, &bytes, kernel, terms)));
     }
     found
 }
@@ -127,7 +134,11 @@ fn changed_programs_are_judged_alike() {
     let Ok(types) = RunningKernel::new().types() else { return agreement::skip("the kernel shows no types") };
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
     let seconds = number("SKEP_FUZZ_SECONDS").unwrap_or(3);
-    let mut sources = sources(kernel, &types, seconds > 30);
+    let unlocked = Unlocked::new();
+    let loaders = LOADERS.into_iter().filter(|loader| loader.bpf || unlocked.is_some());
+    let terms = loaders.map(|loader| Terms { types: Some(&types), loader, ..Terms::default() });
+    let mut sources: Vec<Vec<Source>> = terms.map(|terms| sources(kernel, &terms, seconds > 30)).collect();
+    sources.retain(|sources| !sources.is_empty());
     if sources.is_empty() {
         return agreement::skip("there is no clang and no object");
     }
@@ -135,16 +146,18 @@ fn changed_programs_are_judged_alike() {
     let mut tally = Tally::default();
     let end = Instant::now() + Duration::from_secs(seconds);
     while Instant::now() < end {
-        let source = rng.below(sources.len());
-        let source = &mut sources[source];
+        let loader = rng.below(sources.len());
+        let source = rng.below(sources[loader].len());
+        let source = &mut sources[loader][source];
         let index = source.programs[rng.below(source.programs.len())];
         let kept = source.object.programs[index].insns.clone();
         let change = mutations::mutate(&mut source.object.programs[index].insns, &mut rng);
         let program = &source.object.programs[index];
-        let what = format!("{} {}: {change}", source.name, program.name);
-        let mine = ours(&source.object, program, kernel, &types);
+        let what = format!("{} {} {:?}: {change}", source.name, program.name, source.loader);
+        let terms = Terms { types: Some(&types), loader: source.loader, ..Terms::default() };
+        let mine = ours(&source.object, program, kernel, &terms);
         if !matches!(mine, Ours::Undecided(_)) {
-            tally.add(&what, &agreement::theirs(&source.object, program), &mine);
+            tally.add(&what, &agreement::theirs_for(&source.object, program, source.loader), &mine);
         }
         source.object.programs[index].insns = kept;
     }

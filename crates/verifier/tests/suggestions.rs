@@ -6,7 +6,7 @@ mod agreement;
 use skep_kernel::{KernelError, LoadError, LoadOptions, RunningKernel, load_with};
 use skep_object::Object;
 use skep_verifier::suggest::{Advice, advise};
-use skep_verifier::{Kernel, Rejection, Verdict, verify_with};
+use skep_verifier::{Kernel, Rejection, Terms, Verdict, verify_with};
 
 /// A program that is refused.
 struct Case {
@@ -223,7 +223,8 @@ fn advice(object: &Object, index: usize, kernel: Kernel) -> Option<(Rejection, A
     let types = types?;
     match verify_with(object, program, kernel, &types) {
         Verdict::Rejected(rejection) => {
-            let advice = advise(object, program, kernel, Some(&types), &rejection);
+            let advice =
+                advise(object, program, kernel, &Terms { types: Some(&types), ..Terms::default() }, &rejection);
             Some((rejection, advice))
         }
         _ => None,

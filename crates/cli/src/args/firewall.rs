@@ -13,8 +13,19 @@ pub enum FirewallCommand {
     Fmt(RulesFile),
     Import(ImportArgs),
     Export(ExportArgs),
-    /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up
-    Unit,
+    /// Print a systemd unit that applies /etc/skep/firewall.skep before the network comes up, or those that look names up again
+    Unit {
+        /// Which one: a service and a timer look up the names in sets every five minutes
+        #[arg(value_enum, default_value = "rules")]
+        part: UnitPart,
+    },
+    /// Look up the names in sets again: addresses that they have now come in, others leave when their time is over
+    Refresh {
+        /// Addresses stay for so many seconds at least; longer, if the answer may be used for longer
+        #[arg(long, value_name = "SECONDS", default_value_t = skep_firewall::live::names::KEPT,
+            value_parser = clap::value_parser!(u64).range(1..=604_800))]
+        keep: u64,
+    },
     Explain(ExplainArgs),
     Apply(ApplyArgs),
     /// Keep the list that was applied with --confirm
@@ -69,6 +80,17 @@ pub enum FirewallCommand {
         #[arg(long)]
         after: u64,
     },
+}
+
+/// A unit of systemd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnitPart {
+    /// `skep-firewall.service`: applies the rules
+    Rules,
+    /// `skep-firewall-names.service`: looks names up
+    Names,
+    /// `skep-firewall-names.timer`: starts that every five minutes
+    Timer,
 }
 
 /// What is done to a set in force. The rules file is not changed.

@@ -34,7 +34,7 @@ pub use features::{FeaturesArgs, HelpArgs};
 pub use filter::FilterArgs;
 pub use firewall::{
     ApplyArgs, BenchArgs, ExplainArgs, ExportArgs, FirewallCommand, ImportArgs, ListArgs, PanicMode, SetCommand,
-    WatchArgs, XdpArg,
+    UnitPart, WatchArgs, XdpArg,
 };
 pub use object::{LoadArgs, ObjectArgs, RunArgs};
 pub use observe::{BtfCommand, BtfDumpArgs, DisArgs, LinkCommand, LinksArgs, MapCommand, MapsArgs, PsArgs};

@@ -1,14 +1,14 @@
 //! The options of `skep verify`.
 
 use clap::{ArgGroup, Args};
-use skep_verifier::Kernel;
+use skep_verifier::{Kernel, Loader};
 
 use super::ObjectArgs;
 
 /// Tell whether kernels would load the programs of an object, and why not.
 ///
-/// Nothing is loaded: the rules of the kernel's verifier are applied here, for a process with all capabilities. What needs rules
-/// that are not known here is undecided. Layouts of types are those of the running kernel.
+/// Nothing is loaded: the rules of the kernel's verifier are applied here, for a process with all capabilities unless others are
+/// named. What needs rules that are not known here is undecided. Layouts of types are those of the running kernel.
 #[derive(Debug, Clone, Args)]
 #[command(group = ArgGroup::new("form").args(["states", "at", "dot"]), after_help = "Exit status: 0 if nothing is refused, 1 if something is, 2 wrong usage.
 
@@ -16,6 +16,8 @@ Examples:
   skep verify filter.bpf.o
   skep verify --kernel 6.1 --kernel 6.18 --prog handle_xdp filter.bpf.o
   skep verify --kernel 5.10..6.18 filter.bpf.o
+  skep verify --unprivileged socket.bpf.o
+  skep verify --capabilities bpf,net_admin filter.bpf.o
   skep verify --prog handle_xdp --at 31 filter.bpf.o
   skep verify --prog handle_xdp --dot filter.bpf.o | dot -Tsvg > filter.svg")]
 pub struct VerifyArgs {
@@ -25,6 +27,16 @@ pub struct VerifyArgs {
     /// repeated. Without it for 6.1, 6.12 and 6.18, whose rules were compared with these kernels
     #[arg(long, value_name = "RELEASE", value_parser = kernels)]
     pub kernel: Vec<Kernels>,
+    /// For a process with these capabilities alone: a list of bpf, perfmon, net_admin, sys_admin (which is bpf and perfmon), all,
+    /// none. Without perfmon no address of the kernel may become visible, and what guesses of the processor could read is checked
+    #[arg(long, value_name = "LIST", value_parser = capabilities)]
+    pub capabilities: Option<Loader>,
+    /// For a process without capabilities, on a kernel that lets it load programs (kernel.unprivileged_bpf_disabled is 0)
+    #[arg(long, conflicts_with = "capabilities")]
+    pub unprivileged: bool,
+    /// Also refuse arithmetic with pointers, other than constants that are added to an address of the stack
+    #[arg(long)]
+    pub no_pointer_arithmetic: bool,
     /// Also tell what the programs that are accepted do: helpers, maps, packets, memory, instructions, stack
     #[arg(long)]
     pub facts: bool,
@@ -51,6 +63,12 @@ pub struct Kernels {
     pub live: bool,
 }
 
+fn capabilities(list: &str) -> Result<Loader, String> {
+    Loader::from_names(list).map_err(|name| {
+        format!("`{name}` is no capability that loading asks for; expected a list of bpf, perfmon, net_admin, sys_admin, all, none")
+    })
+}
+
 fn kernels(text: &str) -> Result<Kernels, String> {
     let known = || Kernel::ALL.map(Kernel::name).join(", ");
     let one = |name: &str| {
@@ -74,6 +92,12 @@ fn kernels(text: &str) -> Result<Kernels, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_capabilities() {
+        assert_eq!(capabilities("bpf,cap_net_admin"), Ok(Loader { perfmon: false, ..Loader::ALL }));
+        assert!(capabilities("bpf,chown").is_err_and(|why| why.contains("`chown`") && why.contains("net_admin")));
+    }
 
     #[test]
     fn ranges_of_kernels() {

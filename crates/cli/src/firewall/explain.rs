@@ -47,10 +47,7 @@ impl Judge {
         let outcome = self.machine.run(packet, place).map_err(Failure::run)?;
         let changed = numbers.filter(|&number| self.machine.packets(number) != before[number as usize]);
         let names = changed.map(|number| match number {
-            special::MALFORMED => "malformed".to_owned(),
-            special::DEFAULT_IN => "default in".to_owned(),
-            special::DEFAULT_OUT => "default out".to_owned(),
-            special::NEIGHBOURS => "neighbour discovery".to_owned(),
+            number if number < special::FIRST => special::name(number).unwrap_or_default().to_owned(),
             number => format!(
                 "rule {}: {}",
                 number + 1 - special::FIRST,

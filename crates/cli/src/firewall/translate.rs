@@ -1,4 +1,4 @@
-//! Rules of other firewalls as ours, ours for nft, and a unit of systemd.
+//! Rules of other firewalls as ours, ours for nft, and units of systemd.
 
 use std::io::{self, Read as _};
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use skep_firewall::import::{self, Import};
 
 use super::{live, print, read_rules, text_of};
-use crate::args::{ExportArgs, ImportArgs};
+use crate::args::{ExportArgs, ImportArgs, UnitPart};
 use crate::failure::{Failure, note, say_part};
 
 /// Prints the rules of another firewall as ours.
@@ -87,16 +87,26 @@ pub fn export(args: &ExportArgs) -> Result<(), Failure> {
     print(&export.text)
 }
 
-/// Prints a unit that applies the rules file before the network is up.
-pub fn unit() -> Result<(), Failure> {
+/// Prints a unit: one that applies the rules file before the network is up, or one that looks names up when it is.
+pub fn unit(part: UnitPart) -> Result<(), Failure> {
     let own = std::env::current_exe().map_err(|error| Failure::Run(format!("where this program is: {error}")))?;
-    print(&format!(
-        "[Unit]\nDescription=skep firewall\nDefaultDependencies=no\nRequiresMountsFor=/sys/fs/bpf\n\
-         After=local-fs.target systemd-modules-load.service systemd-udev-settle.service\n\
-         Wants=network-pre.target systemd-udev-settle.service\nBefore=network-pre.target shutdown.target\n\
-         Conflicts=shutdown.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
-         ExecStart={own} firewall apply /etc/skep/firewall.skep\nExecReload={own} firewall apply /etc/skep/firewall.skep\n\
-         \n[Install]\nWantedBy=sysinit.target\n",
-        own = own.display()
-    ))
+    let own = own.display();
+    print(&match part {
+        UnitPart::Rules => format!(
+            "[Unit]\nDescription=skep firewall\nDefaultDependencies=no\nRequiresMountsFor=/sys/fs/bpf\n\
+             After=local-fs.target systemd-modules-load.service systemd-udev-settle.service\n\
+             Wants=network-pre.target systemd-udev-settle.service\nBefore=network-pre.target shutdown.target\n\
+             Conflicts=shutdown.target\n\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+             ExecStart={own} firewall apply /etc/skep/firewall.skep\nExecReload={own} firewall apply /etc/skep/firewall.skep\n\
+             \n[Install]\nWantedBy=sysinit.target\n"
+        ),
+        UnitPart::Names => format!(
+            "[Unit]\nDescription=Names in sets of the skep firewall\nWants=network-online.target nss-lookup.target\n\
+             After=network-online.target nss-lookup.target skep-firewall.service\n\n[Service]\nType=oneshot\nKillMode=process\n\
+             ExecStart={own} firewall refresh\n"
+        ),
+        UnitPart::Timer => "[Unit]\nDescription=Names in sets of the skep firewall\n\n[Timer]\nOnBootSec=10s\n\
+             OnUnitActiveSec=5min\n\n[Install]\nWantedBy=timers.target\n"
+            .to_owned(),
+    })
 }

@@ -10,11 +10,10 @@ use skep_btf::Btf;
 use skep_btf::core::CoreKind;
 use skep_diag::Severity;
 use skep_isa::Release;
-use skep_kernel::RunningKernel;
+use skep_kernel::{Capability, RunningKernel};
 use skep_object::{KernelData, KernelInfo, Missing, Object, Program};
-use skep_verifier::noted::Noted;
 use skep_verifier::suggest::advise;
-use skep_verifier::{Kernel, Rejection, Verdict, verify, verify_noting, verify_noting_with, verify_with};
+use skep_verifier::{Kernel, Loader, Rejection, Terms, Verdict, verify_by, verify_noting_by};
 
 use super::diagnostic::Refusal;
 use crate::failure::{Failure, colour_on_stderr, note, say_part};
@@ -154,8 +153,9 @@ impl Gate<'_> {
         let names: Vec<&str> = refused.kernels.iter().map(|kernel| kernel.name()).collect();
         let title = format!("{name} would be refused by Linux {}", names.join(", "));
         let rejection = &refused.rejection;
-        let (_, noted) = noting(object, program, kernel, types);
-        let advice = advise(object, program, kernel, types, rejection);
+        let terms = terms(types);
+        let (_, noted) = verify_noting_by(object, program, kernel, &terms);
+        let advice = advise(object, program, kernel, &terms, rejection);
         let refusal = Refusal { title: &title, severity, program, rejection, noted: &noted, advice: &advice };
         refusal.draw(colour_on_stderr())
     }
@@ -185,10 +185,11 @@ struct Fitted {
 
 /// The verdicts of `all`, and the refusals of those that count.
 fn judged(object: &Object, missing: &[Missing], types: Option<&Arc<Btf>>, all: &[Kernel], count: &[Kernel]) -> Answer {
+    let terms = terms(types);
     let mut answer = Answer { passed: all.to_vec(), ..Answer::default() };
     for (index, program) in object.programs.iter().enumerate().filter(|(_, program)| program.autoload) {
         for kernel in all {
-            let what = match verdict(object, program, *kernel, types) {
+            let what = match verify_by(object, program, *kernel, &terms) {
                 Verdict::Accepted(_) => continue,
                 Verdict::Undecided { what, .. } => what.to_owned(),
                 Verdict::Rejected(rejection) => match lacking(missing, program, &rejection) {
@@ -243,18 +244,9 @@ impl Answer {
     }
 }
 
-fn verdict(object: &Object, program: &Program, kernel: Kernel, types: Option<&Arc<Btf>>) -> Verdict {
-    match types {
-        Some(types) => verify_with(object, program, kernel, types),
-        None => verify(object, program, kernel),
-    }
-}
-
-fn noting(object: &Object, program: &Program, kernel: Kernel, types: Option<&Arc<Btf>>) -> (Verdict, Noted) {
-    match types {
-        Some(types) => verify_noting_with(object, program, kernel, types),
-        None => verify_noting(object, program, kernel),
-    }
+/// The terms of a loader with all capabilities.
+fn terms(types: Option<&Arc<Btf>>) -> Terms<'_> {
+    Terms { types, ..Terms::default() }
 }
 
 /// Why the running kernel refuses a program, by our rules for it; `None` if they do not refuse it.
@@ -267,9 +259,14 @@ pub fn explanation(mut object: Object, name: &str, title: Option<String>) -> Opt
     let program = object.program(name)?;
     let rules = running()?;
     let types = kernel.types().ok();
-    let (verdict, noted) = noting(&object, program, rules, types.as_ref());
+    // The process that was refused is this one.
+    let has = |capability| skep_kernel::has_capability(capability) || skep_kernel::has_capability(Capability::SysAdmin);
+    let loader =
+        Loader { bpf: has(Capability::Bpf), perfmon: has(Capability::Perfmon), net_admin: has(Capability::NetAdmin) };
+    let terms = Terms { types: types.as_ref(), loader, ..Terms::default() };
+    let (verdict, noted) = verify_noting_by(&object, program, rules, &terms);
     let Verdict::Rejected(rejection) = verdict else { return None };
-    let advice = advise(&object, program, rules, types.as_ref(), &rejection);
+    let advice = advise(&object, program, rules, &terms, &rejection);
     let name = title.unwrap_or_else(|| format!("program `{name}`"));
     let title = format!("{name}, by the rules of Linux {}", rules.name());
     let severity = Severity::Error;

@@ -17,7 +17,7 @@ use skep_kernel::RunningKernel;
 use skep_object::{Object, Program};
 use skep_verifier::noted::Noted;
 use skep_verifier::suggest::{Advice, advise};
-use skep_verifier::{Kernel, Rejection, Verdict, verify, verify_noting, verify_noting_with, verify_with};
+use skep_verifier::{Kernel, Loader, Rejection, Terms, Verdict, verify_by, verify_noting_by};
 
 use crate::args::VerifyArgs;
 use crate::failure::{Failure, note};
@@ -35,12 +35,19 @@ struct Judged<'a> {
 struct Context<'a> {
     object: &'a Object,
     types: Option<Arc<Btf>>,
+    loader: Loader,
+    no_pointer_arithmetic: bool,
 }
 
 impl Context<'_> {
+    fn terms(&self) -> Terms<'_> {
+        let Self { types, loader, no_pointer_arithmetic, .. } = self;
+        Terms { types: types.as_ref(), loader: *loader, no_pointer_arithmetic: *no_pointer_arithmetic }
+    }
+
     /// What to do about a refusal.
     fn advice(&self, program: &Program, kernel: Kernel, rejection: &Rejection) -> Advice {
-        advise(self.object, program, kernel, self.types.as_ref(), rejection)
+        advise(self.object, program, kernel, &self.terms(), rejection)
     }
 }
 
@@ -61,23 +68,22 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     }
     let programs = programs(&object, args)?;
     // The running kernel's types are what the object was fitted to.
-    let context = Context { object: &object, types: RunningKernel::new().types().ok() };
+    let context = Context {
+        object: &object,
+        types: RunningKernel::new().types().ok(),
+        loader: if args.unprivileged { Loader::NONE } else { args.capabilities.unwrap_or_default() },
+        no_pointer_arithmetic: args.no_pointer_arithmetic,
+    };
     let notes = args.dot || args.json || args.states || args.at.is_some() || args.facts;
     let one = |program: &Program, kernel: Kernel| {
         if !notes {
             // Keeping what is known at each instruction takes longer than the verdict, and only refusals need it.
-            let verdict = match &context.types {
-                Some(types) => verify_with(&object, program, kernel, types),
-                None => verify(&object, program, kernel),
-            };
+            let verdict = verify_by(&object, program, kernel, &context.terms());
             if verdict.accepted() != Some(false) {
                 return (verdict, Noted::default());
             }
         }
-        match &context.types {
-            Some(types) => verify_noting_with(&object, program, kernel, types),
-            None => verify_noting(&object, program, kernel),
-        }
+        verify_noting_by(&object, program, kernel, &context.terms())
     };
     let judge = |program: &Program| kernels.iter().map(|kernel| one(program, *kernel)).collect();
     let judged: Vec<Judged<'_>> =

@@ -36,6 +36,10 @@ fn imported_chains_decide_as_iptables_does() {
 /// Sends packets of three protocols with their numbers as identification, each the first of its connection; `hear` prints the numbers of those that raw sockets
 /// get, which stand behind iptables and traffic control.
 const PACKETS: &str = r#"
+# The senders have a link address: what the kernel answers them would wait for one otherwise, at the cost of the one socket that
+# a processor has for the ICMP errors of all namespaces, and tests beside this one would get none.
+link=$(peer ip -br link show b0 | awk '{ print $3 }')
+for number in $(seq 3 31); do ip neigh replace 10.9.0.$number lladdr $link dev a0 nud permanent; done
 cat > /run/packets.py <<'END'
 import random, socket, struct, sys, time
 def sum16(data):
@@ -221,16 +225,18 @@ def collect(seconds, until):
 for version in (4, 6):
     source, target = (socket.inet_pton(families[version], name) for name in names[version])
     for protocol in (6, 17):
-        # The last one is always answered, behind all others.
-        for port in range(1, 10):
-            if protocol == 6: body = struct.pack("!HHIIBBHHH", 4000, port, 7, 0, 5 << 4, 2, 1024, 0, 0)
-            else: body = struct.pack("!HHHH", 4000, port, 12, 0) + b"skep"
-            check = sum16(source + target + struct.pack("!HH", protocol, len(body)) + body)
-            at = 16 if protocol == 6 else 6
-            body = body[:at] + struct.pack("!H", check) + body[at + 2:]
-            send[version, protocol].sendto(body, (names[version][1], 0))
-            collect(0.05, lambda: (version, protocol, port) in told)
-        collect(30, lambda: (version, protocol, 9) in told)
+        # What has no answer is asked again: a busy machine loses some. The last one is always answered.
+        for again in range(60):
+            for port in range(1, 10):
+                if (version, protocol, port) in told: continue
+                if protocol == 6: body = struct.pack("!HHIIBBHHH", 4000, port, 7, 0, 5 << 4, 2, 1024, 0, 0)
+                else: body = struct.pack("!HHHH", 4000, port, 12, 0) + b"skep"
+                check = sum16(source + target + struct.pack("!HH", protocol, len(body)) + body)
+                at = 16 if protocol == 6 else 6
+                body = body[:at] + struct.pack("!H", check) + body[at + 2:]
+                send[version, protocol].sendto(body, (names[version][1], 0))
+                collect(0.05, lambda: (version, protocol, port) in told)
+            if again >= 2 and (version, protocol, 9) in told: break
 for key in sorted(told): print(*key, told[key])
 END
 tell() { peer python3 /run/probe.py > $1; [ "$(grep -c ' 9 ' $1)" = 4 ] || { echo "FAILED: $1"; cat $1; exit 1; }; }

@@ -103,7 +103,7 @@ fn what_needs_the_kernel_is_refused() {
 
 #[test]
 fn signals_run_their_probes() {
-    let text = "interval:ms:1 { @n = 1; if (@got) { exit(); } } self:signal:SIGUSR1 { @got = 1; printf(\"got it\\n\"); } \
+    let text = "interval:ms:1 { @n = 1; if (@got) { exit(); } } self:signal:SIGUSR1 { printf(\"got it\\n\"); @got = 1; } \
                 begin { printf(\"ready\\n\"); }";
     let kinds: &[&[&str]] = if able() { &[&[], &["--vm"]] } else { &[&["--vm"]] };
     for kind in kinds {

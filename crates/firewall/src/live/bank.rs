@@ -8,7 +8,7 @@
 //!  delete:  text as going --> a record that only counts (out of force) --> entries out --> no text
 //! ```
 
-use super::force::{CONDITIONS, Live, LiveError, PAYLOAD, TRANSLATES, all_interfaces, failed};
+use super::force::{CONDITIONS, COOKIES, Live, LiveError, PAYLOAD, TRANSLATES, all_interfaces, failed};
 use super::members::Members;
 use super::store::{Count, Filling, KernelTables};
 use super::texts::{State, Texts};
@@ -39,6 +39,8 @@ pub struct LiveRules {
     pub rules: Vec<LiveRule>,
     /// What the defaults have done: in, out, malformed packets.
     pub defaults: [Count; 3],
+    /// Cookies that were given, and packets with wrong ones; if a rule gives any.
+    pub cookies: Option<[Count; 2]>,
     /// Connections, if any are followed.
     pub connections: Option<Filling>,
     /// Entries of translated connections, two each, if any rule changes addresses.
@@ -165,7 +167,8 @@ impl Bank {
     /// What is in force, with counts.
     pub(super) fn list(&mut self) -> Live<LiveRules> {
         let mut set = self.head()?.clone();
-        self.fill_sets(&mut set)?;
+        // The names stand for their addresses.
+        self.fill_sets_with(&mut set, |member| !member.named)?;
         let mut rules = Vec::new();
         for (order, number) in self.order().clone() {
             let rule = self.rule(number)?;
@@ -175,7 +178,9 @@ impl Bank {
         let count = |number| self.tables.count(number).map_err(failed);
         let defaults = [count(special::DEFAULT_IN)?, count(special::DEFAULT_OUT)?, count(special::MALFORMED)?];
         let connections = self.tables.connections().map_err(failed)?;
-        Ok(LiveRules { set, rules, defaults, connections, translations: None, limits: None })
+        let gives = set.gives_cookies();
+        let cookies = gives.then(|| Ok([count(special::COOKIE)?, count(special::WRONG_COOKIE)?])).transpose()?;
+        Ok(LiveRules { set, rules, defaults, cookies, connections, translations: None, limits: None })
     }
 
     /// A number that no rule has.
@@ -201,6 +206,11 @@ impl Bank {
         let reads_payload = self.tables.book(PAYLOAD).map_err(failed)? != 0;
         if rule.action.translation.is_some() && self.tables.book(TRANSLATES).map_err(failed)? == 0 {
             let text = "no rule in force changes addresses, so the programs do not either; add the rule to the file and apply it";
+            return Err(LiveError(text.to_owned()));
+        }
+        if rule.action.cookies && self.tables.book(COOKIES).map_err(failed)? == 0 {
+            let text =
+                "no rule in force gives cookies, so the programs do not either; add the rule to the file and apply it";
             return Err(LiveError(text.to_owned()));
         }
         if rule.matches.states != 0 && flows <= 1 || rule.matches.payload.is_some() && !reads_payload {

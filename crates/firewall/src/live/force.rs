@@ -22,9 +22,11 @@ use skep_kernel::{LoadOptions, LoadedMap, LoadedProgram, MapMemory, Rights, Upda
 use skep_object::MapSpec;
 
 use super::bank::{Bank, LiveRules};
+use super::carry::{carry, fits};
 use super::members::{MEMBERS, Member, Members};
+use super::names::{Answers, KEPT as NAMES_KEPT, members as named_members};
 use super::seed;
-use super::store::{Filling, KernelTables, set_first, since_boot};
+use super::store::{Filling, KernelTables, monotonic, since_boot};
 use super::texts::{State, TEXTS, Texts};
 use crate::build::{Plan, plan};
 use crate::program::{self, BANKS, Hook, SWITCH, Shape, dispatcher};
@@ -43,18 +45,15 @@ pub(super) const PAYLOAD: u32 = 6;
 /// Word of the book: 1 if the programs change addresses.
 pub(super) const TRANSLATES: u32 = 7;
 
+/// Word of the book: 1 if the programs give cookies.
+pub(super) const COOKIES: u32 = 9;
+
 /// What is said where something has to be in force.
 pub const SWITCH_MISSING: &str = "no rules are in force; `skep firewall apply FILE` puts some";
 
 /// Maps that a new list takes over from the old one.
-const KEPT: [&str; 6] = [
-    maps::LRU_FLOWS.0,
-    maps::LRU_FLOWS.1,
-    maps::LRU_TRANSLATIONS.0,
-    maps::LRU_TRANSLATIONS.1,
-    maps::EVENTS,
-    maps::WATCH,
-];
+const KEPT: [&str; 6] =
+    [maps::FLOWS.table, maps::FLOWS.full, maps::TRANSLATIONS.table, maps::TRANSLATIONS.full, maps::EVENTS, maps::WATCH];
 
 /// The number of the text that has the conditions which the programs find out about.
 pub(super) const CONDITIONS: u32 = 1;
@@ -87,6 +86,9 @@ pub struct Firewall {
     _lock: File,
 }
 
+/// Addresses of names by set, with the times at which they leave.
+type Named = BTreeMap<String, Vec<(Prefix, u64)>>;
+
 /// How rules are put in force.
 #[derive(Debug, Clone, Default)]
 pub struct ApplyOptions {
@@ -94,8 +96,14 @@ pub struct ApplyOptions {
     pub interfaces: Vec<String>,
     /// Whether arriving packets are also judged by XDP, and how.
     pub xdp: Option<XdpMode>,
+    /// What is known about the names in sets.
+    pub answers: Answers,
     /// A number other than 0: the list has to be confirmed, else [`Firewall::roll_back`] with this number takes it back.
     pub pending: u64,
+}
+
+fn made_before(error: impl fmt::Display) -> LiveError {
+    LiveError(format!("{error}; the rules were put in force by another version of skep: apply them again"))
 }
 
 fn lock() -> Live<File> {
@@ -187,14 +195,11 @@ impl Firewall {
 
     /// A map of the bank in force.
     pub(super) fn map_in_force(&self, name: &str) -> Live<LoadedMap> {
-        let made_before = |error| {
-            LiveError(format!("{error}; the rules were put in force by another version of skep: apply them again"))
-        };
         self.map(self.bank(), name).map_err(made_before)
     }
 
     fn tables(&self, bank: u32) -> Live<KernelTables> {
-        KernelTables::open(|name| self.map(bank, name)).map_err(failed)
+        KernelTables::open(|name| self.map(bank, name)).map_err(made_before)
     }
 
     /// Puts a list in force, in place of what was before: all of it or nothing. Gives the interfaces.
@@ -205,12 +210,27 @@ impl Firewall {
         let at = chosen(&options.interfaces)?;
         let all = all_interfaces()?;
         let index = |name: &str| all.iter().find(|each| each.1 == name).map(|each| each.0);
-        let plan = plan(rules, &index).map_err(failed)?;
-        let (firewall, fresh) = Self::open_or_make(directory)?;
+        let (mut firewall, fresh) = Self::open_or_make(directory)?;
+        let prepared = firewall.with_names(rules, &options.answers, fresh).and_then(|(rules, named)| {
+            let plan = plan(&rules, &index).map_err(failed)?;
+            if plan.shape.cookies {
+                takes_cookies()?;
+            }
+            Ok((rules, named, plan))
+        });
+        let (rules, named, plan) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) if fresh => return firewall.remove().and(Err(error)),
+            Err(error) => return Err(error),
+        };
         let bank = if fresh { 0 } else { 1 - firewall.bank() };
-        let built = firewall.build(bank, rules, &plan, options.pending);
+        let built = firewall.build(bank, (&rules, &named), &plan, options.pending);
         let attached = built.and_then(|()| {
             firewall.turn(bank)?;
+            // What began meanwhile. It is in force now, whether or not there is room for all.
+            for names in [maps::FLOWS, maps::TRANSLATIONS] {
+                let _ = firewall.carry(bank, &names);
+            }
             firewall.attach(&at, options.xdp)
         });
         if let Err(error) = attached {
@@ -225,8 +245,24 @@ impl Firewall {
         Ok(at.into_iter().map(|each| each.1).collect())
     }
 
+    /// A list with the addresses of its names, those that are known from the list in force among them.
+    fn with_names(&mut self, rules: &RuleSet, answers: &Answers, fresh: bool) -> Live<(RuleSet, Named)> {
+        let mut rules = rules.clone();
+        if rules.names.is_empty() {
+            return Ok((rules, Named::new()));
+        }
+        let known = if fresh { Named::new() } else { self.named()? };
+        let mut named = named_members(answers, NAMES_KEPT, &known);
+        for (set, list) in &mut named {
+            let all = rules.sets.entry(set.clone()).or_default();
+            list.retain(|(prefix, _)| !all.contains(prefix));
+            all.extend(list.iter().map(|each| each.0));
+        }
+        Ok((rules, named))
+    }
+
     /// Builds a list in a bank that is not in force.
-    fn build(&self, bank: u32, rules: &RuleSet, plan: &Plan, pending: u64) -> Live<()> {
+    fn build(&self, bank: u32, (rules, named): (&RuleSet, &Named), plan: &Plan, pending: u64) -> Live<()> {
         self.clear(bank)?;
         let object = program::object(&Shape { bank, ..plan.shape.clone() }).map_err(LiveError)?;
         // Connections and who watches stay, unless another version of this program has made them otherwise.
@@ -246,9 +282,9 @@ impl Firewall {
         });
         let mut old: Vec<(&str, LoadedMap)> = old.collect();
         // A table and what counts its entries belong together.
-        for (table, made) in [maps::LRU_FLOWS, maps::LRU_TRANSLATIONS] {
-            if old.iter().filter(|(name, _)| [table, made].contains(name)).count() < 2 {
-                old.retain(|(name, _)| ![table, made].contains(name));
+        for maps::Names { table, full, .. } in [maps::FLOWS, maps::TRANSLATIONS] {
+            if old.iter().filter(|(name, _)| [table, full].contains(name)).count() < 2 {
+                old.retain(|(name, _)| ![table, full].contains(name));
             }
         }
         let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|(name, map)| (*name, map)).collect();
@@ -264,17 +300,21 @@ impl Firewall {
         tables.set_book(PENDING, pending).map_err(failed)?;
         tables.set_book(PAYLOAD, plan.shape.payload.into()).map_err(failed)?;
         tables.set_book(TRANSLATES, plan.shape.translates.into()).map_err(failed)?;
-        if plan.shape.track && !old.iter().any(|(name, _)| *name == maps::FLOWS) {
-            let flows = self.map(bank, maps::FLOWS).map_err(LiveError)?;
-            let now = tables.now();
+        tables.set_book(COOKIES, plan.shape.cookies.into()).map_err(failed)?;
+        let shares = |names: maps::Names| old.iter().any(|(name, _)| *name == names.table);
+        if plan.shape.translates && !shares(maps::TRANSLATIONS) {
+            self.carry(bank, &maps::TRANSLATIONS)?;
+        }
+        if plan.shape.track && !shares(maps::FLOWS) && !self.carry(bank, &maps::FLOWS)? {
+            let flows = self.map(bank, maps::FLOWS.table).map_err(LiveError)?;
+            let now = monotonic();
             let all: BTreeMap<_, _> = { seed::existing().into_iter() }
                 .map(|(ends, protocol)| (seed::key(ends, protocol), seed::value(now, protocol)))
                 .collect();
+            fits(&maps::FLOWS, all.len(), flows.max_entries() as usize)?;
             for (key, value) in &all {
                 flows.set(key, value, Update::Any).map_err(failed)?;
             }
-            let made = self.map(bank, maps::LRU_FLOWS.1).map_err(LiveError)?;
-            set_first(&made, all.len() as u64).map_err(failed)?;
         }
         let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
         let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
@@ -289,9 +329,12 @@ impl Firewall {
         }
         pin(&map, directory.join(TEXTS)).map_err(failed)?;
         let (map, members) = Members::create(&rules.sets).map_err(failed)?;
-        for (number, prefixes) in (0..).zip(rules.sets.values()) {
+        for (number, (set, prefixes)) in (0..).zip(&rules.sets) {
             for prefix in prefixes {
-                members.put(number, prefix, &Member::FOR_EVER).map_err(failed)?;
+                let until = named.get(set).and_then(|list| list.iter().find(|each| each.0 == *prefix));
+                let member =
+                    until.map_or(Member::FOR_EVER, |(_, until)| Member { until: *until, settled: true, named: true });
+                members.put(number, prefix, &member).map_err(failed)?;
             }
         }
         pin(&map, directory.join(MEMBERS)).map_err(failed)?;
@@ -301,6 +344,18 @@ impl Firewall {
             banks.set_object(&hook.slot(bank).to_ne_bytes(), program).map_err(failed)?;
         }
         Ok(())
+    }
+
+    /// Takes over what is in a table of the other bank, if this bank has another one of its own; `false` if there is nothing of
+    /// that kind.
+    fn carry(&self, bank: u32, names: &maps::Names) -> Live<bool> {
+        let both = [1 - bank, bank].map(|bank| self.map(bank, names.table).ok());
+        let [Some(old), Some(new)] = both else { return Ok(false) };
+        // One entry means that nothing was followed.
+        if old.id() == new.id() || old.max_entries() <= 1 || new.max_entries() <= 1 {
+            return Ok(false);
+        }
+        carry(names, &old, &new)
     }
 
     fn clear(&self, bank: u32) -> Live<()> {
@@ -414,13 +469,14 @@ impl Firewall {
     /// If it cannot be read.
     pub fn list(&mut self) -> Live<LiveRules> {
         let mut live = self.opened()?.list()?;
-        let filling =
-            |(table, made)| Filling::of(&self.map_in_force(table)?, &self.map_in_force(made)?).map_err(failed);
+        let filling = |names: &maps::Names| {
+            Filling::of(names, &self.map_in_force(names.table)?, &self.map_in_force(names.full)?).map_err(failed)
+        };
         if live.set.translates() {
-            live.translations = Some(filling(maps::LRU_TRANSLATIONS)?);
+            live.translations = Some(filling(&maps::TRANSLATIONS)?);
         }
         if live.set.rules.iter().any(|rule| rule.action.limit.is_some()) {
-            live.limits = Some(filling(maps::LRU_LIMITS)?);
+            live.limits = Some(filling(&maps::LIMITS)?);
         }
         Ok(live)
     }
@@ -487,6 +543,19 @@ impl Firewall {
     pub fn expire(&mut self) -> Live<Option<u64>> {
         let now = since_boot();
         Ok(self.opened()?.expire(now)?.map(|next| next.saturating_sub(now)))
+    }
+}
+
+/// Whether the kernel makes connections of acknowledged cookies that it has not given itself.
+fn takes_cookies() -> Live<()> {
+    let path = "/proc/sys/net/ipv4/tcp_syncookies";
+    let text = fs::read_to_string(path).map_err(|error| LiveError(format!("cannot read `{path}`: {error}")))?;
+    match text.trim() {
+        "2" => Ok(()),
+        other => Err(LiveError(format!(
+            "net.ipv4.tcp_syncookies is {other}, so the kernel makes cookies only when it is flooded already, or never; rules with \
+             `syn-cookies` need 2: `sysctl -w net.ipv4.tcp_syncookies=2`"
+        ))),
     }
 }
 

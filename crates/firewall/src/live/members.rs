@@ -14,8 +14,12 @@ pub const MEMBERS: &str = "fw_members";
 const NO_PREALLOC: u32 = 1;
 /// Bytes of a key: number of the set, version, length, address from its highest byte on.
 const KEY: usize = 24;
-/// Bytes of a value: until when (0 for ever), and whether entries follow it.
+/// Bytes of a value: until when (0 for ever), and bits: [`SETTLED`], [`NAMED`].
 const VALUE: usize = 16;
+/// Bit: entries follow it.
+const SETTLED: u64 = 1;
+/// Bit: it is an address of a name.
+const NAMED: u64 = 2;
 /// Members that come later, besides as many as there are.
 const ROOM: usize = 1 << 16;
 
@@ -26,11 +30,13 @@ pub struct Member {
     pub until: u64,
     /// Whether it is being put in (`false`), or is there.
     pub settled: bool,
+    /// Whether it is an address of a name in the set.
+    pub named: bool,
 }
 
 impl Member {
     /// One that stays.
-    pub const FOR_EVER: Self = Self { until: 0, settled: true };
+    pub const FOR_EVER: Self = Self { until: 0, settled: true, named: false };
 }
 
 /// The members of all sets. Sets have numbers in the order of their names.
@@ -55,10 +61,9 @@ fn key(set: u32, prefix: &Prefix) -> [u8; KEY] {
 fn read(key: &[u8], value: &[u8]) -> Option<(u32, Prefix, Member)> {
     let family = if *key.get(4)? == 1 { Family::V6 } else { Family::V4 };
     let address = u128::from_be_bytes(*key.get(8..)?.first_chunk()?);
-    let member = Member {
-        until: u64::from_ne_bytes(*value.first_chunk()?),
-        settled: u64::from_ne_bytes(*value.get(8..)?.first_chunk()?) == 1,
-    };
+    let bits = u64::from_ne_bytes(*value.get(8..)?.first_chunk()?);
+    let until = u64::from_ne_bytes(*value.first_chunk()?);
+    let member = Member { until, settled: bits & SETTLED != 0, named: bits & NAMED != 0 };
     Some((u32::from_ne_bytes(*key.first_chunk()?), Prefix::new(family, address, *key.get(5)?), member))
 }
 
@@ -94,7 +99,8 @@ impl Members {
     pub fn put(&self, set: u32, prefix: &Prefix, member: &Member) -> Result<(), TableError> {
         let mut value = [0; VALUE];
         value[..8].copy_from_slice(&member.until.to_ne_bytes());
-        value[8..].copy_from_slice(&u64::from(member.settled).to_ne_bytes());
+        let bits = if member.settled { SETTLED } else { 0 } | if member.named { NAMED } else { 0 };
+        value[8..].copy_from_slice(&bits.to_ne_bytes());
         self.map.set(&key(set, prefix), &value, Update::Any).map_err(failed)
     }
 

@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::program::{FLOW_BYTES, FLOW_KEY, TIMEOUTS};
+use crate::program::{ASSURED, FLOW_BYTES, FLOW_KEY, TIMEOUTS};
 use crate::rules::Prefix;
 use crate::tables::layout::words;
 
@@ -37,6 +37,7 @@ pub fn value(now: u64, protocol: u8) -> [u8; FLOW_BYTES] {
     let seconds = if protocol == 6 { TIMEOUTS[0] } else { TIMEOUTS[3] };
     let mut value = [0; FLOW_BYTES];
     value[..8].copy_from_slice(&(now + seconds.cast_unsigned() * 1_000_000_000).to_ne_bytes());
+    value[8..].copy_from_slice(&ASSURED.to_ne_bytes());
     value
 }
 

@@ -34,11 +34,19 @@ impl Bank {
 
     /// Puts into sets what is in them.
     pub(super) fn fill_sets(&mut self, rules: &mut RuleSet) -> Live<()> {
+        self.fill_sets_with(rules, |_| true)
+    }
+
+    /// Puts into sets those members that are wanted.
+    pub(super) fn fill_sets_with(&mut self, rules: &mut RuleSet, wanted: impl Fn(&Member) -> bool) -> Live<()> {
         if rules.sets.is_empty() {
             return Ok(());
         }
         let mut lists: Vec<&mut Vec<Prefix>> = rules.sets.values_mut().collect();
-        for (set, prefix, _) in self.members.all().map_err(failed)? {
+        for (set, prefix, member) in self.members.all().map_err(failed)? {
+            if !wanted(&member) {
+                continue;
+            }
             if let Some(list) = lists.get_mut(set as usize) {
                 list.push(prefix);
             }
@@ -53,24 +61,42 @@ impl Bank {
         Ok(all.into_iter().filter(|each| each.0 == number).map(|each| (each.1, each.2)).collect())
     }
 
+    /// Gives addresses of names their times in a set, and takes up those that are not there; gives how many that are. What is in
+    /// the set for ever stays so.
+    pub(super) fn set_named(&mut self, name: &str, found: &[(Prefix, u64)]) -> Live<usize> {
+        let number = self.set_number(name)?;
+        let mut added = 0;
+        for (prefix, until) in found {
+            let there = self.members.get(number, prefix).map_err(failed)?;
+            if there.is_none_or(|member| member.until != 0) {
+                added += self.put_members(name, &[*prefix], Member { until: *until, settled: true, named: true })?;
+            }
+        }
+        Ok(added)
+    }
+
     /// Puts prefixes into a set; gives how many were not there.
     pub(super) fn set_add(&mut self, name: &str, prefixes: &[Prefix], until: u64) -> Live<usize> {
+        self.put_members(name, prefixes, Member { until, settled: true, named: false })
+    }
+
+    fn put_members(&mut self, name: &str, prefixes: &[Prefix], member: Member) -> Live<usize> {
         let number = self.set_number(name)?;
         let users = self.users(name)?;
         let mut added = 0;
         self.texts.set_sets_change(true).map_err(failed)?;
         for prefix in prefixes {
             match self.members.get(number, prefix).map_err(failed)? {
-                Some(_) => self.members.put(number, prefix, &Member { until, settled: true }).map_err(failed)?,
+                Some(_) => self.members.put(number, prefix, &member).map_err(failed)?,
                 None => {
-                    self.members.put(number, prefix, &Member { until, settled: false }).map_err(failed)?;
+                    self.members.put(number, prefix, &Member { settled: false, ..member }).map_err(failed)?;
                     if let Err(error) = self.step(Step::Put, name, prefix, &users) {
                         self.step(Step::Take, name, prefix, &users)?;
                         self.members.remove(number, prefix).map_err(failed)?;
                         self.texts.set_sets_change(false).map_err(failed)?;
                         return Err(LiveError(format!("{prefix} cannot be put into `{name}`: {error}")));
                     }
-                    self.members.put(number, prefix, &Member { until, settled: true }).map_err(failed)?;
+                    self.members.put(number, prefix, &member).map_err(failed)?;
                     added += 1;
                 }
             }

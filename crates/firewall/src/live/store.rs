@@ -20,7 +20,7 @@ pub struct KernelTables {
     book: MapMemory,
     counters: LoadedMap,
     flows: LoadedMap,
-    flows_made: LoadedMap,
+    flows_full: LoadedMap,
 }
 
 /// What a rule has done.
@@ -37,24 +37,27 @@ pub struct Count {
 /// How full a table is whose oldest entries give way to new ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Filling {
-    /// Entries that are there, some of which may be over.
+    /// Entries that are not over.
     pub known: u64,
     /// Room for so many.
     pub room: u64,
-    /// Entries that have given way.
-    pub gone: u64,
+    /// Entries that were refused because there was no room.
+    pub refused: u64,
 }
 
 impl Filling {
-    /// Of a table, by what counts the entries that were made.
+    /// Of a table with these names.
     ///
     /// # Errors
     /// [`TableError::Store`]
-    pub fn of(table: &LoadedMap, made: &LoadedMap) -> Result<Self, TableError> {
-        // Counted first: what comes meanwhile has not given way.
-        let made = sum_of_first(made, 0)?;
-        let known = table.entries().try_fold(0, |known, entry| entry.map(|_| known + 1)).map_err(failed)?;
-        Ok(Self { known, room: table.max_entries().into(), gone: made.saturating_sub(known) })
+    pub fn of(names: &maps::Names, table: &LoadedMap, full: &LoadedMap) -> Result<Self, TableError> {
+        let now = monotonic();
+        let mut known = 0;
+        for entry in table.entries() {
+            let (_, value) = entry.map_err(failed)?;
+            known += u64::from(lasts(names, &value, now));
+        }
+        Ok(Self { known, room: table.max_entries().into(), refused: sum_of_first(full, 0)? })
     }
 }
 
@@ -74,16 +77,18 @@ impl KernelTables {
         let slots = index.max_entries() / (4 * crate::tables::layout::CLASSES as u32);
         let wrong = index.value_size() != SLOT_BYTES || !slots.is_power_of_two() || rules.value_size() != record::SIZE;
         if wrong {
-            let problem = "the tables in the kernel were made by another version of skep: apply the rules file again";
-            return Err(TableError::Store(problem.to_owned()));
+            return Err(TableError::Store("the tables in the kernel are not as expected".to_owned()));
         }
-        let flows = map(maps::FLOWS)?;
+        let flows = map(maps::FLOWS.table)?;
         Ok(Self {
             sizes: Sizes {
                 hash_bits: slots.ilog2(),
                 entries: heads.max_entries(),
                 rules: rules.max_entries(),
                 flows: flows.max_entries(),
+                limits: map(maps::LIMITS.table)?.max_entries(),
+                // Half of the entries, if there are any.
+                translations: map(maps::TRANSLATIONS.table).map_or(1, |map| map.max_entries() / 2),
             },
             index: memory(&index)?,
             keys_4: map(maps::KEYS_4)?,
@@ -94,7 +99,7 @@ impl KernelTables {
             book: memory(&map(maps::BOOK)?)?,
             counters: map(maps::COUNTERS)?,
             flows,
-            flows_made: map(maps::LRU_FLOWS.1)?,
+            flows_full: map(maps::FLOWS.full)?,
         })
     }
 
@@ -124,7 +129,7 @@ impl KernelTables {
         if self.sizes.flows <= 1 {
             return Ok(None);
         }
-        Filling::of(&self.flows, &self.flows_made).map(Some)
+        Filling::of(&maps::FLOWS, &self.flows, &self.flows_full).map(Some)
     }
 
     /// Forgets what a rule has done, for another one that gets its number.
@@ -162,22 +167,23 @@ pub(super) fn lost(counters: &LoadedMap) -> Result<u64, TableError> {
     sum_of_first(counters, special::LOST)
 }
 
-/// Sets the first word of an array with values for each processor, which was 0.
-pub(super) fn set_first(map: &LoadedMap, number: u64) -> Result<(), TableError> {
-    let key = 0_u32.to_ne_bytes();
-    let processors = map.get_per_cpu(&key).map_err(failed)?.map_or(0, |values| values.len());
-    let mut values = vec![vec![0; 8]; processors];
-    if let Some(first) = values.first_mut() {
-        first.copy_from_slice(&number.to_ne_bytes());
-    }
-    map.set_per_cpu(&key, &values, Update::Any).map_err(failed)
-}
-
 /// The sum of the first words of an element for all processors.
 fn sum_of_first(map: &LoadedMap, element: u32) -> Result<u64, TableError> {
     let values = map.get_per_cpu(&element.to_ne_bytes()).map_err(failed)?;
     let first = |value: &[u8]| value.first_chunk().map_or(0, |bytes| u64::from_ne_bytes(*bytes));
     Ok(values.iter().flat_map(|values| values.iter()).map(first).sum())
+}
+
+/// Whether an entry of a table is not over.
+pub(super) fn lasts(names: &maps::Names, value: &[u8], now: u64) -> bool {
+    let until = value.get(names.until as usize..).and_then(|rest| rest.first_chunk());
+    until.is_some_and(|bytes| u64::from_ne_bytes(*bytes) >= now)
+}
+
+/// Nanoseconds of the monotonic clock.
+pub(super) fn monotonic() -> u64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
 }
 
 fn outside() -> TableError {

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use skep_kernel::{LoadedMap, MapMemory, Rights, RingBuffer};
 
 use super::force::{Firewall, Live, LiveError, SWITCH_MISSING, failed};
-use super::store::lost;
+use super::store::{lost, monotonic};
 use super::texts::{State, TEXTS, Texts};
 use crate::program::{BANKS, Hook, work};
 use crate::tables::layout::{maps, special, watch};
@@ -74,6 +74,8 @@ pub struct Event {
     pub bank: u32,
     /// The number of the rule, or of what decided without one.
     pub rule: u32,
+    /// Whether a limit counts as exceeded because the table of limits was full.
+    pub no_limit: bool,
     /// Bytes of the packet.
     pub length: u32,
     /// Its first bytes, from the Ethernet header on.
@@ -101,6 +103,7 @@ impl Event {
             outcome,
             bank: record[work::BANK as usize].into(),
             rule: word(work::RULE),
+            no_limit: record[work::NO_LIMIT as usize] != 0,
             length: word(work::LENGTH),
             packet,
         })
@@ -125,16 +128,10 @@ pub struct Watch {
     _lock: File,
 }
 
-/// Nanoseconds of the monotonic clock.
-fn now() -> u64 {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    time.tv_sec.cast_unsigned() * 1_000_000_000 + time.tv_nsec.cast_unsigned()
-}
-
 /// What is added to the monotonic clock for the time of day, in nanoseconds.
 pub fn wall_offset() -> i64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
-    time.tv_sec * 1_000_000_000 + time.tv_nsec - now().cast_signed()
+    time.tv_sec * 1_000_000_000 + time.tv_nsec - monotonic().cast_signed()
 }
 
 impl Watch {
@@ -183,7 +180,7 @@ impl Watch {
         let kinds = self.flag.u32_at(watch::KINDS as usize).ok_or_else(wrong)?;
         kinds.store(self.wanted.bits(), Ordering::Release);
         let until = self.flag.u64_at(watch::UNTIL as usize).ok_or_else(wrong)?;
-        until.store(now() + u64::try_from(AHEAD.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
+        until.store(monotonic() + u64::try_from(AHEAD.as_nanos()).unwrap_or(u64::MAX), Ordering::Release);
         Ok(())
     }
 
@@ -233,13 +230,17 @@ impl Watch {
 
     /// What decided: `rule 3: drop in udp`, with the number that `list` has, or what stands for no rule.
     pub fn label(&mut self, event: &Event) -> String {
-        match event.rule {
-            special::MALFORMED => return "malformed".to_owned(),
-            special::DEFAULT_IN => return "default in".to_owned(),
-            special::DEFAULT_OUT => return "default out".to_owned(),
-            special::NEIGHBOURS => return "neighbour discovery".to_owned(),
-            _ => {}
+        if let Some(name) = special::name(event.rule) {
+            return name.to_owned();
         }
+        let mut label = self.rule_label(event);
+        if event.no_limit {
+            label.push_str(" (full table of limits)");
+        }
+        label
+    }
+
+    fn rule_label(&mut self, event: &Event) -> String {
         let key = (event.bank, event.rule);
         if let Some((read, label)) = self.labels.get(&key)
             && read.elapsed() < FRESH

@@ -25,7 +25,7 @@ const TCP_BYTES: i64 = 20;
 const ICMP_BYTES: i64 = 8;
 
 /// A number in the order of the network, as it is stored.
-fn net16(number: i64) -> i64 {
+pub fn net16(number: i64) -> i64 {
     i64::from((number as u16).to_be())
 }
 
@@ -42,15 +42,21 @@ pub fn own(code: &mut Code<'_>, context: Value, hook: Hook) {
     code.b.switch_to(other);
 }
 
+/// A packet that becomes an answer.
+pub struct Reply<'v> {
+    /// What is needed to read it.
+    pub view: &'v View,
+    /// Where the header behind that of the internet protocol begins.
+    pub at: Value,
+    /// Where the header of the internet protocol begins.
+    pub network: Value,
+    /// Where the packet ends by its own words.
+    pub end: Value,
+}
+
 /// A rejected packet.
 struct Rejected<'v> {
-    view: &'v View,
-    /// Where the header behind that of the internet protocol begins.
-    at: Value,
-    /// Where the header of the internet protocol begins.
-    network: Value,
-    /// Where the packet ends by its own words.
-    end: Value,
+    reply: Reply<'v>,
     protocol: Value,
     /// Not 0 if TCP gets an ICMP error, too.
     has_message: Value,
@@ -67,128 +73,29 @@ pub fn answer(code: &mut Code<'_>, maps: &Maps, view: &View, args: &[Value]) {
     let row = code.element(maps.rules, rule, missing);
     let (flags, codes) = (code.load(Width::W32, row, record::FLAGS), code.load(Width::W32, row, record::PORT));
     let has_message = code.with(Binary::And, flags, record::MESSAGE.into());
-    Rejected { view, at, network, end, protocol, has_message, codes }.answer(code, bits);
+    Rejected { reply: Reply { view, at, network, end }, protocol, has_message, codes }.answer(code, bits);
     code.close(missing);
     code.b.switch_to(missing);
     code.give(view.hook.drop());
 }
 
-impl Rejected<'_> {
-    fn answer(&self, code: &mut Code<'_>, bits: Value) {
-        let silent = code.b.block(&[]);
-        let later = code.bits(attr::LATER);
-        code.leave_for(silent, Cond::Set, bits, later);
-        if self.view.hook == Hook::Ingress {
-            // PACKET_HOST: no answers to what was sent to many, or to others.
-            let kind = code.load(Width::W32, self.view.context, field::KIND);
-            code.leave_if(silent, Cond::Ne, kind, 0);
-        }
-        let six = code.b.block(&[]);
-        let version = code.bits(attr::V6);
-        code.leave_for(six, Cond::Set, bits, version);
-        self.answer_4(code, bits, silent);
-        code.close(silent);
-        code.b.switch_to(six);
-        self.answer_6(code, bits, silent);
-        code.close(silent);
-        code.b.switch_to(silent);
-    }
-
-    /// Leaves unless the header of the internet protocol has so many bytes.
-    fn plain(&self, code: &mut Code<'_>, bytes: i64, silent: Block) {
-        let length = code.b.binary(Binary::Sub, self.at, self.network);
-        code.leave_if(silent, Cond::Ne, length, bytes);
-    }
-
-    fn answer_4(&self, code: &mut Code<'_>, bits: Value, silent: Block) {
-        self.plain(code, 20, silent);
-        for (place, is_sender) in [(work::SOURCE, true), (work::DESTINATION, false)] {
-            let first = code.load(Width::W8, self.view.memory, place);
-            // Groups and the broadcast address; senders without an address, and those of the loopback network.
-            code.leave_if(silent, Cond::Uge, first, 224);
-            if is_sender {
-                code.leave_if(silent, Cond::Eq, first, 0);
-                code.leave_if(silent, Cond::Eq, first, 127);
-            }
-        }
-        let protocol = self.protocol;
-        let (other, end) = (code.b.block(&[]), code.b.block(&[]));
-        code.leave_if(other, Cond::Ne, protocol, TCP.into());
-        code.leave_if(other, Cond::Ne, self.has_message, 0);
-        self.header_4(code, TCP, 20 + TCP_BYTES);
-        self.reset(code, bits, 20, silent);
-        let sum = self.sum(code, 12, 8 + TCP_BYTES, net16(TCP.into()) + net16(TCP_BYTES));
-        self.put(code, Width::W16, 20 + 16, sum);
-        self.send(code, 20 + TCP_BYTES, Some((12, 8, net16(TCP.into()) + net16(TCP_BYTES))), silent);
-        code.b.switch_to(other);
-        let number = code.with(Binary::Lshr, bits, attr::TYPE_SHIFT.into());
-        let number = code.with(Binary::And, number, 0xff);
-        code.when_is(Cond::Eq, protocol, ICMP.into(), |code| {
-            for kind in UNANSWERED {
-                code.leave_if(silent, Cond::Eq, number, kind);
-            }
-        });
-        code.close(end);
-        code.b.switch_to(end);
-        let bytes = ICMP_BYTES + 20 + QUOTED;
-        self.header_4(code, ICMP, 20 + bytes);
-        self.error(code, 20, (3, 0), 20 + QUOTED, silent);
-        let sum = self.sum(code, 20, bytes, 0);
-        self.put(code, Width::W16, 20 + 2, sum);
-        self.send(code, 20 + bytes, None, silent);
-    }
-
-    fn answer_6(&self, code: &mut Code<'_>, bits: Value, silent: Block) {
-        self.plain(code, 40, silent);
-        for place in [work::SOURCE, work::DESTINATION] {
-            let first = code.load(Width::W8, self.view.memory, place);
-            code.leave_if(silent, Cond::Eq, first, 0xff);
-        }
-        let parts = [0, 8].map(|word| code.load(Width::W64, self.view.memory, work::SOURCE + word));
-        let any = code.b.binary(Binary::Or, parts[0], parts[1]);
-        code.leave_if(silent, Cond::Eq, any, 0);
-        let protocol = self.protocol;
-        let (other, end) = (code.b.block(&[]), code.b.block(&[]));
-        code.leave_if(other, Cond::Ne, protocol, TCP.into());
-        code.leave_if(other, Cond::Ne, self.has_message, 0);
-        self.header_6(code, TCP, TCP_BYTES);
-        self.reset(code, bits, 40, silent);
-        let pseudo = net16(TCP.into()) + net16(TCP_BYTES);
-        let sum = self.sum(code, 8, 32 + TCP_BYTES, pseudo);
-        self.put(code, Width::W16, 40 + 16, sum);
-        self.send(code, 40 + TCP_BYTES, Some((8, 32, pseudo)), silent);
-        code.b.switch_to(other);
-        code.leave_if(end, Cond::Ne, protocol, ICMP6.into());
-        let number = code.with(Binary::Lshr, bits, attr::TYPE_SHIFT.into());
-        let number = code.with(Binary::And, number, 0xff);
-        code.leave_if(silent, Cond::Ult, number, 128);
-        code.leave_if(silent, Cond::Eq, number, 137);
-        code.close(end);
-        code.b.switch_to(end);
-        let bytes = ICMP_BYTES + 40 + QUOTED;
-        self.header_6(code, ICMP6, bytes);
-        self.error(code, 40, (1, 8), 40 + QUOTED, silent);
-        let sum = self.sum(code, 8, 32 + bytes, net16(ICMP6.into()) + net16(bytes));
-        self.put(code, Width::W16, 40 + 2, sum);
-        self.send(code, 40 + bytes, None, silent);
-    }
-
-    fn put(&self, code: &mut Code<'_>, width: Width, at: i64, value: Value) {
+impl Reply<'_> {
+    pub fn put(&self, code: &mut Code<'_>, width: Width, at: i64, value: Value) {
         code.store(width, self.view.memory, work::ANSWER + at as i16, value);
     }
 
-    fn put_net16(&self, code: &mut Code<'_>, at: i64, number: i64) {
+    pub fn put_net16(&self, code: &mut Code<'_>, at: i64, number: i64) {
         let number = code.num(net16(number));
         self.put(code, Width::W16, at, number);
     }
 
-    fn put_byte(&self, code: &mut Code<'_>, at: i64, number: i64) {
+    pub fn put_byte(&self, code: &mut Code<'_>, at: i64, number: i64) {
         let number = code.num(number);
         self.put(code, Width::W8, at, number);
     }
 
     /// Addresses change places.
-    fn header_4(&self, code: &mut Code<'_>, protocol: u8, total: i64) {
+    pub fn header_4(&self, code: &mut Code<'_>, protocol: u8, total: i64) {
         for (at, number) in [(0, 0x4500), (2, total), (4, 0), (6, 0x4000), (10, 0)] {
             self.put_net16(code, at, number);
         }
@@ -202,7 +109,7 @@ impl Rejected<'_> {
         self.put(code, Width::W16, 10, sum);
     }
 
-    fn header_6(&self, code: &mut Code<'_>, protocol: u8, bytes: i64) {
+    pub fn header_6(&self, code: &mut Code<'_>, protocol: u8, bytes: i64) {
         for (at, number) in [(0, 0x6000), (2, 0), (4, bytes)] {
             self.put_net16(code, at, number);
         }
@@ -214,6 +121,80 @@ impl Rejected<'_> {
                 self.put(code, Width::W64, to + i64::from(word), part);
             }
         }
+    }
+
+    /// The checksum (RFC 1071) of bytes of the answer and a number.
+    pub fn sum(&self, code: &mut Code<'_>, at: i64, bytes: i64, more: i64) -> Value {
+        let folded = self.folded(code, at, bytes, more);
+        code.with(Binary::Xor, folded, 0xffff)
+    }
+
+    fn folded(&self, code: &mut Code<'_>, at: i64, bytes: i64, more: i64) -> Value {
+        let from = code.b.ptr_add_const(self.view.memory, i32::from(work::ANSWER) + at as i32);
+        let (zero, bytes, more) = (code.num(0), code.num(bytes), code.num(more));
+        let mut sum = code.helper(code::SUM_DIFF, &[zero, zero, from, bytes, more]);
+        // Releases before 6.13 do not fold.
+        for _ in 0..3 {
+            let low = code.with(Binary::And, sum, 0xffff);
+            let high = code.with(Binary::Lshr, sum, 16);
+            let high = code.with(Binary::And, high, 0xffff);
+            sum = code.b.binary(Binary::Add, low, high);
+        }
+        sum
+    }
+
+    /// Makes the packet the answer and sends it. `sum` says where the answer has its pseudo header, how long it is, and the
+    /// number that belongs to it: a checksum that a device is to complete holds the sum of those only.
+    pub fn send(&self, code: &mut Code<'_>, bytes: i64, sum: Option<(i64, i64, i64)>, silent: Block) {
+        let zero = code.num(0);
+        self.view.fetch(code, zero, 12, silent);
+        let length = code.with(Binary::Add, self.network, bytes);
+        let failed = code.helper(code::SKB_CHANGE_TAIL, &[self.view.context, length, zero]);
+        code.leave_if(silent, Cond::Ne, failed, 0);
+        // The addresses of the link: the upper half of the buffer takes them the other way round.
+        for (from, to) in [(0, 6), (6, 0)] {
+            for part in [0, 2, 4] {
+                let value = code.load(Width::W16, self.view.head, from + part);
+                code.store(Width::W16, self.view.head, 20 + to + part, value);
+            }
+        }
+        let turned = code.b.ptr_add_const(self.view.head, 20);
+        let twelve = code.num(12);
+        code.helper(code::SKB_STORE, &[self.view.context, zero, turned, twelve, zero]);
+        let answer = code.b.ptr_add_const(self.view.memory, work::ANSWER.into());
+        let size = code.num(bytes);
+        let failed = code.helper(code::SKB_STORE, &[self.view.context, self.network, answer, size, zero]);
+        code.leave_if(silent, Cond::Ne, failed, 0);
+        if let Some(pseudo) = sum {
+            self.complete(code, pseudo, silent);
+        }
+        for (mark, word) in MARKS.into_iter().zip(0..) {
+            let mark = code.b.i32(mark);
+            code.b.store(Width::W32, self.view.context, field::CB + 4 * word, mark);
+        }
+        let interface = code.load(Width::W32, self.view.memory, work::INTERFACE);
+        let back = code.num(self.view.hook.back());
+        let action = code.helper(code::REDIRECT, &[interface, back]);
+        code.b.ret(Some(action));
+    }
+
+    /// Packets of hosts within this one have checksums that a device was to complete (`CHECKSUM_PARTIAL`), and their answers
+    /// still do. Programs cannot ask for that, but a replacement outside of the pseudo header changes nothing then.
+    fn complete(&self, code: &mut Code<'_>, (start, bytes, more): (i64, i64, i64), silent: Block) {
+        let place = code.with(Binary::Add, self.at, 16);
+        let (zero, one, two) = (code.num(0), code.num(1), code.num(2));
+        self.view.fetch(code, place, 2, silent);
+        let whole = code.load(Width::W16, self.view.head, 0);
+        code.helper(code::L4_SUM_REPLACE, &[self.view.context, place, zero, one, two]);
+        self.view.fetch(code, place, 2, silent);
+        let now = code.load(Width::W16, self.view.head, 0);
+        code.store(Width::W16, self.view.head, 4, whole);
+        code.when(Cond::Eq, now, whole, |code| {
+            let pseudo = self.folded(code, start, bytes, more);
+            code.store(Width::W16, self.view.head, 4, pseudo);
+        });
+        let kept = code.b.ptr_add_const(self.view.head, 4);
+        code.helper(code::SKB_STORE, &[self.view.context, place, kept, two, zero]);
     }
 
     /// The header of a reset at a place of the answer: it takes the number that the packet acknowledges, or acknowledges the
@@ -269,91 +250,118 @@ impl Rejected<'_> {
             },
         );
     }
+}
+
+impl Rejected<'_> {
+    fn answer(&self, code: &mut Code<'_>, bits: Value) {
+        let silent = code.b.block(&[]);
+        let later = code.bits(attr::LATER);
+        code.leave_for(silent, Cond::Set, bits, later);
+        if self.reply.view.hook == Hook::Ingress {
+            // PACKET_HOST: no answers to what was sent to many, or to others.
+            let kind = code.load(Width::W32, self.reply.view.context, field::KIND);
+            code.leave_if(silent, Cond::Ne, kind, 0);
+        }
+        let six = code.b.block(&[]);
+        let version = code.bits(attr::V6);
+        code.leave_for(six, Cond::Set, bits, version);
+        self.answer_4(code, bits, silent);
+        code.close(silent);
+        code.b.switch_to(six);
+        self.answer_6(code, bits, silent);
+        code.close(silent);
+        code.b.switch_to(silent);
+    }
+
+    /// Leaves unless the header of the internet protocol has so many bytes.
+    fn plain(&self, code: &mut Code<'_>, bytes: i64, silent: Block) {
+        let length = code.b.binary(Binary::Sub, self.reply.at, self.reply.network);
+        code.leave_if(silent, Cond::Ne, length, bytes);
+    }
+
+    fn answer_4(&self, code: &mut Code<'_>, bits: Value, silent: Block) {
+        self.plain(code, 20, silent);
+        for (place, is_sender) in [(work::SOURCE, true), (work::DESTINATION, false)] {
+            let first = code.load(Width::W8, self.reply.view.memory, place);
+            // Groups and the broadcast address; senders without an address, and those of the loopback network.
+            code.leave_if(silent, Cond::Uge, first, 224);
+            if is_sender {
+                code.leave_if(silent, Cond::Eq, first, 0);
+                code.leave_if(silent, Cond::Eq, first, 127);
+            }
+        }
+        let protocol = self.protocol;
+        let (other, end) = (code.b.block(&[]), code.b.block(&[]));
+        code.leave_if(other, Cond::Ne, protocol, TCP.into());
+        code.leave_if(other, Cond::Ne, self.has_message, 0);
+        self.reply.header_4(code, TCP, 20 + TCP_BYTES);
+        self.reply.reset(code, bits, 20, silent);
+        let sum = self.reply.sum(code, 12, 8 + TCP_BYTES, net16(TCP.into()) + net16(TCP_BYTES));
+        self.reply.put(code, Width::W16, 20 + 16, sum);
+        self.reply.send(code, 20 + TCP_BYTES, Some((12, 8, net16(TCP.into()) + net16(TCP_BYTES))), silent);
+        code.b.switch_to(other);
+        let number = code.with(Binary::Lshr, bits, attr::TYPE_SHIFT.into());
+        let number = code.with(Binary::And, number, 0xff);
+        code.when_is(Cond::Eq, protocol, ICMP.into(), |code| {
+            for kind in UNANSWERED {
+                code.leave_if(silent, Cond::Eq, number, kind);
+            }
+        });
+        code.close(end);
+        code.b.switch_to(end);
+        let bytes = ICMP_BYTES + 20 + QUOTED;
+        self.reply.header_4(code, ICMP, 20 + bytes);
+        self.error(code, 20, (3, 0), 20 + QUOTED, silent);
+        let sum = self.reply.sum(code, 20, bytes, 0);
+        self.reply.put(code, Width::W16, 20 + 2, sum);
+        self.reply.send(code, 20 + bytes, None, silent);
+    }
+
+    fn answer_6(&self, code: &mut Code<'_>, bits: Value, silent: Block) {
+        self.plain(code, 40, silent);
+        for place in [work::SOURCE, work::DESTINATION] {
+            let first = code.load(Width::W8, self.reply.view.memory, place);
+            code.leave_if(silent, Cond::Eq, first, 0xff);
+        }
+        let parts = [0, 8].map(|word| code.load(Width::W64, self.reply.view.memory, work::SOURCE + word));
+        let any = code.b.binary(Binary::Or, parts[0], parts[1]);
+        code.leave_if(silent, Cond::Eq, any, 0);
+        let protocol = self.protocol;
+        let (other, end) = (code.b.block(&[]), code.b.block(&[]));
+        code.leave_if(other, Cond::Ne, protocol, TCP.into());
+        code.leave_if(other, Cond::Ne, self.has_message, 0);
+        self.reply.header_6(code, TCP, TCP_BYTES);
+        self.reply.reset(code, bits, 40, silent);
+        let pseudo = net16(TCP.into()) + net16(TCP_BYTES);
+        let sum = self.reply.sum(code, 8, 32 + TCP_BYTES, pseudo);
+        self.reply.put(code, Width::W16, 40 + 16, sum);
+        self.reply.send(code, 40 + TCP_BYTES, Some((8, 32, pseudo)), silent);
+        code.b.switch_to(other);
+        code.leave_if(end, Cond::Ne, protocol, ICMP6.into());
+        let number = code.with(Binary::Lshr, bits, attr::TYPE_SHIFT.into());
+        let number = code.with(Binary::And, number, 0xff);
+        code.leave_if(silent, Cond::Ult, number, 128);
+        code.leave_if(silent, Cond::Eq, number, 137);
+        code.close(end);
+        code.b.switch_to(end);
+        let bytes = ICMP_BYTES + 40 + QUOTED;
+        self.reply.header_6(code, ICMP6, bytes);
+        self.error(code, 40, (1, 8), 40 + QUOTED, silent);
+        let sum = self.reply.sum(code, 8, 32 + bytes, net16(ICMP6.into()) + net16(bytes));
+        self.reply.put(code, Width::W16, 40 + 2, sum);
+        self.reply.send(code, 40 + bytes, None, silent);
+    }
 
     /// The ICMP message at a place of the answer, with the packet's own headers behind it: its type ("destination
     /// unreachable"), and where the codes have the one of its version.
     fn error(&self, code: &mut Code<'_>, place: i64, (kind, shift): (i64, i64), quoted: i64, silent: Block) {
-        self.put_byte(code, place, kind);
+        self.reply.put_byte(code, place, kind);
         let number = code.with(Binary::Lshr, self.codes, shift);
-        self.put(code, Width::W8, place + 1, number);
-        self.put_net16(code, place + 2, 0);
+        self.reply.put(code, Width::W8, place + 1, number);
+        self.reply.put_net16(code, place + 2, 0);
         let zero = code.num(0);
-        self.put(code, Width::W32, place + 4, zero);
-        let to = code.b.ptr_add_const(self.view.memory, i32::from(work::ANSWER) + (place + ICMP_BYTES) as i32);
-        self.view.fetch_to(code, self.network, to, quoted, silent);
-    }
-
-    /// The checksum (RFC 1071) of bytes of the answer and a number.
-    fn sum(&self, code: &mut Code<'_>, at: i64, bytes: i64, more: i64) -> Value {
-        let folded = self.folded(code, at, bytes, more);
-        code.with(Binary::Xor, folded, 0xffff)
-    }
-
-    fn folded(&self, code: &mut Code<'_>, at: i64, bytes: i64, more: i64) -> Value {
-        let from = code.b.ptr_add_const(self.view.memory, i32::from(work::ANSWER) + at as i32);
-        let (zero, bytes, more) = (code.num(0), code.num(bytes), code.num(more));
-        let mut sum = code.helper(code::SUM_DIFF, &[zero, zero, from, bytes, more]);
-        // Releases before 6.13 do not fold.
-        for _ in 0..3 {
-            let low = code.with(Binary::And, sum, 0xffff);
-            let high = code.with(Binary::Lshr, sum, 16);
-            let high = code.with(Binary::And, high, 0xffff);
-            sum = code.b.binary(Binary::Add, low, high);
-        }
-        sum
-    }
-
-    /// Makes the packet the answer and sends it. `sum` says where the answer has its pseudo header, how long it is, and the
-    /// number that belongs to it: a checksum that a device is to complete holds the sum of those only.
-    fn send(&self, code: &mut Code<'_>, bytes: i64, sum: Option<(i64, i64, i64)>, silent: Block) {
-        let zero = code.num(0);
-        self.view.fetch(code, zero, 12, silent);
-        let length = code.with(Binary::Add, self.network, bytes);
-        let failed = code.helper(code::SKB_CHANGE_TAIL, &[self.view.context, length, zero]);
-        code.leave_if(silent, Cond::Ne, failed, 0);
-        // The addresses of the link: the upper half of the buffer takes them the other way round.
-        for (from, to) in [(0, 6), (6, 0)] {
-            for part in [0, 2, 4] {
-                let value = code.load(Width::W16, self.view.head, from + part);
-                code.store(Width::W16, self.view.head, 20 + to + part, value);
-            }
-        }
-        let turned = code.b.ptr_add_const(self.view.head, 20);
-        let twelve = code.num(12);
-        code.helper(code::SKB_STORE, &[self.view.context, zero, turned, twelve, zero]);
-        let answer = code.b.ptr_add_const(self.view.memory, work::ANSWER.into());
-        let size = code.num(bytes);
-        let failed = code.helper(code::SKB_STORE, &[self.view.context, self.network, answer, size, zero]);
-        code.leave_if(silent, Cond::Ne, failed, 0);
-        if let Some(pseudo) = sum {
-            self.complete(code, pseudo, silent);
-        }
-        for (mark, word) in MARKS.into_iter().zip(0..) {
-            let mark = code.b.i32(mark);
-            code.b.store(Width::W32, self.view.context, field::CB + 4 * word, mark);
-        }
-        let interface = code.load(Width::W32, self.view.memory, work::INTERFACE);
-        let back = code.num(self.view.hook.back());
-        let action = code.helper(code::REDIRECT, &[interface, back]);
-        code.b.ret(Some(action));
-    }
-
-    /// Packets of hosts within this one have checksums that a device was to complete (`CHECKSUM_PARTIAL`), and their answers
-    /// still do. Programs cannot ask for that, but a replacement outside of the pseudo header changes nothing then.
-    fn complete(&self, code: &mut Code<'_>, (start, bytes, more): (i64, i64, i64), silent: Block) {
-        let place = code.with(Binary::Add, self.at, 16);
-        let (zero, one, two) = (code.num(0), code.num(1), code.num(2));
-        self.view.fetch(code, place, 2, silent);
-        let whole = code.load(Width::W16, self.view.head, 0);
-        code.helper(code::L4_SUM_REPLACE, &[self.view.context, place, zero, one, two]);
-        self.view.fetch(code, place, 2, silent);
-        let now = code.load(Width::W16, self.view.head, 0);
-        code.store(Width::W16, self.view.head, 4, whole);
-        code.when(Cond::Eq, now, whole, |code| {
-            let pseudo = self.folded(code, start, bytes, more);
-            code.store(Width::W16, self.view.head, 4, pseudo);
-        });
-        let kept = code.b.ptr_add_const(self.view.head, 4);
-        code.helper(code::SKB_STORE, &[self.view.context, place, kept, two, zero]);
+        self.reply.put(code, Width::W32, place + 4, zero);
+        let to = code.b.ptr_add_const(self.reply.view.memory, i32::from(work::ANSWER) + (place + ICMP_BYTES) as i32);
+        self.reply.view.fetch_to(code, self.reply.network, to, quoted, silent);
     }
 }

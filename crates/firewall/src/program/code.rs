@@ -23,6 +23,10 @@ pub struct Code<'f> {
 pub const MAP_LOOKUP: u32 = number("map_lookup_elem");
 /// `bpf_map_update_elem`
 pub const MAP_UPDATE: u32 = number("map_update_elem");
+/// `bpf_map_delete_elem`
+pub const MAP_DELETE: u32 = number("map_delete_elem");
+/// `bpf_for_each_map_elem`
+pub const FOR_EACH: u32 = number("for_each_map_elem");
 /// `bpf_ktime_get_ns`
 pub const TIME: u32 = number("ktime_get_ns");
 /// `bpf_tail_call`
@@ -47,6 +51,14 @@ pub const ROUTE: u32 = number("fib_lookup");
 pub const SUM_DIFF: u32 = number("csum_diff");
 /// `bpf_redirect`
 pub const REDIRECT: u32 = number("redirect");
+/// `bpf_skc_lookup_tcp`
+pub const SOCKET_LOOKUP: u32 = number("skc_lookup_tcp");
+/// `bpf_sk_release`
+pub const SOCKET_RELEASE: u32 = number("sk_release");
+/// `bpf_tcp_gen_syncookie`
+pub const COOKIE_MAKE: u32 = number("tcp_gen_syncookie");
+/// `bpf_tcp_check_syncookie`
+pub const COOKIE_CHECK: u32 = number("tcp_check_syncookie");
 /// `bpf_get_socket_uid`
 pub const SOCKET_USER: u32 = number("get_socket_uid");
 /// `bpf_skb_ancestor_cgroup_id`
@@ -250,35 +262,6 @@ impl Code<'_> {
         let at = self.b.slot_addr(slot);
         self.store(Width::W32, at, 0, number);
         self.find(map, at, missing)
-    }
-
-    /// Puts an entry into a table whose oldest entries give way, and counts it if its key is new; gives 0, or something else if
-    /// that fails.
-    pub fn insert(&mut self, (table, made): (MapRef, MapRef), key: Value, value: Value) -> Value {
-        let (map, fresh, any) = (self.b.map_addr(table), self.num(1), self.num(0));
-        // BPF_NOEXIST
-        let failed = self.helper(MAP_UPDATE, &[map, key, value, fresh]);
-        let result = self.var(failed);
-        let zero = self.num(0);
-        self.either(
-            Cond::Eq,
-            failed,
-            zero,
-            |code| {
-                let (end, at) = (code.b.block(&[]), code.num(0));
-                let count = code.element(made, at, end);
-                let old = code.load(Width::W64, count, 0);
-                let new = code.with(Binary::Add, old, 1);
-                code.store(Width::W64, count, 0, new);
-                code.close(end);
-                code.b.switch_to(end);
-            },
-            |code| {
-                let failed = code.helper(MAP_UPDATE, &[map, key, value, any]);
-                code.set(result, failed);
-            },
-        );
-        self.get(result)
     }
 
     /// The first value of an array of one, without which the function returns `otherwise`.

@@ -12,8 +12,14 @@ use crate::tables::layout::attr;
 
 /// Bytes of a key: lower address, higher address, their ports, protocol.
 pub const FLOW_KEY: usize = 40;
-/// Bytes of a connection: when it is forgotten, whether it is being closed.
+/// Bytes of a connection: when it is forgotten, and what has been seen of it: the flags of TCP that close it, and the bits below.
 pub const FLOW_BYTES: usize = 16;
+/// Bit: the first packet came from the higher end, by the order of keys.
+const TURNED: i64 = 1 << 8;
+/// Bit: a packet of the other end has been seen.
+const ANSWERED: i64 = 1 << 9;
+/// Bit: the first end has answered that. A sender that does not own its address never does.
+pub const ASSURED: i64 = 1 << 10;
 /// Bit of the protocol in keys of later fragments, whose ports are the number of the packet.
 pub const FRAGMENT_KEY: i64 = 1 << 16;
 
@@ -22,19 +28,22 @@ pub const FRAGMENT_KEY: i64 = 1 << 16;
 pub const TIMEOUTS: [i64; 6] = [432_000, 120, 60, 180, 60, 30];
 
 const SECOND: i64 = 1_000_000_000;
-const NEW: i64 = 1;
+pub const NEW: i64 = 1;
 const ESTABLISHED: i64 = 2;
 const RELATED: i64 = 4;
-const INVALID: i64 = 8;
+pub const INVALID: i64 = 8;
 /// FIN and RST.
 const CLOSING: i64 = 5;
+/// SYN, and SYN with ACK.
+const SYN: i64 = 2;
+const SYN_ACK: i64 = 18;
 
 /// The functions.
 #[derive(Debug, Clone, Copy)]
 pub struct Flows {
     /// Finds the state of the packet.
     pub state: FuncRef,
-    /// Remembers an accepted packet.
+    /// Remembers an accepted packet; not 0 if there is no room for its connection.
     pub follow: FuncRef,
 }
 
@@ -53,7 +62,7 @@ pub fn add(module: &mut Module, maps: &Maps) -> Flows {
 /// Whether a connection is known; leaves for `unknown` if not.
 fn known(code: &mut Code<'_>, maps: &Maps, memory: Value, key: i16, unknown: Block) -> Value {
     let key = code.b.ptr_add_const(memory, key.into());
-    let flow = code.find(maps.flows.0, key, unknown);
+    let flow = code.find(maps.flows.map, key, unknown);
     let until = code.load(Width::W64, flow, 0);
     let now = code.load(Width::W64, memory, work::NOW);
     code.leave_for(unknown, Cond::Ult, until, now);
@@ -128,49 +137,107 @@ fn follow(code: &mut Code<'_>, maps: &Maps) {
     code.leave_if(end, Cond::Ugt, state, ESTABLISHED);
     let protocol = code.with(Binary::And, bits, 0xff);
     let flags = code.with(Binary::Lshr, bits, attr::FLAGS_SHIFT.into());
+    let flags = code.with(Binary::And, flags, 0xff);
     let closing = code.with(Binary::And, flags, CLOSING);
-    let closing = code.var(closing);
+    let turned = turned(code, memory);
+    let first = code.b.binary(Binary::Or, closing, turned);
+    let seen = code.var(first);
     let fresh = code.b.block(&[]);
     let flow = known(code, maps, memory, work::FLOW, fresh);
     let before = code.load(Width::W64, flow, 8);
-    code.or_into(closing, before);
-    let until = until(code, memory, protocol, state, closing);
+    let (syn, keep, write) = (code.with(Binary::And, flags, SYN_ACK), code.b.block(&[]), code.b.block(&[]));
+    // The ports of a connection that has been closed may begin another one.
+    code.leave_if(keep, Cond::Ne, syn, SYN);
+    let closed = code.with(Binary::And, before, CLOSING);
+    code.leave_if(write, Cond::Ne, closed, 0);
+    code.close(keep);
+    code.b.switch_to(keep);
+    let both = code.b.binary(Binary::Or, before, closing);
+    code.set(seen, both);
+    let side = code.with(Binary::And, before, TURNED);
+    code.either(
+        Cond::Ne,
+        side,
+        turned,
+        |code| {
+            let answered = code.num(ANSWERED);
+            code.or_into(seen, answered);
+        },
+        |code| {
+            let waits = code.b.block(&[]);
+            let answered = code.with(Binary::And, before, ANSWERED);
+            code.leave_if(waits, Cond::Eq, answered, 0);
+            let syn = code.with(Binary::And, flags, SYN);
+            code.leave_if(waits, Cond::Ne, syn, 0);
+            let assured = code.num(ASSURED);
+            code.or_into(seen, assured);
+            code.close(waits);
+            code.b.switch_to(waits);
+        },
+    );
+    code.close(write);
+    code.b.switch_to(write);
+    let seen_now = code.get(seen);
+    let until = self::until(code, memory, protocol, seen_now);
     code.store(Width::W64, flow, 0, until);
-    let now_closing = code.get(closing);
-    code.store(Width::W64, flow, 8, now_closing);
-    other(code, maps, memory, end);
+    code.store(Width::W64, flow, 8, seen_now);
+    later_fragments(code, maps, memory);
 
     code.b.switch_to(fresh);
     code.leave_if(end, Cond::Ne, state, NEW);
     let value = code.buffer(FLOW_BYTES as u32);
-    let until = self::until(code, memory, protocol, state, closing);
+    let until = self::until(code, memory, protocol, first);
     code.store(Width::W64, value, 0, until);
-    let now_closing = code.get(closing);
-    code.store(Width::W64, value, 8, now_closing);
-    put(code, maps, memory, work::FLOW, value);
-    other(code, maps, memory, end);
+    code.store(Width::W64, value, 8, first);
+    let failed = put(code, maps, memory, work::FLOW, value);
+    code.when_is(Cond::Ne, failed, 0, |code| code.b.ret(Some(failed)));
+    later_fragments(code, maps, memory);
     code.b.switch_to(end);
 }
 
-fn put(code: &mut Code<'_>, maps: &Maps, memory: Value, key: i16, value: Value) {
-    let key = code.b.ptr_add_const(memory, key.into());
-    code.insert(maps.flows, key, value);
+/// [`TURNED`] if the packet comes from the higher end of its key.
+fn turned(code: &mut Code<'_>, memory: Value) -> Value {
+    let straight = code.num(0);
+    let turned = code.var(straight);
+    let (differs, end) = (code.b.block(&[]), code.b.block(&[]));
+    let parts = [
+        (Width::W64, work::SOURCE, work::FLOW),
+        (Width::W64, work::SOURCE + 8, work::FLOW + 8),
+        // A host that talks to itself has two ports only.
+        (Width::W16, work::PORTS, work::FLOW + 32),
+    ];
+    for (width, own, low) in parts {
+        let (own, low) = (code.load(width, memory, own), code.load(width, memory, low));
+        code.leave_for(differs, Cond::Ne, own, low);
+    }
+    code.close(end);
+    code.b.switch_to(differs);
+    let bit = code.num(TURNED);
+    code.set(turned, bit);
+    code.close(end);
+    code.b.switch_to(end);
+    code.get(turned)
 }
 
-/// Behind the first fragment, the others are known for a while.
-fn other(code: &mut Code<'_>, maps: &Maps, memory: Value, end: Block) {
+fn put(code: &mut Code<'_>, maps: &Maps, memory: Value, key: i16, value: Value) -> Value {
+    let key = code.b.ptr_add_const(memory, key.into());
+    code.insert(maps.flows, key, value)
+}
+
+/// Behind the first fragment, the others are known for a while. Returns.
+fn later_fragments(code: &mut Code<'_>, maps: &Maps, memory: Value) {
     let kind = code.load(Width::W32, memory, work::OTHER_KIND);
-    code.leave_if(end, Cond::Ne, kind, 2);
+    code.when_is(Cond::Ne, kind, 2, |code| code.give(0));
     let value = code.buffer(FLOW_BYTES as u32);
     let now = code.load(Width::W64, memory, work::NOW);
     let until = code.with(Binary::Add, now, TIMEOUTS[5] * SECOND);
     code.store(Width::W64, value, 0, until);
-    put(code, maps, memory, work::OTHER, value);
-    code.close(end);
+    let failed = put(code, maps, memory, work::OTHER, value);
+    code.b.ret(Some(failed));
 }
 
 /// Until when a connection is known.
-fn until(code: &mut Code<'_>, memory: Value, protocol: Value, state: Value, closing: code::Var) -> Value {
+fn until(code: &mut Code<'_>, memory: Value, protocol: Value, seen: Value) -> Value {
     let [both, half, closed, udp, rest, _] = TIMEOUTS;
     let first = code.num(rest);
     let seconds = code.var(first);
@@ -179,17 +246,15 @@ fn until(code: &mut Code<'_>, memory: Value, protocol: Value, state: Value, clos
         code.set(seconds, value);
     });
     code.when_is(Cond::Eq, protocol, TCP.into(), |code| {
-        let value = code.num(both);
+        let value = code.num(half);
         code.set(seconds, value);
-        code.when_is(Cond::Eq, state, NEW, |code| {
-            let value = code.num(half);
-            code.set(seconds, value);
-        });
-        let flags = code.get(closing);
-        code.when_is(Cond::Ne, flags, 0, |code| {
-            let value = code.num(closed);
-            code.set(seconds, value);
-        });
+        for (bits, span) in [(ASSURED, both), (CLOSING, closed)] {
+            let bits = code.num(bits);
+            code.when(Cond::Set, seen, bits, |code| {
+                let value = code.num(span);
+                code.set(seconds, value);
+            });
+        }
     });
     let seconds = code.get(seconds);
     let span = code.with(Binary::Mul, seconds, SECOND);

@@ -168,7 +168,7 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     });
     let now = code.load(Width::W64, memory, work::NOW);
     let fresh = code.b.block(&[]);
-    let kept = code.find(maps.limits.0, key, fresh);
+    let kept = code.find(maps.limits.map, key, fresh);
     let due = code.load(Width::W64, kept, 0);
     let start = code.var(due);
     code.when(Cond::Ult, due, now, |code| code.set(start, now));
@@ -182,5 +182,11 @@ fn limit(code: &mut Code<'_>, maps: &Maps, args: &[Value]) {
     let value = code.buffer(8);
     let next = code.b.binary(Binary::Add, now, interval);
     code.store(Width::W64, value, 0, next);
-    code.insert(maps.limits, key, value);
+    // Without room nobody counts this sender's packets, so all of them are too many.
+    let failed = code.insert(maps.limits, key, value);
+    code.when_is(Cond::Ne, failed, 0, |code| {
+        let one = code.num(1);
+        code.store(Width::W8, memory, work::NO_LIMIT, one);
+        code.give(1);
+    });
 }

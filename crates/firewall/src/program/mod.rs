@@ -13,6 +13,7 @@
 
 mod answer;
 mod code;
+mod cookies;
 mod dispatch;
 mod flows;
 mod judge;
@@ -20,6 +21,7 @@ mod parse;
 mod search;
 mod special;
 mod straight;
+mod table;
 mod translate;
 mod view;
 pub mod work;
@@ -34,11 +36,12 @@ use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry
 use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
 
+use table::{Layout, Table};
 use view::Types;
 
-pub use code::{SOCKET_GROUP, SOCKET_USER};
+pub use code::{COOKIE_CHECK, COOKIE_MAKE, SOCKET_GROUP, SOCKET_LOOKUP, SOCKET_RELEASE, SOCKET_USER};
 pub use dispatch::{BANKS, PANIC_ACCEPT, PANIC_DROP, SWITCH, SWITCH_BYTES, dispatcher};
-pub use flows::{FLOW_BYTES, FLOW_KEY, TIMEOUTS};
+pub use flows::{ASSURED, FLOW_BYTES, FLOW_KEY, TIMEOUTS};
 pub use straight::MOST_ENTRIES as MOST_STRAIGHT;
 
 /// Where a program runs.
@@ -140,6 +143,8 @@ pub struct Shape {
     pub straight: Vec<Entry>,
     /// Whether addresses are changed.
     pub translates: bool,
+    /// Whether cookies are given.
+    pub cookies: bool,
     /// The conditions that are found out for each packet.
     pub conditions: Vec<Condition>,
     /// For each condition the number and depth of its control group, if it is about one.
@@ -149,9 +154,6 @@ pub struct Shape {
     /// The bank that the programs are for, which their records tell.
     pub bank: u32,
 }
-
-/// A table whose oldest entries give way to new ones, and what counts the entries that were made, for each processor.
-type Lru = (MapRef, MapRef);
 
 /// The maps of a module.
 #[derive(Debug, Clone, Copy)]
@@ -163,8 +165,8 @@ struct Maps {
     entries: MapRef,
     rules: MapRef,
     counters: MapRef,
-    limits: Lru,
-    flows: Lru,
+    limits: Table,
+    flows: Table,
     events: MapRef,
     watch: MapRef,
     work: MapRef,
@@ -178,8 +180,6 @@ const NO_PREALLOC: u32 = 1;
 pub const MMAPABLE: u32 = 1 << 10;
 /// Bytes of the ring buffer.
 const RING: u32 = 1 << 20;
-/// Limits that are kept: one for each rule or each of its sources, the oldest give way.
-const LIMITS: u32 = 1 << 14;
 
 /// The programs in the intermediate representation.
 ///
@@ -189,6 +189,13 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     let mut module = Module::new("GPL");
     let positions = module.add_map(search::positions());
     let sizes = &shape.sizes;
+    let mut table = |names, key, value, entries| table::add(&mut module, &Layout { names, key, value, entries });
+    let limits = table(maps::LIMITS, 24, 8, sizes.limits);
+    let flows = table(maps::FLOWS, FLOW_KEY, FLOW_BYTES, sizes.flows);
+    let translations = shape.translates.then(|| {
+        // Two entries each.
+        table(maps::TRANSLATIONS, translate::KEY_BYTES, translate::VALUE_BYTES, sizes.translations * 2)
+    });
     let bytes = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
     let mut map = |name: &str, kind, key: usize, value: usize, entries, flags| {
         let mut decl = MapDecl::new(name, kind, bytes(key), bytes(value), entries);
@@ -205,17 +212,14 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
         rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
         counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),
-        limits: lru(&mut map, maps::LRU_LIMITS, 24, 8, LIMITS),
-        flows: lru(&mut map, maps::LRU_FLOWS, FLOW_KEY, FLOW_BYTES, sizes.flows),
+        limits,
+        flows,
         events: map(maps::EVENTS, MapType::Ringbuf, 0, 0, RING, 0),
         watch: map(maps::WATCH, array, 4, watch::SIZE, 1, MMAPABLE),
         work: map(maps::WORK, MapType::PercpuArray, 4, work::SIZE, 1, 0),
         book: map(maps::BOOK, array, 4, 8, book::WORDS, MMAPABLE),
     };
-    let translations = shape.translates.then(|| {
-        let (key, value) = (translate::KEY_BYTES, translate::VALUE_BYTES);
-        lru(&mut map, maps::LRU_TRANSLATIONS, key, value, translate::TRANSLATIONS)
-    });
+    let fragments = shape.translates.then(|| module.add_map(translate::fragments()));
     let tells_time = shape.conditions.iter().any(|condition| matches!(condition, Condition::Hours(_)));
     let special = special::Special {
         conditions: &shape.conditions,
@@ -238,28 +242,22 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
             None
         };
         let translate = translations
+            .zip(fragments)
             .filter(|_| is_tc)
-            .map(|table| translate::add(&mut module, &mut types, (&maps, table), hook))
+            .map(|(table, fragments)| translate::add(&mut module, &mut types, (&maps, table, fragments), hook))
+            .transpose()?;
+        let cookies = (hook == Hook::Ingress && shape.cookies)
+            .then(|| cookies::add(&mut module, &mut types, &maps))
             .transpose()?;
         let search = search::add(&mut module, &maps, shape, hook);
         let tell = judge::tell(&mut module, &maps, hook);
         let judge = judge::add(&mut module, &maps, hook, search, tell);
         let flows = (hook != Hook::Xdp && shape.track).then(|| flows::add(&mut module, &maps));
-        let parts = parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate };
+        let parts = parse::Parts { maps, judge, tell, flows, hook, shape, conditions, answer, translate, cookies };
         parse::add(&mut module, &parts);
     }
     module.btf = types.to_bytes();
     Ok(module)
-}
-
-fn lru(
-    map: &mut impl FnMut(&str, MapType, usize, usize, u32, u32) -> MapRef,
-    (table, made): (&str, &str),
-    key: usize,
-    value: usize,
-    entries: u32,
-) -> Lru {
-    (map(table, MapType::LruHash, key, value, entries, 0), map(made, MapType::PercpuArray, 4, 8, 1, 0))
 }
 
 /// The programs, compiled.

@@ -2,11 +2,13 @@
 
 mod capture;
 mod connection;
+mod cookie;
 mod translation;
 
 use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code, Var};
+use super::cookies::Cookies;
 use super::flows::{self, Flows};
 use super::translate::Translate;
 use super::view::View;
@@ -36,6 +38,8 @@ pub struct Parts<'p> {
     pub answer: Option<FuncRef>,
     /// Changes addresses, if some rule does.
     pub translate: Option<Translate>,
+    /// Gives cookies, if some rule does.
+    pub cookies: Option<Cookies>,
 }
 
 /// Fields of `struct __sk_buff` and `struct xdp_md` (`linux/bpf.h`).
@@ -162,7 +166,7 @@ impl Reader<'_> {
         code.store(Width::W32, self.memory, work::INTERFACE, interface);
         code.store(Width::W32, self.memory, work::MARK, mark);
         let zero = code.num(0);
-        for place in [work::PORTS, work::PAYLOAD_LENGTH, work::STATE, work::SET_MARK, work::OTHER_KIND] {
+        for place in [work::PORTS, work::PAYLOAD_LENGTH, work::STATE, work::SET_MARK, work::OTHER_KIND, work::HOOK] {
             code.store(Width::W32, self.memory, place, zero);
         }
         if self.parts.hook == Hook::Egress {
@@ -489,6 +493,9 @@ impl Reader<'_> {
                 }
                 None => flows::fresh(code, self.memory),
             }
+            if let Some(cookies) = self.parts.cookies {
+                self.look_for_cookie(code, &cookies, bits);
+            }
             if let Some(conditions) = self.parts.conditions {
                 code.call(conditions, &[self.context]);
             }
@@ -497,9 +504,13 @@ impl Reader<'_> {
         let verdict = code.call(self.parts.judge, &[given]);
         let drop = code.b.block(&[]);
         code.leave_if(drop, Cond::Ne, verdict, ACCEPT.into());
+        if let Some(cookies) = self.parts.cookies {
+            self.give_cookie(code, &cookies, bits, drop);
+        }
         if hook != Hook::Xdp {
             if let Some(flows) = self.parts.flows {
-                code.call(flows.follow, &[]);
+                let failed = code.call(flows.follow, &[]);
+                self.refuse(code, failed, special::NO_CONNECTION, drop);
             }
             if let Some(translate) = self.parts.translate {
                 self.translate(code, &translate, bits, drop);
@@ -529,6 +540,16 @@ impl Reader<'_> {
             });
         }
         code.give(hook.drop());
+    }
+
+    /// Drops an accepted packet for another reason if `failed` is not 0.
+    pub(in crate::program) fn refuse(&self, code: &mut Code<'_>, failed: Value, reason: u32, drop: Block) {
+        let go_on = code.b.block(&[]);
+        code.leave_if(go_on, Cond::Eq, failed, 0);
+        let reason = code.num(reason.into());
+        code.call(self.parts.judge, &[reason]);
+        code.close(drop);
+        code.b.switch_to(go_on);
     }
 
     /// Neighbour discovery passes.

@@ -5,31 +5,42 @@
 //! speak of the addresses that the hosts themselves use. An entry is found by direction, addresses, ports and protocol; echo
 //! requests have their number in place of ports.
 
+mod fragments;
+mod quoted;
+
 use skep_btf::BuildError;
-use skep_ir::{Binary, Block, Cond, FuncRef, Module, Unary, Value, Width};
+use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Unary, Value, Width};
 
 use super::code::{self, Code};
+use super::table::Table;
 use super::view::{Types, View};
-use super::{Hook, Lru, Maps, work};
+use super::{Hook, Maps, work};
 use crate::rules::words::{ICMP, ICMP6, TCP};
 use crate::tables::layout::{attr, record};
 
 /// Bytes of a key: source, destination, their ports in the order of the machine, protocol and direction.
 pub const KEY_BYTES: usize = 40;
-/// Bytes of an entry: the new source, destination and ports, whether it is for answers, until when its port is taken.
+/// Bytes of an entry: the new source, destination and ports, [`ANSWERS`] and [`CLOSED`], until when its port is taken.
 pub const VALUE_BYTES: usize = 48;
-/// Translated connections; the oldest give way.
-pub const TRANSLATIONS: u32 = 1 << 16;
+
+pub use fragments::table as fragments;
 
 /// Where parts of keys and entries are.
 mod at {
+    use crate::tables::layout::maps;
+
     pub(super) const SOURCE: i16 = 0;
     pub(super) const DESTINATION: i16 = 16;
     pub(super) const PORTS: i16 = 32;
     pub(super) const KIND: i16 = 36;
-    pub(super) const IS_ANSWER: i16 = 36;
-    pub(super) const UNTIL: i16 = 40;
+    pub(super) const SEEN: i16 = 36;
+    pub(super) const UNTIL: i16 = maps::TRANSLATIONS.until;
 }
+
+/// Bit: the entry is for answers.
+const ANSWERS: i64 = 1;
+/// Bit: an end has closed the connection.
+const CLOSED: i64 = 2;
 
 /// Bit of the protocol in keys of packets that leave.
 const OUT: i64 = 1 << 8;
@@ -37,9 +48,12 @@ const OUT: i64 = 1 << 8;
 const SIX: i64 = 1 << 9;
 /// Ports that are tried when one is taken.
 const TRIES: i64 = 32;
-/// Seconds for which the port of a connection without packets is not given to another: TCP (RFC 5382, 5), UDP (RFC 4787, 4.3),
-/// others.
-const KEPT: [i64; 3] = [7440, 300, 60];
+/// Seconds for which the port of a connection without packets is not given to another: TCP (RFC 5382, 5), TCP that begins or has
+/// been closed (the same), UDP (RFC 4787, 4.3), others.
+const KEPT: [i64; 4] = [7440, 240, 300, 60];
+/// SYN, FIN and RST.
+const SYN: u64 = 2;
+const CLOSING: u64 = 5;
 const SECOND: i64 = 1_000_000_000;
 
 /// The functions.
@@ -47,12 +61,23 @@ const SECOND: i64 = 1_000_000_000;
 pub struct Translate {
     /// `(ports, bits)`: looks for the packet's entry; [`work::TRANSLATION`] says what was found.
     pub find: FuncRef,
-    /// `(context, ports, bits)`: makes the entries that the rule in [`work::RULE`] asks for; 0 if that is not possible.
+    /// `(context, ports, bits)`: makes the entries that the rule in [`work::RULE`] asks for; 0 if that is not possible, [`FULL`]
+    /// if there is no room.
     pub make: FuncRef,
     /// `(context, network, at, bits)`: changes the packet.
     pub apply: FuncRef,
+    /// `(bits)`: as `find`, by the packet that an ICMP error quotes.
+    pub find_quoted: FuncRef,
+    /// `(context, network, at, bits)`: changes an ICMP error and the packet that it quotes.
+    pub apply_quoted: FuncRef,
+    /// `(number, bits)`: as `find`, for a later fragment of the packet with this number.
+    pub find_later: FuncRef,
+    /// `(number, bits)`: remembers for later fragments how the first one is going to be changed.
+    pub remember: FuncRef,
 }
 
+/// There is no room for another translated connection.
+pub const FULL: i64 = 2;
 /// Nothing is to be translated.
 pub const NOTHING: i64 = 0;
 /// The entry that was found is for packets that a rule is about.
@@ -67,7 +92,7 @@ pub const ANSWER: i64 = 2;
 pub fn add(
     module: &mut Module,
     types: &mut Types,
-    (maps, table): (&Maps, Lru),
+    (maps, table, fragments): (&Maps, Table, MapRef),
     hook: Hook,
 ) -> Result<Translate, BuildError> {
     let name = hook.program();
@@ -78,12 +103,32 @@ pub fn add(
     })?;
     let make = module.add_function(make);
     let apply = types.function(&format!("{name}_change"), 3, (maps, hook, 0), apply)?;
-    Ok(Translate { find, make, apply: module.add_function(apply) })
+    let apply = module.add_function(apply);
+    let find_quoted = code::function(&format!("{name}_find_quoted"), 1, |code, args| {
+        quoted::find(code, maps, table, hook, args);
+    });
+    let find_quoted = module.add_function(find_quoted);
+    let apply_quoted = types.function(&format!("{name}_change_quoted"), 3, (maps, hook, 0), quoted::apply)?;
+    let apply_quoted = module.add_function(apply_quoted);
+    let find_later = code::function(&format!("{name}_find_later"), 2, |code, args| {
+        fragments::find(code, maps, fragments, hook, args);
+    });
+    let find_later = module.add_function(find_later);
+    let remember = code::function(&format!("{name}_remember"), 2, |code, args| {
+        fragments::remember(code, maps, fragments, hook, args);
+    });
+    let remember = module.add_function(remember);
+    Ok(Translate { find, make, apply, find_quoted, apply_quoted, find_later, remember })
 }
 
 /// Bits of the protocol in the key of a packet.
 fn kind(code: &mut Code<'_>, bits: Value, hook: Hook) -> Value {
     let protocol = code.with(Binary::And, bits, 0xff);
+    kind_of(code, protocol, bits, hook)
+}
+
+/// The same for a packet of another protocol.
+fn kind_of(code: &mut Code<'_>, protocol: Value, bits: Value, hook: Hook) -> Value {
     let six = code.with(Binary::Lshr, bits, i64::from(attr::V6.trailing_zeros()) - 9);
     let six = code.with(Binary::And, six, SIX);
     let kind = code.b.binary(Binary::Or, protocol, six);
@@ -98,8 +143,8 @@ fn copy(code: &mut Code<'_>, memory: Value, from: i16, to: i16) {
 }
 
 /// Until when a port is taken.
-fn until(code: &mut Code<'_>, memory: Value, bits: Value) -> Value {
-    let [tcp, udp, other] = KEPT;
+fn until(code: &mut Code<'_>, memory: Value, bits: Value, seen: Value) -> Value {
+    let [tcp, short, udp, other] = KEPT;
     let protocol = code.with(Binary::And, bits, 0xff);
     let first = code.num(other);
     let seconds = code.var(first);
@@ -109,13 +154,47 @@ fn until(code: &mut Code<'_>, memory: Value, bits: Value) -> Value {
             code.set(seconds, kept);
         });
     }
+    // Only TCP has flags.
+    let (syn, closed) = (code.bits(SYN << attr::FLAGS_SHIFT), code.num(CLOSED));
+    for (value, bit) in [(bits, syn), (seen, closed)] {
+        code.when(Cond::Set, value, bit, |code| {
+            let short = code.num(short);
+            code.set(seconds, short);
+        });
+    }
     let seconds = code.get(seconds);
     let span = code.with(Binary::Mul, seconds, SECOND);
     let now = code.load(Width::W64, memory, work::NOW);
     code.b.binary(Binary::Add, now, span)
 }
 
-fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]) {
+/// What has been seen of a connection with this packet, by what was seen before.
+fn seen(code: &mut Code<'_>, bits: Value, before: Value) -> Value {
+    let seen = code.var(before);
+    let (closing, syn) = (code.bits(CLOSING << attr::FLAGS_SHIFT), code.bits(SYN << attr::FLAGS_SHIFT));
+    code.when(Cond::Set, bits, closing, |code| {
+        let closed = code.num(CLOSED);
+        code.or_into(seen, closed);
+    });
+    // The same ports again: another connection.
+    code.when(Cond::Set, bits, syn, |code| {
+        let kind = code.with(Binary::And, before, ANSWERS);
+        code.set(seen, kind);
+    });
+    code.get(seen)
+}
+
+/// Notes that a packet has been seen. Gives [`ANSWERS`] if the entry is for answers, else 0.
+fn prolong(code: &mut Code<'_>, memory: Value, bits: Value, entry: Value) -> Value {
+    let before = code.load(Width::W32, entry, at::SEEN);
+    let seen = seen(code, bits, before);
+    code.store(Width::W32, entry, at::SEEN, seen);
+    let until = until(code, memory, bits, seen);
+    code.store(Width::W64, entry, at::UNTIL, until);
+    code.with(Binary::And, before, ANSWERS)
+}
+
+fn find(code: &mut Code<'_>, maps: &Maps, table: Table, hook: Hook, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = code.only(maps.work, 0);
     let (none, missing) = (code.num(NOTHING), code.b.block(&[]));
@@ -126,18 +205,15 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]
     let kind = kind(code, bits, hook);
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
-    let entry = code.find(table.0, key, missing);
-    let until = until(code, memory, bits);
-    code.store(Width::W64, entry, at::UNTIL, until);
+    let entry = code.find(table.map, key, missing);
+    let is_answer = prolong(code, memory, bits, entry);
     for word in (0..VALUE_BYTES as i16).step_by(8) {
         let value = code.load(Width::W64, entry, word);
         code.store(Width::W64, memory, work::CHANGED + word, value);
     }
-    let is_answer = code.load(Width::W32, entry, at::IS_ANSWER);
     let found = code.with(Binary::Add, is_answer, FORWARD);
     code.store(Width::W32, memory, work::TRANSLATION, found);
-    // The port of a connection that is used in one direction stays taken, too: the entry of its answers says so.
-    code.leave_if(missing, Cond::Ne, found, FORWARD);
+    // The entry of the other direction lives as long, so that both leave the table together.
     copy(code, memory, work::CHANGED + at::SOURCE, work::PAIR + at::DESTINATION);
     copy(code, memory, work::CHANGED + at::DESTINATION, work::PAIR + at::SOURCE);
     let new = code.load(Width::W32, memory, work::CHANGED + at::PORTS);
@@ -145,14 +221,14 @@ fn find(code: &mut Code<'_>, maps: &Maps, table: Lru, hook: Hook, args: &[Value]
     code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
     let kind = self::kind(code, bits, hook.other());
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
-    let answers = code.find(table.0, key, missing);
-    code.store(Width::W64, answers, at::UNTIL, until);
+    let other = code.find(table.map, key, missing);
+    prolong(code, memory, bits, other);
     code.close(missing);
     code.b.switch_to(missing);
 }
 
 /// The new addresses and ports into [`work::CHANGED`], the key of the answers into [`work::PAIR`].
-fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value]) {
+fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Table, args: &[Value]) {
     let &[ports, bits] = args else { return };
     let memory = view.memory;
     let fail = code.b.block(&[]);
@@ -199,7 +275,7 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value
         let turned = turn(code, both);
         code.store(Width::W32, memory, work::PAIR + at::PORTS, turned);
         let key = code.b.ptr_add_const(memory, work::PAIR.into());
-        let taken = code.find(table.0, key, free);
+        let taken = code.find(table.map, key, free);
         let until = code.load(Width::W64, taken, at::UNTIL);
         let now = code.load(Width::W64, memory, work::NOW);
         code.leave_for(free, Cond::Ult, until, now);
@@ -242,14 +318,17 @@ fn make(code: &mut Code<'_>, view: &View, maps: &Maps, table: Lru, args: &[Value
 
     code.b.switch_to(free);
     let new = code.get(port);
-    enter(code, view, table, [ports, new, bits], fail);
+    let full = code.b.block(&[]);
+    enter(code, view, table, [ports, new, bits], full);
     code.give(1);
+    code.b.switch_to(full);
+    code.give(FULL);
     code.b.switch_to(fail);
     code.give(0);
 }
 
-/// Writes both entries of a connection; the key of its answers is in [`work::PAIR`].
-fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Value; 3], fail: Block) {
+/// Writes both entries of a connection; the key of its answers is in [`work::PAIR`]. Leaves for `fail` if there is no room.
+fn enter(code: &mut Code<'_>, view: &View, table: Table, [ports, new, bits]: [Value; 3], fail: Block) {
     let memory = view.memory;
     let value = code.buffer(VALUE_BYTES as u32);
     for (from, to) in [(work::DESTINATION, at::SOURCE), (work::SOURCE, at::DESTINATION)] {
@@ -260,9 +339,9 @@ fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Valu
     }
     let turned = turn(code, ports);
     code.store(Width::W32, value, at::PORTS, turned);
-    let one = code.num(1);
-    code.store(Width::W32, value, at::IS_ANSWER, one);
-    let until = until(code, memory, bits);
+    let answers = code.num(ANSWERS);
+    code.store(Width::W32, value, at::SEEN, answers);
+    let until = until(code, memory, bits, answers);
     code.store(Width::W64, value, at::UNTIL, until);
     put(code, memory, table, value, fail);
     // The entry of the packet itself.
@@ -273,7 +352,7 @@ fn enter(code: &mut Code<'_>, view: &View, table: Lru, [ports, new, bits]: [Valu
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind_here);
     code.store(Width::W32, memory, work::CHANGED + at::PORTS, new);
     let zero = code.num(0);
-    code.store(Width::W32, memory, work::CHANGED + at::IS_ANSWER, zero);
+    code.store(Width::W32, memory, work::CHANGED + at::SEEN, zero);
     code.store(Width::W64, memory, work::CHANGED + at::UNTIL, until);
     let changed = code.b.ptr_add_const(memory, work::CHANGED.into());
     put(code, memory, table, changed, fail);
@@ -288,7 +367,7 @@ fn turn(code: &mut Code<'_>, ports: Value) -> Value {
     code.b.binary(Binary::Or, low, high)
 }
 
-fn put(code: &mut Code<'_>, memory: Value, table: Lru, value: Value, fail: Block) {
+fn put(code: &mut Code<'_>, memory: Value, table: Table, value: Value, fail: Block) {
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
     let failed = code.insert(table, key, value);
     code.leave_if(fail, Cond::Ne, failed, 0);
@@ -339,6 +418,8 @@ const ZERO_IS_NONE: i64 = 0x20;
 /// Changes addresses and ports of the packet and in the working memory to those of [`work::CHANGED`].
 fn apply(code: &mut Code<'_>, view: &View, args: &[Value]) {
     let &[network, at, bits] = args else { return };
+    let later = code.bits(attr::LATER);
+    code.when(Cond::Set, bits, later, |code| fragments::apply(code, view, network, bits));
     let protocol = code.with(Binary::And, bits, 0xff);
     for (number, sum, flags, in_4) in
         [(TCP, 16, 0, true), (17, 6, ZERO_IS_NONE, true), (ICMP, 2, 0, false), (ICMP6, 2, 0, true)]
@@ -355,7 +436,7 @@ fn apply(code: &mut Code<'_>, view: &View, args: &[Value]) {
         code.close(ports);
         code.b.switch_to(six);
         for (place, offset) in [(self::at::SOURCE, 8), (self::at::DESTINATION, 24)] {
-            address_6(code, view, (network, offset), place, (sum, flags));
+            address_6(code, view, (network, offset), place, Some((sum, flags)));
         }
         code.close(ports);
         code.b.switch_to(ports);
@@ -388,13 +469,7 @@ fn address_4(code: &mut Code<'_>, view: &View, (network, offset): (Value, i64), 
     });
 }
 
-fn address_6(
-    code: &mut Code<'_>,
-    view: &View,
-    (network, offset): (Value, i64),
-    place: i16,
-    (sum, flags): (Value, i64),
-) {
+fn address_6(code: &mut Code<'_>, view: &View, (network, offset): (Value, i64), place: i16, sum: Option<(Value, i64)>) {
     let memory = view.memory;
     let same = code.b.block(&[]);
     let differences = [0, 8].map(|word| {
@@ -408,8 +483,10 @@ fn address_6(
     let new = code.b.ptr_add_const(memory, i32::from(work::CHANGED + place));
     let (sixteen, zero) = (code.num(16), code.num(0));
     let difference = code.helper(code::SUM_DIFF, &[old, sixteen, new, sixteen, zero]);
-    let flags = code.num(PSEUDO_HEADER | flags);
-    code.helper(code::L4_SUM_REPLACE, &[view.context, sum, zero, difference, flags]);
+    if let Some((sum, flags)) = sum {
+        let flags = code.num(PSEUDO_HEADER | flags);
+        code.helper(code::L4_SUM_REPLACE, &[view.context, sum, zero, difference, flags]);
+    }
     store(code, view, (network, offset), place, 16);
     code.close(same);
     code.b.switch_to(same);

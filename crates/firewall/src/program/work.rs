@@ -28,6 +28,8 @@ pub const HOOK: i16 = 88;
 pub const BANK: i16 = 89;
 /// Why there is a record: a bit of [`watch`](crate::tables::layout::watch).
 pub const KIND: i16 = 90;
+/// 1 if a limit counts as exceeded because the table of limits was full.
+pub const NO_LIMIT: i16 = 91;
 /// Bytes of [`PACKET`] that were read.
 pub const CAPTURED: i16 = 92;
 /// The first bytes of the packet, if somebody watches.
@@ -69,5 +71,15 @@ pub const TRANSLATION: i16 = 952;
 pub const PAIR: i16 = 960;
 /// The entry of a translation: the new addresses and ports.
 pub const CHANGED: i16 = 1000;
+/// A header of TCP.
+pub const SEGMENT: i16 = 1048;
+/// Whether the packet brings a cookie: see [`cookies`](super::cookies).
+pub const COOKIE: i16 = 1112;
+/// The packet that an ICMP error quotes, if [`OTHER_KIND`] is 1: its source, its destination, two ports in the order of the machine
+/// (or the number of an echo request twice), its protocol, and where its header behind that of the internet protocol begins.
+pub const QUOTED: i16 = 1120;
+pub const QUOTED_PORTS: i16 = QUOTED + 32;
+pub const QUOTED_PROTOCOL: i16 = QUOTED + 36;
+pub const QUOTED_AT: i16 = QUOTED + 40;
 /// Bytes.
-pub const SIZE: usize = 1048;
+pub const SIZE: usize = 1168;

@@ -115,6 +115,8 @@ pub struct Action {
     pub mark: Option<u32>,
     /// The action concerns only packets beyond this limit.
     pub limit: Option<Limit>,
+    /// Whether packets that begin a connection of TCP are answered with a cookie, and nothing is kept of them.
+    pub cookies: bool,
     /// How addresses of an accepted packet are changed, and with it those of its connection.
     pub translation: Option<Translation>,
 }
@@ -232,12 +234,28 @@ pub struct RuleSet {
     pub default_out: Verdict,
     /// The named sets.
     pub sets: BTreeMap<String, Vec<Prefix>>,
+    /// The names of hosts in sets: for a set its names. Their addresses are looked up when rules are applied.
+    pub names: BTreeMap<String, Vec<String>>,
     /// The zones: names for lists of interfaces.
     pub zones: BTreeMap<String, Vec<String>>,
     /// The rules in their order.
     pub rules: Vec<Rule>,
     /// The conditions that programs for this list find out about: those of its rules, in any order.
     pub conditions: Vec<special::Condition>,
+    /// How large the tables are.
+    pub tables: TableSizes,
+}
+
+/// The sizes of tables that rules say: for each row of [`words::TABLES`] its entries, if they are said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct TableSizes(pub [Option<u32>; words::TABLES.len()]);
+
+impl TableSizes {
+    /// The entries of a table with a name of [`words::TABLES`].
+    pub fn get(&self, name: &str) -> u32 {
+        let rows = words::TABLES.iter().zip(self.0);
+        rows.into_iter().find(|(row, _)| row.0 == name).map_or(1, |(row, said)| said.unwrap_or(row.1))
+    }
 }
 
 impl Default for RuleSet {
@@ -246,9 +264,11 @@ impl Default for RuleSet {
             default_in: Verdict::Accept,
             default_out: Verdict::Accept,
             sets: BTreeMap::new(),
+            names: BTreeMap::new(),
             zones: BTreeMap::new(),
             rules: Vec::new(),
             conditions: Vec::new(),
+            tables: TableSizes::default(),
         }
     }
 }
@@ -272,6 +292,11 @@ impl RuleSet {
     /// Whether some rule changes addresses.
     pub fn translates(&self) -> bool {
         self.rules.iter().any(|rule| rule.action.translation.is_some())
+    }
+
+    /// Whether some rule gives cookies.
+    pub fn gives_cookies(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action.cookies)
     }
 
     /// Whether some rule looks at the state of connections.

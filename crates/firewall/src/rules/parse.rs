@@ -9,6 +9,7 @@ use super::lex::{Piece, Token, lines};
 use super::special::{MOST_CONDITIONS, conditions as conditions_of};
 use super::words;
 use super::{Action, Limit, Matches, Prefix, Reply, Rule, RuleSet, Verdict};
+use crate::resolve::is_name;
 use conditions::complete;
 
 /// Bytes of the payload that rules can look at.
@@ -187,6 +188,7 @@ impl Line<'_> {
             Some("set") => self.set(rules, read),
             Some("zone") => self.zone(rules),
             Some("default") => self.default(rules),
+            Some("tables") => self.tables(rules),
             _ => {
                 let rule = self.rule()?;
                 rules.rules.push(rule);
@@ -210,6 +212,7 @@ impl Line<'_> {
         if !self.take_mark('=') {
             return fail(self.span(), "expected `=` and the elements of the set");
         }
+        let mut names = Vec::new();
         let prefixes = if self.take_word("file") {
             let (file, span) = self.text("the name of a file")?;
             let text = read(&file).or_else(|problem| fail(span, problem))?;
@@ -218,13 +221,24 @@ impl Line<'_> {
             // A set may become empty while it is in use, so it may begin empty.
             let mut all = Vec::new();
             while !self.take_mark('}') {
-                all.push(self.prefix()?);
+                if self.take_word("name") {
+                    let (host, span) = self.text("the name of a host")?;
+                    if !is_name(&host) {
+                        return fail(span, "a name of a host has labels of letters, digits, `-` and `_` between dots");
+                    }
+                    names.push(host.trim_end_matches('.').to_ascii_lowercase());
+                } else {
+                    all.push(self.prefix()?);
+                }
                 self.take_mark(',');
             }
             all
         } else {
             return fail(self.span(), "expected `{` with addresses, or `file \"NAME\"`");
         };
+        if !names.is_empty() {
+            rules.names.insert(name.clone(), names);
+        }
         rules.sets.insert(name, prefixes);
         self.end()
     }
@@ -275,6 +289,31 @@ impl Line<'_> {
         self.end()
     }
 
+    /// `tables connections 1000 limits 500`
+    fn tables(&mut self, rules: &mut RuleSet) -> Parsed<()> {
+        self.at += 1;
+        loop {
+            let (name, span) = self.word("the name of a table and how many entries it has")?;
+            let Some(table) = words::TABLES.iter().position(|row| row.0 == name) else {
+                let known = words::TABLES.map(|row| row.0).join(", ");
+                let error = Diagnostic::error(span, format!("there is no table `{name}`"));
+                return Err(Box::new(error.with_help(format!("there are: {known}"))));
+            };
+            if rules.tables.0[table].is_some() {
+                return fail(span, format!("the size of `{name}` is said already"));
+            }
+            let span = self.span();
+            let entries = self.number("a number of entries", words::MOST_ENTRIES)?;
+            if entries == 0 {
+                return fail(span, "a table has at least one entry");
+            }
+            rules.tables.0[table] = Some(entries);
+            if self.peek().is_none() {
+                return Ok(());
+            }
+        }
+    }
+
     fn rule(&mut self) -> Parsed<Rule> {
         let first = self.span();
         let action = self.action()?;
@@ -320,6 +359,13 @@ impl Line<'_> {
                 }
                 Some(word) if let Some(verdict) = words::number(words::VERDICTS, word) => {
                     self.at += 1;
+                    if verdict == Verdict::Accept && self.take_word("with") {
+                        let (word, span) = self.word("`syn-cookies`")?;
+                        if word != "syn-cookies" {
+                            return fail(span, "only `syn-cookies` are given with what is accepted");
+                        }
+                        action.cookies = true;
+                    }
                     action.verdict = Some(self.reply(verdict)?);
                     return Ok(action);
                 }
@@ -337,7 +383,7 @@ impl Line<'_> {
                         unsupported(word, span)?;
                     }
                     return Err(Box::new(Diagnostic::error(span, "a rule begins with what it does").with_help(
-                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default",
+                        "accept, drop, reject, dnat, snat, masquerade, redirect, count, log, mark, limit; or a statement: set, zone, default, tables",
                     )));
                 }
             }

@@ -63,7 +63,10 @@ impl Display for Action {
         }
         match self.verdict {
             Some(_) if let Some(translation) = self.translation => parts.push(translation.to_string()),
-            Some(verdict) => parts.push(verdict.to_string()),
+            Some(verdict) => {
+                parts.push(verdict.to_string());
+                parts.extend(self.cookies.then(|| "with syn-cookies".to_owned()));
+            }
             None if self.log.is_none() && self.mark.is_none() => parts.push("count".to_owned()),
             None => {}
         }
@@ -207,11 +210,15 @@ impl Display for Rule {
 impl Display for RuleSet {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (name, elements) in &self.sets {
-            let all: Vec<String> = elements.iter().map(ToString::to_string).collect();
+            let names = self.names.get(name).into_iter().flatten().map(|name| format!("name \"{name}\""));
+            let all: Vec<String> = names.chain(elements.iter().map(ToString::to_string)).collect();
             writeln!(f, "set {name} = {{ {} }}", all.join(", "))?;
         }
         for (name, interfaces) in &self.zones {
             writeln!(f, "zone {name} = {{ {} }}", interfaces.join(", "))?;
+        }
+        for ((name, _), entries) in words::TABLES.iter().zip(self.tables.0) {
+            entries.map_or(Ok(()), |entries| writeln!(f, "tables {name} {entries}"))?;
         }
         writeln!(f, "default in {}\ndefault out {}", self.default_in, self.default_out)?;
         self.rules.iter().try_for_each(|rule| writeln!(f, "{rule}"))

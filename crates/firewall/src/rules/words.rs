@@ -116,6 +116,11 @@ pub const UNSUPPORTED: &[(&str, &str, &str)] = &[
     ("pcap", "expressions have another word", "write `match \"EXPRESSION\"`"),
 ];
 
+/// Tables whose sizes can be said: the name, the entries if nothing is said. In the order of [`super::TableSizes`].
+pub const TABLES: [(&str, u32); 3] = [("connections", 1 << 16), ("translations", 1 << 15), ("limits", 1 << 14)];
+/// Most entries of a table. To find old ones in a full table takes a processor up to 0.1 s for so many.
+pub const MOST_ENTRIES: u32 = 1 << 20;
+
 /// Days with their bits.
 pub const DAYS: &[(&str, u8)] =
     &[("sun", 1), ("mon", 2), ("tue", 4), ("wed", 8), ("thu", 16), ("fri", 32), ("sat", 64)];

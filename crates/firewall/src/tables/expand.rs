@@ -295,6 +295,9 @@ pub fn rule_record(rule: &Rule) -> Record {
         result.flags |= record::SET_MARK;
         result.mark = mark;
     }
+    if action.cookies {
+        result.flags |= record::COOKIES;
+    }
     if let Some(translation) = action.translation {
         result.flags |= record::TRANSLATE;
         if let Translation::Destination { port: Some(port), .. } = translation {

@@ -1,6 +1,7 @@
 //! The layout of tables, shared by this process and the programs.
 
-use crate::rules::{Family, Prefix};
+use crate::rules::words::TABLES;
+use crate::rules::{Family, Prefix, TableSizes};
 
 /// Length classes of prefixes of version 4: an entry is found by the longest class that is not longer than its prefix.
 pub const CLASSES_4: [u8; CLASSES] = [0, 8, 16, 24, 28, 32];
@@ -40,14 +41,25 @@ pub mod maps {
     pub const RULES: &str = "fw_rules";
     /// What rules have done, for each processor.
     pub const COUNTERS: &str = "fw_counters";
-    /// Limits and what is left of them; how many there have been.
-    pub const LRU_LIMITS: (&str, &str) = ("fw_limits", "fw_limits_made");
-    /// Connections; how many there have been.
-    pub const LRU_FLOWS: (&str, &str) = ("fw_flows", "fw_flows_made");
+    /// Names of a table that refuses new entries when it is full.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    pub struct Names {
+        /// The table.
+        pub table: &'static str,
+        /// What happened when it was full: [`super::full`].
+        pub full: &'static str,
+        /// Where an entry has the time until which it counts, in nanoseconds of the monotonic clock.
+        pub until: i16,
+    }
+
+    /// Limits and what is left of them.
+    pub const LIMITS: Names = Names { table: "fw_limits", full: "fw_limits_full", until: 0 };
     /// Connections.
-    pub const FLOWS: &str = LRU_FLOWS.0;
-    /// Translated connections, two entries each; how many entries there have been.
-    pub const LRU_TRANSLATIONS: (&str, &str) = ("fw_translate", "fw_transl_made");
+    pub const FLOWS: Names = Names { table: "fw_flows", full: "fw_flows_full", until: 0 };
+    /// Translated connections, two entries each.
+    pub const TRANSLATIONS: Names = Names { table: "fw_translate", full: "fw_transl_full", until: 40 };
+    /// How first fragments were translated, for later ones.
+    pub const FRAGMENTS: &str = "fw_fragments";
     /// Records of packets.
     pub const EVENTS: &str = "fw_events";
     /// Whether somebody watches: see [`super::watch`].
@@ -56,6 +68,20 @@ pub mod maps {
     pub const WORK: &str = "fw_work";
     /// What this process keeps about the tables: see [`super::book`].
     pub const BOOK: &str = "fw_book";
+}
+
+/// What a processor knows about a table that was full: words of 64 bits.
+pub mod full {
+    /// Entries that were refused.
+    pub const REFUSED: i16 = 0;
+    /// Before this time of the monotonic clock it is not looked again for entries that are over.
+    pub const WAIT: i16 = 8;
+    /// When it was looked last.
+    pub const NOW: i16 = 16;
+    /// How many were taken out then.
+    pub const OUT: i16 = 24;
+    /// Bytes.
+    pub const SIZE: usize = 32;
 }
 
 /// The one value of the map `fw_watch`. It says until when, so that a reader which dies costs nothing for long.
@@ -89,7 +115,7 @@ pub mod book {
     /// Not 0 once a rule was added or removed on its own: code that was made of the list is not used any more.
     pub const CHANGED: u32 = 8;
     /// Number of words.
-    pub const WORDS: u32 = 9;
+    pub const WORDS: u32 = 10;
 }
 
 /// Bits of a packet in one word, so that an entry compares them all at once.
@@ -136,8 +162,31 @@ pub mod special {
     pub const NEIGHBOURS: u32 = 4;
     /// No rule: counts records for watchers that there was no room for.
     pub const LOST: u32 = 5;
+    /// Packets that were accepted and would have begun a connection that the table has no room for.
+    pub const NO_CONNECTION: u32 = 6;
+    /// The same for translated connections.
+    pub const NO_TRANSLATION: u32 = 7;
+    /// Packets that were answered with a cookie.
+    pub const COOKIE: u32 = 8;
+    /// Packets that acknowledge a cookie which was never given.
+    pub const WRONG_COOKIE: u32 = 9;
     /// The first number of a rule of the file.
-    pub const FIRST: u32 = 8;
+    pub const FIRST: u32 = 16;
+
+    /// What decided in place of a rule.
+    pub const fn name(number: u32) -> Option<&'static str> {
+        Some(match number {
+            MALFORMED => "malformed",
+            DEFAULT_IN => "default in",
+            DEFAULT_OUT => "default out",
+            NEIGHBOURS => "neighbour discovery",
+            NO_CONNECTION => "full table of connections",
+            NO_TRANSLATION => "full table of translations",
+            COOKIE => "cookie in place of it",
+            WRONG_COOKIE => "wrong cookie",
+            _ => return None,
+        })
+    }
 }
 
 /// An address as two words, in the order of its bytes in memory.
@@ -213,15 +262,20 @@ pub struct Sizes {
     pub rules: u32,
     /// Connections; 1 if none are followed.
     pub flows: u32,
+    /// Limits.
+    pub limits: u32,
+    /// Translated connections.
+    pub translations: u32,
 }
 
 impl Sizes {
     /// Room for so many entries and rules, and as many again.
-    pub fn for_rules(entries: usize, rules: usize, stateful: bool) -> Self {
+    pub fn for_rules(entries: usize, rules: usize, stateful: bool, tables: &TableSizes) -> Self {
         let room = |count: usize| u32::try_from(count * 2).unwrap_or(u32::MAX / 4).max(1024);
         let entries = room(entries);
         let hash_bits = (32 - entries.leading_zeros()).clamp(8, 16);
-        Self { hash_bits, entries, rules: room(rules), flows: if stateful { 1 << 16 } else { 1 } }
+        let [flows, translations, limits] = TABLES.map(|row| tables.get(row.0));
+        Self { hash_bits, entries, rules: room(rules), flows: if stateful { flows } else { 1 }, limits, translations }
     }
 
     /// Slots of the index.
@@ -453,6 +507,8 @@ pub mod record {
     pub const HAS_ADDRESS: u32 = 32;
     /// Flag: rejected packets of TCP get an ICMP error as all others do.
     pub const MESSAGE: u32 = 64;
+    /// Flag: packets that begin a connection are answered with a cookie.
+    pub const COOKIES: u32 = 128;
 }
 
 /// A verdict as number: the packet goes on.

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use skep_isa::helpers::HELPERS;
+use skep_isa::helpers::{HELPERS, Helper};
 
 // TABLE
 /// Types of the kernel in the prototypes, with what programs see instead.
@@ -20,20 +20,21 @@ const SEEN: &[(&str, &str)] = &[
 /// Helpers that take different contexts in different programs: their pointers have no type.
 const UNTYPED: &[&str] = &["get_socket_cookie", "sk_assign"];
 
-/// Declarations of all helpers as constant pointers to functions whose addresses are their numbers.
-pub(super) fn definitions() -> String {
-    let mut out = String::with_capacity(64 << 10);
-    out.push_str("#pragma once\n#include <linux/types.h>\n");
-    for name in structures() {
-        let _ = writeln!(out, "struct {name};");
-    }
-    for helper in HELPERS {
+/// Declarations of helpers as constant pointers to functions whose addresses are their numbers, behind those of the
+/// structures that they mention.
+pub(super) fn definitions(wanted: impl Fn(&Helper) -> bool) -> String {
+    let mut lines = String::new();
+    for helper in HELPERS.iter().filter(|helper| wanted(helper)) {
         let untyped = UNTYPED.contains(&helper.name);
         if let Some(line) = declaration(helper.prototype, helper.name, helper.id, untyped) {
-            out.push_str(&line);
+            lines.push_str(&line);
         }
     }
-    out
+    let mut out = String::new();
+    for name in structures(&lines) {
+        let _ = writeln!(out, "struct {name};");
+    }
+    out + &lines
 }
 
 /// The prototype as a constant pointer.
@@ -76,19 +77,15 @@ fn replace_word(text: &str, word: &str, by: &str) -> String {
     out + rest
 }
 
-/// Structures that prototypes mention, which have to be declared before.
-fn structures() -> Vec<String> {
+/// Structures that declarations mention, which have to be declared before.
+fn structures(lines: &str) -> Vec<&str> {
     let mut names = Vec::new();
-    for helper in HELPERS {
-        let text = seen(helper.prototype, false);
-        let mut words = text.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
-        while let Some(word) = words.next() {
-            if word != "struct" {
-                continue;
-            }
-            if let Some(name) = words.next().filter(|name| !names.iter().any(|known| known == name)) {
-                names.push(name.to_owned());
-            }
+    let mut words = lines.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|word| !word.is_empty());
+    while let Some(word) = words.next() {
+        if word == "struct"
+            && let Some(name) = words.next().filter(|name| !names.contains(name))
+        {
+            names.push(name);
         }
     }
     names
@@ -100,7 +97,7 @@ mod tests {
 
     #[test]
     fn each_helper_is_declared() {
-        let text = definitions();
+        let text = definitions(|_| true);
         assert_eq!(text.matches("static ").count(), HELPERS.len());
         assert!(
             text.contains("static void *(* const bpf_map_lookup_elem)(void *map, const void *key) = (void *) 1;\n")

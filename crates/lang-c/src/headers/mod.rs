@@ -78,7 +78,21 @@ const ALIASES: &[(&str, &str)] = &[
 ];
 
 /// The header made from the table of helpers.
-const HELPER_DEFS: &str = "bpf/bpf_helper_defs.h";
+pub(crate) const HELPER_DEFS: &str = "bpf/bpf_helper_defs.h";
+
+/// The same for the parser, which gets the declarations of those helpers that the program names
+/// ([`Pragma::Helpers`](crate::lex::Pragma::Helpers)): most programs name ten of two hundred.
+pub(crate) const HELPERS_BY_USE: &str = "#pragma once\n#include <linux/types.h>\n#pragma skep helpers\n";
+
+/// Declarations of the helpers whose names are wanted.
+pub(crate) fn helpers_named(wanted: impl Fn(&str) -> bool) -> String {
+    helpers::definitions(|helper| wanted(&format!("bpf_{}", helper.name)))
+}
+
+/// The name of a header that may be asked for by another one.
+pub(crate) fn own_name(name: &str) -> &str {
+    ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| *name)
+}
 
 /// The names of all headers.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -87,9 +101,10 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 /// The header with this name: its own name, under which it is read once, and its text.
 pub fn find(name: &str) -> Option<(&'static str, Cow<'static, str>)> {
-    let name = ALIASES.iter().find(|(alias, _)| *alias == name).map_or(name, |(_, name)| *name);
+    let name = own_name(name);
     if name == HELPER_DEFS {
-        return Some((HELPER_DEFS, helpers::definitions().into()));
+        let head = "#pragma once\n#include <linux/types.h>\n";
+        return Some((HELPER_DEFS, (head.to_owned() + &helpers::definitions(|_| true)).into()));
     }
     TEXTS.iter().find(|(known, _)| *known == name).map(|&(name, text)| (name, text.into()))
 }

@@ -17,15 +17,37 @@ pub enum Symbol {
 pub enum Const {
     /// A number as its type has it.
     Int(i64),
+    /// A number of 128 bits; one without sign has its bits.
+    Wide(i128),
     /// An address.
     Addr(Symbol, i64),
 }
 
 impl Const {
+    /// The number, if it has at most 64 bits.
     pub const fn int(&self) -> Option<i64> {
         match self {
             Self::Int(value) => Some(*value),
+            Self::Wide(value) if *value as i64 as i128 == *value => Some(*value as i64),
+            Self::Wide(_) | Self::Addr(..) => None,
+        }
+    }
+
+    /// A number of a type as one of 128 bits.
+    fn wide(&self, int: IntTy) -> Option<i128> {
+        match self {
+            Self::Int(value) => Some(int.widen(*value)),
+            Self::Wide(value) => Some(*value),
             Self::Addr(..) => None,
+        }
+    }
+
+    /// A number of 128 bits as one of a type.
+    pub const fn of(int: IntTy, value: i128) -> Self {
+        match int {
+            IntTy::Int128 | IntTy::UInt128 => Self::Wide(value),
+            IntTy::Bool => Self::Int((value != 0) as i64),
+            _ => Self::Int(int.wrap(value as i64)),
         }
     }
 }
@@ -70,6 +92,36 @@ pub fn binary(int: IntTy, op: BinOp, left: i64, right: i64) -> Option<i64> {
     Some(int.wrap(value))
 }
 
+/// The same for 128 bits, and shifts of them; comparisons too are numbers of 128 bits.
+pub fn binary_wide(int: IntTy, op: BinOp, left: i128, right: i128) -> Option<i128> {
+    let signed = int.signed();
+    let (uleft, uright) = (left.cast_unsigned(), right.cast_unsigned());
+    let count = (uright % 128) as u32;
+    let order = if signed { left.cmp(&right) } else { uleft.cmp(&uright) };
+    Some(match op {
+        BinOp::Add => left.wrapping_add(right),
+        BinOp::Sub => left.wrapping_sub(right),
+        BinOp::Mul => left.wrapping_mul(right),
+        BinOp::Div | BinOp::Rem if right == 0 => return None,
+        BinOp::Div if signed => left.wrapping_div(right),
+        BinOp::Rem if signed => left.wrapping_rem(right),
+        BinOp::Div => (uleft / uright).cast_signed(),
+        BinOp::Rem => (uleft % uright).cast_signed(),
+        BinOp::And => left & right,
+        BinOp::Or => left | right,
+        BinOp::Xor => left ^ right,
+        BinOp::Shl => left.wrapping_shl(count),
+        BinOp::Shr if signed => left.wrapping_shr(count),
+        BinOp::Shr => uleft.wrapping_shr(count).cast_signed(),
+        BinOp::Eq => order.is_eq().into(),
+        BinOp::Ne => order.is_ne().into(),
+        BinOp::Lt => order.is_lt().into(),
+        BinOp::Le => order.is_le().into(),
+        BinOp::Gt => order.is_gt().into(),
+        BinOp::Ge => order.is_ge().into(),
+    })
+}
+
 impl Eval<'_> {
     /// The number that an expression is.
     pub fn int(&self, expr: &Expr) -> Option<i64> {
@@ -79,6 +131,7 @@ impl Eval<'_> {
     fn truth(&self, expr: &Expr) -> Option<bool> {
         match self.eval(expr)? {
             Const::Int(value) => Some(value != 0),
+            Const::Wide(value) => Some(value != 0),
             // What may be missing has no address then.
             Const::Addr(Symbol::Var(var), _) => (!self.program.var(var).weak).then_some(true),
             Const::Addr(Symbol::Func(func), _) => (!self.program.func(func).weak).then_some(true),
@@ -90,10 +143,15 @@ impl Eval<'_> {
     pub fn eval(&self, expr: &Expr) -> Option<Const> {
         match &expr.kind {
             ExprKind::Int(value) => Some(Const::Int(*value)),
+            ExprKind::Wide(value) => Some(Const::Wide(*value)),
             ExprKind::Func(func) => Some(Const::Addr(Symbol::Func(*func), 0)),
             ExprKind::Unary(op, inner) => {
-                let value = self.int(inner)?;
                 let int = self.types.as_int(expr.ty)?;
+                if int.size() == 16 {
+                    let value = self.eval(inner)?.wide(int)?;
+                    return Some(Const::Wide(if *op == UnOp::Neg { value.wrapping_neg() } else { !value }));
+                }
+                let value = self.int(inner)?;
                 Some(Const::Int(int.wrap(match op {
                     UnOp::Neg => value.wrapping_neg(),
                     UnOp::Not => !value,
@@ -101,6 +159,11 @@ impl Eval<'_> {
             }
             ExprKind::Binary(op, left, right) => {
                 let int = self.types.as_int(left.ty).unwrap_or(IntTy::ULong);
+                if int.size() == 16 {
+                    let count = self.types.as_int(right.ty)?;
+                    let (left, right) = (self.eval(left)?.wide(int)?, self.eval(right)?.wide(count)?);
+                    return Some(Const::of(self.types.as_int(expr.ty)?, binary_wide(int, *op, left, right)?));
+                }
                 match (self.eval(left)?, self.eval(right)?) {
                     (Const::Int(left), Const::Int(right)) => binary(int, *op, left, right).map(Const::Int),
                     (Const::Addr(a, i), Const::Addr(b, j)) if a == b && op.is_comparison() => {
@@ -137,7 +200,7 @@ impl Eval<'_> {
                 (true, None) => self.eval(cond),
                 (false, _) => self.eval(no),
             },
-            ExprKind::Cast(inner) => self.cast(self.eval(inner)?, expr.ty),
+            ExprKind::Cast(inner) => self.cast(self.eval(inner)?, inner.ty, expr.ty),
             ExprKind::Decay(inner) | ExprKind::AddrOf(inner) => self.address(inner),
             ExprKind::Var(var) if self.variables => {
                 let var = self.program.var(*var);
@@ -177,8 +240,15 @@ impl Eval<'_> {
         Some(Const::Int(self.types.as_int(ty)?.wrap(int)))
     }
 
-    fn cast(&self, value: Const, to: QTy) -> Option<Const> {
+    fn cast(&self, value: Const, from: QTy, to: QTy) -> Option<Const> {
+        let (source, target) = (self.types.as_int(from), self.types.as_int(to));
+        if let (Some(number), Some(target)) = (value.wide(source.unwrap_or(IntTy::ULong)), target)
+            && (target.size() == 16 || matches!(value, Const::Wide(_)))
+        {
+            return Some(Const::of(target, number));
+        }
         match (value, self.types.kind(to)) {
+            (Const::Wide(value), _) => Some(Const::Int(value as i64)),
             (Const::Int(value), Kind::Ptr(_)) => Some(Const::Int(value)),
             (value, Kind::Ptr(_)) => Some(value),
             (Const::Int(value), _) => Some(Const::Int(self.types.as_int(to)?.wrap(value))),
@@ -214,6 +284,7 @@ impl Eval<'_> {
 fn add(base: Const, step: i64) -> Const {
     match base {
         Const::Int(value) => Const::Int(value.wrapping_add(step)),
+        Const::Wide(value) => Const::Wide(value.wrapping_add(step.into())),
         Const::Addr(symbol, off) => Const::Addr(symbol, off.wrapping_add(step)),
     }
 }

@@ -3,6 +3,8 @@
 //! Total: every text gives tokens. What is no token of C becomes [`RawKind::Other`], which is an error only if it reaches
 //! the parser, because skipped parts and the arguments of `#error` may hold anything.
 
+use std::borrow::Cow;
+
 use super::raw::{RawKind, RawToken};
 use super::token::{Punct, TokenFlags};
 use crate::source::{FileId, Loc, Sources};
@@ -193,17 +195,17 @@ impl Lexer<'_> {
     }
 
     /// The characters from `start` to here without joints of lines.
-    fn spelling(&self, start: usize) -> String {
+    fn spelling(&self, start: usize) -> Cow<'_, str> {
         let text = self.text.get(start..self.at).unwrap_or("");
-        if !text.contains('\\') {
-            return text.to_owned();
+        if !text.as_bytes().contains(&b'\\') {
+            return text.into();
         }
         let mut bytes = Vec::with_capacity(text.len());
         let mut at = start;
         loop {
             at = self.skip_splices(at);
             if at >= self.at {
-                return String::from_utf8_lossy(&bytes).into_owned();
+                return String::from_utf8_lossy(&bytes).into_owned().into();
             }
             bytes.push(self.bytes[at]);
             at += 1;
@@ -259,12 +261,31 @@ impl Lexer<'_> {
             *end = after;
             at = after;
         }
-        (1..=4).rev().find_map(|length| {
-            let text = &spelled[..length];
-            let (punct, spelling) = Punct::ALL.iter().find(|(_, spelling)| spelling.as_bytes() == text)?;
-            self.at = ends[length - 1];
-            let usual = punct.spelling() == *spelling;
-            Some(if usual { RawKind::Punct(*punct) } else { RawKind::Digraph(*punct) })
-        })
+        let begun = MARKS.get(usize::from(spelled[0]))?;
+        let marks = begun.iter().filter_map(|number| Punct::ALL.get(usize::from(*number)));
+        let longest = marks.filter(|(_, spelling)| spelled.starts_with(spelling.as_bytes()));
+        let (punct, spelling) = longest.max_by_key(|(_, spelling)| spelling.len())?;
+        self.at = *ends.get(spelling.len().checked_sub(1)?)?;
+        let usual = punct.spelling() == *spelling;
+        Some(if usual { RawKind::Punct(*punct) } else { RawKind::Digraph(*punct) })
     }
 }
+
+/// Most marks that begin with one byte.
+const MOST: usize = 8;
+
+/// The numbers of the marks that begin with each byte, and numbers of none.
+static MARKS: [[u8; MOST]; 128] = {
+    let mut marks = [[u8::MAX; MOST]; 128];
+    let mut number = 0;
+    while number < Punct::ALL.len() {
+        let row = &mut marks[Punct::ALL[number].1.as_bytes()[0] as usize];
+        let mut place = 0;
+        while row[place] != u8::MAX {
+            place += 1;
+        }
+        row[place] = number as u8;
+        number += 1;
+    }
+    marks
+};

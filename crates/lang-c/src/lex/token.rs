@@ -105,6 +105,8 @@ pub enum Pragma {
         /// True if accesses to these types are relocated to the running kernel, as those of `vmlinux.h` are.
         relocatable: bool,
     },
+    /// Here the helpers are declared that the program names. The preprocessor puts the declarations in its place.
+    Helpers,
 }
 
 /// The forms of `#pragma pack`.

@@ -11,7 +11,7 @@ use crate::konst::{Const, Eval};
 use crate::parse::ast::{Expr, ExprKind, FuncId, Storage};
 use crate::parse::{Parsed, Reported};
 use crate::source::{Diag, Loc};
-use crate::types::{IntTy, QTy, Types};
+use crate::types::{FuncTy, IntTy, QTy, Types};
 
 /// Most functions on a chain of inlined calls.
 const DEEPEST: usize = 64;
@@ -66,7 +66,7 @@ impl Lower<'_> {
         match self.called(callee)? {
             Called::Helper(id) => {
                 let name = skep_isa::helpers::by_id(id).map_or("?", |helper| helper.name);
-                let values = self.arguments(args, &format!("bpf_{name}"), expr.loc)?;
+                let values = self.arguments(args, &format!("bpf_{name}"), expr.loc, false)?;
                 self.at(expr.loc);
                 self.check_helper(id, expr.loc);
                 let result = self.finish_call(Callee::Helper(id), values, expr.ty, false);
@@ -81,15 +81,20 @@ impl Lower<'_> {
         }
     }
 
-    fn arguments(&mut self, args: &[Expr], name: &str, loc: Loc) -> Parsed<Vec<Value>> {
-        if args.len() > 5 {
-            return self.error(
-                loc,
-                format!("`{name}` is called with {} arguments, a call of BPF has at most five", args.len()),
-            );
+    /// Values of arguments; those of 128 bits take two registers where this is said to be `wide`.
+    fn arguments(&mut self, args: &[Expr], name: &str, loc: Loc, wide: bool) -> Parsed<Vec<Value>> {
+        let registers = args.iter().map(|arg| if wide { self.registers(arg.ty) } else { 1 }).sum::<usize>();
+        if registers > 5 {
+            return self
+                .error(loc, format!("`{name}` is called with {registers} arguments, a call of BPF has at most five"));
         }
         let mut values = Vec::new();
         for arg in args {
+            if wide && self.is_wide(arg.ty) {
+                let value = self.halves(arg)?;
+                values.extend([value.low, value.high]);
+                continue;
+            }
             if !self.types.is_register(arg.ty) {
                 let shown = self.types.show(arg.ty);
                 return self.push(
@@ -141,15 +146,16 @@ impl Lower<'_> {
             {
                 return self.error(expr.loc, format!("`{}` is declared, but not defined", func.name));
             }
-            let values = self.arguments(args, &func.name, expr.loc)?;
+            let values = self.arguments(args, &func.name, expr.loc, false)?;
             self.at(expr.loc);
             let kfunc = self.kfunc_ref(id);
             return Ok(self.finish_call(Callee::Kfunc(kfunc), values, expr.ty, true));
         }
         let by_value = !self.types.is_register(expr.ty) && !self.types.is_void(expr.ty)
-            || args.iter().any(|arg| !self.types.is_register(arg.ty));
-        let wanted = func.always_inline || func.inline || by_value || args.len() > 5;
-        let own = func.storage == Storage::Static || func.inline || by_value || args.len() > 5;
+            || args.iter().any(|arg| !self.types.is_register(arg.ty) && !self.is_wide(arg.ty));
+        let many = args.iter().map(|arg| self.registers(arg.ty)).sum::<usize>() > 5;
+        let wanted = func.always_inline || func.inline || by_value || many;
+        let own = func.storage == Storage::Static || func.inline || by_value || many;
         let inline = own && !func.noinline && wanted || func.always_inline;
         if inline {
             return self.inline(id, args, expr);
@@ -160,7 +166,7 @@ impl Lower<'_> {
                     .with_help("move its body into a `static` function that both call"),
             );
         }
-        let mut values = self.arguments(args, &func.name, expr.loc)?;
+        let mut values = self.arguments(args, &func.name, expr.loc, true)?;
         self.at(expr.loc);
         for value in &mut values {
             if !self.f().ty(*value).is_int() {
@@ -169,7 +175,8 @@ impl Lower<'_> {
         }
         let number = self.function_ref(id, false)?;
         // Whoever calls a function with too few arguments has not seen its prototype.
-        let wanted = self.types.as_func(func.ty).map_or(0, |ty| ty.params.len());
+        let registers = |ty: Rc<FuncTy>| ty.params.iter().map(|&param| self.registers(param)).sum();
+        let wanted = self.types.as_func(func.ty).map_or(0, registers);
         values.truncate(wanted);
         let global = !super::is_own(func);
         Ok(self.finish_call(Callee::Func(number), values, expr.ty, global))
@@ -215,6 +222,8 @@ impl Lower<'_> {
         } else if self.types.is_register(ty.ret) {
             let register = self.register(ty.ret);
             Some(Home::Value(self.f().new_local(register)))
+        } else if self.is_wide(ty.ret) {
+            Some(Home::Pair(self.new_pair()))
         } else {
             let size = self.types.size(ty.ret).unwrap_or(1);
             let align = self.types.align(ty.ret);
@@ -235,6 +244,7 @@ impl Lower<'_> {
         Ok(match home {
             None => Val::Void,
             Some(Home::Value(local)) => Val::Value(self.f().read(local)),
+            Some(Home::Pair(pair)) => Val::Wide(self.read_pair(pair)),
             Some(Home::Slot(slot)) => {
                 let base = self.f().value(InstData::SlotAddr(slot), Type::ptr(Memory::Stack));
                 let align = self.types.align(ty.ret).clamp(1, 8);

@@ -6,12 +6,13 @@ use super::Lower;
 use crate::parse::Parsed;
 use crate::parse::ast::{Builtin, CoreAsk, Expr, ExprKind};
 use crate::source::Diag;
-use crate::types::{IntTy, Kind, QTy, RecordId};
+use crate::types::{IntTy, Kind, QTy, Quals};
 
 /// A way from a record to a member.
 #[derive(Debug, Clone)]
 pub struct CoreWay {
-    pub root: RecordId,
+    /// The record, under the name that the program has for it: one without a tag may have a `typedef`.
+    pub root: QTy,
     /// As relocations spell it: `0:3:1`.
     pub access: String,
     /// Bytes by the types of the program.
@@ -51,6 +52,15 @@ impl Lower<'_> {
         Ok(if self.register(ty) == Type::I32 { self.f().unary(Unary::Truncate, value) } else { value })
     }
 
+    /// The number of the record that a way begins at. The kernel's is found by the tag, or else by the name of the type.
+    pub fn root_btf(&mut self, root: QTy) -> u32 {
+        let named = self.types.as_record(root).filter(|&record| !self.types.record(record).tag.is_empty());
+        match named {
+            Some(record) => self.record_btf(record),
+            None => self.btf_of(QTy { quals: Quals::NONE, ..root }),
+        }
+    }
+
     fn field_info(&mut self, kind: u32, arg: &Expr) -> Parsed<Core> {
         let place = bare(arg);
         if !place.is_lvalue() {
@@ -79,7 +89,7 @@ impl Lower<'_> {
             _ if way.bits.is_some() => (CoreKind::FieldRshift, shift(width)),
             _ => (CoreKind::FieldRshift, shift(8 * size)),
         };
-        let ty = self.record_btf(way.root);
+        let ty = self.root_btf(way.root);
         Ok(Core { kind, ty, access: way.access.into(), local })
     }
 

@@ -14,6 +14,8 @@ use crate::types::{IntTy, QTy, Types};
 pub enum Val {
     Void,
     Value(Value),
+    /// An integer of 128 bits.
+    Wide(super::wide::Halves),
     /// An aggregate, in memory.
     Memory(Addr),
 }
@@ -42,6 +44,10 @@ impl Lower<'_> {
             // Nothing reads what has no value.
             Val::Void => Ok(self.f().number(0, Type::I64)),
             Val::Memory(addr) => Ok(self.pointer_value(addr)),
+            Val::Wide(_) => self.push(
+                crate::source::Diag::error(expr.loc, "a 128-bit integer is not possible here")
+                    .with_help("a cast takes its lower half: `(unsigned long)`"),
+            ),
         }
     }
 
@@ -72,6 +78,11 @@ impl Lower<'_> {
             return self.loaded(expr);
         }
         let ty = expr.ty;
+        if self.is_wide(ty)
+            && let Some(value) = self.wide_expr(expr)?
+        {
+            return Ok(value);
+        }
         Ok(Val::Value(match &expr.kind {
             ExprKind::Int(value) => {
                 if self.types.is_ptr(ty) {
@@ -88,6 +99,7 @@ impl Lower<'_> {
                     UnOp::Not => self.f().binary_number(Binary::Xor, value, -1),
                 }
             }
+            ExprKind::Binary(op, left, _) if op.is_comparison() && self.is_wide(left.ty) => self.truth_value(expr)?,
             ExprKind::Binary(op, left, right) => return self.binary_expr(*op, left, right),
             ExprKind::PtrAdd(ptr, index, size) => {
                 let base = self.value(ptr)?;
@@ -119,6 +131,9 @@ impl Lower<'_> {
                 return self.rvalue(right);
             }
             ExprKind::Assign(left, right) => return self.assign(left, right),
+            ExprKind::AssignOp(op, left, right, compute) if self.is_wide(*compute) => {
+                return self.wide_assign_op(*op, left, right, *compute);
+            }
             ExprKind::AssignOp(op, left, right, compute) => self.assign_op(*op, left, right, *compute)?,
             ExprKind::IncDec(place, delta, before) => self.step(place, *delta, *before)?,
             ExprKind::Cast(inner) => return self.cast(inner, ty),
@@ -137,6 +152,7 @@ impl Lower<'_> {
             // As in `(void)function`: it decays where its value counts.
             ExprKind::Func(func) => self.func_address(*func, expr.loc)?,
             ExprKind::Error
+            | ExprKind::Wide(_)
             | ExprKind::Str(_)
             | ExprKind::Var(_)
             | ExprKind::Compound(..)
@@ -148,12 +164,17 @@ impl Lower<'_> {
     fn loaded(&mut self, expr: &Expr) -> Parsed<Val> {
         match self.place(expr)? {
             Place::Value(local) => Ok(Val::Value(self.f().read(local))),
+            Place::Pair(pair) => Ok(Val::Wide(self.read_pair(pair))),
             Place::Memory(addr) => self.load_val(addr, expr.ty),
         }
     }
 
     fn load_val(&mut self, addr: Addr, ty: QTy) -> Parsed<Val> {
-        if self.types.is_register(ty) { self.load(&addr, ty).map(Val::Value) } else { Ok(Val::Memory(addr)) }
+        match self.types.is_register(ty) {
+            true => self.load(&addr, ty).map(Val::Value),
+            false if self.is_wide(ty) => self.load_wide(&addr, ty).map(Val::Wide),
+            false => Ok(Val::Memory(addr)),
+        }
     }
 
     fn decay(&mut self, inner: &Expr) -> Parsed<Value> {
@@ -165,7 +186,7 @@ impl Lower<'_> {
     }
 
     /// Whether two operands are compared by sign.
-    fn is_signed(&self, ty: QTy) -> bool {
+    pub fn is_signed(&self, ty: QTy) -> bool {
         self.types.as_int(ty).is_some_and(IntTy::signed)
     }
 
@@ -247,6 +268,11 @@ impl Lower<'_> {
                     _ => {}
                 }
                 let signed = self.is_signed(left.ty);
+                if self.is_wide(left.ty) {
+                    let operands = (self.halves(left)?, self.halves(right)?);
+                    self.wide_branch(condition(*op, signed), operands, yes, no);
+                    return Ok(());
+                }
                 let (a, b) = (self.value(left)?, self.value(right)?);
                 let (a, b) = self.comparable(a, b);
                 self.f().branch(condition(*op, signed), a, b, yes, no);
@@ -260,15 +286,24 @@ impl Lower<'_> {
                 self.effect(left)?;
                 self.condition(right, yes, no)
             }
-            _ => {
-                let value = self.value(expr)?;
-                let ty = self.f().ty(value);
-                let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
-                let zero = self.f().number(0, ty);
-                self.f().branch(Cond::Ne, value, zero, yes, no);
-                Ok(())
-            }
+            _ => self.is_true(expr, yes, no),
         }
+    }
+
+    /// Goes to one of two blocks by whether a value is zero.
+    fn is_true(&mut self, expr: &Expr, yes: Block, no: Block) -> Parsed<()> {
+        let value = match self.is_wide(expr.ty) {
+            true => {
+                let value = self.halves(expr)?;
+                self.f().binary(Binary::Or, value.low, value.high)
+            }
+            false => self.value(expr)?,
+        };
+        let ty = self.f().ty(value);
+        let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
+        let zero = self.f().number(0, ty);
+        self.f().branch(Cond::Ne, value, zero, yes, no);
+        Ok(())
     }
 
     fn keeps_truth(&self, from: QTy, to: QTy) -> bool {
@@ -296,7 +331,13 @@ impl Lower<'_> {
         match yes {
             Some(_) => self.condition(cond, on_yes, on_no)?,
             None => {
-                let value = self.value(cond)?;
+                let value = match self.rvalue(cond)? {
+                    Val::Wide(value) => self.narrowed(value, cond.ty),
+                    Val::Value(value) => value,
+                    Val::Memory(_) | Val::Void => {
+                        return self.error(cond.loc, "a condition is an integer or a pointer");
+                    }
+                };
                 same = Some(value);
                 let register = self.f().ty(value);
                 let zero = self.f().number(0, register);
@@ -353,9 +394,10 @@ impl Lower<'_> {
         }
     }
 
-    fn read(&mut self, place: &Place, ty: QTy) -> Parsed<Value> {
+    pub fn read(&mut self, place: &Place, ty: QTy) -> Parsed<Value> {
         match place {
             Place::Value(local) => Ok(self.f().read(*local)),
+            Place::Pair([low, _]) => Ok(self.f().read(*low)),
             Place::Memory(addr) => self.load(addr, ty),
         }
     }
@@ -366,6 +408,11 @@ impl Lower<'_> {
             Place::Value(local) => {
                 let value = if self.register(ty) == PTR { self.f().make_ptr(value) } else { value };
                 self.f().write(*local, value);
+                Ok(())
+            }
+            Place::Pair(pair) => {
+                let value = self.widened(value, ty);
+                self.write_pair(*pair, value);
                 Ok(())
             }
             Place::Memory(addr) => self.store(addr, ty, value),
@@ -395,7 +442,7 @@ impl Lower<'_> {
         self.after_write(&place, left.ty, new)
     }
 
-    fn after_write(&mut self, place: &Place, ty: QTy, value: Value) -> Parsed<Value> {
+    pub fn after_write(&mut self, place: &Place, ty: QTy, value: Value) -> Parsed<Value> {
         match place {
             Place::Memory(addr) if addr.bits.is_some() => self.load(addr, ty),
             _ => Ok(value),
@@ -427,6 +474,9 @@ impl Lower<'_> {
             return Ok(Val::Void);
         }
         match self.rvalue(inner)? {
+            Val::Wide(value) if self.is_wide(to) => Ok(Val::Wide(value)),
+            Val::Wide(value) => Ok(Val::Value(self.narrowed(value, to))),
+            Val::Value(value) if self.is_wide(to) => Ok(Val::Wide(self.widened(value, inner.ty))),
             Val::Value(value) => Ok(Val::Value(self.convert(value, inner.ty, to))),
             other => Ok(other),
         }
@@ -510,7 +560,7 @@ impl Lower<'_> {
     /// Whether a value can be told while compiling.
     pub fn is_known(&mut self, expr: &Expr) -> bool {
         match &expr.kind {
-            ExprKind::Int(_) => true,
+            ExprKind::Int(_) | ExprKind::Wide(_) => true,
             ExprKind::Var(var) => {
                 let home = self.f().frames.iter().rev().find_map(|frame| frame.homes.get(var).copied());
                 match home {

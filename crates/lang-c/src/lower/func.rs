@@ -19,6 +19,8 @@ pub struct Local(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Home {
     Value(Local),
+    /// An integer of 128 bits: its lower and its upper half.
+    Pair([Local; 2]),
     Slot(Slot),
 }
 
@@ -148,6 +150,11 @@ impl Fn {
             }
             match self.predecessors[block.index()].as_slice() {
                 [] => {
+                    let zero = self.zero_at(block, self.types[local.0 as usize]);
+                    break self.remember(local, block, zero);
+                }
+                // A loop that nothing leads into.
+                [_] if passed.len() > self.function.block_count() => {
                     let zero = self.zero_at(block, self.types[local.0 as usize]);
                     break self.remember(local, block, zero);
                 }

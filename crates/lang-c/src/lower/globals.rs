@@ -205,14 +205,15 @@ impl Lower<'_> {
             }
             let eval = Eval { types: &self.types, program: &program, variables: true };
             let value = match eval.eval(&entry.expr) {
-                Some(Const::Int(value)) => value,
+                Some(Const::Int(value)) => value.into(),
+                Some(Const::Wide(value)) => value,
                 Some(Const::Addr(symbol, _)) => {
                     addresses.push((at as u32, symbol, entry.expr.loc));
                     continue;
                 }
                 None => return self.error(entry.expr.loc, "the initialiser of a global variable is not a constant"),
             };
-            let width = self.types.size(entry.ty).unwrap_or(0).min(8) as usize;
+            let width = self.types.size(entry.ty).unwrap_or(0).min(16) as usize;
             match entry.bits {
                 None => {
                     let word = value.to_le_bytes();
@@ -220,7 +221,7 @@ impl Lower<'_> {
                         *target = byte;
                     }
                 }
-                Some((bit, width)) => set_bits(&mut bytes, bit, width, value.cast_unsigned()),
+                Some((bit, width)) => set_bits(&mut bytes, bit, width, value.cast_unsigned() as u64),
             }
         }
         Ok((bytes, addresses))

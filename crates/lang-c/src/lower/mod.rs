@@ -17,6 +17,7 @@ mod maps;
 mod place;
 mod stmt;
 mod warn;
+mod wide;
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -26,7 +27,7 @@ use skep_ir::{Entity, FuncKind, FuncRef, Function, GlobalRef, Inlining, MapRef, 
 use skep_isa::sections;
 
 use crate::Options;
-use crate::lex::Token;
+use crate::lex::{Token, TokenKind};
 use crate::parse::ast::{Func, FuncId, Program, Storage, VarId};
 use crate::parse::{Parsed, Parser, Reported};
 use crate::provider::{NameKind, TypeSource};
@@ -51,6 +52,12 @@ pub fn compile(
     options: &Options,
     diags: &mut Diags,
 ) -> Option<Unit> {
+    let mut met = vec![false; sources.name_count()];
+    let names = tokens.iter().filter_map(|token| match token.kind {
+        TokenKind::Ident(sym) if !std::mem::replace(met.get_mut(sym.0 as usize)?, true) => Some(sources.text(sym)),
+        _ => None,
+    });
+    provider.expect(&mut { names });
     let (types, program) = Parser::new(tokens, sources, provider, diags, options.bcc).run();
     if diags.has_errors() {
         return None;
@@ -286,6 +293,10 @@ impl Lower<'_> {
         let is_program = matches!(kind, FuncKind::Program(_));
         let mut params = Vec::new();
         for (at, &param) in ty.params.iter().enumerate() {
+            if self.is_wide(param) && !is_program {
+                params.extend([Type::I64; 2]);
+                continue;
+            }
             if !self.types.is_register(param) {
                 let shown = self.types.show(param);
                 return self.push(
@@ -299,7 +310,11 @@ impl Lower<'_> {
         if params.len() > 5 {
             return self.error(
                 func.loc,
-                format!("`{}` has {} parameters, a function of BPF at most five", func.name, params.len()),
+                format!(
+                    "`{}` has parameters for {} registers, a function of BPF at most five",
+                    func.name,
+                    params.len()
+                ),
             );
         }
         let result = if self.types.is_void(ty.ret) {
@@ -370,7 +385,16 @@ impl Lower<'_> {
         self.at(func.loc);
         self.enter_frame(id, ty.ret, None);
         let mut result = Ok(());
-        for (&param, value) in func.params.iter().zip(params) {
+        let mut params = params.into_iter();
+        for &param in &func.params {
+            let Some(value) = params.next() else { break };
+            if self.is_wide(self.program.var(param).ty)
+                && let Some(high) = params.next()
+            {
+                let halves = wide::Halves { low: value, high };
+                result = self.parameter(param, expr::Val::Wide(halves)).and(result);
+                continue;
+            }
             let value = if self.f().ty(value).is_int() { value } else { self.f().make_ptr(value) };
             result = self.parameter(param, expr::Val::Value(value)).and(result);
         }
@@ -404,12 +428,14 @@ impl Lower<'_> {
                 let value = if self.register(ty) == PTR { self.f().make_ptr(value) } else { value };
                 self.f().write(local, value);
             }
+            (Some(Home::Pair(pair)), expr::Val::Wide(value)) => self.write_pair(pair, value),
             (Some(Home::Slot(slot)), value) => {
                 let base = self.f().value(skep_ir::InstData::SlotAddr(slot), Type::ptr(Memory::Stack));
                 let align = self.types.align(ty).clamp(1, 8);
                 let addr = place::Addr::new(base, align);
                 match value {
                     expr::Val::Value(value) => self.store(&addr, ty, value)?,
+                    expr::Val::Wide(value) => self.store_wide(&addr, value)?,
                     expr::Val::Memory(from) => {
                         let size = self.types.size(ty).unwrap_or(0);
                         self.copy(addr, from, size);

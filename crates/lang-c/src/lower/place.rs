@@ -48,6 +48,7 @@ impl Addr {
 /// Where an lvalue is.
 pub enum Place {
     Value(super::func::Local),
+    Pair([super::func::Local; 2]),
     Memory(Addr),
 }
 
@@ -62,10 +63,12 @@ impl Lower<'_> {
     }
 
     pub fn place(&mut self, expr: &Expr) -> Parsed<Place> {
-        if let ExprKind::Var(var) = expr.kind
-            && let Some(Home::Value(local)) = self.home(var)
-        {
-            return Ok(Place::Value(local));
+        if let ExprKind::Var(var) = expr.kind {
+            match self.home(var) {
+                Some(Home::Value(local)) => return Ok(Place::Value(local)),
+                Some(Home::Pair(pair)) => return Ok(Place::Pair(pair)),
+                Some(Home::Slot(_)) | None => {}
+            }
         }
         self.addr(expr).map(Place::Memory)
     }
@@ -90,8 +93,9 @@ impl Lower<'_> {
                 Addr { foreign: self.bcc && self.leads_into_kernel(ptr, expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
+                let root = base.ty;
                 let base = self.addr(base)?;
-                self.member_addr(base, *record, *index, *preserve)?
+                self.member_addr(base, root, *record, *index, *preserve)?
             }
             ExprKind::Index(base, index) => {
                 let size = self.types.size(expr.ty).unwrap_or(1);
@@ -102,6 +106,11 @@ impl Lower<'_> {
             ExprKind::Cast(inner) if self.types.same(inner.ty, expr.ty, false) => self.addr(inner)?,
             _ => match self.rvalue(expr)? {
                 super::expr::Val::Memory(addr) => addr,
+                super::expr::Val::Wide(value) => {
+                    let addr = self.temporary("", expr.ty);
+                    self.store_wide(&addr, value)?;
+                    addr
+                }
                 _ => return self.error(expr.loc, "this value has no place in memory"),
             },
         };
@@ -124,18 +133,25 @@ impl Lower<'_> {
                 self.store(&addr, ty, value)?;
                 Ok(addr)
             }
+            Some(Home::Pair(pair)) => {
+                let ty = self.program.var(var).ty;
+                let value = self.read_pair(pair);
+                let addr = self.temporary("", ty);
+                self.store_wide(&addr, value)?;
+                Ok(addr)
+            }
             None => self.global_addr(var, loc),
         }
     }
 
-    fn member_addr(&mut self, base: Addr, record: RecordId, index: u32, preserve: bool) -> Parsed<Addr> {
+    fn member_addr(&mut self, base: Addr, root: QTy, record: RecordId, index: u32, preserve: bool) -> Parsed<Addr> {
         let item = self.types.record(record);
         let Some(member) = item.members.as_ref().and_then(|members| members.get(index as usize)).cloned() else {
             return Ok(base);
         };
         let volatile = base.volatile;
         let mut addr = if preserve || base.core.is_some() {
-            self.core_member(base, record, index, &member)
+            self.core_member(base, root, index, &member)
         } else {
             let align = if base.align < item_align(self, record) { base.align } else { u64::MAX };
             let mut addr = base.plus((member.bit_offset / 8).cast_signed());
@@ -147,7 +163,7 @@ impl Lower<'_> {
         Ok(addr)
     }
 
-    fn core_member(&mut self, base: Addr, record: RecordId, index: u32, member: &Member) -> Addr {
+    fn core_member(&mut self, base: Addr, root: QTy, index: u32, member: &Member) -> Addr {
         let mut addr = base;
         let bytes = (member.bit_offset / 8).cast_signed();
         match &mut addr.core {
@@ -159,7 +175,7 @@ impl Lower<'_> {
             }
             None => {
                 addr.core = Some(CoreWay {
-                    root: record,
+                    root,
                     access: format!("0:{index}"),
                     local: bytes,
                     bits: member.bits.map(|width| (member.bit_offset, width)),
@@ -217,7 +233,7 @@ impl Lower<'_> {
     fn relocated(&mut self, base: Value, off: i64, way: Option<&CoreWay>) -> Value {
         let Some(way) = way else { return base };
         let base = self.f().add_bytes(base, off);
-        let root = self.record_btf(way.root);
+        let root = self.root_btf(way.root);
         let core = Core { kind: CoreKind::FieldOffset, ty: root, access: way.access.as_str().into(), local: way.local };
         let core = self.module.add_core(core);
         let offset = self.f().core(core);
@@ -255,7 +271,7 @@ impl Lower<'_> {
     }
 
     /// Reads an integer of so many bytes, in parts if it is not aligned.
-    fn load_bytes(&mut self, addr: &Addr, at: u64, size: u64, signed: bool, ty: Type) -> Value {
+    pub fn load_bytes(&mut self, addr: &Addr, at: u64, size: u64, signed: bool, ty: Type) -> Value {
         let align = addr.align.min(if at == 0 { 8 } else { 1 << at.trailing_zeros().min(3) }).max(1);
         let step = align.min(size);
         if step >= size {
@@ -279,7 +295,7 @@ impl Lower<'_> {
         }
     }
 
-    fn store_bytes(&mut self, addr: &Addr, at: u64, size: u64, value: Value) {
+    pub fn store_bytes(&mut self, addr: &Addr, at: u64, size: u64, value: Value) {
         let align = addr.align.min(if at == 0 { 8 } else { 1 << at.trailing_zeros().min(3) }).max(1);
         let step = align.min(size);
         let width = Width::from_bytes(step as u32).unwrap_or(Width::W8);

@@ -241,6 +241,7 @@ impl Lower<'_> {
                     (Some(Home::Value(local)), Some(Val::Value(value))) => {
                         self.write(&Place::Value(local), ret, value)?
                     }
+                    (Some(Home::Pair(pair)), Some(Val::Wide(value))) => self.write_pair(pair, value),
                     (Some(Home::Slot(slot)), Some(Val::Memory(from))) => {
                         let base = self.f().value(InstData::SlotAddr(slot), skep_ir::Type::ptr(skep_ir::Memory::Stack));
                         let size = self.types.size(ret).unwrap_or(0);
@@ -278,6 +279,8 @@ impl Lower<'_> {
         } else if register && !item.addressed && !volatile {
             let ty = self.register(item.ty);
             Home::Value(self.f().new_local(ty))
+        } else if self.is_wide(item.ty) && !item.addressed && !volatile {
+            Home::Pair(self.new_pair())
         } else {
             self.place_now = item.loc;
             let size = self.types.size(item.ty).unwrap_or(1);
@@ -298,6 +301,14 @@ impl Lower<'_> {
                     }
                 };
                 self.write(&Place::Value(local), item.ty, value)
+            }
+            Home::Pair(pair) => {
+                let value = match init.entries.last() {
+                    Some(entry) => self.halves(&entry.expr)?,
+                    None => self.wide_number(0),
+                };
+                self.write_pair(pair, value);
+                Ok(())
             }
             Home::Slot(slot) => {
                 let align = u64::from(self.f().function.slots[skep_ir::Entity::index(slot)].align);
@@ -324,6 +335,9 @@ impl Lower<'_> {
             } else if self.types.is_register(entry.ty) {
                 let value = self.value(&entry.expr)?;
                 self.store(&place, entry.ty, value)?;
+            } else if self.is_wide(entry.ty) {
+                let value = self.halves(&entry.expr)?;
+                self.store_wide(&place, value)?;
             } else {
                 let from = self.addr(&entry.expr)?;
                 let size = self.types.size(entry.ty).unwrap_or(0);

@@ -173,6 +173,8 @@ pub struct Asm {
 pub enum ExprKind {
     /// A number, as its type has it.
     Int(i64),
+    /// A number of 128 bits; one without sign has its bits.
+    Wide(i128),
     /// A string literal with its terminating zero: an array.
     Str(Rc<[u8]>),
     Var(VarId),
@@ -363,10 +365,22 @@ impl Expr {
         }
     }
 
-    /// The number, if it is written as one.
+    /// The number, if it is written as one of at most 64 bits.
     pub const fn literal(&self) -> Option<i64> {
         match self.kind {
             ExprKind::Int(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+impl Expr {
+    /// The number, if it is written as one, as those of 128 bits have it. One of at most 64 bits stands for itself in a
+    /// count only.
+    pub const fn wide_literal(&self) -> Option<i128> {
+        match self.kind {
+            ExprKind::Wide(value) => Some(value),
+            ExprKind::Int(value) => Some(value as i128),
             _ => None,
         }
     }
@@ -376,7 +390,7 @@ impl ExprKind {
     /// Height of the highest operand.
     fn height(&self) -> u16 {
         match self {
-            Self::Int(_) | Self::Str(_) | Self::Var(_) | Self::Func(_) | Self::Error => 0,
+            Self::Int(_) | Self::Wide(_) | Self::Str(_) | Self::Var(_) | Self::Func(_) | Self::Error => 0,
             // Statements have their own bound of depth.
             Self::StmtExpr(_) | Self::Compound(..) => 0,
             Self::Unary(_, one)

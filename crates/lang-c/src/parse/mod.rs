@@ -324,6 +324,8 @@ impl<'a> Parser<'a> {
                 Pragma::AttributePop => {
                     self.pushed.pop();
                 }
+                // The preprocessor has put declarations in its place.
+                Pragma::Helpers => {}
                 Pragma::KernelTypes { relocatable } => {
                     self.kernel = Some(relocatable || self.kernel == Some(true));
                     self.missing.clear();

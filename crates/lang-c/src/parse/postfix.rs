@@ -294,6 +294,7 @@ impl Parser<'_> {
             for scope in &self.scopes {
                 names.extend(scope.names.keys().map(|sym| self.sources.text(*sym).to_owned()));
             }
+            names.extend(skep_isa::helpers::HELPERS.iter().map(|helper| format!("bpf_{}", helper.name)));
             names.sort();
             if let Some(near) = super::nearest(name, names.iter().map(String::as_str)) {
                 diag = diag.with_help(format!("did you mean `{near}`?"));

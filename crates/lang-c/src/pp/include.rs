@@ -131,7 +131,7 @@ impl Preprocessor<'_> {
     pub(super) fn find_header(&mut self, header: &HeaderName, next: bool, place: Loc) -> Option<Found> {
         let name = &header.name;
         if name == headers::VMLINUX && self.options.vmlinux.is_none() {
-            return embedded(name);
+            return self.embedded(name);
         }
         if let (headers::VMLINUX, Some(path)) = (name.as_str(), &self.options.vmlinux) {
             let path = path.clone();
@@ -158,7 +158,21 @@ impl Preprocessor<'_> {
         }
         // Programs for BCC name headers of the kernel's sources: the types come from the kernel.
         let of_kernel = self.options.bcc && !header.quoted && name != "bcc/helpers.h" && !self.sources.is_system(place);
-        embedded(if of_kernel { headers::VMLINUX } else { name })
+        self.embedded(if of_kernel { headers::VMLINUX } else { name })
+    }
+
+    fn embedded(&self, name: &str) -> Option<Found> {
+        let name = headers::own_name(name);
+        let (name, content) = match self.helpers_by_use && name == headers::HELPER_DEFS {
+            true => (headers::HELPER_DEFS, headers::HELPERS_BY_USE.into()),
+            false => headers::find(name)?,
+        };
+        Some(Found {
+            path: format!("<{name}>"),
+            content: content.into_owned().into_bytes(),
+            found_in: None,
+            embedded: true,
+        })
     }
 
     fn read(&mut self, path: String, found_in: Option<usize>, place: Loc) -> Option<Found> {
@@ -173,14 +187,4 @@ impl Preprocessor<'_> {
             }
         }
     }
-}
-
-fn embedded(name: &str) -> Option<Found> {
-    let (name, content) = headers::find(name)?;
-    Some(Found {
-        path: format!("<{name}>"),
-        content: content.into_owned().into_bytes(),
-        found_in: None,
-        embedded: true,
-    })
 }

@@ -20,6 +20,7 @@ mod subst;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use crate::headers;
 use crate::lex::lexer;
 use crate::lex::raw::{RawKind, RawToken};
 use crate::lex::{Pragma, Token};
@@ -57,8 +58,10 @@ pub fn preprocess(
     diags: &mut Diags,
 ) -> Vec<Token> {
     let mut pp = Preprocessor::new(options, files, sources, diags);
+    pp.helpers_by_use = true;
     pp.start(main);
-    let raw = pp.run();
+    let mut raw = pp.run();
+    pp.declare_helpers(&mut raw);
     output::tokens(&raw, &pp.pragmas, pp.sources, pp.diags)
 }
 
@@ -120,6 +123,8 @@ struct Preprocessor<'a> {
     depth: u32,
     expanded: usize,
     included: usize,
+    /// True if only those helpers are declared that the program names.
+    helpers_by_use: bool,
     counter: u64,
     pragmas: Vec<Pragma>,
     /// True once reading on has no point.
@@ -148,6 +153,7 @@ impl<'a> Preprocessor<'a> {
             depth: 0,
             expanded: 0,
             included: 0,
+            helpers_by_use: false,
             counter: 0,
             pragmas: Vec::new(),
             stopped: false,
@@ -214,6 +220,23 @@ impl<'a> Preprocessor<'a> {
             self.diags.error(at.0, "this comment does not end: '*/' is missing");
         }
         tokens.into()
+    }
+
+    /// Puts the declarations of the helpers that are named anywhere where the header of helpers was included.
+    fn declare_helpers(&mut self, tokens: &mut Vec<RawToken>) {
+        let here = |token: &RawToken| match token.kind {
+            RawKind::Pragma(number) => self.pragmas.get(number as usize) == Some(&Pragma::Helpers),
+            _ => false,
+        };
+        let Some(at) = tokens.iter().position(here) else { return };
+        let used: HashSet<Sym> = tokens.iter().filter_map(|token| token.name()).collect();
+        let text = headers::helpers_named(|name| self.sources.known(name).is_some_and(|sym| used.contains(&sym)));
+        let Some(file) = self.sources.add("<bpf/bpf_helper_defs.h>", text.as_bytes(), true, tokens[at].loc) else {
+            return;
+        };
+        let declarations = self.lex(file);
+        let count = declarations.len().saturating_sub(1);
+        tokens.splice(at..=at, declarations[..count].iter().copied());
     }
 
     /// Reads everything to the end.

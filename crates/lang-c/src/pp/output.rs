@@ -171,6 +171,7 @@ fn pragma_text(pragma: &Pragma, sources: &Sources) -> Option<String> {
             format!("#pragma clang attribute push (__attribute__(({})), apply_to = record)", names.join(", "))
         }
         Pragma::AttributePop => "#pragma clang attribute pop".to_owned(),
+        Pragma::Helpers => "#pragma skep helpers".to_owned(),
         Pragma::KernelTypes { relocatable: true } => "#pragma skep types relocatable".to_owned(),
         Pragma::KernelTypes { relocatable: false } => "#pragma skep types plain".to_owned(),
     })

@@ -74,6 +74,7 @@ impl Preprocessor<'_> {
                 self.diags.warning(at.loc, format!("#pragma {}", self.text_of(line)));
                 Asked::Done
             }
+            ["skep", "helpers"] => Asked::Token(Pragma::Helpers),
             ["skep", "types", "relocatable"] => Asked::Token(Pragma::KernelTypes { relocatable: true }),
             ["skep", "types", "plain"] => Asked::Token(Pragma::KernelTypes { relocatable: false }),
             ["GCC" | "clang" | "STDC" | "region" | "endregion" | "ident" | "weak" | "mark" | "comment", ..] => {

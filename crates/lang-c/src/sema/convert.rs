@@ -1,5 +1,6 @@
 //! Conversions: of lvalues to values, of integers to common types, of values to the type of what they are assigned to.
 
+use crate::konst::Const;
 use crate::parse::ast::{Expr, ExprKind, VarId};
 use crate::parse::{Parsed, Parser};
 use crate::source::{Diag, Loc};
@@ -30,7 +31,7 @@ impl Parser<'_> {
         let ty =
             if expr.ty.quals == Quals::NONE && self.types.strip(expr.ty).quals == Quals::NONE { expr.ty } else { ty };
         Ok(match expr.kind {
-            ExprKind::Int(_) => expr,
+            ExprKind::Int(_) | ExprKind::Wide(_) => expr,
             _ if expr.ty == ty || !expr.is_lvalue() => expr,
             // The load keeps the qualifiers of the place.
             _ => {
@@ -97,18 +98,8 @@ impl Parser<'_> {
             return self.error(left.loc, format!("integers are expected here, found `{a}` and `{b}`"));
         };
         let common = common(a, b);
-        if common.size() > 8 {
-            return self.fail_128(left.loc);
-        }
         let ty = Types::int(common);
         Ok((self.convert(left, ty), self.convert(right, ty), common))
-    }
-
-    pub fn fail_128<T>(&mut self, loc: Loc) -> Parsed<T> {
-        self.push_error(
-            Diag::error(loc, "there is no arithmetic with 128-bit integers in BPF")
-                .with_help("they can be stored and copied; compute with two 64-bit halves"),
-        )
     }
 
     /// Reports a warning, but none of what a header of the system wrote.
@@ -129,11 +120,25 @@ impl Parser<'_> {
         if self.types.strip(expr.ty).ty == self.types.strip(to).ty && !expr.is_lvalue() {
             return Expr { ty: QTy { quals: Quals::NONE, ..to }, ..expr };
         }
-        if let (Some(value), Some(int)) = (expr.literal(), self.types.as_int(to)) {
-            return Expr::new(ExprKind::Int(int.wrap(value)), QTy { quals: Quals::NONE, ..to }, expr.loc);
+        if let (Some(number), Some(int)) = (self.literal(&expr), self.types.as_int(to)) {
+            let kind = match Const::of(int, number) {
+                Const::Wide(value) => ExprKind::Wide(value),
+                Const::Int(value) => ExprKind::Int(value),
+                Const::Addr(..) => ExprKind::Error,
+            };
+            return Expr::new(kind, QTy { quals: Quals::NONE, ..to }, expr.loc);
         }
         let loc = expr.loc;
         Expr::new(ExprKind::Cast(Box::new(expr)), QTy { quals: Quals::NONE, ..to }, loc)
+    }
+
+    /// The number that an expression is written as, extended to 128 bits as its type says.
+    fn literal(&self, expr: &Expr) -> Option<i128> {
+        match expr.kind {
+            ExprKind::Wide(value) => Some(value),
+            ExprKind::Int(value) => Some(self.types.as_int(expr.ty).unwrap_or(IntTy::ULong).widen(value)),
+            _ => None,
+        }
     }
 
     /// A cast as the source writes it.

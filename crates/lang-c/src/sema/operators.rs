@@ -39,6 +39,13 @@ impl Parser<'_> {
         {
             return Expr::new(ExprKind::Int(value), ty, loc);
         }
+        if int.size() == 16
+            && let (Some(a), Some(b)) = (left.wide_literal(), right.wide_literal())
+            && let Some(value) = konst::binary_wide(int, op, a, b)
+        {
+            let kind = if op.is_comparison() { ExprKind::Int(value as i64) } else { ExprKind::Wide(value) };
+            return Expr::new(kind, ty, loc);
+        }
         if matches!(op, BinOp::Div | BinOp::Rem) && right.literal() == Some(0) && !self.is_unevaluated() {
             self.diags.push(Diag::warning(loc, "division by zero: the result is 0 in BPF"));
         }
@@ -51,9 +58,6 @@ impl Parser<'_> {
             let (a, b) = (self.types.show(left.ty), self.types.show(right.ty));
             return self.error(loc, format!("`{}` takes integers, not `{a}` and `{b}`", op.text()));
         };
-        if int.size() > 8 {
-            return self.fail_128(loc);
-        }
         if let Some(count) = right.literal()
             && !(0..8 * int.size().cast_signed()).contains(&count)
         {
@@ -63,7 +67,7 @@ impl Parser<'_> {
             ));
         }
         let ty = Types::int(int);
-        let right = self.convert(right, ty);
+        let right = self.convert(right, Types::int(count_type(int)));
         Ok(self.folded(op, int, left, right, ty, loc))
     }
 
@@ -155,15 +159,16 @@ impl Parser<'_> {
             let shown = self.types.show(expr.ty);
             return self.error(loc, format!("`{op}` takes an integer, not `{shown}`"));
         };
-        if int.size() > 8 {
-            return self.fail_128(loc);
-        }
         let ty = Types::int(int);
         let op = match op {
             "-" => UnOp::Neg,
             "~" => UnOp::Not,
             _ => return Ok(if expr.is_lvalue() { Expr::new(ExprKind::Cast(Box::new(expr)), ty, loc) } else { expr }),
         };
+        if let Some(value) = expr.wide_literal().filter(|_| int.size() == 16) {
+            let value = if op == UnOp::Neg { value.wrapping_neg() } else { !value };
+            return Ok(Expr::new(ExprKind::Wide(value), ty, loc));
+        }
         Ok(match expr.literal() {
             Some(value) => {
                 let value = if op == UnOp::Neg { value.wrapping_neg() } else { !value };
@@ -220,12 +225,9 @@ impl Parser<'_> {
             let (a, b) = (self.types.show(left.ty), self.types.show(right.ty));
             return self.error(loc, format!("`{}=` takes integers, not `{a}` and `{b}`", op.text()));
         };
-        if int.size() > 8 {
-            return self.fail_128(loc);
-        }
         let promoted = if int.rank() < IntTy::Int.rank() { IntTy::Int } else { int };
         let (right, compute) = if matches!(op, BinOp::Shl | BinOp::Shr) {
-            let right = self.convert(right, Types::int(promoted));
+            let right = self.convert(right, Types::int(count_type(promoted)));
             (right, promoted)
         } else {
             let stand_in = Expr::new(ExprKind::Error, Types::int(promoted), loc);
@@ -241,7 +243,7 @@ impl Parser<'_> {
         self.modifiable(&expr)?;
         let delta = if self.types.is_ptr(expr.ty) {
             self.step(expr.ty, loc)?.cast_signed().wrapping_mul(sign)
-        } else if self.types.as_int(expr.ty).is_some_and(|int| int.size() <= 8) {
+        } else if self.types.as_int(expr.ty).is_some() {
             sign
         } else {
             let shown = self.types.show(expr.ty);
@@ -344,4 +346,9 @@ impl Parser<'_> {
     fn is_null(&self, expr: &Expr) -> bool {
         self.constant(expr).and_then(|value| value.int()) == Some(0)
     }
+}
+
+/// The type of the count of a shift: the kernel's instructions want that of the value, of 128 bits no more than 32 count.
+const fn count_type(int: IntTy) -> IntTy {
+    if int.size() == 16 { IntTy::UInt } else { int }
 }

@@ -232,6 +232,11 @@ impl Sources {
         self.names.intern(text)
     }
 
+    /// How many texts have numbers; these are the numbers below.
+    pub fn name_count(&self) -> usize {
+        self.names.count()
+    }
+
     /// The number of a text that was met before.
     pub fn known(&self, text: &str) -> Option<Sym> {
         self.names.find(text)

@@ -28,6 +28,11 @@ impl Names {
         sym
     }
 
+    /// How many numbers were given out.
+    pub(super) fn count(&self) -> usize {
+        self.texts.len()
+    }
+
     /// The number of `text` if it has one.
     pub(super) fn find(&self, text: &str) -> Option<Sym> {
         self.numbers.get(text).copied()

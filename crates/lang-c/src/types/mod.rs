@@ -152,6 +152,11 @@ impl IntTy {
         }
     }
 
+    /// A number of the type, extended to 128 bits by its sign or zeros.
+    pub const fn widen(self, value: i64) -> i128 {
+        if self.signed() { value as i128 } else { value.cast_unsigned() as i128 }
+    }
+
     /// A number cut to the type and extended to 64 bits by its sign or zeros.
     pub const fn wrap(self, value: i64) -> i64 {
         match (self, self.size()) {

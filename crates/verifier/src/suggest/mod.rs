@@ -12,9 +12,6 @@ mod call;
 mod hold;
 mod value;
 
-use std::sync::Arc;
-
-use skep_btf::Btf;
 use skep_isa::ProgType;
 use skep_isa::ebpf::{AluOp, Insn, JmpOp, Notation, Op, Reg as Register, Size, Src, Width, line};
 use skep_object::{Line, Object, Program};
@@ -25,7 +22,7 @@ use crate::reject::Reason;
 use crate::search::{MAX_PROCESSED, Verifier};
 use crate::state::State;
 use crate::trail::{Origin, Trail};
-use crate::{Kernel, Rejection, Stop};
+use crate::{Kernel, Rejection, Stop, Terms};
 
 /// Programs that are tried.
 const TRIED: usize = 40;
@@ -77,15 +74,9 @@ struct Scene<'v, 'a> {
 }
 
 /// Where the value comes from that a refusal is about, and changes with which the program passes.
-pub fn advise(
-    object: &Object,
-    program: &Program,
-    kernel: Kernel,
-    types: Option<&Arc<Btf>>,
-    rejection: &Rejection,
-) -> Advice {
+pub fn advise(object: &Object, program: &Program, kernel: Kernel, terms: &Terms<'_>, rejection: &Rejection) -> Advice {
     let mut advice = Advice::default();
-    let mut search = Search { object, kernel, types, tried: 0, budget: BUDGET };
+    let mut search = Search { object, kernel, terms, tried: 0, budget: BUDGET };
     let Some((trail, mut candidates)) = search.look(program, rejection, Some(&mut advice.origins)) else {
         return advice;
     };
@@ -111,7 +102,7 @@ pub fn advise(
 struct Search<'s> {
     object: &'s Object,
     kernel: Kernel,
-    types: Option<&'s Arc<Btf>>,
+    terms: &'s Terms<'s>,
     tried: usize,
     budget: u64,
 }
@@ -127,14 +118,14 @@ impl Search<'_> {
         rejection: &Rejection,
         origins: Option<&mut Vec<Origin>>,
     ) -> Option<(Trail, Vec<Candidate>)> {
-        let mut verifier = crate::prepare(self.object, program, self.kernel, self.types).ok()?;
+        let mut verifier = crate::prepare(self.object, program, self.kernel, self.terms).ok()?;
         match verifier.run() {
             Err((at, Stop::Reject(reason))) if at == rejection.at && reason == rejection.reason => {}
             _ => return None,
         }
         self.budget = self.budget.saturating_sub(verifier.processed);
         let way = verifier.way();
-        let mut fresh = crate::prepare(self.object, program, self.kernel, self.types).ok()?;
+        let mut fresh = crate::prepare(self.object, program, self.kernel, self.terms).ok()?;
         let trail = Trail::follow(way, &mut fresh);
         let op = verifier.code.op(rejection.at)?;
         if let (Some(origins), Some(reg)) = (origins, subject(&rejection.reason, op, trail.last())) {
@@ -158,7 +149,7 @@ impl Search<'_> {
             }
             self.tried += 1;
             let Some(changed) = candidate.apply(program) else { continue };
-            let Ok(mut verifier) = crate::prepare(self.object, &changed, self.kernel, self.types) else { continue };
+            let Ok(mut verifier) = crate::prepare(self.object, &changed, self.kernel, self.terms) else { continue };
             let end = verifier.run().and_then(|()| verifier.check_stacks());
             self.budget = self.budget.saturating_sub(verifier.processed);
             let path = verifier.path();

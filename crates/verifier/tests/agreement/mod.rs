@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each of the tests uses a part")]
 
 mod figures;
+mod reduced;
 mod tally;
 
 use std::path::{Path, PathBuf};
@@ -10,9 +11,10 @@ use std::sync::{Mutex, PoisonError};
 
 use skep_kernel::{KernelError, LoadError, LoadOptions, RunningKernel, load_with};
 use skep_object::{KernelInfo, Object, Program};
-use skep_verifier::{Kernel, Verdict, verify, verify_with};
+use skep_verifier::{Kernel, Loader, Terms, Verdict, verify_by};
 
 pub use figures::Figures;
+pub use reduced::{Unlocked, as_loader, strip, theirs as theirs_for};
 pub use tally::{Tally, without_numbers};
 
 /// What the kernel says about a program.
@@ -139,7 +141,8 @@ pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
         let theirs = theirs(&object, program);
         let ours = match theirs {
             Theirs::Silent(_) => Ours::Undecided("no verdict of the kernel".to_owned()),
-            _ => ours(&object, index, &kernel, release),
+            _ => fitted(&object, index, &kernel)
+                .map_or_else(Ours::Undecided, |fitted| ours(&fitted, index, &kernel, release, Loader::ALL)),
         };
         let kind = program.prog_type.name();
         outcomes.push(Outcome { file: file.to_owned(), program: program.name.clone(), kind, theirs, ours });
@@ -164,19 +167,46 @@ pub fn theirs(object: &Object, program: &Program) -> Theirs {
     }
 }
 
-fn ours(object: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel) -> Ours {
+/// Both verdicts on each program of an object for a process with fewer capabilities. Types of programs that it may not load
+/// at all are left out.
+pub fn judge_reduced(file: &str, bytes: &[u8], release: Kernel, loader: Loader) -> Vec<Outcome> {
+    let Ok(object) = Object::from_elf(bytes) else { return Vec::new() };
+    let kernel = RunningKernel::for_object(&object);
+    let mut outcomes = Vec::new();
+    for index in 0..object.programs.len() {
+        let program = &object.programs[index];
+        if !skep_verifier::may_load(program.prog_type, loader) {
+            continue;
+        }
+        let Ok(mut fitted) = fitted(&object, index, &kernel) else { continue };
+        let ours = ours(&fitted, index, &kernel, release, loader);
+        if !loader.bpf {
+            reduced::strip(&mut fitted);
+        }
+        let theirs = reduced::theirs(&fitted, program, loader);
+        let kind = program.prog_type.name();
+        outcomes.push(Outcome { file: file.to_owned(), program: program.name.clone(), kind, theirs, ours });
+    }
+    outcomes
+}
+
+/// An object with one program, fitted to the running kernel.
+fn fitted(object: &Object, index: usize, kernel: &dyn KernelInfo) -> Result<Object, String> {
     let mut fitted = object.clone();
     for (position, program) in fitted.programs.iter_mut().enumerate() {
         program.autoload = position == index;
     }
     if let Err(error) = fitted.resolve(kernel) {
-        return Ours::Undecided(format!("not fitted: {error}"));
+        return Err(format!("not fitted: {error}"));
     }
-    let program = &fitted.programs[index];
+    Ok(fitted)
+}
+
+fn ours(fitted: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel, loader: Loader) -> Ours {
     let types = kernel.btf();
-    let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| match &types {
-        Some(types) => verify_with(&fitted, program, release, types),
-        None => verify(&fitted, program, release),
+    let terms = Terms { types: types.as_ref(), loader, ..Terms::default() };
+    let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        verify_by(fitted, &fitted.programs[index], release, &terms)
     }));
     match verdict {
         Ok(Verdict::Accepted(_)) => Ours::Takes,

@@ -72,6 +72,15 @@ impl Reader<'_> {
             protocol: code.get(protocol),
         };
         flows::key(code, self.memory, work::OTHER, &ends);
+        for (word, place) in ends.addresses.into_iter().zip([0, 8, 16, 24]) {
+            code.store(Width::W64, self.memory, work::QUOTED + place, word);
+        }
+        for (port, place) in ends.ports.into_iter().zip([0, 2]) {
+            code.store(Width::W16, self.memory, work::QUOTED_PORTS + place, port);
+        }
+        code.store(Width::W32, self.memory, work::QUOTED_PROTOCOL, ends.protocol);
+        let place = code.get(next);
+        code.store(Width::W32, self.memory, work::QUOTED_AT, place);
         let one = code.num(1);
         code.store(Width::W32, self.memory, work::OTHER_KIND, one);
         code.close(end);

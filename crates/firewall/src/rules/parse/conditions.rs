@@ -280,6 +280,10 @@ pub(super) fn complete(rule: &Rule) -> Parsed<()> {
         let error = Diagnostic::error(rule.span, format!("only ICMP of {version} has this message"));
         return Err(Box::new(error.with_help(format!("write `{version}`"))));
     }
+    if rule.action.cookies && (matches.direction == Some(Direction::Out) || !all_in(&[words::TCP])) {
+        let error = Diagnostic::error(rule.span, "cookies are given to what begins a connection of TCP with this host");
+        return Err(Box::new(error.with_help("write `in tcp`")));
+    }
     if let Some(translation) = rule.action.translation {
         let (wanted, word) = match translation {
             Translation::Destination { .. } => (Direction::In, "in"),

@@ -144,7 +144,9 @@ impl Lower<'_> {
                         let _ = write!(out, "{:#x}", MARK | references.len() as u64);
                         references.push((symbol, off));
                     }
-                    None => return self.error(operand.expr.loc, "this operand of the assembly has to be a constant"),
+                    Some(Const::Wide(_)) | None => {
+                        return self.error(operand.expr.loc, "this operand of the assembly has to be a constant");
+                    }
                 },
             }
         }
