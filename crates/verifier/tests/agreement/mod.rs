@@ -14,7 +14,7 @@ use skep_object::{KernelInfo, Object, Program};
 use skep_verifier::{Kernel, Loader, Terms, Verdict, verify_by};
 
 pub use figures::Figures;
-pub use reduced::{Unlocked, as_loader, strip, theirs as theirs_for};
+pub use reduced::{Unlocked, as_loader, guards, strip, theirs as theirs_for};
 pub use tally::{Tally, without_numbers};
 
 /// What the kernel says about a program.
