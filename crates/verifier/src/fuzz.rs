@@ -9,10 +9,15 @@ use crate::{Kernel, Loader, Terms, verify_by};
 // TABLE
 /// On which terms programs are judged.
 const TERMS: [Terms<'_>; 4] = [
-    Terms { types: None, loader: Loader::ALL, no_pointer_arithmetic: false },
-    Terms { types: None, loader: Loader { perfmon: false, ..Loader::ALL }, no_pointer_arithmetic: false },
-    Terms { types: None, loader: Loader::NONE, no_pointer_arithmetic: false },
-    Terms { types: None, loader: Loader::ALL, no_pointer_arithmetic: true },
+    Terms { types: None, variables: None, loader: Loader::ALL, no_pointer_arithmetic: false },
+    Terms {
+        types: None,
+        variables: None,
+        loader: Loader { perfmon: false, ..Loader::ALL },
+        no_pointer_arithmetic: false,
+    },
+    Terms { types: None, variables: None, loader: Loader::NONE, no_pointer_arithmetic: false },
+    Terms { types: None, variables: None, loader: Loader::ALL, no_pointer_arithmetic: true },
 ];
 
 /// Any bytes, as the instructions of a program of some type, are answered for every kernel and process. What is loaded with
