@@ -137,8 +137,8 @@ fn one(
     let [initial, log, ended] = ["cpio", "log", "ended"].map(|kind| own(cache, kernel, kind));
     let result = fill(root, &initial, kernel, binaries, options).and_then(|()| {
         let (log, ended) = (log.clone(), ended.clone());
-        let (memory, time_limit) = (options.memory, options.time_limit);
-        Machine { kernel: &kernel.image, initial: &initial, log, ended, output, memory, time_limit }.run()
+        let (memory, mitigations, time_limit) = (options.memory, options.mitigations, options.time_limit);
+        Machine { kernel: &kernel.image, initial: &initial, log, ended, output, memory, mitigations, time_limit }.run()
     });
     // The log stays when there is something to find out.
     let used = [Some(&initial), Some(&ended), result.is_ok().then_some(&log)];

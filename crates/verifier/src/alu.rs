@@ -281,6 +281,9 @@ impl Verifier<'_> {
             // Loads from it may fail, so that it does not matter where it points to.
             return Ok(*pointer);
         }
+        if matches!(kind, Kind::PerCpu(_)) {
+            return Err(Stop::Undecided("arithmetic with variables of each processor"));
+        }
         let known = number.num.as_constant().map(u64::cast_signed);
         let unmoved = matches!(kind, Kind::Map(_)) && known == Some(0) && op == AluOp::Add;
         if !(kind.takes_arithmetic() || unmoved) {

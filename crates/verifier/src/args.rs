@@ -215,8 +215,12 @@ impl Verifier<'_> {
             Arg::TypedOrNull(_) if null => self.precise_ok(state, reg),
             Arg::TypedOrNull(name) => self.typed_argument(&Reg { nullable: false, ..value }, name, &wrong()),
             Arg::PerCpuVariable => match value.kind {
+                Kind::PerCpu(ty) => {
+                    seen.variable = Some(ty);
+                    Ok(())
+                }
                 Kind::Struct(_, Trust::Elsewhere) | Kind::Object(_, Hold::PerCpu) | Kind::Typed => {
-                    Err(Stop::Undecided("variables of the kernel"))
+                    Err(Stop::Undecided("members and objects of each processor"))
                 }
                 _ => Err(wrong()),
             },

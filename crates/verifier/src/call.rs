@@ -37,6 +37,8 @@ pub struct Seen {
     pub reference: u32,
     /// The callback.
     pub callback: Option<u32>,
+    /// The type of the variable of each processor that was passed.
+    pub variable: Option<u32>,
     /// A dynptr that was passed.
     pub dynptr: Option<Given>,
     /// A dynptr that ends here.

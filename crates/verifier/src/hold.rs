@@ -6,7 +6,7 @@ use skep_isa::{MapType, ProgType};
 
 use crate::kargs::same_owner;
 use crate::profile::Kernel;
-use crate::reg::{Hold, Kind, Reg};
+use crate::reg::{Hold, Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -90,17 +90,43 @@ impl Verifier<'_> {
         Err(Reason::Rule(rule).into())
     }
 
-    /// The address of a function of the kernel, which is compared with null where it may be missing. Whether the kernel
-    /// tells addresses of variables depends on how it was built.
+    /// The address of a function of the kernel, which is compared with null where it may be missing, or of a variable of the
+    /// kernel (`check_pseudo_btf_id`).
     ///
     /// # Errors
-    /// If it is a variable, or the kernel does not have it.
-    pub fn address_of_function(&self, id: i32) -> Step<Reg> {
+    /// If the kernel does not have it, or does not tell where it is.
+    pub fn address_in_kernel(&self, id: i32) -> Step<Reg> {
         let unknown = || Stop::Undecided("variables of the kernel");
         let kernel = self.types.kernel.as_ref().filter(|_| self.kernel >= Kernel::V6_12).ok_or_else(unknown)?;
-        match u32::try_from(id).map(|id| kernel.kind(TypeId(id))) {
-            Ok(Ok(skep_btf::Kind::Func { .. })) => Ok(Reg { read_only: true, ..Reg::pointer(Kind::Memory(0)) }),
+        let id = u32::try_from(id).map_err(|_| unknown())?;
+        match kernel.kind(TypeId(id)) {
+            Ok(skep_btf::Kind::Func { .. }) => Ok(Reg { read_only: true, ..Reg::pointer(Kind::Memory(0)) }),
+            Ok(skep_btf::Kind::Var { ty, .. }) => match self.variables {
+                None => Err(unknown()),
+                Some(false) => Err(Reason::Rule(&rules::VARIABLE_ADDRESS).into()),
+                Some(true) if is_per_cpu(kernel, TypeId(id)) => Ok(Reg::pointer(Kind::PerCpu(ty.0))),
+                Some(true) => self.variable(ty.0),
+            },
             _ => Err(unknown()),
+        }
+    }
+
+    /// A variable of the kernel of a type: a structure, or memory that is only read.
+    ///
+    /// # Errors
+    /// If the type has no size.
+    pub fn variable(&self, ty: u32) -> Step<Reg> {
+        let unknown = || Stop::Undecided("variables of this type");
+        let kernel = self.types.kernel.as_ref().ok_or_else(unknown)?;
+        let ty = kernel.resolve(TypeId(ty)).map_err(|_| unknown())?;
+        match kernel.kind(ty) {
+            Ok(skep_btf::Kind::Struct(_) | skep_btf::Kind::Union(_)) => {
+                Ok(Reg::pointer(Kind::Struct(ty.0, Trust::Plain)))
+            }
+            _ => {
+                let size = kernel.size_of(ty).map_err(|_| unknown())?;
+                Ok(Reg { read_only: true, ..Reg::pointer(Kind::Memory(size)) })
+            }
         }
     }
 
@@ -122,7 +148,7 @@ impl Verifier<'_> {
             // The kernel looks for variables before it follows paths.
             match self.code.op(at) {
                 Some(Op::LoadImm { value: Imm64::BtfVar { id, fd: 0 }, .. }) => {
-                    self.address_of_function(id).map_err(|stop| (at, stop))?;
+                    self.address_in_kernel(id).map_err(|stop| (at, stop))?;
                 }
                 Some(Op::LoadImm { value: Imm64::BtfVar { .. }, .. }) => {
                     return Err((at, Stop::Undecided("variables of the kernel")));
@@ -156,5 +182,15 @@ impl Verifier<'_> {
             return Err((at, Reason::Rule(rule).into()));
         }
         Ok(())
+    }
+}
+
+/// Whether each processor has a variable of its own.
+fn is_per_cpu(kernel: &skep_btf::Btf, variable: TypeId) -> bool {
+    const SECTION: &str = ".data..percpu";
+    let section = kernel.find_type(SECTION, |kind| matches!(kind, skep_btf::Kind::Datasec { .. }));
+    match section.map(|section| kernel.kind(section)) {
+        Some(Ok(skep_btf::Kind::Datasec { vars, .. })) => vars.iter().any(|var| var.ty == variable),
+        _ => false,
     }
 }

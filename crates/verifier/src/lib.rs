@@ -127,6 +127,9 @@ pub struct Terms<'a> {
     pub types: Option<&'a Arc<Btf>>,
     /// The process that loads the program.
     pub loader: Loader,
+    /// Whether the kernel tells addresses of its variables (`CONFIG_KALLSYMS_ALL`): without that whatever uses them is
+    /// undecided.
+    pub variables: Option<bool>,
     /// Whether all arithmetic with pointers is refused but constants that are added to an address of the stack: a rule
     /// stricter than those of any kernel.
     pub no_pointer_arithmetic: bool,

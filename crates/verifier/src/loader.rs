@@ -179,8 +179,10 @@ const HELPERS_OF_PERFMON: &[&str] = &[
     "snprintf_btf",
     "snprintf",
     "task_pt_regs",
-    "sys_bpf",
 ];
+
+/// Those that do in every type of program.
+const ALWAYS: &[&str] = &["sys_bpf", "probe_write_user"];
 
 // TABLE
 /// Those that do where packets and sockets are, and not in programs of type syscall (`bpf_sk_base_func_proto`).
@@ -218,7 +220,10 @@ pub fn missing_for(helper: &Helper, prog_type: ProgType, kernel: Kernel, loader:
     if !loader.bpf && HELPERS_OF_BPF.contains(&helper.name) {
         return Some("CAP_BPF");
     }
-    let perfmon = HELPERS_OF_PERFMON.contains(&helper.name)
+    // Before 6.18 programs of type syscall have those of tracing without being asked.
+    let of_tracing = prog_type == ProgType::Syscall && kernel < Kernel::V6_18;
+    let perfmon = (HELPERS_OF_PERFMON.contains(&helper.name) && !of_tracing)
+        || ALWAYS.contains(&helper.name)
         || (OF_SOCKETS.contains(&helper.name) && prog_type != ProgType::Syscall)
         || (SHARED.contains(&helper.name) && kernel >= Kernel::V6_18);
     // Whatever asks for CAP_PERFMON asks for CAP_BPF, too.

@@ -52,6 +52,9 @@ pub enum Kind {
     Record,
     /// Memory of an arena, at whatever distance: accesses that miss it fail at run time (`PTR_TO_ARENA`).
     Arena,
+    /// A variable that each processor has, whose type has this number in the kernel's types: helpers find the one of a
+    /// processor.
+    PerCpu(u32),
     /// An object of the program: its number in the program's own types.
     Object(u32, Hold),
     /// The key of an entry of a map.
@@ -183,6 +186,7 @@ impl fmt::Display for Kind {
             Self::Buffer => "a buffer",
             Self::Record => "the record of the tracepoint",
             Self::Arena => "memory of an arena",
+            Self::PerCpu(_) => "a variable of each processor",
             Self::Object(..) => "an object of the program",
             Self::Key(_) => "a map key",
             Self::Dynptr(_) => "a dynptr",

@@ -66,7 +66,11 @@ impl Verifier<'_> {
                 state.acquire(reference, at);
                 Reg { reference, ..Reg::nullable(kind, reference) }
             }
-            Ret::PerCpuVariable | Ret::PerCpuVariableOrNull => return Err(Stop::Undecided("variables of the kernel")),
+            Ret::PerCpuVariable | Ret::PerCpuVariableOrNull => {
+                let ty = seen.variable.ok_or(Stop::Undecided("a variable without a type"))?;
+                let found = self.variable(ty)?;
+                if ret == Ret::PerCpuVariable { found } else { Reg { nullable: true, id, ..found } }
+            }
             Ret::Typed(name) if self.types.kernel.is_some() => {
                 let trust = if helper.name == "get_current_task_btf" { Trust::Trusted } else { Trust::Plain };
                 Reg::pointer(Kind::Struct(self.kernel_structure(name)?, trust))

@@ -190,6 +190,8 @@ rules! {
         "use a map of type array, hash, ring buffer or local storage";
     LOADS_IN_FUNCTION: "absolute loads are only in functions that return a number, because they end them with 0",
         "let the function return int";
+    VARIABLE_ADDRESS: "the kernel does not tell the addresses of its variables",
+        "use a kernel that was built with CONFIG_KALLSYMS_ALL";
     POINTER_ARITHMETIC: "there is arithmetic with a pointer, which was asked to be refused",
         "only constants may be added to an address of the stack";
     POINTER_COMPARED: "pointers are compared, for which the process needs CAP_PERFMON",

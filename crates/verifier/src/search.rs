@@ -115,6 +115,8 @@ pub struct Verifier<'a> {
     pub loader: Loader,
     /// Whether arithmetic with pointers is refused.
     pub no_pointer_arithmetic: bool,
+    /// Whether the kernel tells addresses of its variables, if that is known.
+    pub variables: Option<bool>,
     /// What is done about speculative execution.
     pub guarded: Guards,
     /// Whether numbers count exactly, because masks depend on them (`explore_alu_limits`).
@@ -231,6 +233,7 @@ impl<'a> Verifier<'a> {
             old,
             loader,
             no_pointer_arithmetic: terms.no_pointer_arithmetic,
+            variables: terms.variables,
             guarded: Guards::new(slots),
             explores: false,
             gpl: is_gpl(&object.license),

@@ -100,7 +100,7 @@ impl Verifier<'_> {
         let depth = usize::from(extent.depth);
         if self.guards() {
             let slot = *state.frames[depth].slot(index);
-            if slot.is_spill() && !slot.value.is_number() && !whole {
+            if self.is_broken(&slot) && !whole {
                 return Err(Reason::Rule(&rules::SPILL_BROKEN).into());
             }
             let plain = |byte: &Byte| matches!(byte, Byte::Misc | Byte::Zero);
@@ -289,9 +289,18 @@ impl Verifier<'_> {
         Ok(())
     }
 
+    /// Whether a slot must not be overwritten in part by processes that must not see addresses: before 6.9 that is said of
+    /// spilled numbers, too.
+    fn is_broken(&self, slot: &Slot) -> bool {
+        match self.kernel {
+            Kernel::V6_12 | Kernel::V6_18 => slot.is_spill() && !slot.value.is_number(),
+            _ => slot.bytes[7] == Byte::Spill,
+        }
+    }
+
     /// Memory on the stack that a helper fills.
     pub fn stack_fill(&mut self, state: &mut State, extent: Extent, size: u32) -> Step<()> {
-        let (guards, mut sensitive) = (self.guards(), false);
+        let mut sensitive = false;
         let frame = &mut state.frames[usize::from(extent.depth)];
         for off in extent.min..extent.min + i64::from(size) {
             let (index, byte) = place(off);
@@ -299,7 +308,7 @@ impl Verifier<'_> {
             if slot.bytes[byte] == Byte::Kernel {
                 return Err(Reason::Rule(&rules::DYNPTR_ACCESS).into());
             }
-            if guards && slot.is_spill() && !slot.value.is_number() {
+            if self.guards() && self.is_broken(slot) {
                 return Err(Reason::Rule(&rules::SPILL_BROKEN).into());
             }
             sensitive |= !matches!(slot.bytes[byte], Byte::Misc | Byte::Zero);

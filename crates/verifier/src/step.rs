@@ -106,7 +106,7 @@ impl Verifier<'_> {
                 self.named[function as usize].get_or_insert(at);
                 Reg::pointer(Kind::Function(function))
             }
-            Imm64::BtfVar { id, fd: 0 } => self.address_of_function(id)?,
+            Imm64::BtfVar { id, fd: 0 } => self.address_in_kernel(id)?,
             _ => return Err(Stop::Undecided("variables of the kernel")),
         })
     }

@@ -3,7 +3,7 @@
 use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_object::{Object, Program};
-use skep_verifier::{Kernel, verify};
+use skep_verifier::{Kernel, Loader, Terms, verify_by};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{FaultKind, Input, Setup};
 use skep_vm::fuzz::{Bytes, arithmetic_program, idiom_program};
@@ -41,7 +41,9 @@ fn accepted_programs_keep_to_their_memory() {
         }
         let program = Program::new("test", ProgType::SocketFilter, insns.clone());
         let object = Object::new("GPL");
-        if verify(&object, &program, Kernel::newest()).accepted() != Some(true) {
+        let loader = *u.choose(&[Loader::ALL, Loader { perfmon: false, ..Loader::ALL }, Loader::NONE])?;
+        let terms = Terms { loader, ..Terms::default() };
+        if verify_by(&object, &program, Kernel::newest(), &terms).accepted() != Some(true) {
             return Ok(());
         }
         let setup = Setup::new().fuel(100_000).program("test", ProgType::SocketFilter, &insns);

@@ -8,9 +8,8 @@ use std::time::{Duration, Instant};
 
 use crate::vm::{host, plan};
 
-/// The kernel's command line, after the serial lines: a panic ends the machine, BPF programs may be security modules,
-/// and nothing is done about attacks that an emulator cannot suffer, for they cost time.
-const COMMAND_LINE: &str = "panic=-1 oops=panic mitigations=off lsm=landlock,yama,bpf rdinit=/init";
+/// The kernel's command line, after the serial lines: a panic ends the machine, BPF programs may be security modules.
+const COMMAND_LINE: &str = "panic=-1 oops=panic lsm=landlock,yama,bpf rdinit=/init";
 
 /// How often the emulator is asked whether it has ended.
 const POLL: Duration = Duration::from_millis(20);
@@ -36,6 +35,8 @@ pub struct Machine<'a> {
     pub output: Option<&'a Path>,
     /// Megabytes of memory.
     pub memory: u32,
+    /// Whether something is done about attacks by speculation. An emulator cannot suffer them, and it costs time.
+    pub mitigations: bool,
     /// Time after which it is ended.
     pub time_limit: Duration,
 }
@@ -89,7 +90,8 @@ impl Machine<'_> {
         command.args(["-m", &self.memory.to_string(), "-display", "none", "-no-reboot"]);
         command.arg("-kernel").arg(self.kernel).arg("-initrd").arg(self.initial);
         let console = plan::LINES[1];
-        command.args(["-append", &format!("console={console} {COMMAND_LINE}")]);
+        let mitigations = if self.mitigations { "auto" } else { "off" };
+        command.args(["-append", &format!("console={console} mitigations={mitigations} {COMMAND_LINE}")]);
         match self.output {
             Some(file) => command.arg("-serial").arg(format!("file:{}", file.display())),
             None => command.args(["-serial", "stdio"]),
@@ -126,7 +128,16 @@ mod tests {
         fs::write(&log, lines.join("\r\n")).unwrap();
         let (ended, nowhere) = (directory.path().join("ended"), Path::new("/nowhere"));
         let time_limit = Duration::from_secs(1);
-        let machine = Machine { kernel: nowhere, initial: nowhere, log, ended, output: None, memory: 1, time_limit };
+        let machine = Machine {
+            kernel: nowhere,
+            initial: nowhere,
+            log,
+            ended,
+            output: None,
+            memory: 1,
+            mitigations: false,
+            time_limit,
+        };
         let text = machine.last_lines();
         assert!(text.contains("\n  Kernel panic - not syncing: why\n  registers\n"), "{text}");
         assert_eq!(text.matches("registers").count(), LOG_LINES);

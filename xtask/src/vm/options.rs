@@ -20,6 +20,8 @@ Boots kernels of Debian in an emulator and runs tests in them.
                         directory with everything below it (may be repeated)
   --time-limit SECONDS  give up after this time per kernel (default: 300)
   --memory MEGABYTES    memory of the machine (default: 1024)
+  --mitigations         let the kernel do what it does against attacks by speculation; it costs time, and
+                        changes what processes with few capabilities may load
   --fetch               fetch the kernels and do nothing else
   --list                show the kernels that are cached and that the package sources offer
 ";
@@ -42,6 +44,8 @@ pub struct Options {
     pub time_limit: Duration,
     /// Memory of the machine in megabytes.
     pub memory: u32,
+    /// Whether the kernel does something against attacks by speculation.
+    pub mitigations: bool,
     /// Whether the releases were named: then all of them have to be there.
     pub named: bool,
     /// Fetch kernels and do nothing else.
@@ -65,6 +69,7 @@ impl Options {
             with: Vec::new(),
             time_limit: Duration::from_secs(300),
             memory: 1024,
+            mitigations: false,
             named: false,
             fetch: false,
             list: false,
@@ -83,6 +88,7 @@ impl Options {
                 "--with" => options.with.push(value()?),
                 "--time-limit" => options.time_limit = Duration::from_secs(number(word, &value()?)?.into()),
                 "--memory" => options.memory = number(word, &value()?)?,
+                "--mitigations" => options.mitigations = true,
                 "--fetch" => options.fetch = true,
                 "--list" => options.list = true,
                 "--" => {

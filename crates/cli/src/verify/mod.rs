@@ -13,8 +13,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use skep_btf::Btf;
+use skep_isa::ebpf::{Imm64, Op};
 use skep_kernel::RunningKernel;
-use skep_object::{Object, Program};
+use skep_object::{KernelInfo as _, Object, Program};
 use skep_verifier::noted::Noted;
 use skep_verifier::suggest::{Advice, advise};
 use skep_verifier::{Kernel, Loader, Rejection, Terms, Verdict, verify_by, verify_noting_by};
@@ -23,6 +24,9 @@ use crate::args::VerifyArgs;
 use crate::failure::{Failure, note};
 use crate::object;
 use crate::text::print;
+
+/// A variable that every kernel with types has.
+const KNOWN_VARIABLE: &str = "bpf_prog_active";
 
 /// A program with its verdict on each kernel.
 #[derive(Debug)]
@@ -35,14 +39,16 @@ struct Judged<'a> {
 struct Context<'a> {
     object: &'a Object,
     types: Option<Arc<Btf>>,
+    variables: Option<bool>,
     loader: Loader,
     no_pointer_arithmetic: bool,
 }
 
 impl Context<'_> {
     fn terms(&self) -> Terms<'_> {
-        let Self { types, loader, no_pointer_arithmetic, .. } = self;
-        Terms { types: types.as_ref(), loader: *loader, no_pointer_arithmetic: *no_pointer_arithmetic }
+        let Self { types, variables, loader, no_pointer_arithmetic, .. } = self;
+        let (variables, no_pointer_arithmetic) = (*variables, *no_pointer_arithmetic);
+        Terms { types: types.as_ref(), variables, loader: *loader, no_pointer_arithmetic }
     }
 
     /// What to do about a refusal.
@@ -71,6 +77,7 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let context = Context {
         object: &object,
         types: RunningKernel::new().types().ok(),
+        variables: tells_variables(&object),
         loader: if args.unprivileged { Loader::NONE } else { args.capabilities.unwrap_or_default() },
         no_pointer_arithmetic: args.no_pointer_arithmetic,
     };
@@ -91,6 +98,14 @@ pub fn run(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     print(&shown(args, &context, &kernels, &judged))?;
     let refused = judged.iter().flat_map(|one| &one.verdicts).any(|(verdict, _)| verdict.accepted() == Some(false));
     Ok(if refused { ExitCode::from(1) } else { ExitCode::SUCCESS })
+}
+
+/// Whether the running kernel, whose types count, tells addresses of its variables; only asked if the object uses any.
+fn tells_variables(object: &Object) -> Option<bool> {
+    let programs = object.programs.iter();
+    let mut loads = programs.flat_map(|program| program.insns.windows(2).map(|pair| pair[0].decode(Some(pair[1]))));
+    let uses = loads.any(|op| matches!(op, Ok(Op::LoadImm { value: Imm64::BtfVar { .. }, .. })));
+    uses.then(|| !RunningKernel::new().addresses(KNOWN_VARIABLE).is_empty())
 }
 
 /// The answers in the form that was asked for.

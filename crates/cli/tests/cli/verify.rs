@@ -88,6 +88,25 @@ fn forms(path: &str) {
 }
 
 #[test]
+fn processes_with_fewer_capabilities() {
+    let Some((_directory, object)) = compiled() else { return };
+    let path = object.to_str().unwrap();
+    let good =
+        |options: &[&str]| skep(["verify", "--prog", "good", "--kernel", "6.18"].iter().chain(options).chain([&path]));
+    let run = good(&["--unprivileged"]);
+    assert_eq!(run.status, Some(1), "{run:?}");
+    assert!(run.out.contains("programs of type xdp need CAP_BPF"), "{run:?}");
+    let run = good(&["--capabilities", "bpf"]);
+    assert!(run.out.contains("programs of type xdp need CAP_NET_ADMIN"), "{run:?}");
+    assert_eq!(good(&["--capabilities", "bpf,net_admin"]).status, Some(0));
+    assert_eq!(good(&["--no-pointer-arithmetic"]).status, Some(0));
+    let run = skep(["verify", "--prog", "bad", "--kernel", "6.18", "--no-pointer-arithmetic", path]);
+    assert!(run.out.contains("there is arithmetic with a pointer"), "{run:?}");
+    let run = good(&["--capabilities", "chown"]);
+    assert!(run.status == Some(2) && run.err.contains("expected a list of bpf, perfmon"), "{run:?}");
+}
+
+#[test]
 fn what_the_kernel_refuses_is_explained() {
     let Some((_directory, object)) = compiled() else { return };
     if !skep_kernel::has_capability(skep_kernel::Capability::SysAdmin) {

@@ -14,7 +14,7 @@ use skep_object::{KernelInfo, Object, Program};
 use skep_verifier::{Kernel, Loader, Terms, Verdict, verify_by};
 
 pub use figures::Figures;
-pub use reduced::{Unlocked, as_loader, strip, theirs as theirs_for};
+pub use reduced::{Unlocked, as_loader, guards, strip, theirs as theirs_for};
 pub use tally::{Tally, without_numbers};
 
 /// What the kernel says about a program.
@@ -128,6 +128,11 @@ pub fn in_parallel<T: Sync>(items: &[T], outcomes: impl Fn(&T) -> Vec<Outcome> +
     Tally::new(found.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// Whether the running kernel tells addresses of its variables.
+pub fn tells_variables(kernel: &dyn KernelInfo) -> bool {
+    !kernel.addresses("bpf_prog_active").is_empty()
+}
+
 /// Both verdicts on each program of an object, each program by itself.
 pub fn judge(file: &str, bytes: &[u8], release: Kernel) -> Vec<Outcome> {
     let object = match Object::from_elf(bytes) {
@@ -204,7 +209,8 @@ fn fitted(object: &Object, index: usize, kernel: &dyn KernelInfo) -> Result<Obje
 
 fn ours(fitted: &Object, index: usize, kernel: &dyn KernelInfo, release: Kernel, loader: Loader) -> Ours {
     let types = kernel.btf();
-    let terms = Terms { types: types.as_ref(), loader, ..Terms::default() };
+    let variables = Some(tells_variables(kernel));
+    let terms = Terms { types: types.as_ref(), loader, variables, ..Terms::default() };
     let verdict = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
         verify_by(fitted, &fitted.programs[index], release, &terms)
     }));
