@@ -10,6 +10,7 @@
 //! * [`CPrinter`] writes types as declarations in C, [`RawType`] as a listing; [`Value`] takes bytes apart by their type and
 //!   prints them as JSON, and [`encode`] reads them
 //!   back.
+//! * [`Selection`] is what has one of many names, found in one walk without an index.
 //! * [`trace_fields`] reads what tracefs says about the records of tracepoints.
 //! * [`BtfBuilder`] writes blobs, merges them, and makes types unique.
 //!

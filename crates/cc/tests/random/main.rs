@@ -159,6 +159,11 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
                 return Err(format!("{name} is refused: {error}"));
             }
             (one, other) => {
+                if let (Ok(one), Some(value)) = (&one, before)
+                    && *one != value as u32
+                {
+                    return Err(format!("{name}: {one:#x} in the kernel, the interpreter says {before:x?}"));
+                }
                 let why = match (one, other) {
                     (Err(one), Err(_)) => format!("both: {}", reason(&one)),
                     (Err(one), _) => format!("only ours: {}", reason(&one)),

@@ -221,7 +221,10 @@ impl Eval<'_> {
     fn builtin(&self, builtin: &Builtin, args: &[Expr], ty: QTy) -> Option<Const> {
         let value = |at: usize| args.get(at).and_then(|arg| self.int(arg));
         let int = match builtin {
-            Builtin::ConstantP => i64::from(args.first().is_some_and(|arg| self.eval(arg).is_some())),
+            Builtin::ConstantP => {
+                let with_variables = Self { variables: true, ..*self };
+                i64::from(args.first().is_some_and(|arg| with_variables.eval(arg).is_some()))
+            }
             Builtin::Swap(2) => i64::from((value(0)? as u16).swap_bytes()),
             Builtin::Swap(4) => i64::from((value(0)? as u32).swap_bytes()),
             Builtin::Swap(_) => value(0)?.swap_bytes(),

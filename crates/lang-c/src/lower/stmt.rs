@@ -101,6 +101,8 @@ impl Lower<'_> {
                 Ok(())
             }
             StmtKind::Return(value) => self.return_from(value.as_ref()),
+            // Macros choose among texts of which not all are instructions.
+            StmtKind::Asm(_) if !self.f().reachable() => Ok(()),
             StmtKind::Asm(asm) => self.asm(asm),
         }
     }

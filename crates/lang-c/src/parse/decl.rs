@@ -459,6 +459,10 @@ impl Parser<'_> {
             full = ty;
             self.program.vars[id.0 as usize].ty = ty;
             init = Some(Rc::new(value));
+            if ty.quals.has(Quals::CONST) {
+                // It may be asked whether this is a constant.
+                self.program.vars[id.0 as usize].init.clone_from(&init);
+            }
         }
         if self.types.size(full).is_none() {
             let shown = self.types.show(full);

@@ -39,9 +39,15 @@ large:
 SEC("tc")
 int computes(struct __sk_buff *skb)
 {
-	u64 length = skb->len, swapped, low = length;
+	u64 length = skb->len, swapped, low = length, whole = length << 16;
 
 	asm volatile("%[low] &= 0x3f" : [low] "+r"(low));
+	/* A cast to a short type leaves the register as it is. */
+	asm volatile("" : "+r"(whole));
+	asm volatile goto("if %[whole] > %[most] - 1 goto %l[large]"
+			  : : [whole] "r"((short)whole), [most] "i"(0x10000) : : large);
+	sum += 1;
+large:
 	asm volatile("%[to] = %[from]\n\t%[to] = be16 %[to]" : [to] "=r"(swapped) : [from] "r"(length));
 	sum += low + swapped;
 	return (int)(round_up(length) + is_large(length));

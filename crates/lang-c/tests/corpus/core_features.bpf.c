@@ -58,6 +58,7 @@ int features(struct bpf_raw_tracepoint_args *ctx)
 	put(12, BPF_CORE_READ_BITFIELD_PROBED(task, sched_reset_on_fork));
 	put(13, BPF_CORE_READ(task, tgid) == bpf_get_current_pid_tgid() >> 32);
 	put(14, BPF_CORE_READ(task, nsproxy, uts_ns, name.nodename[0]) != 0);
+	put(15, bpf_core_field_offset(siphash_key_t, key[1]));
 	return 0;
 }
 

@@ -63,8 +63,9 @@ impl Lower<'_> {
         for (at, input) in asm.inputs.iter().enumerate() {
             let tied = input.constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[');
             if let Some(number) = numbers[asm.outputs.len() + at].filter(|_| !tied) {
-                let value = self.value(&input.expr)?;
-                values.push((number, self.opened(value, input.expr.ty)));
+                let expr = self.uncut(&input.expr);
+                let value = self.value(expr)?;
+                values.push((number, self.opened(value, expr.ty)));
             }
         }
         for (number, value) in values {

@@ -10,7 +10,7 @@ use skep_ir::{InstData, Type, Value};
 use super::Lower;
 use super::func::PTR;
 use crate::parse::Parsed;
-use crate::parse::ast::{Asm, AsmOperand};
+use crate::parse::ast::{Asm, AsmOperand, Expr, ExprKind};
 use crate::types::{IntTy, QTy, Types};
 
 /// Whether an operand is a place in memory and not in a register.
@@ -42,6 +42,21 @@ impl Lower<'_> {
         let pointer = self.f().ty(value) == PTR;
         let wide = self.convert(value, ty, Types::int(IntTy::ULong));
         if pointer { wide } else { self.f().value(InstData::Opaque(wide), Type::I64) }
+    }
+
+    /// An operand as clang passes it: a cast to 8 or 16 bits leaves the rest of the register as it is, on which the kernel's
+    /// macros that compare (`bpf_cmp_likely`) rely.
+    fn uncut<'a>(&self, mut expr: &'a Expr) -> &'a Expr {
+        while let ExprKind::Cast(inner) = &expr.kind
+            && let (Some(to), Some(from)) = (self.types.as_int(expr.ty), self.types.as_int(inner.ty))
+            && to.size() < 4
+            && to != IntTy::Bool
+            && from.size() > to.size()
+            && from.size() <= 8
+        {
+            expr = inner;
+        }
+        expr
     }
 
     /// A register as a value of a type. The optimiser knows nothing of it.

@@ -138,7 +138,9 @@ impl Lower<'_> {
                 }
                 None => match self.constant_operand(&operand.expr) {
                     Some(Const::Int(value)) => {
-                        let _ = write!(out, "{value}");
+                        let (more, behind) = terms(rest);
+                        rest = behind;
+                        let _ = write!(out, "{}", value.wrapping_add(more));
                     }
                     Some(Const::Addr(symbol, off)) => {
                         let _ = write!(out, "{:#x}", MARK | references.len() as u64);
@@ -352,4 +354,22 @@ fn without_comments(text: &str) -> String {
     }
     out.push_str(rest);
     out
+}
+
+/// The sum of the numbers that are added to a constant or subtracted from it, and what follows them.
+fn terms(text: &str) -> (i64, &str) {
+    let (mut sum, mut rest) = (0i64, text);
+    loop {
+        let trimmed = rest.trim_start_matches(' ');
+        let (sign, digits) = match (trimmed.strip_prefix('+'), trimmed.strip_prefix('-')) {
+            (Some(digits), _) => (1, digits),
+            (_, Some(digits)) => (-1, digits),
+            _ => return (sum, rest),
+        };
+        let digits = digits.trim_start_matches(' ');
+        let end = digits.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(digits.len());
+        let Ok(number) = digits[..end].parse::<i64>() else { return (sum, rest) };
+        sum = sum.wrapping_add(number.wrapping_mul(sign));
+        rest = &digits[end..];
+    }
 }
