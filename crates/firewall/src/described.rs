@@ -18,6 +18,8 @@ const TRIED: usize = 10_000;
 const MINUTE: u64 = 60;
 /// Minutes of eight days: each minute of the week is among them.
 const MINUTES: u64 = 8 * 24 * 60;
+/// What is said about packets that pass through.
+const FORWARDED: &str = "packets that are forwarded cannot be explained yet; say `in` or `out`";
 /// TCP's flag ACK.
 const ACK: u8 = 0x10;
 
@@ -42,6 +44,9 @@ pub struct Described {
 /// # Errors
 /// A sentence about what a single packet cannot be, and what to say in place of it.
 pub fn describe(rules: &RuleSet, wanted: &Matches, direction: Direction, now: u64) -> Result<Described, String> {
+    if wanted.direction == Some(Direction::Forward) {
+        return Err(FORWARDED.to_owned());
+    }
     let state = |name: &str| words::STATES.iter().find(|state| state.0 == name).map_or(0, |state| state.1);
     let (new, established, invalid) = (state("new"), state("established"), state("invalid"));
     if ![0, new, established, invalid].contains(&wanted.states) {
@@ -78,6 +83,7 @@ pub fn describe(rules: &RuleSet, wanted: &Matches, direction: Direction, now: u6
             Condition::Hours(hours) => time = next(hours, now)?,
             Condition::Users(users) => place.owner = users.first().map(|users| *users.start()),
             Condition::Group(path) => place.group = Some(group(path)?.0),
+            Condition::Leaves(_) => return Err(FORWARDED.to_owned()),
         }
     }
     let packet = accepted(rules, &wanted, &expressions)?;
@@ -159,6 +165,8 @@ mod tests {
         for (words, why) in [
             ("state { new, established } tcp", "a packet has one state"),
             ("state related", "a packet has one state"),
+            ("forward tcp", "packets that are forwarded cannot be explained yet"),
+            ("forward out-on eth0 tcp", "packets that are forwarded cannot be explained yet"),
             ("state established icmp", "connections are known of TCP and UDP"),
             ("state invalid udp", "say `tcp`"),
             ("tcp match \"udp\"", "none was accepted by the expression"),
