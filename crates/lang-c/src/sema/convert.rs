@@ -153,7 +153,10 @@ impl Parser<'_> {
         if self.types.same(expr.ty, to, false) {
             let expr = self.convert(expr, to);
             // A cast is no lvalue.
-            return Ok(if expr.is_lvalue() { Expr::new(ExprKind::Cast(Box::new(expr)), to, loc) } else { expr });
+            let cast = |expr: Expr| Expr::new(ExprKind::Cast(Box::new(expr)), to, loc);
+            let expr = if expr.is_lvalue() { cast(expr) } else { expr };
+            // Of the type that a bit-field was cast to, and no bit-field that is promoted by its width.
+            return Ok(if self.bit_field(&expr).is_some() { cast(expr) } else { expr });
         }
         if !self.types.is_scalar(to) || !self.types.is_scalar(expr.ty) {
             let (from, to) = (self.types.show(expr.ty), self.types.show(to));

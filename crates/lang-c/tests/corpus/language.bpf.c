@@ -198,6 +198,7 @@ int builtins(struct __sk_buff *skb)
 	PUT(81, __builtin_bswap64(w));
 	PUT(82, __builtin_popcount(n) + __builtin_popcountll(w));
 	PUT(85, __builtin_add_overflow((int)n, 0x7000000, &r) + r);
+	PUT(84, (unsigned)((struct bits){ .a = n }).a - 9 > 0L);
 	PUT(86, __builtin_constant_p(3 + 4) + __builtin_expect(n > 5, 1));
 	PUT(87, __builtin_choose_expr(1, n, w));
 	return 0;
