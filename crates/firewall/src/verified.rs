@@ -1,11 +1,7 @@
 //! Whether kernels would load the programs that rules become, and which rule it is if they would not.
 
-use std::sync::Arc;
-
-use skep_btf::Btf;
-use skep_kernel::RunningKernel;
 use skep_object::Object;
-use skep_verifier::{Kernel, Rejection, Verdict, verify, verify_with};
+use skep_verifier::{Kernel, Rejection, Verdict, verify};
 
 use crate::RuleSet;
 use crate::build::{BuildError, Index, plan};
@@ -67,19 +63,12 @@ fn beginning(rules: &RuleSet, count: usize) -> RuleSet {
 fn refused_whole(rules: &RuleSet, index: Index<'_>, kernels: &[Kernel]) -> Result<Option<Refused>, BuildError> {
     let own = |problem: String| BuildError { rule: None, problem };
     let programs = object(&plan(rules, index)?.shape).map_err(own)?;
-    // Callbacks of the programs are judged as the kernel does only if its types are known.
-    let types = RunningKernel::new().types().ok();
-    let types = types.as_ref();
-    Ok(refused_object(&programs, kernels, types).or(refused_object(&dispatcher().map_err(own)?, kernels, types)))
+    Ok(refused_object(&programs, kernels).or(refused_object(&dispatcher().map_err(own)?, kernels)))
 }
 
-fn refused_object(object: &Object, kernels: &[Kernel], types: Option<&Arc<Btf>>) -> Option<Refused> {
-    let judge = |program, kernel| match types {
-        Some(types) => verify_with(object, program, kernel, types),
-        None => verify(object, program, kernel),
-    };
+fn refused_object(object: &Object, kernels: &[Kernel]) -> Option<Refused> {
     let one = |kernel: &Kernel| {
-        object.programs.iter().find_map(|program| match judge(program, *kernel) {
+        object.programs.iter().find_map(|program| match verify(object, program, *kernel) {
             Verdict::Rejected(rejection) => {
                 Some(Refused { rule: None, program: program.name.clone(), kernel: *kernel, rejection })
             }
