@@ -236,8 +236,14 @@ impl Verifier<'_> {
     fn kind_of_memory(&self, value: &Reg, helper: &Helper, reg: u8, wanted: Arg) -> Step<()> {
         let fits = matches!(
             value.kind,
-            Kind::Stack(_) | Kind::Packet | Kind::PacketMeta | Kind::Value(_) | Kind::Memory(_) | Kind::Buffer
-        ) || (matches!(value.kind, Kind::Key(_)) && self.types.kernel.is_some());
+            Kind::Stack(_)
+                | Kind::Packet
+                | Kind::PacketMeta
+                | Kind::Key(_)
+                | Kind::Value(_)
+                | Kind::Memory(_)
+                | Kind::Buffer
+        );
         // Keys and values have no type for memory that is only read (`MEM_RDONLY`), though they are.
         let of_map = matches!(wanted, Arg::Key | Arg::Value(_) | Arg::ValueOrNull);
         let locked = of_map && value.read_only && matches!(value.kind, Kind::Memory(_) | Kind::Buffer);
