@@ -141,7 +141,7 @@ mod tests {
     use crate::rules::parse_rule;
 
     fn described(words: &str) -> Result<Described, String> {
-        let rules = RuleSet::default();
+        let rules = crate::parse("default forward drop\n", &|_| Err("no files".to_owned())).unwrap();
         let rule = parse_rule(&format!("count {words}"), &rules).map_err(|errors| errors[0].message.clone())?;
         // A Saturday, 15:00 of universal time.
         describe(&rules, &rule.matches, Direction::In, 1_795_878_000_000_000_000)
