@@ -174,3 +174,83 @@ nothing() { nft flush ruleset; }
 "#;
     same_packets(0x2047e5, nft, shell);
 }
+
+/// Connections through a router in both versions of the protocol, by their states, and what is told about rejected ones.
+#[test]
+fn connections_pass_a_router_as_with_iptables() {
+    if !["iptables-restore", "ip6tables-restore", "nft"].into_iter().all(has) {
+        return skip("iptables or nft is not installed");
+    }
+    let script = r#"
+cat > /run/serve.py <<'END'
+import socket, sys, threading
+def one(address, port):
+    s = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET); s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.bind((address, port)); s.listen(8); open("/run/ready.%s.%d" % (address, port), "w").close()
+    while True: s.accept()[0].sendall(b"hi")
+for address in sys.argv[1:]:
+    for port in (80, 81, 82): threading.Thread(target=one, args=(address, port)).start()
+END
+cat > /run/ask.py <<'END'
+import socket, sys
+for address in sys.argv[1:]:
+    for port in (80, 81, 82):
+        try: told = socket.create_connection((address, port), 30 if port < 82 else 1).recv(2).decode()
+        except ConnectionRefusedError: told = "refused"
+        except OSError: told = "silence"
+        print(address, port, told)
+END
+peer ip route add 10.8.0.0/24 via 10.9.0.1; peer ip route add fd00:8::/64 via fd00:9::1
+nsenter -t $other -n python3 /run/serve.py 10.9.0.2 fd00:9::2 &
+nsenter -t $third -n python3 /run/serve.py 10.8.0.2 fd00:8::2 &
+for address in 10.9.0.2 fd00:9::2 10.8.0.2 fd00:8::2; do for port in 80 81 82; do soon [ -e /run/ready.$address.$port ]; done; done
+tell() { inner python3 /run/ask.py 10.9.0.2 fd00:9::2 > $1; peer python3 /run/ask.py 10.8.0.2 fd00:8::2 >> $1; }
+# Inner hosts reach port 80, outer ones port 81; the other one of both is refused, and what is left is dropped.
+for tool in iptables ip6tables; do
+  $tool-restore <<'END'
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+:lan - [0:0]
+-A FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A FORWARD -i a1 -o a0 -j lan
+-A FORWARD -i a0 -o a1 -p tcp -m tcp --dport 81 -m conntrack --ctstate NEW -j ACCEPT
+-A FORWARD -o a1 -p tcp -m tcp --dport 80 -j REJECT --reject-with tcp-reset
+-A lan -p tcp -m tcp --dport 80 --syn -j ACCEPT
+-A lan -p tcp -m tcp --dport 81 -j REJECT --reject-with tcp-reset
+COMMIT
+END
+done
+# Neighbours have to be found.
+ip6tables -A INPUT -p ipv6-icmp -j ACCEPT
+iptables-save > /run/saved4; ip6tables-save > /run/saved6
+cat > /run/expected <<'END'
+10.9.0.2 80 hi
+10.9.0.2 81 refused
+10.9.0.2 82 silence
+fd00:9::2 80 hi
+fd00:9::2 81 refused
+fd00:9::2 82 silence
+10.8.0.2 80 refused
+10.8.0.2 81 hi
+10.8.0.2 82 silence
+fd00:8::2 80 refused
+fd00:8::2 81 hi
+fd00:8::2 82 silence
+END
+check() { tell /run/told; cmp -s /run/expected /run/told || { echo "FAILED: $1"; diff /run/expected /run/told; cat /run/rules; exit 1; }; }
+: > /run/rules
+check "iptables itself"
+for tool in iptables ip6tables; do $tool -P INPUT ACCEPT; $tool -P FORWARD ACCEPT; $tool -F; $tool -X; done; nft flush ruleset
+yes $skep firewall import /run/saved4 /run/saved6 > /run/rules 2>/run/said
+[ ! -s /run/said ] || { echo "FAILED: $(cat /run/said)"; exit 1; }
+yes $skep firewall apply /run/rules >/dev/null
+check "what comes of it"
+yes $skep firewall off
+yes $skep firewall export --nft /run/rules > /run/back
+yes nft -f /run/back
+check "and for nft: $(cat /run/back)"
+"#;
+    in_namespaces(&format!("{ROUTER}{script}"));
+}
