@@ -1,13 +1,15 @@
 //! Rules of ours as a script for nft.
 //!
 //! Chains stand where ours are met: `prerouting` for what arrives, `output` and `forward` for what leaves (where nft may
-//! still reject), all behind connection tracking.
+//! still reject), all behind connection tracking. In lists that tell forwarded packets from others, `input`, `output` and
+//! `forward` have a chain each.
 
 use std::fmt::Write as _;
 
 use crate::import::reply::name_for_nft;
 use crate::rules::{
-    Action, Addresses, Direction, Family, Matches, Message, Ports, Prefix, Reply, Rule, RuleSet, Verdict, words,
+    Action, Addresses, Direction, Family, Matches, Message, Ports, Prefix, Reply, Rule, RuleSet, Verdict,
+    special::Condition, words,
 };
 
 /// A script, and what it does not say.
@@ -42,7 +44,7 @@ enum Side {
 pub fn nft(rules: &RuleSet) -> Export {
     let mut export = Export::default();
     let mut besides = Besides::default();
-    let mut chains = [String::new(), String::new()];
+    let mut chains = [const { String::new() }; 3];
     for (at, rule) in rules.rules.iter().enumerate() {
         match one(rules, rule, at, &mut besides) {
             Ok(lines) => {
@@ -62,20 +64,21 @@ pub fn nft(rules: &RuleSet) -> Export {
             let _ = writeln!(text, "  set {name} {{ type {kind}; flags interval; auto-merge;{elements}\n  }}");
         }
     }
-    let defaults = [rules.default_in, rules.default_out].map(|verdict| default(verdict, &mut besides));
+    let defaults = [Some(rules.default_in), Some(rules.default_out), rules.default_forward];
+    let defaults = defaults.map(|verdict| verdict.map(|verdict| default(verdict, &mut besides)));
     text.push_str(&besides.dynamic);
     if besides.refuses {
         let _ = writeln!(text, "  chain refuse {{\n    {RESET}\n    {UNREACHABLE}\n  }}");
     }
-    for ((name, chain), default) in ["in", "out"].into_iter().zip(chains).zip(defaults) {
+    for (((name, device), chain), default) in CHAINS.into_iter().zip(chains).zip(defaults) {
+        let Some(default) = default else { continue };
         // Rules are asked about neither, and those of `in` are not about the loopback device.
-        let device = if name == "in" { "iifname" } else { "oifname" };
         let _ = writeln!(
             text,
             "  chain {name} {{\n    {device} lo accept\n    icmpv6 type 133-136 accept\n{chain}{default}  }}"
         );
     }
-    for (name, hook, priority) in HOOKS {
+    for (name, hook, priority) in if rules.default_forward.is_some() { HOOKS_APART } else { HOOKS } {
         let _ = writeln!(text, "  chain {hook} {{\n    type filter hook {hook} priority {priority}; policy accept;");
         let _ = writeln!(text, "    jump {name}\n  }}");
     }
@@ -83,8 +86,12 @@ pub fn nft(rules: &RuleSet) -> Export {
     export
 }
 
+/// The chains of the directions in their order, with what the interface is called in them that is not the loopback device.
+const CHAINS: [(&str, &str); 3] = [("in", "iifname"), ("out", "oifname"), ("routed", "iifname")];
 /// Where the chains are called: behind connection tracking, and behind the other filters of what leaves.
 const HOOKS: [(&str, &str, i32); 3] = [("in", "prerouting", -150), ("out", "output", 10), ("out", "forward", 10)];
+/// The same if forwarded packets are told from others, which is known behind the routes.
+const HOOKS_APART: [(&str, &str, i32); 3] = [("in", "input", -150), ("out", "output", 10), ("routed", "forward", 10)];
 /// The two parts of a plain `reject`.
 const RESET: &str = "meta l4proto tcp reject with tcp reset";
 const UNREACHABLE: &str = "reject with icmpx type port-unreachable";
@@ -144,10 +151,6 @@ fn listed<'p>(prefixes: impl Iterator<Item = &'p Prefix> + Clone) -> String {
 
 /// The lines of a rule with the chain of each.
 fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result<Vec<(Direction, String)>, String> {
-    let direction = rule.matches.direction;
-    if direction == Some(Direction::Forward) || direction.is_none() && rules.default_forward.is_some() {
-        return Err("it is about forwarded packets, which are not exported".to_owned());
-    }
     let sides = [&rule.matches.from, &rule.matches.to];
     if sides.into_iter().flatten().flat_map(|side| &side.sets).any(|set| rules.names.contains_key(set)) {
         return Err("its set has names of hosts, which nft would look up only once".to_owned());
@@ -168,6 +171,7 @@ fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result
         fragment: wanted.fragment,
         icmp: wanted.icmp.clone(),
         mark: wanted.mark,
+        conditions: wanted.conditions.iter().filter(|each| matches!(each, Condition::Leaves(_))).cloned().collect(),
         ..Matches::default()
     };
     let action = &rule.action;
@@ -186,21 +190,24 @@ fn one(rules: &RuleSet, rule: &Rule, at: usize, besides: &mut Besides) -> Result
     if done != *action {
         return Err("what it does has no counterpart at these hooks".to_owned());
     }
-    let directions: Vec<Direction> = [Direction::In, Direction::Out]
-        .into_iter()
-        .filter(|direction| wanted.direction.is_none_or(|wanted| wanted == *direction))
-        .collect();
+    let directions: Vec<Direction> = match wanted.direction {
+        Some(only) => vec![only],
+        None if rules.default_forward.is_some() => vec![Direction::In, Direction::Out, Direction::Forward],
+        None => vec![Direction::In, Direction::Out],
+    };
     let per_source = action.limit.is_some_and(|limit| limit.per_source);
+    let leaves = wanted.conditions.iter().map(|condition| match condition {
+        Condition::Leaves(interfaces) => devices(rules, "oifname", interfaces),
+        _ => String::new(),
+    });
+    let leaves: String = leaves.collect();
     let mut lines = Vec::new();
     for family in families(rules, wanted, per_source) {
         let Some(condition) = condition(rules, wanted, family) else { continue };
         let statements = statements(rule, family, at, besides)?;
         for &direction in &directions {
-            let device = match (wanted.interfaces.is_empty(), direction) {
-                (true, _) => String::new(),
-                (_, Direction::In) => format!("iifname {} ", devices(rules, wanted)),
-                (_, Direction::Out | Direction::Forward) => format!("oifname {} ", devices(rules, wanted)),
-            };
+            let own = if direction == Direction::Out { "oifname" } else { "iifname" };
+            let device = devices(rules, own, &wanted.interfaces) + &leaves;
             lines.push((direction, format!("{device}{condition}{statements}")));
         }
     }
@@ -222,10 +229,14 @@ fn families(rules: &RuleSet, wanted: &Matches, per_source: bool) -> Vec<Option<F
     Family::ALL.into_iter().filter(meant).map(Some).collect()
 }
 
-fn devices(rules: &RuleSet, wanted: &Matches) -> String {
+/// That the interface of a name of nft is one of these, with a space behind; nothing if none are named.
+fn devices(rules: &RuleSet, which: &str, names: &[String]) -> String {
+    if names.is_empty() {
+        return String::new();
+    }
     let all: Vec<String> =
-        wanted.interfaces.iter().flat_map(|name| rules.interfaces(name)).map(|name| format!("\"{name}\"")).collect();
-    format!("{{ {} }}", all.join(", "))
+        names.iter().flat_map(|name| rules.interfaces(name)).map(|name| format!("\"{name}\"")).collect();
+    format!("{which} {{ {} }} ", all.join(", "))
 }
 
 fn side(rules: &RuleSet, addresses: &Addresses, family: Family) -> Side {
@@ -421,5 +432,34 @@ mod tests {
         ] {
             assert!(export.text.contains(line), "{line}\n{}", export.text);
         }
+        assert!(!export.text.contains("chain routed"), "{}", export.text);
+    }
+
+    #[test]
+    fn forwarded_packets_have_a_chain_of_their_own() {
+        let text = "zone lan = { a1, a2 }\ndefault out drop\ndefault forward drop\naccept on a0 state established\n\
+             accept forward on lan out-on { a0, lan } tcp to port 22\ndrop in udp\naccept forward udp from mac 02:00:00:00:00:01\n";
+        let rules = crate::parse(text, &|_| Err(String::new())).unwrap();
+        let export = super::nft(&rules);
+        assert_eq!(export.missing.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [3]);
+        let (head, end) = ("icmpv6 type 133-136 accept", "ct state established counter accept");
+        for chain in [
+            format!(
+                "  chain in {{\n    iifname lo accept\n    {head}\n    iifname {{ \"a0\" }} {end}\n    meta l4proto {{ 17 }} counter drop\n  }}\n"
+            ),
+            format!(
+                "  chain out {{\n    oifname lo accept\n    {head}\n    oifname {{ \"a0\" }} {end}\n    counter drop\n  }}\n"
+            ),
+            format!(
+                "  chain routed {{\n    iifname lo accept\n    {head}\n    iifname {{ \"a0\" }} {end}\n    iifname {{ \"a1\", \"a2\" }} \
+                 oifname {{ \"a0\", \"a1\", \"a2\" }} meta l4proto {{ 6 }} th dport {{ 22 }} counter accept\n    counter drop\n  }}\n"
+            ),
+            "  chain input {\n    type filter hook input priority -150; policy accept;\n    jump in\n  }\n".to_owned(),
+            "  chain forward {\n    type filter hook forward priority 10; policy accept;\n    jump routed\n  }\n"
+                .to_owned(),
+        ] {
+            assert!(export.text.contains(&chain), "{chain}\n{}", export.text);
+        }
+        assert!(!export.text.contains("hook prerouting"), "{}", export.text);
     }
 }

@@ -8,13 +8,13 @@ use crate::firewall::in_namespaces;
 use crate::support::{skep_with, skip};
 
 /// Whether a program is installed.
-fn has(tool: &str) -> bool {
+pub fn has(tool: &str) -> bool {
     let found = Command::new(tool).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
     found.is_ok_and(|status| status.success())
 }
 
 /// How many random lists are tried: 8, or one for every three seconds that `SKEP_FUZZ_SECONDS` says.
-fn lists() -> u64 {
+pub fn lists() -> u64 {
     let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse::<u64>().ok());
     seconds.map_or(8, |seconds| (seconds / 3).max(8))
 }

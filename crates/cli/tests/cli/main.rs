@@ -13,6 +13,7 @@ mod firewall_imports;
 mod firewall_live;
 mod firewall_names;
 mod firewall_nat;
+mod firewall_routers;
 mod firewall_tables;
 mod language;
 mod live;

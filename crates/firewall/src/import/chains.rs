@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use skep_diag::Span;
 
-use super::{Import, Remark, conjunction};
-use crate::rules::{Action, Limit, Matches, Rule, Verdict};
+use super::conjunction::{conjunction, forwarded};
+use super::{Import, Remark};
+use crate::rules::{Action, Direction, Limit, Matches, Rule, Verdict};
 
 /// Rules that an import makes at most. Chains that return in the middle multiply what stands behind them.
 const MOST_RULES: usize = 200_000;
@@ -93,7 +94,7 @@ fn follow(
     for (number, entry) in place.entries.iter().enumerate() {
         let rest = Place { entries: &place.entries[number + 1..], ..*place };
         for wanted in &entry.alternatives {
-            let both = match conjunction(start, wanted) {
+            let both = match meet(start, wanted) {
                 Ok(Some(both)) => both,
                 Ok(None) => continue,
                 Err(why) => {
@@ -120,6 +121,14 @@ fn follow(
             Ok(true)
         }
     }
+}
+
+/// What a rule takes of packets that are like `start`.
+fn meet(start: &Matches, wanted: &Matches) -> Result<Option<Matches>, String> {
+    if start.direction == Some(Direction::Forward) {
+        return conjunction(start, &forwarded(wanted));
+    }
+    conjunction(start, wanted)
 }
 
 /// Writes out one rule for packets that are like `both`.

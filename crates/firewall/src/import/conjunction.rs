@@ -2,7 +2,30 @@
 
 use std::ops::RangeInclusive;
 
-use crate::rules::{Addresses, Family, Matches, Ports, Prefix, complement, words};
+use crate::rules::{Addresses, Direction, Family, Matches, Ports, Prefix, complement, special::Condition, words};
+
+/// What a rule asks for, said of a forwarded packet: the interface it arrives at and the one it leaves through, which rules
+/// read as `in on` and `out on`.
+pub fn forwarded(wanted: &Matches) -> Matches {
+    let mut wanted = wanted.clone();
+    if wanted.direction == Some(Direction::Out) {
+        let interfaces = std::mem::take(&mut wanted.interfaces);
+        wanted.conditions.extend((!interfaces.is_empty()).then_some(Condition::Leaves(interfaces)));
+    }
+    wanted.direction = Some(Direction::Forward);
+    wanted
+}
+
+/// What two parts of one rule ask for; only forwarded packets have two interfaces.
+///
+/// # Errors
+/// As [`conjunction`].
+pub fn parts(one: &Matches, other: &Matches) -> Result<Option<Matches>, String> {
+    match (one.direction, other.direction) {
+        (Some(a), Some(b)) if a != b => conjunction(&forwarded(one), &forwarded(other)),
+        _ => conjunction(one, other),
+    }
+}
 
 /// What a packet has to be like to be as both say; `None` if no packet is.
 ///
@@ -66,6 +89,21 @@ pub fn conjunction(one: &Matches, other: &Matches) -> Result<Option<Matches>, St
     {
         let Some(common) = ports(a.as_ref(), b.as_ref()) else { return Ok(None) };
         *result = common;
+    }
+    for condition in &other.conditions {
+        let Condition::Leaves(others) = condition else { continue };
+        let own = both.conditions.iter_mut().find_map(|own| match own {
+            Condition::Leaves(own) => Some(own),
+            _ => None,
+        });
+        let Some(own) = own else {
+            both.conditions.push(condition.clone());
+            continue;
+        };
+        own.retain(|interface| others.contains(interface));
+        if own.is_empty() {
+            return Ok(None);
+        }
     }
     match (&one.payload, &other.payload) {
         (Some(a), Some(b)) if a != b => return Err("two looks at the payload in one rule cannot be said".to_owned()),

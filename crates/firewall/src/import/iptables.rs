@@ -7,7 +7,7 @@ use crate::rules::{Family, Message, Reply, Verdict};
 
 /// The tables and chains that packets of this host meet and that only decide.
 const TABLE: &str = "filter";
-const CHAINS: [&str; 2] = ["INPUT", "OUTPUT"];
+const CHAINS: [&str; 3] = ["INPUT", "OUTPUT", "FORWARD"];
 
 /// A table that decides about packets.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +108,7 @@ fn one(table: &mut Table, name: &str, number: usize, line: &str) -> Result<(), (
         };
         let ours = name == TABLE && CHAINS.contains(&chain);
         if policy == Some(Verdict::Drop) && !ours {
-            missing(if name == TABLE { FORWARD } else { OTHER_TABLE });
+            missing(if name == TABLE { OTHER_CHAIN } else { OTHER_TABLE });
         }
         if chain.starts_with("ufw6-") {
             table.family = Family::V6;
@@ -128,10 +128,6 @@ fn one(table: &mut Table, name: &str, number: usize, line: &str) -> Result<(), (
         missing(OTHER_TABLE);
         return Ok(());
     }
-    if *chain == "FORWARD" {
-        missing(FORWARD);
-        return Ok(());
-    }
     let entry = options::entry(rest, number, line, table.family, &|name| table.chains.contains_key(name));
     match (entry, table.chains.get_mut(*chain)) {
         (_, None) => return Err((number, format!("chain `{chain}` is not declared above with `:{chain} ...`"))),
@@ -142,4 +138,4 @@ fn one(table: &mut Table, name: &str, number: usize, line: &str) -> Result<(), (
 }
 
 const OTHER_TABLE: &str = "only the table `filter` decides; this one changes packets, which skep firewall does not";
-const FORWARD: &str = "forwarded packets have no chain here; they are `in` at one interface and `out` at another";
+const OTHER_CHAIN: &str = "packets of this host do not begin in this chain";

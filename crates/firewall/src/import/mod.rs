@@ -60,7 +60,14 @@ pub fn iptables(text: &str) -> Result<Import, (usize, String)> {
         for remark in table.remarks {
             import.missing.push(remark);
         }
-        for (direction, chain) in [(Direction::In, "INPUT"), (Direction::Out, "OUTPUT")] {
+        for (direction, chain) in
+            [(Direction::In, "INPUT"), (Direction::Out, "OUTPUT"), (Direction::Forward, "FORWARD")]
+        {
+            // A chain that says nothing lets all pass, as a list without rules about forwarded packets does.
+            let says_nothing = |chain: &chains::Chain| chain.policy != Some(Verdict::Drop) && chain.entries.is_empty();
+            if direction == Direction::Forward && table.chains.get(chain).is_none_or(says_nothing) {
+                continue;
+            }
             let family = table.family;
             let start = Matches { direction: Some(direction), family: Some(family), ..Matches::default() };
             let policy = chains::write_out(&table.chains, chain, &start, &mut import)?;
@@ -82,12 +89,18 @@ fn tidy(import: &mut Import) {
 
 /// What happens to packets that no rule decides about: for both versions of the protocol, or by a rule at the end.
 fn close(rules: &mut RuleSet, policies: &[(Direction, Family, Verdict)]) {
-    for direction in [Direction::In, Direction::Out] {
+    if policies.iter().any(|row| row.0 == Direction::Forward) {
+        rules.default_forward = Some(Verdict::Accept);
+    }
+    for direction in [Direction::In, Direction::Out, Direction::Forward] {
         let of = |family| policies.iter().rfind(|row| (row.0, row.1) == (direction, family)).map(|row| row.2);
         let (four, six) = (of(Family::V4), of(Family::V6));
         if let Some(policy) = four.filter(|policy| *policy != Verdict::Accept && four == six) {
-            let default = if direction == Direction::In { &mut rules.default_in } else { &mut rules.default_out };
-            *default = policy;
+            match direction {
+                Direction::In => rules.default_in = policy,
+                Direction::Out => rules.default_out = policy,
+                Direction::Forward => rules.default_forward = Some(policy),
+            }
             continue;
         }
         for (family, policy) in [(Family::V4, four), (Family::V6, six)] {
@@ -97,6 +110,11 @@ fn close(rules: &mut RuleSet, policies: &[(Direction, Family, Verdict)]) {
             }
         }
     }
+}
+
+/// A list in which all rules of an import may stand.
+fn context() -> RuleSet {
+    RuleSet { default_forward: Some(Verdict::Accept), ..RuleSet::default() }
 }
 
 /// A rule that only decides.

@@ -3,10 +3,10 @@
 use std::net::IpAddr;
 
 use super::chains::{Entry, Target};
-use super::conjunction::{icmp_of, other_protocols};
+use super::conjunction::{icmp_of, other_protocols, parts};
 use super::reply;
 use crate::rules::{
-    Addresses, Direction, Family, Limit, Matches, Ports, Prefix, Reply, RuleSet, Verdict, parse_rule, place, words,
+    Addresses, Direction, Family, Limit, Matches, Ports, Prefix, Reply, Verdict, parse_rule, place, words,
 };
 
 /// Extensions whose options are read here, or say nothing about packets.
@@ -116,7 +116,7 @@ pub fn entry(
     // What may stand together is for the language of the result to say.
     for matches in &alternatives {
         let rule = super::rule(Some(Verdict::Accept), matches.clone()).to_string();
-        if let Err(errors) = parse_rule(&rule, &RuleSet::default()) {
+        if let Err(errors) = parse_rule(&rule, &super::context()) {
             return Err(errors.into_iter().next().map_or(String::new(), |error| error.message));
         }
     }
@@ -172,11 +172,12 @@ impl Rule {
                 if value.ends_with('+') {
                     return Err("patterns of names of interfaces cannot be said".to_owned());
                 }
-                self.set(|matches| {
-                    matches.interfaces = vec![value.to_owned()];
-                    let out = option.starts_with("-o") || option.starts_with("--out");
-                    matches.direction = Some(if out { Direction::Out } else { Direction::In });
-                });
+                let out = matches!(option, "-o" | "--out-interface");
+                let direction = Some(if out { Direction::Out } else { Direction::In });
+                let named = Matches { direction, interfaces: vec![value.to_owned()], ..Matches::default() };
+                for matches in &mut self.alternatives {
+                    *matches = parts(matches, &named)?.ok_or("no packet is of two interfaces")?;
+                }
             }
             "--sport" | "--source-port" | "--sports" | "--source-ports" => {
                 let ports = ports(value, negated)?;

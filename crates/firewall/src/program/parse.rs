@@ -15,7 +15,6 @@ use super::translate::Translate;
 use super::view::View;
 use super::{Hook, Maps, Shape, answer, work};
 use crate::facts::{AUTHENTICATION, EXTENSIONS, FRAGMENT, IPV4, IPV6, MOST_EXTENSIONS, MOST_TAGS, TAGS};
-use crate::rules::parse::PAYLOAD_BYTES;
 use crate::rules::words::{ICMP, ICMP6, NEIGHBOUR_DISCOVERY, TCP, WITH_PORTS};
 use crate::tables::layout::{ACCEPT, DROP, HAS_MAC, REJECT, attr, special, watch};
 
@@ -435,15 +434,6 @@ impl Reader<'_> {
             let body = code.get(body);
             self.payload(code, body);
         }
-    }
-
-    /// The first bytes of the payload.
-    fn payload(&self, code: &mut Code<'_>, body: Value) {
-        let end = code.get(self.end);
-        code.leave_for(self.known, Cond::Uge, body, end);
-        let there = code.b.binary(Binary::Sub, end, body);
-        let read = self.copy(code, body, there, work::PAYLOAD, PAYLOAD_BYTES as i64);
-        code.store(Width::W32, self.memory, work::PAYLOAD_LENGTH, read);
     }
 
     fn icmp(&self, code: &mut Code<'_>) {

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::super::conjunction::{icmp_of, other_protocols};
+use super::super::conjunction::{icmp_of, other_protocols, parts};
 use super::{Set, values};
 use crate::rules::{Addresses, Direction, Family, Matches, Ports, words};
 
@@ -60,7 +60,7 @@ pub fn both(one: &[Matches], other: &[Matches]) -> Result<Vec<Matches>, String> 
     let mut all = Vec::new();
     for one in one {
         for other in other {
-            all.extend(super::super::conjunction(one, other)?);
+            all.extend(parts(one, other)?);
         }
     }
     Ok(all)

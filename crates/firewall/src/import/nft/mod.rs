@@ -22,16 +22,20 @@ use super::chains::{Chain, Chains, Entry, Target};
 use super::{Import, Remark, chains, close};
 use crate::rules::{Direction, Family, Matches, Prefix, Verdict};
 
-/// Where base chains can be that packets of this host meet: hook, direction, order.
-const HOOKS: &[(&str, Direction, u8)] = &[
-    ("ingress", Direction::In, 0),
-    ("prerouting", Direction::In, 1),
-    ("input", Direction::In, 2),
-    ("output", Direction::Out, 0),
-    ("postrouting", Direction::Out, 1),
-    ("egress", Direction::Out, 2),
+/// Where base chains can be that packets meet, in their order: hook, directions of those packets, and the interface that is known
+/// there if it is only one of two.
+const HOOKS: &[(&str, &[Direction], Option<Direction>)] = &[
+    ("ingress", &[Direction::In, Direction::Forward], Some(Direction::In)),
+    ("prerouting", &[Direction::In, Direction::Forward], Some(Direction::In)),
+    ("input", &[Direction::In], Some(Direction::In)),
+    (FORWARD, &[Direction::Forward], None),
+    ("output", &[Direction::Out], Some(Direction::Out)),
+    ("postrouting", &[Direction::Out, Direction::Forward], None),
+    ("egress", &[Direction::Out, Direction::Forward], Some(Direction::Out)),
 ];
-const FORWARD: &str = "forwarded packets have no chain here; they are `in` at one interface and `out` at another";
+/// The hook of which chains make rules about forwarded packets.
+const FORWARD: &str = "forward";
+const OTHER_HOOK: &str = "this hook has no counterpart";
 const NO_DECISION: &str = "chains of this type change packets, which skep firewall leaves to nftables";
 const OTHER_FAMILY: &str = "only the families ip, ip6, inet and netdev have packets of the internet protocol";
 
@@ -60,9 +64,8 @@ const MOST_WRITTEN: usize = 64;
 struct Base {
     table: Table,
     name: String,
-    direction: Direction,
-    /// Hook and priority: the order in which packets meet them.
-    order: (u8, i64),
+    /// A row of [`HOOKS`], and the priority: the order in which packets meet them.
+    order: (usize, i64),
     device: Option<String>,
     policy: Verdict,
 }
@@ -101,7 +104,10 @@ pub fn import(text: &str) -> Result<Import, (usize, String)> {
         listing.rule(number, rule, &mut import);
     }
     let mut policies = Vec::new();
-    for direction in [Direction::In, Direction::Out] {
+    for direction in [Direction::In, Direction::Out, Direction::Forward] {
+        if direction == Direction::Forward && !listing.forwards() {
+            continue;
+        }
         let of = |family: Family| listing.bases_of(direction, family);
         let (four, six) = (of(Family::V4), of(Family::V6));
         let same =
@@ -159,24 +165,23 @@ impl Listing {
         self.chains.entry(table.clone()).or_default().insert(name.clone(), Chain::default());
         let Some(hook) = chain.get("hook").and_then(Value::as_str) else { return };
         let policy = if word(chain, "policy") == "drop" { Verdict::Drop } else { Verdict::Accept };
-        let known = HOOKS.iter().find(|row| row.0 == hook);
+        let known = HOOKS.iter().position(|row| row.0 == hook);
         let left = match (known, word(chain, "type")) {
             _ if !matches!(table.0.as_str(), "ip" | "ip6" | "inet" | "netdev") => Some(OTHER_FAMILY),
-            (None, _) => Some(FORWARD),
+            (None, _) => Some(OTHER_HOOK),
             (_, "filter") => None,
             _ => Some(NO_DECISION),
         };
         match (left, known) {
-            (None, Some((_, direction, hook))) => self.bases.push(Base {
+            (None, Some(hook)) => self.bases.push(Base {
                 table,
                 name,
-                direction: *direction,
-                order: (*hook, chain.get("prio").and_then(Value::as_i64).unwrap_or(0)),
+                order: (hook, chain.get("prio").and_then(Value::as_i64).unwrap_or(0)),
                 device: chain.get("dev").and_then(Value::as_str).map(str::to_owned),
                 policy,
             }),
             (why, _) => {
-                let why = why.unwrap_or(FORWARD);
+                let why = why.unwrap_or(OTHER_HOOK);
                 if policy == Verdict::Drop {
                     let text = format!("chain {} {} {name}: policy drop", table.0, table.1);
                     import.missing.push(Remark { line: 0, text, why: why.to_owned() });
@@ -209,11 +214,21 @@ impl Listing {
         }
     }
 
+    /// Whether some chain says something about forwarded packets alone.
+    fn forwards(&self) -> bool {
+        let says = |base: &Base| {
+            let chain = self.chains.get(&base.table).and_then(|chains| chains.get(&base.name));
+            base.policy == Verdict::Drop || chain.is_some_and(|chain| !chain.entries.is_empty())
+        };
+        self.bases.iter().any(|base| HOOKS[base.order.0].0 == FORWARD && says(base))
+    }
+
     /// The base chains that packets of a version meet, in their order.
     fn bases_of(&self, direction: Direction, family: Family) -> Vec<&Base> {
         let own = if family == Family::V4 { "ip" } else { "ip6" };
-        let meets =
-            |base: &&Base| base.direction == direction && [own, "inet", "netdev"].contains(&base.table.0.as_str());
+        let meets = |base: &&Base| {
+            HOOKS[base.order.0].1.contains(&direction) && [own, "inet", "netdev"].contains(&base.table.0.as_str())
+        };
         let mut bases: Vec<&Base> = self.bases.iter().filter(meets).collect();
         bases.sort_by_key(|base| base.order);
         bases
@@ -224,20 +239,25 @@ impl Listing {
         let mut all = Chains::new();
         let name = |at: usize, chain: &str| format!("{at} {chain}");
         let rest = |at: usize| format!("rest {at}");
-        let plain = |target, device: Option<&String>| Entry {
+        let entry = |target, alternative| Entry {
             line: 0,
             text: String::new(),
-            alternatives: vec![Matches { interfaces: device.into_iter().cloned().collect(), ..Matches::default() }],
+            alternatives: vec![alternative],
             limit: None,
             target,
             different: None,
+        };
+        let plain = |target, base: &Base| {
+            let direction = HOOKS[base.order.0].2.filter(|_| base.device.is_some());
+            let interfaces = base.device.iter().cloned().collect();
+            entry(target, Matches { direction, interfaces, ..Matches::default() })
         };
         let drop = || Target::Verdict(Verdict::Drop);
         // The calls of base chains from one on, with policies.
         let calls = |from: usize| {
             let each = bases.iter().enumerate().skip(from).flat_map(|(at, base)| {
-                let call = plain(Target::Jump(name(at, &base.name)), base.device.as_ref());
-                let policy = (base.policy == Verdict::Drop).then(|| plain(drop(), base.device.as_ref()));
+                let call = plain(Target::Jump(name(at, &base.name)), base);
+                let policy = (base.policy == Verdict::Drop).then(|| plain(drop(), base));
                 std::iter::once(call).chain(policy)
             });
             each.collect::<Vec<Entry>>()
@@ -252,12 +272,17 @@ impl Listing {
             let is_last = at + 1 == bases.len();
             if !is_last {
                 let mut entries = calls(at + 1);
-                entries.push(plain(Target::Verdict(Verdict::Accept), None));
+                entries.push(entry(Target::Verdict(Verdict::Accept), Matches::default()));
                 all.insert(rest(at), Chain { policy: None, entries });
             }
             for (chain, content) in self.chains.get(&base.table).into_iter().flatten() {
                 let mut content = content.clone();
                 for entry in &mut content.entries {
+                    // What asks for the other interface is never met.
+                    let known = HOOKS[base.order.0].2;
+                    let is_met =
+                        |wanted: &Matches| known.is_none() || wanted.direction.is_none_or(|said| known == Some(said));
+                    entry.alternatives.retain(is_met);
                     entry.target = match std::mem::replace(&mut entry.target, Target::Return) {
                         Target::Verdict(Verdict::Accept) if !is_last => Target::Goto(rest(at)),
                         Target::Jump(chain) => Target::Jump(name(at, &chain)),

@@ -7,7 +7,7 @@ use super::super::reply;
 use super::super::rule;
 use super::conditions::{Sets, both, condition};
 use super::values;
-use crate::rules::{Family, Limit, Matches, Reply, RuleSet, Verdict, parse_rule, words};
+use crate::rules::{Family, Limit, Matches, Reply, Verdict, parse_rule, words};
 
 /// A rule that is being read.
 struct Reading<'r> {
@@ -82,7 +82,7 @@ impl Reading<'_> {
             return Err("a limit here can only drop or reject what is beyond it".to_owned());
         }
         // What may stand together is for the language of the result to say; sets are not known yet.
-        let mut known = RuleSet::default();
+        let mut known = super::super::context();
         for matches in &alternatives {
             for side in [&matches.from, &matches.to].into_iter().flatten() {
                 known.sets.extend(side.sets.iter().map(|name| (name.clone(), Vec::new())));

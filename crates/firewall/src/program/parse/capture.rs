@@ -5,6 +5,7 @@ use skep_ir::{Binary, Cond, Value, Width};
 use super::super::code::Code;
 use super::super::work;
 use super::Reader;
+use crate::rules::parse::PAYLOAD_BYTES;
 use crate::tables::layout::watch;
 
 impl Reader<'_> {
@@ -27,6 +28,15 @@ impl Reader<'_> {
         code.when(Cond::Set, watched, kind, |code| {
             code.call(self.parts.tell, &[kind]);
         });
+    }
+
+    /// The first bytes of the payload.
+    pub(super) fn payload(&self, code: &mut Code<'_>, body: Value) {
+        let end = code.get(self.end);
+        code.leave_for(self.known, Cond::Uge, body, end);
+        let there = code.b.binary(Binary::Sub, end, body);
+        let read = self.copy(code, body, there, work::PAYLOAD, PAYLOAD_BYTES as i64);
+        code.store(Width::W32, self.memory, work::PAYLOAD_LENGTH, read);
     }
 
     /// Reads bytes of the packet into the working memory, at most so many (a power of two), in pieces of that, a half, a
