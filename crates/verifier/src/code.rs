@@ -109,6 +109,10 @@ impl Code {
                     stand_in
                 }
             };
+            if matches!(op, Op::Call(Callee::Reg(_))) {
+                // No kernel knows calls of registers, even where no path leads.
+                return Err(Rejection::at(index, Reason::Malformed(InsnError::UnknownOpcode(insn.code))));
+            }
             ops[at] = Some(op);
             at += op.slots() as usize;
         }

@@ -66,6 +66,7 @@ impl Verifier<'_> {
             Op::Call(Callee::Helper(id)) => self.helper(state, at, id)?,
             Op::Call(Callee::Local(_)) => return self.local(state, at),
             Op::Call(Callee::Kfunc { id, module }) => return self.kfunc(state, at, id, module),
+            // Refused before any path is followed.
             Op::Call(Callee::Reg(_)) => return Err(Stop::Undecided("calls of registers")),
             Op::Exit => return self.exit(state, at),
         }

@@ -110,6 +110,25 @@ fn the_conformance_set() {
     assert_eq!(tally.wrong(), 0, "{tally:?}");
 }
 
+#[test]
+fn calls_of_registers_are_refused_where_no_path_leads() {
+    if !kernel_is_in_reach() {
+        return;
+    }
+    use skep_isa::ebpf::{Callee, Op, Reg};
+    let mut insns = Vec::new();
+    Op::mov_imm(Reg::R0, 0).emit(&mut insns);
+    // if r0 == 0 goto +1
+    insns.push(Insn { code: 0x15, dst: 0, src: 0, off: 1, imm: 0 });
+    Op::Call(Callee::Reg(Reg::R3)).emit(&mut insns);
+    Op::Exit.emit(&mut insns);
+    let verdict = ours(&insns, ProgType::SocketFilter);
+    assert!(matches!(verdict, Verdict::Rejected(_)), "{verdict:?}");
+    let mut tally = Tally::default();
+    tally.add("a call of a register", &insns, ProgType::SocketFilter);
+    assert_eq!(tally.agreed, 1, "{tally:?}");
+}
+
 /// Makes a program of random bytes.
 type Maker = fn(&mut Bytes<'_>) -> Vec<Insn>;
 
