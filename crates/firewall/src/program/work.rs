@@ -73,7 +73,7 @@ pub const PAIR: i16 = 960;
 pub const CHANGED: i16 = 1000;
 /// A header of TCP.
 pub const SEGMENT: i16 = 1048;
-/// Whether the packet brings a cookie: see [`cookies`](super::cookies).
+/// Whether the packet brings a cookie: see `cookies`.
 pub const COOKIE: i16 = 1112;
 /// The packet that an ICMP error quotes, if [`OTHER_KIND`] is 1: its source, its destination, two ports in the order of the machine
 /// (or the number of an echo request twice), its protocol, and where its header behind that of the internet protocol begins.

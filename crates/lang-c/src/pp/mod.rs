@@ -1,7 +1,7 @@
 //! The preprocessor: C11 with the extensions of GNU and clang.
 //!
 //! What lives here: directives, macros, includes, conditions and pragmas; the result is a list of tokens for the parser.
-//! Headers that need no file are in [`headers`](crate::headers). Nothing here knows the grammar of C.
+//! Headers that need no file are in [`headers`]. Nothing here knows the grammar of C.
 //!
 //! Guarantees: any text gives a result or an error with a place. The depth of includes, conditions and arguments, the
 //! size of all files and the number of tokens that macros make are limited.
