@@ -112,13 +112,8 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
         }
         made => made?,
     };
-    let main = MainFile { name: "random.c", text: text.as_bytes() };
-    let (mut sources, mut diags, mut types) = (Sources::new(), Diags::new(), NoTypes::new());
-    let options = Options::default();
-    let tokens = preprocess(&main, &options, &Disk, &mut sources, &mut diags);
-    let unit = skep_lang_c::compile(&tokens, &sources, &mut types, &options, &mut diags);
-    let unit = unit.ok_or_else(|| diags.render(&sources, false))?;
-    let mut optimised = unit.module.clone();
+    let lowered = lowered(text)?;
+    let mut optimised = lowered.clone();
     for stage in ["lowering", "optimising"] {
         let broken = skep_ir::verify(&optimised).err().unwrap_or_default();
         // What the stack has no room for is refused in the end, not a defect.
@@ -137,7 +132,7 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
     let (mut compared, mut refused) = (0, Refusals::new());
     for number in 0..BATCH {
         let name = format!("prog{number}");
-        let before = interpreted(&unit.module, &name);
+        let before = interpreted(&lowered, &name);
         let behind = interpreted(&optimised, &name);
         if before != behind {
             return Err(format!("{name}: {before:x?} before the optimiser, {behind:x?} behind it"));
@@ -244,17 +239,22 @@ const fn right(operation: &str) -> &'static str {
     }
 }
 
-/// A text as lowered and as optimised.
-fn modules(text: &str) -> Result<[skep_ir::Module; 2], String> {
-    let main = MainFile { name: "wide.c", text: text.as_bytes() };
+/// A text as lowered.
+fn lowered(text: &str) -> Result<skep_ir::Module, String> {
+    let main = MainFile { name: "random.c", text: text.as_bytes() };
     let (mut sources, mut diags, mut types) = (Sources::new(), Diags::new(), NoTypes::new());
     let options = Options::default();
     let tokens = preprocess(&main, &options, &Disk, &mut sources, &mut diags);
     let unit = skep_lang_c::compile(&tokens, &sources, &mut types, &options, &mut diags);
-    let unit = unit.ok_or_else(|| diags.render(&sources, false))?;
-    let mut optimised = unit.module.clone();
+    unit.map(|unit| unit.module).ok_or_else(|| diags.render(&sources, false))
+}
+
+/// A text as lowered and as optimised.
+fn modules(text: &str) -> Result<[skep_ir::Module; 2], String> {
+    let lowered = lowered(text)?;
+    let mut optimised = lowered.clone();
     skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
-    Ok([unit.module, optimised])
+    Ok([lowered, optimised])
 }
 
 /// What the program of a module returns, and the number that it leaves in `out`.

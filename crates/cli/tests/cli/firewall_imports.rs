@@ -138,6 +138,25 @@ fn what_cannot_be_imported_is_said() {
     );
 }
 
+/// `same_packets FILE`: those of `pass` in `/run/theirs` pass with what comes of `/run/saved` here, too, and with what that
+/// becomes for nft.
+pub const SAME_BOTH_WAYS: &str = r#"
+same_packets() {
+  file=$1
+  $skep firewall import /run/saved > /run/rules 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
+  $skep firewall apply /run/rules >/dev/null 2>/run/said || { echo "FAILED: $(cat /run/said $file /run/rules)"; exit 1; }
+  pass /run/ours
+  yes $skep firewall off
+  $skep firewall export --nft /run/rules > /run/back 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
+  nft -f /run/back 2>/run/said || { echo "FAILED: $(cat /run/said /run/back)"; exit 1; }
+  pass /run/again
+  nft flush ruleset
+  for kind in ours again; do
+    cmp -s /run/theirs /run/$kind || { echo "FAILED: $kind: $(cat $file /run/rules)"; [ $kind = ours ] || cat /run/back; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/$kind) | head; exit 1; }
+  done
+}
+"#;
+
 /// The same packets pass with random tables of nft, with what comes of them here, and with what that becomes for nft.
 #[test]
 fn imported_listings_decide_as_nft_does_and_go_back() {
@@ -161,23 +180,13 @@ for file in $chains/*; do
   pass /run/theirs
   nft flush ruleset
   forget
-  $skep firewall import /run/saved > /run/rules 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
-  $skep firewall apply /run/rules >/dev/null 2>/run/said || { echo "FAILED: $(cat /run/said $file /run/rules)"; exit 1; }
-  pass /run/ours
-  yes $skep firewall off
-  $skep firewall export --nft /run/rules > /run/back 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
-  nft -f /run/back 2>/run/said || { echo "FAILED: $(cat /run/said /run/back)"; exit 1; }
-  pass /run/again
-  nft flush ruleset
+  same_packets $file
   forget
-  for kind in ours again; do
-    cmp -s /run/theirs /run/$kind || { echo "FAILED: $kind: $(cat $file /run/rules)"; [ $kind = ours ] || cat /run/back; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/$kind) | head; exit 1; }
-  done
   [ "$(wc -w < /run/ours)" = 600 ] || different=$((different + 1))
 done
 [ $((different * 3)) -ge $(ls $chains | wc -l) ] || { echo "FAILED: only $different lists drop anything"; exit 1; }
 "#;
-    in_namespaces(&format!("chains={}\n{PACKETS}{script}", directory.path().display()));
+    in_namespaces(&format!("chains={}\n{PACKETS}{SAME_BOTH_WAYS}{script}", directory.path().display()));
 }
 
 /// What senders are told about rejected packets is the same with iptables and nft themselves, with what comes of their rules

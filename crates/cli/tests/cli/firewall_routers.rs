@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use skep_firewall::fuzz::{self, Random};
 
 use crate::firewall::{ROUTER, in_namespaces};
-use crate::firewall_imports::{has, lists};
+use crate::firewall_imports::{SAME_BOTH_WAYS, has, lists};
 use crate::support::skip;
 
 /// What rules about forwarded packets may ask for besides.
@@ -123,17 +123,7 @@ for file in $chains/*; do
   theirs $file
   pass /run/theirs
   nothing
-  $skep firewall import /run/saved > /run/rules 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
-  $skep firewall apply /run/rules >/dev/null 2>/run/said || { echo "FAILED: $(cat /run/said $file /run/rules)"; exit 1; }
-  pass /run/ours
-  yes $skep firewall off
-  $skep firewall export --nft /run/rules > /run/back 2>/run/said || { echo "FAILED: $(cat /run/said $file)"; exit 1; }
-  nft -f /run/back 2>/run/said || { echo "FAILED: $(cat /run/said /run/back)"; exit 1; }
-  pass /run/again
-  nft flush ruleset
-  for kind in ours again; do
-    cmp -s /run/theirs /run/$kind || { echo "FAILED: $kind: $(cat $file /run/rules)"; [ $kind = ours ] || cat /run/back; diff <(tr ' ' '\n' < /run/theirs) <(tr ' ' '\n' < /run/$kind) | head; exit 1; }
-  done
+  same_packets $file
   grep -q ' forward' /run/rules || { echo "FAILED: no rules about forwarded packets: $(cat $file /run/rules)"; exit 1; }
   [ "$(wc -w < /run/ours)" = 800 ] || different=$((different + 1))
 done
@@ -148,7 +138,7 @@ fn same_packets(seed: u64, text: impl Fn(&mut Random) -> String, shell: &str) {
     for number in 0..lists() / 2 {
         std::fs::write(directory.path().join(number.to_string()), text(&mut random)).unwrap();
     }
-    in_namespaces(&format!("chains={}\n{ROUTER}{shell}{PACKETS}", directory.path().display()));
+    in_namespaces(&format!("chains={}\n{ROUTER}{shell}{SAME_BOTH_WAYS}{PACKETS}", directory.path().display()));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod firewall;
 mod firewall_forward;
 mod firewall_imports;
 mod firewall_live;
+mod firewall_matches;
 mod firewall_names;
 mod firewall_nat;
 mod firewall_routers;

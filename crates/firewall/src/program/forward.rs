@@ -9,10 +9,9 @@ use skep_btf::BuildError;
 use skep_ir::{Cond, FuncRef, Module, Value, Width};
 
 use super::code::{self, Code};
-use super::translate::route;
+use super::translate::{question, route};
 use super::view::{Types, View};
 use super::{Hook, Maps, work};
-use crate::tables::layout::attr;
 
 /// Results of `bpf_fib_lookup` for packets that stay: they are for this host or a group, or nothing is forwarded
 /// (`BPF_FIB_LKUP_RET_NOT_FWDED`, `BPF_FIB_LKUP_RET_FWD_DISABLED`).
@@ -29,18 +28,7 @@ pub fn add(module: &mut Module, types: &mut Types, maps: &Maps) -> Result<FuncRe
 
 fn routed(code: &mut Code<'_>, view: &View, args: &[Value]) {
     let &[bits] = args else { return };
-    let query = code.buffer(route::BYTES);
-    let four = code.num(2);
-    let family = code.var(four);
-    let six = code.bits(attr::V6);
-    code.when(Cond::Set, bits, six, |code| {
-        let six = code.num(10);
-        code.set(family, six);
-    });
-    let family = code.get(family);
-    code.store(Width::W8, query, route::FAMILY, family);
-    let interface = code.load(Width::W32, view.memory, work::INTERFACE);
-    code.store(Width::W32, query, route::INTERFACE, interface);
+    let query = question(code, view, bits);
     for (from, to) in [(work::SOURCE, route::SOURCE), (work::DESTINATION, route::DESTINATION)] {
         for part in [0, 4, 8, 12] {
             let word = code.load(Width::W32, view.memory, from + part);

@@ -387,8 +387,8 @@ pub mod route {
     pub const OWN_ADDRESS: i64 = 2 | SKIP_NEIGHBOUR | 16;
 }
 
-/// Masquerading: the address that the host itself would send from here.
-fn own_address(code: &mut Code<'_>, view: &View, bits: Value, fail: Block) {
+/// A question about the routes of this host, from the interface of the packet on; addresses are still to be filled in.
+pub(super) fn question(code: &mut Code<'_>, view: &View, bits: Value) -> Value {
     let query = code.buffer(route::BYTES);
     let four = code.num(2);
     let family = code.var(four);
@@ -401,6 +401,24 @@ fn own_address(code: &mut Code<'_>, view: &View, bits: Value, fail: Block) {
     code.store(Width::W8, query, route::FAMILY, family);
     let interface = code.load(Width::W32, view.memory, work::INTERFACE);
     code.store(Width::W32, query, route::INTERFACE, interface);
+    query
+}
+
+/// What an entry says becomes of a packet: where the programs look for it.
+fn found(code: &mut Code<'_>, memory: Value, entry: Value) {
+    for word in (0..VALUE_BYTES as i16).step_by(8) {
+        let value = code.load(Width::W64, entry, word);
+        code.store(Width::W64, memory, work::CHANGED + word, value);
+    }
+    let seen = code.load(Width::W32, entry, at::SEEN);
+    let found = code.with(Binary::And, seen, ANSWERS);
+    let found = code.with(Binary::Add, found, FORWARD);
+    code.store(Width::W32, memory, work::TRANSLATION, found);
+}
+
+/// Masquerading: the address that the host itself would send from here.
+fn own_address(code: &mut Code<'_>, view: &View, bits: Value, fail: Block) {
+    let query = question(code, view, bits);
     for part in [0, 4, 8, 12] {
         let word = code.load(Width::W32, view.memory, work::DESTINATION + part);
         code.store(Width::W32, query, route::DESTINATION + part, word);

@@ -8,7 +8,7 @@ use skep_isa::MapType;
 use super::super::code::{self, Code};
 use super::super::view::View;
 use super::super::{Hook, Maps, work};
-use super::{ANSWERS, FORWARD, KEY_BYTES, NOTHING, SECOND, VALUE_BYTES, address_4, address_6, at, copy, kind};
+use super::{KEY_BYTES, NOTHING, SECOND, VALUE_BYTES, address_4, address_6, at, copy, kind};
 use crate::tables::layout::{attr, maps};
 
 /// Packets in fragments that are known.
@@ -42,14 +42,7 @@ pub(super) fn find(code: &mut Code<'_>, maps: &Maps, table: MapRef, hook: Hook, 
     let until = code.load(Width::W64, entry, at::UNTIL);
     let now = code.load(Width::W64, memory, work::NOW);
     code.leave_for(missing, Cond::Ult, until, now);
-    for word in (0..VALUE_BYTES as i16).step_by(8) {
-        let value = code.load(Width::W64, entry, word);
-        code.store(Width::W64, memory, work::CHANGED + word, value);
-    }
-    let seen = code.load(Width::W32, entry, at::SEEN);
-    let found = code.with(Binary::And, seen, ANSWERS);
-    let found = code.with(Binary::Add, found, FORWARD);
-    code.store(Width::W32, memory, work::TRANSLATION, found);
+    super::found(code, memory, entry);
     code.close(missing);
     code.b.switch_to(missing);
 }

@@ -9,7 +9,7 @@ use skep_ir::{Binary, Cond, Unary, Value, Width};
 use super::super::code::{self, Code};
 use super::super::view::View;
 use super::super::{Hook, Maps, work};
-use super::{ANSWERS, FORWARD, NOTHING, Table, VALUE_BYTES, address_4, address_6, at, copy, kind_of, turn};
+use super::{NOTHING, Table, address_4, address_6, at, copy, kind_of, turn};
 use crate::rules::words::WITH_PORTS;
 use crate::tables::layout::attr;
 
@@ -30,14 +30,7 @@ pub(super) fn find(code: &mut Code<'_>, maps: &Maps, table: Table, hook: Hook, a
     code.store(Width::W32, memory, work::PAIR + at::KIND, kind);
     let key = code.b.ptr_add_const(memory, work::PAIR.into());
     let entry = code.find(table.map, key, missing);
-    for word in (0..VALUE_BYTES as i16).step_by(8) {
-        let value = code.load(Width::W64, entry, word);
-        code.store(Width::W64, memory, work::CHANGED + word, value);
-    }
-    let seen = code.load(Width::W32, entry, at::SEEN);
-    let found = code.with(Binary::And, seen, ANSWERS);
-    let found = code.with(Binary::Add, found, FORWARD);
-    code.store(Width::W32, memory, work::TRANSLATION, found);
+    super::found(code, memory, entry);
     code.close(missing);
     code.b.switch_to(missing);
 }
