@@ -3,11 +3,12 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write as _};
+use std::iter;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use skep_diag::Diagnostic;
+use skep_diag::{Diagnostic, Span};
 use skep_firewall::build::plan;
 use skep_firewall::live::bank::LiveRules;
 use skep_firewall::live::force::{ApplyOptions, DIRECTORY, Firewall, SWITCH_MISSING, all_interfaces, chosen};
@@ -116,11 +117,22 @@ fn read_rules(file: &Path) -> Result<RuleSet, Failure> {
 fn checked(file: &Path) -> Result<(RuleSet, usize), Failure> {
     let rules = read_rules(file)?;
     let warnings = check(&rules);
-    let text = text_of(file)?;
-    for warning in &warnings {
-        say_part!("{}", skep_diag::render(warning, &file.to_string_lossy(), &text, colour_on_stderr()));
-    }
+    say_part!("{}", drawn(&warnings, &file.to_string_lossy(), &text_of(file)?));
     Ok((rules, warnings.len()))
+}
+
+/// Many warnings about one long text: each is drawn from its own line on, so that those before are counted once.
+fn drawn(warnings: &[Diagnostic], name: &str, text: &str) -> String {
+    let starts: Vec<usize> = { iter::once(0) }.chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+    let colour = colour_on_stderr();
+    let one = |warning: &Diagnostic| {
+        let Span { start, end } = warning.span;
+        let line = starts.partition_point(|at| *at <= start as usize).saturating_sub(1);
+        let (number, first) = (u32::try_from(line + 1).unwrap_or(u32::MAX), u32::try_from(starts[line]).unwrap_or(0));
+        let moved = Diagnostic { span: Span::new(start - first, end - first), ..warning.clone() };
+        skep_diag::render_from(&moved, name, number, &text[starts[line]..], colour)
+    };
+    warnings.iter().map(one).collect()
 }
 
 /// Verifies the programs that rules become. If one is refused, the rule that makes the difference is shown.
@@ -379,4 +391,24 @@ fn diff(new: &RuleSet) -> Result<(), Failure> {
         }
     }
     print(&text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_are_drawn_as_from_the_whole_text() {
+        for text in
+            ["drop in tcp\n# why\ndrop in tcp to port 22\n\n drop in {\n  icmp\n}\ndrop in tcp", "a\n", "a", "\n\na\n"]
+        {
+            for start in 0..text.len() as u32 {
+                for end in start..=text.len() as u32 {
+                    let warning = Diagnostic::warning(Span::new(start, end), "never").with_label("here");
+                    let whole = skep_diag::render(&warning, "rules", text, colour_on_stderr());
+                    assert_eq!(drawn(&[warning], "rules", text), whole, "{start}..{end} of {text:?}");
+                }
+            }
+        }
+    }
 }
