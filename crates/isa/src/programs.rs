@@ -6,8 +6,8 @@
 use crate::contexts::{self, Context};
 use crate::{AttachType, ProgType};
 
-/// What a process needs, apart from `CAP_BPF`, to load programs of a type. `CAP_SYS_ADMIN` includes all of it, and
-/// before Linux 5.8 it was the only way.
+/// What a process needs, apart from `CAP_BPF`, to load programs of a type or to make maps of one. `CAP_SYS_ADMIN` includes
+/// `CAP_BPF` and `CAP_PERFMON`, and before Linux 5.8 it was the only way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Privileges {
     /// Nothing at all if `kernel.unprivileged_bpf_disabled` is 0, else `CAP_BPF`.
@@ -32,6 +32,16 @@ impl Privileges {
             Self::Perfmon => "CAP_BPF and CAP_PERFMON",
             Self::NetAdminAndPerfmon => "CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON",
         }
+    }
+
+    /// Whether `CAP_NET_ADMIN` is among it.
+    pub const fn net_admin(self) -> bool {
+        matches!(self, Self::NetAdmin | Self::NetAdminAndPerfmon)
+    }
+
+    /// Whether `CAP_PERFMON` is among it.
+    pub const fn perfmon(self) -> bool {
+        matches!(self, Self::Perfmon | Self::NetAdminAndPerfmon)
     }
 }
 

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use skep_isa::ebpf::{self, Callee, Endian, Imm64, Insn, Op};
+use skep_isa::programs::facts;
 use skep_isa::{AttachType, ProgType, Release};
 
 use crate::errors::{KernelError, describe};
@@ -375,17 +376,14 @@ fn needs(prog_type: ProgType) -> &'static [Capability] {
     if !has_capability(Capability::Bpf) && !has_capability(Capability::SysAdmin) {
         return NEEDS;
     }
-    match prog_type {
-        ProgType::SocketFilter | ProgType::CgroupSkb => NEEDS,
-        ProgType::Kprobe
-        | ProgType::Tracepoint
-        | ProgType::PerfEvent
-        | ProgType::RawTracepoint
-        | ProgType::RawTracepointWritable
-        | ProgType::Tracing
-        | ProgType::Lsm
-        | ProgType::Ext => &[Capability::Perfmon, Capability::SysAdmin],
-        _ => &[Capability::NetAdmin, Capability::SysAdmin],
+    let privileges = facts(prog_type).privileges;
+    let lacks_perfmon = privileges.perfmon() && !has_capability(Capability::Perfmon);
+    if privileges.net_admin() && !lacks_perfmon {
+        &[Capability::NetAdmin, Capability::SysAdmin]
+    } else if privileges.perfmon() {
+        &[Capability::Perfmon, Capability::SysAdmin]
+    } else {
+        NEEDS
     }
 }
 

@@ -79,10 +79,10 @@ fn stand_in(insn: &Insn, error: InsnError) -> Option<Op> {
     None
 }
 
-/// The kernel does not look at the offset of an exit.
-fn is_ignored(insn: &Insn, error: InsnError) -> bool {
+/// The instruction without what the kernel does not look at: the offset of an exit.
+fn looked_at(insn: &Insn) -> Insn {
     const EXIT: u8 = 0x95;
-    insn.code == EXIT && matches!(error, InsnError::Field { field: Field::Off, .. })
+    if insn.code == EXIT { Insn { off: 0, ..*insn } } else { *insn }
 }
 
 impl Code {
@@ -98,15 +98,12 @@ impl Code {
         let mut at = 0;
         while let Some(insn) = insns.get(at) {
             let index = slot(InsnIdx::new(at));
+            let insn = looked_at(insn);
             let op = match insn.decode(insns.get(at + 1).copied()) {
                 Ok(op) => op,
                 Err(error) => {
-                    let stand_in =
-                        stand_in(insn, error).ok_or_else(|| Rejection::at(index, Reason::Malformed(error)))?;
-                    if !is_ignored(insn, error) {
-                        malformed.insert(index, error);
-                    }
-                    stand_in
+                    malformed.insert(index, error);
+                    stand_in(&insn, error).ok_or_else(|| Rejection::at(index, Reason::Malformed(error)))?
                 }
             };
             if matches!(op, Op::Call(Callee::Reg(_))) {

@@ -3,7 +3,8 @@
 
 use skep_isa::ebpf::{Callee, Imm64, Op};
 use skep_isa::helpers::Helper;
-use skep_isa::{MapType, ProgType, Release};
+use skep_isa::programs::{self, Privileges};
+use skep_isa::{MapType, ProgType, Release, maps};
 use skep_object::{Object, Program};
 
 use crate::code::{Code, Next};
@@ -71,66 +72,6 @@ impl Loader {
         Self { bpf: both, perfmon: both, ..self }
     }
 }
-
-// TABLE
-/// Types that are loaded with `CAP_NET_ADMIN` only (`is_net_admin_prog_type`).
-const NET_ADMIN: &[ProgType] = &[
-    ProgType::SchedCls,
-    ProgType::SchedAct,
-    ProgType::Xdp,
-    ProgType::LwtIn,
-    ProgType::LwtOut,
-    ProgType::LwtXmit,
-    ProgType::LwtSeg6local,
-    ProgType::SkSkb,
-    ProgType::SkMsg,
-    ProgType::FlowDissector,
-    ProgType::CgroupDevice,
-    ProgType::CgroupSock,
-    ProgType::CgroupSockAddr,
-    ProgType::CgroupSockopt,
-    ProgType::CgroupSysctl,
-    ProgType::SockOps,
-    ProgType::Ext,
-    ProgType::Netfilter,
-];
-
-// TABLE
-/// Types that are loaded with `CAP_PERFMON` only (`is_perfmon_prog_type`).
-const PERFMON: &[ProgType] = &[
-    ProgType::Kprobe,
-    ProgType::Tracepoint,
-    ProgType::PerfEvent,
-    ProgType::RawTracepoint,
-    ProgType::RawTracepointWritable,
-    ProgType::Tracing,
-    ProgType::Lsm,
-    ProgType::StructOps,
-    ProgType::Ext,
-];
-
-// TABLE
-/// Types of maps that anybody may make.
-const ANYBODYS_MAPS: &[MapType] = &[
-    MapType::Array,
-    MapType::PercpuArray,
-    MapType::ProgArray,
-    MapType::PerfEventArray,
-    MapType::CgroupArray,
-    MapType::ArrayOfMaps,
-    MapType::Hash,
-    MapType::PercpuHash,
-    MapType::HashOfMaps,
-    MapType::Ringbuf,
-    MapType::UserRingbuf,
-    MapType::CgroupStorage,
-    MapType::PercpuCgroupStorage,
-];
-
-// TABLE
-/// Types of maps that `CAP_NET_ADMIN` is asked for.
-const MAPS_OF_NET: &[MapType] =
-    &[MapType::Sockmap, MapType::Sockhash, MapType::Devmap, MapType::DevmapHash, MapType::Xskmap];
 
 // TABLE
 /// Helpers that ask for `CAP_BPF` where others of the same hook do not (`bpf_base_func_proto`).
@@ -245,13 +186,14 @@ pub fn may_load(prog_type: ProgType, loader: Loader) -> bool {
 
 /// The capability that a type of program asks for and the process does not have.
 fn missing_for_type(prog_type: ProgType, loader: Loader) -> Option<&'static str> {
-    if !loader.bpf && !matches!(prog_type, ProgType::SocketFilter | ProgType::CgroupSkb) {
+    let privileges = programs::facts(prog_type).privileges;
+    if !loader.bpf && privileges != Privileges::Unprivileged {
         return Some("CAP_BPF");
     }
-    if !loader.net_admin && NET_ADMIN.contains(&prog_type) {
+    if !loader.net_admin && privileges.net_admin() {
         return Some("CAP_NET_ADMIN");
     }
-    (!loader.perfmon && PERFMON.contains(&prog_type)).then_some("CAP_PERFMON")
+    (!loader.perfmon && privileges.perfmon()).then_some("CAP_PERFMON")
 }
 
 /// What is asked before the program is looked at.
@@ -292,15 +234,16 @@ pub fn admits(object: &Object, program: &Program, loader: Loader) -> Result<(), 
     Ok(())
 }
 
-/// The capability that a type of map asks for and the process does not have.
+/// The capability that a type of map asks for and the process does not have. `CAP_NET_ADMIN` is enough where it is asked for.
 fn of_map(map: MapType, loader: Loader) -> Option<&'static str> {
-    if MAPS_OF_NET.contains(&map) {
+    let privileges = maps::facts(map).privileges;
+    if privileges.net_admin() {
         return (!loader.net_admin).then_some("CAP_NET_ADMIN");
     }
-    if map == MapType::Arena && !loader.perfmon {
+    if privileges.perfmon() && !loader.perfmon {
         return Some("CAP_PERFMON");
     }
-    (!loader.bpf && !ANYBODYS_MAPS.contains(&map)).then_some("CAP_BPF")
+    (!loader.bpf && privileges != Privileges::Unprivileged).then_some("CAP_BPF")
 }
 
 /// A jump that closes a loop, if there is one that paths from the start come to (`check_cfg`).

@@ -111,6 +111,21 @@ fn the_conformance_set() {
 }
 
 #[test]
+fn the_offset_of_an_exit_is_not_looked_at_and_its_other_fields_are() {
+    if !kernel_is_in_reach() {
+        return;
+    }
+    let mut tally = Tally::default();
+    for (dst, src, off, imm) in [(0, 0, -2, 0), (0, 0, -2, 1), (0, 0, 0, 1), (1, 0, 3, 0), (0, 1, 3, 0)] {
+        let mut insns = Vec::new();
+        skep_isa::ebpf::Op::mov_imm(skep_isa::ebpf::Reg::R0, 0).emit(&mut insns);
+        insns.push(Insn { code: 0x95, dst, src, off, imm });
+        tally.add("an exit", &insns, ProgType::SocketFilter);
+    }
+    assert_eq!((tally.agreed, tally.wrong()), (5, 0), "{tally:?}");
+}
+
+#[test]
 fn calls_of_registers_are_refused_where_no_path_leads() {
     if !kernel_is_in_reach() {
         return;

@@ -1,6 +1,6 @@
 //! `skep build`, and `skep run` on sources in C.
 
-use crate::support::{Run, skip};
+use crate::support::{Run, has_types, skip};
 
 const DROP: &str = "#include <linux/bpf.h>\n#include <bpf/bpf_helpers.h>\n#ifndef VERDICT\n#define VERDICT XDP_DROP\n#endif\n\
     int seen;\nSEC(\"xdp\") int drop(struct xdp_md *ctx)\n{\n\tseen += ctx->data_end - ctx->data;\n\treturn VERDICT;\n}\n\
@@ -18,16 +18,6 @@ fn source(text: &str) -> (tempfile::TempDir, String, String) {
     std::fs::write(&path, text).unwrap();
     let object = directory.path().join("case.o").display().to_string();
     (directory, path.display().to_string(), object)
-}
-
-/// Whether the kernel shows its types, from which `linux/bpf.h` is made.
-#[track_caller]
-fn has_types() -> bool {
-    let has = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
-    if !has {
-        skip("the kernel shows no types");
-    }
-    has
 }
 
 #[test]

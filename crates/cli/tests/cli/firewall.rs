@@ -11,6 +11,15 @@ set -eu
 mount --make-rprivate /
 mount -t bpf bpf /sys/fs/bpf
 mount -t tmpfs tmpfs /run
+# For scripts in the same directory: the checksum of the internet protocol.
+cat > /run/sums.py <<'END'
+import struct
+def sum16(data):
+    if len(data) % 2: data += b"\0"
+    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
+    while total >> 16: total = (total & 0xffff) + (total >> 16)
+    return ~total & 0xffff
+END
 ip link set lo up
 unshare -n sleep 900 & other=$!
 trap 'kill $other $(jobs -p) 2>/dev/null || true' EXIT

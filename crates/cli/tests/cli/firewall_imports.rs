@@ -42,11 +42,7 @@ link=$(peer ip -br link show b0 | awk '{ print $3 }')
 for number in $(seq 3 31); do ip neigh replace 10.9.0.$number lladdr $link dev a0 nud permanent; done
 cat > /run/packets.py <<'END'
 import random, socket, struct, sys, time
-def sum16(data):
-    if len(data) % 2: data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
+from sums import sum16
 if sys.argv[1] == "send":
     out = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
     random.seed(7)
@@ -203,11 +199,7 @@ fn rejections_are_those_of_iptables_and_nft() {
 const PROBE: &str = r#"
 cat > /run/probe.py <<'END'
 import select, socket, struct, time
-def sum16(data):
-    if len(data) % 2: data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
+from sums import sum16
 families = {4: socket.AF_INET, 6: socket.AF_INET6}
 names = {4: ("10.9.0.2", "10.9.0.1"), 6: ("fd00:9::2", "fd00:9::1")}
 hear = {}

@@ -13,12 +13,13 @@ hits() { $skep firewall list | grep -F -- "$1" | awk '{ print $2 }'; }
 # Tags: frames with and without, as the other end puts them on the wire; the kernel takes the tag out of the packet.
 cat > /run/tagged.py <<'END'
 import socket, struct, sys
+from sums import sum16
 tag, count = int(sys.argv[1]), int(sys.argv[2])
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("b0", 0))
 own = s.getsockname()[4]
 udp = struct.pack("!HHHH", 4000, 9, 12, 0) + b"skep"
 head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 32, 1, 0, 64, 17, 0, socket.inet_aton("10.9.0.2"), socket.inet_aton("10.9.0.1"))
-total = sum(struct.unpack("!10H", head)); total = (total & 0xffff) + (total >> 16); total = ~((total & 0xffff) + (total >> 16)) & 0xffff
+total = sum16(head)
 head = head[:10] + struct.pack("!H", total) + head[12:]
 to = bytes.fromhex(sys.argv[3].replace(":", ""))
 link = to + own + (struct.pack("!HH", 0x8100, tag) if tag else b"") + b"\x08\x00"

@@ -77,10 +77,7 @@ count() { $skep firewall list | awk '/default in drop/ { print $2 }'; }
 before=$(count)
 cat > /run/lie.py <<'END'
 import socket, struct
-def sum16(data):
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
+from sums import sum16
 s = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
 quoted = struct.pack("!BBHHHBBH4s4sHHHH", 0x45, 0, 28, 1, 0, 64, 17, 0, bytes([10, 9, 0, 1]), bytes([10, 9, 0, 2]), 5, 6, 8, 0)
 error = struct.pack("!BBHI", 3, 3, 0, 0) + quoted

@@ -60,11 +60,7 @@ fn nft(random: &mut Random) -> String {
 const PACKETS: &str = r#"
 cat > /run/packets.py <<'END'
 import os, random, select, socket, struct, sys, time
-def sum16(data):
-    if len(data) % 2: data += b"\0"
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
+from sums import sum16
 what, name, hops = sys.argv[1], sys.argv[2], 77
 if what == "send":
     own, targets, first = {"peer": ("10.9.0.", ["10.8.0.2", "10.8.0.2", "10.9.0.1"], 1),

@@ -128,10 +128,7 @@ import socket, struct, sys
 six, count, flags = sys.argv[1] == "6", int(sys.argv[2]), int(sys.argv[3])
 family = socket.AF_INET6 if six else socket.AF_INET
 target = socket.inet_pton(family, "fd00:9::1" if six else "10.9.0.1")
-def sum16(data):
-    total = sum(struct.unpack("!%dH" % (len(data) // 2), data))
-    while total >> 16: total = (total & 0xffff) + (total >> 16)
-    return ~total & 0xffff
+from sums import sum16
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW); s.bind(("b0", 0))
 link = b"".join(bytes.fromhex(open(p).read().strip().replace(":", "")) for p in ("/run/mac_a0", "/run/mac_b0"))
 for number in range(count):
@@ -182,6 +179,18 @@ for rules in 'accept in state established' 'count in'; do
   : > /run/out; echo two >&4; soon grep -q two /run/out; : > /run/out
   $skep firewall off
 done
+# Only what is beyond a rate.
+cat > /run/rules <<'END'
+default in drop
+accept in state established
+limit 5/s burst 5 then accept with syn-cookies in tcp to port 80
+accept in tcp to port 80
+END
+yes $skep firewall apply /run/rules >/dev/null
+peer python3 /run/syn.py 4 2000 2
+soon eval '[ "$(value cookies_total)" -ge 1000 ]'
+[ "$(value cookies_total)" -le 1995 ] || { echo FAILED; $skep firewall list; exit 1; }
+yes open 80
 "#;
     in_namespaces(&format!("{FLOOD}{script}"));
 }

@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use crate::support::{Run, skip};
+use crate::support::{Run, has_types};
 
 /// A program in C that is refused.
 struct Case {
@@ -232,16 +232,6 @@ const CASES: &[Case] = &[
 #[track_caller]
 fn skep(args: &[&str]) -> Run {
     crate::support::skep(args)
-}
-
-/// Whether the kernel shows its types, from which `vmlinux.h` is made.
-#[track_caller]
-fn has_types() -> bool {
-    let has = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
-    if !has {
-        skip("the kernel shows no types");
-    }
-    has
 }
 
 /// Writes a file into a directory of its own.

@@ -106,3 +106,13 @@ pub fn skip(why: &str) {
     println!("SKIPPED: {why}");
     assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
+
+/// Whether the kernel shows its types, from which our headers are made.
+#[track_caller]
+pub fn has_types() -> bool {
+    let has = std::path::Path::new("/sys/kernel/btf/vmlinux").exists();
+    if !has {
+        skip("the kernel shows no types");
+    }
+    has
+}

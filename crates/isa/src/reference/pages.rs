@@ -156,6 +156,7 @@ fn map(kind: MapType) -> Page {
             ("helpers", joined(facts.helpers)),
             ("user space", joined(facts.user)),
             ("not in", facts.excluded.to_string()),
+            ("privileges", facts.privileges.describe().to_owned()),
             ("kernel", joined(facts.config)),
         ],
         tables: Vec::new(),

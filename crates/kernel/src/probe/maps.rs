@@ -7,7 +7,6 @@ use skep_isa::maps::{Size, facts};
 
 use super::reason::{Needs, of_failure};
 use super::{Finding, Group, Prober, Status};
-use crate::features::Capability;
 use crate::sys::attr::{MapCreate, object_name};
 use crate::sys::map::map_create;
 use crate::sys::memory::page_size;
@@ -38,18 +37,9 @@ fn try_type(prober: &Prober, map_type: MapType) -> Status {
         Err(ENOTSUPP) if map_type == MapType::StructOps => return Status::Present,
         Err(errno) => errno,
     };
-    let net = matches!(
-        map_type,
-        MapType::Devmap
-            | MapType::DevmapHash
-            | MapType::Cpumap
-            | MapType::Xskmap
-            | MapType::Sockmap
-            | MapType::Sockhash
-            | MapType::StructOps
-    );
-    let capabilities: &[Capability] = if net { &[Capability::Bpf, Capability::NetAdmin] } else { &[Capability::Bpf] };
-    let needs = Needs { since: map_type.since(), config: facts(map_type).config, capabilities };
+    let facts = facts(map_type);
+    let capabilities = super::programs::capabilities(facts.privileges);
+    let needs = Needs { since: map_type.since(), config: facts.config, capabilities };
     Status::Missing(of_failure(prober, errno, needs))
 }
 
@@ -119,7 +109,7 @@ fn int_type() -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::{has_capability, running_release};
+    use crate::features::{Capability, has_capability, running_release};
 
     /// Flags of creation that change what a map is (`linux/bpf.h`).
     const FLAGS: [(&str, u32); 14] = [

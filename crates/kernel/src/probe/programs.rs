@@ -105,9 +105,9 @@ pub(super) fn least_program(attach_type: Option<AttachType>) -> [[u8; 8]; 2] {
     [value, exit].map(|insn| insn.to_bytes(skep_isa::ebpf::Endian::NATIVE))
 }
 
-/// The capabilities that loading a type needs.
-fn capabilities(prog_type: ProgType) -> &'static [Capability] {
-    match facts(prog_type).privileges {
+/// The capabilities that loading programs or making maps needs.
+pub(super) const fn capabilities(privileges: Privileges) -> &'static [Capability] {
+    match privileges {
         Privileges::Unprivileged | Privileges::Bpf => &[Capability::Bpf],
         Privileges::NetAdmin => &[Capability::Bpf, Capability::NetAdmin],
         Privileges::Perfmon => &[Capability::Bpf, Capability::Perfmon],
@@ -124,7 +124,8 @@ fn try_type(prober: &Prober, prog_type: ProgType, attach_type: Option<AttachType
         return Status::Present;
     }
     let since = attach_type.map_or(prog_type.since(), |attach| attach.since().max(prog_type.since()));
-    let needs = Needs { since, config: facts(prog_type).config, capabilities: capabilities(prog_type) };
+    let needs =
+        Needs { since, config: facts(prog_type).config, capabilities: capabilities(facts(prog_type).privileges) };
     Status::Missing(of_failure(prober, attempt.errno.unwrap_or(0), needs))
 }
 
@@ -150,7 +151,7 @@ pub(super) fn probe_attach(prober: &Prober) -> Vec<Finding> {
         let needs = Needs {
             since: attach_type.since(),
             config: facts(prog_type).config,
-            capabilities: capabilities(prog_type),
+            capabilities: capabilities(facts(prog_type).privileges),
         };
         let status = match prober.types().attach_type(*attach_type) {
             Some(false) => Status::Missing(of_failure(prober, libc::EINVAL, needs)),

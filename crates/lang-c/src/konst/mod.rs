@@ -63,33 +63,13 @@ pub struct Eval<'a> {
 
 /// `left OP right` of one type. `None` for a division by zero, which is no constant.
 pub fn binary(int: IntTy, op: BinOp, left: i64, right: i64) -> Option<i64> {
-    let signed = int.signed();
-    let bits = 8 * int.size();
-    let (uleft, uright) = (left.cast_unsigned(), right.cast_unsigned());
-    let value = match op {
-        BinOp::Add => left.wrapping_add(right),
-        BinOp::Sub => left.wrapping_sub(right),
-        BinOp::Mul => left.wrapping_mul(right),
-        BinOp::Div if right == 0 => return None,
-        BinOp::Rem if right == 0 => return None,
-        BinOp::Div if signed => left.wrapping_div(right),
-        BinOp::Rem if signed => left.wrapping_rem(right),
-        BinOp::Div => (uleft / uright).cast_signed(),
-        BinOp::Rem => (uleft % uright).cast_signed(),
-        BinOp::And => left & right,
-        BinOp::Or => left | right,
-        BinOp::Xor => left ^ right,
-        BinOp::Shl => left.wrapping_shl((uright % bits) as u32),
-        BinOp::Shr if signed => left.wrapping_shr((uright % bits) as u32),
-        BinOp::Shr => uleft.wrapping_shr((uright % bits) as u32).cast_signed(),
-        BinOp::Eq => return Some((left == right).into()),
-        BinOp::Ne => return Some((left != right).into()),
-        BinOp::Lt => return Some(if signed { left < right } else { uleft < uright }.into()),
-        BinOp::Le => return Some(if signed { left <= right } else { uleft <= uright }.into()),
-        BinOp::Gt => return Some(if signed { left > right } else { uleft > uright }.into()),
-        BinOp::Ge => return Some(if signed { left >= right } else { uleft >= uright }.into()),
+    let right = match op {
+        BinOp::Shl | BinOp::Shr => (right.cast_unsigned() % (8 * int.size())).into(),
+        _ => int.widen(right),
     };
-    Some(int.wrap(value))
+    let value = binary_wide(int, op, int.widen(left), right)? as i64;
+    let compares = matches!(op, BinOp::Eq | BinOp::Ne | BinOp::Lt | BinOp::Le | BinOp::Gt | BinOp::Ge);
+    Some(if compares { value } else { int.wrap(value) })
 }
 
 /// The same for 128 bits, and shifts of them; comparisons too are numbers of 128 bits.
