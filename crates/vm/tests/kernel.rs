@@ -77,13 +77,41 @@ fn loadable_program(bytes: &mut Bytes<'_>) -> Vec<Insn> {
     insns
 }
 
+/// Where the kernel finds headers in a packet of a Unix socket, and in one of a test run of a socket filter: the network
+/// header is where the packet begins, and a Unix socket's has no device and no link header.
+fn packet_alone() -> Metadata {
+    Metadata { network_offset: Some(0), link_offset: None, ..Metadata::default() }
+}
+
+/// Loads that count from a header end where the kernel's do, or fail as those.
+#[test]
+fn loads_from_headers() {
+    if !kernel_is_in_reach() {
+        return;
+    }
+    let packet: Vec<u8> = (1..=40).collect();
+    for base in [classic::SKF_NET_OFF, classic::SKF_LL_OFF] {
+        for at in [0, 1, 13, 14, 15, 20, 36, 37, 39, 40, 41, 53, 54, 60] {
+            let insns = [Insn::ld_abs(classic::Size::Byte, base.wrapping_add(at)), Insn::ret_a()];
+            let program = Program::new(&insns).unwrap();
+            let kernel = Verdicts::classic(&insns).unwrap().of(&packet).unwrap();
+            let kept = program.run(&packet, 40, &packet_alone()).min(40);
+            assert_eq!((kept != 0).then_some(kept), kernel, "a Unix socket, {base:#x} + {at}");
+            let translated = translate(&insns, &Options { cpu: Cpu::V3 }).unwrap();
+            let kernel = test_verdict(&load(&translated.insns).unwrap(), &packet).unwrap();
+            let framed = [&[0; 14], &packet[..]].concat();
+            let meta = Metadata { network_offset: Some(14), link_offset: Some(0), ..Metadata::default() };
+            assert_eq!(program.run(&framed, 54, &meta), kernel, "a test run, {base:#x} + {at}");
+        }
+    }
+}
+
 /// The same classic program in the kernel (as a filter), in our classic interpreter, and translated to 64 bits in the
 /// kernel and in our 64-bit interpreter.
 #[test]
 fn classic_programs() {
     let (mut verdicts, mut kept_packets) = (0, 0);
-    // The packets of a Unix socket have no device and no header positions.
-    let meta = Metadata { link_offset: None, ..Metadata::default() };
+    let meta = packet_alone();
     arbtest(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         let insns = loadable_program(&mut bytes);
@@ -118,8 +146,7 @@ fn translated_programs() {
         return;
     }
     let mut verdicts = 0;
-    let meta = Metadata { link_offset: None, ..Metadata::default() };
-    let with_link = Metadata { link_offset: Some(0), ..Metadata::default() };
+    let with_link = || Metadata { link_offset: Some(0), ..packet_alone() };
     arbtest(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         // NLATTR has no translation.
@@ -127,13 +154,16 @@ fn translated_programs() {
         let Ok(translated) = translate(&insns, &Options { cpu: Cpu::V3 }) else { return Ok(()) };
         let loaded = load(&translated.insns).unwrap_or_else(|error| panic!("{error}\n{insns:?}"));
         let program = Program::new(&insns).unwrap_or_else(|error| panic!("{error}"));
+        let run = |data: &[u8], meta: &Metadata| program.run(data, data.len() as u32, meta);
         for size in [20, 200] {
             let packet = packet(&mut bytes, size);
-            let ours = program.run(&packet, size, &meta);
-            // The kernel puts a link header in front of packets of test runs. A sum may happen to lead there (SKF_LL_OFF).
-            if ours != program.run(&packet, size, &with_link) {
+            // The kernel puts a link header in front of packets of test runs, which ours have not. A sum may happen to
+            // lead there (SKF_LL_OFF), perhaps to where it is longer by that.
+            let longer = [&packet[..], &[0; 14]].concat();
+            if [&packet, &longer].iter().any(|data| run(data, &packet_alone()) != run(data, &with_link())) {
                 continue;
             }
+            let ours = run(&packet, &packet_alone());
             let expected = test_verdict(&loaded, &packet).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!(ours, expected, "{insns:?}\n{packet:02x?}");
             verdicts += 1;
