@@ -37,6 +37,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         "firewall",
         &["isa", "btf", "diag", "object", "ir", "opt", "codegen", "kernel", "verifier", "vm", "lang-filter", "packet"],
     ),
+    ("random", &[]),
     ("testkit", EVERYTHING),
     ("cli", EVERYTHING),
     ("xtask", &[]),
@@ -124,8 +125,8 @@ fn check_use(package: &Package, used: &Use, allowed: &[&str], reasons: &str, fin
     if used.dev {
         return;
     }
-    if name == "testkit" {
-        findings.error(format!("`{user}` uses `testkit` outside its tests"));
+    if name == "testkit" || name == "random" {
+        findings.error(format!("`{user}` uses `{name}` outside its tests"));
     } else if *allowed != *EVERYTHING && !allowed.contains(&name.as_str()) {
         findings.error(format!("`{user}` may not use `{name}`; it may use: {}", allowed.join(", ")));
     }

@@ -144,7 +144,7 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_the_names() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let length = u.int_in_range(0..=24)?;
             let letters = (0..length).map(|_| u.choose(b"_a_b\x80\xff").copied());
             let name: Vec<u8> = letters.collect::<Result<_, _>>()?;

@@ -146,7 +146,7 @@ mod tests {
 
     #[test]
     fn the_filter_lets_each_name_through() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let name: Vec<u8> = u.arbitrary::<Vec<u8>>()?.into_iter().filter(|byte| *byte != 0).collect();
             let behind: Vec<u8> = u.arbitrary()?;
             let mut filter = Filter::default();

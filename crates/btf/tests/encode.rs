@@ -90,7 +90,7 @@ fn mistakes_have_a_place() {
 #[test]
 fn printed_values_are_read_back() {
     let (btf, all) = types();
-    arbtest::arbtest(|random| {
+    skep_random::random_test(|random| {
         let mut bytes: [u8; 40] = random.arbitrary()?;
         // Truth values other than 0 and 1, and numbers without form in JSON, have no text of their own.
         bytes[6] &= 1;

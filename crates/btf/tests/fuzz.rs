@@ -1,10 +1,9 @@
 //! Every random test of the crate, a second each.
 
-use arbtest::arbitrary::Unstructured;
-use arbtest::arbtest;
+use skep_random::{Unstructured, random_test};
 
 fn run(body: fn(&[u8])) {
-    arbtest(|u: &mut Unstructured<'_>| {
+    random_test(|u: &mut Unstructured<'_>| {
         body(u.bytes(u.len())?);
         Ok(())
     })

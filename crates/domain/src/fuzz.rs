@@ -219,7 +219,7 @@ mod tests {
 
     #[test]
     fn smoke() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             soundness(u.bytes(u.len().min(400))?);
             Ok(())
         })

@@ -286,7 +286,7 @@ mod tests {
         assert!(read(&answer, &asked, "example.org", 1).is_none());
         answer[2] |= 2;
         assert!(matches!(read(&answer, &asked, "www.example.org", 1), Some(Answer::Cut)));
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let mut bytes = asked.clone();
             bytes[2] |= 0x80;
             bytes.extend(u.arbitrary::<Vec<u8>>()?);

@@ -23,10 +23,6 @@ fn skip(why: &str) {
     assert_ne!(std::env::var("SKEP_REQUIRE_KERNEL").as_deref(), Ok("1"), "must not be skipped: {why}");
 }
 
-fn budget() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(1) * 1000
-}
-
 /// The first rule of a list that the tables find, against the first that matches.
 fn compare_memory(rules: &RuleSet, tables: &Memory, orders: &[u64], random: &mut Random, packets: u32) {
     for _ in 0..packets {
@@ -47,7 +43,7 @@ fn compare_memory(rules: &RuleSet, tables: &Memory, orders: &[u64], random: &mut
 
 #[test]
 fn tables_find_what_the_list_finds_while_rules_come_and_go() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let mut random = Random(u.arbitrary()?);
         let mut rules = fuzz::rules(&mut random, 40);
         let first = plan(&rules, &fuzz::index).unwrap();
@@ -88,23 +84,23 @@ fn tables_find_what_the_list_finds_while_rules_come_and_go() {
         }
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
 }
 
 #[test]
 fn texts_are_read_and_printed() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let bytes: Vec<u8> = u.arbitrary()?;
         fuzz::texts(&bytes);
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
 }
 
 /// A rule that is said to be hidden decides about no packet.
 #[test]
 fn hidden_rules_never_decide() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let mut random = Random(u.arbitrary()?);
         let mut rules = fuzz::rules(&mut random, 30);
         // Places by which warnings name their rules.
@@ -120,7 +116,7 @@ fn hidden_rules_never_decide() {
         }
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
 }
 
 fn plan_without_state(rules: &RuleSet) -> Plan {
@@ -133,7 +129,7 @@ fn plan_without_state(rules: &RuleSet) -> Plan {
 
 #[test]
 fn programs_in_the_machine_say_what_the_list_says() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let mut random = Random(u.arbitrary()?);
         let rules = fuzz::rules(&mut random, 30);
         let mut machine = Machine::new(&plan_without_state(&rules)).unwrap();
@@ -157,7 +153,7 @@ fn programs_in_the_machine_say_what_the_list_says() {
         }
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
 }
 
 fn loaded(plan: &Plan) -> Option<(Loaded, KernelTables)> {
@@ -189,7 +185,7 @@ fn context(mark: u32) -> Vec<u8> {
 
 #[test]
 fn programs_in_the_kernel_say_what_the_list_says() {
-    let lists = if budget() > 1000 { 40 } else { 4 };
+    let lists = if 1_000 > 1000 { 40 } else { 4 };
     for seed in 0..lists {
         let mut random = Random(seed);
         let rules = fuzz::rules(&mut random, 60);
@@ -315,7 +311,7 @@ fn short_lists_cost_less_as_code() {
 #[test]
 fn kernels_load_what_random_lists_become() {
     let mut lists = 0u32;
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let mut random = Random(u.arbitrary()?);
         let rules = fuzz::rules(&mut random, 12);
         // Compiling and verifying a list takes about a second, so each is for one kernel.
@@ -327,7 +323,7 @@ fn kernels_load_what_random_lists_become() {
         lists += 1;
         Ok(())
     })
-    .budget_ms(2 * budget());
+    .budget_ms(2 * 1_000);
     println!("{lists} lists");
     assert!(lists > 0);
 }

@@ -1,8 +1,8 @@
 //! Analyses against their definitions, on random graphs.
 
-use arbtest::arbtest;
 use skep_ir::analysis::{Dominators, Liveness, Loops, Places, reverse_postorder, use_counts};
 use skep_ir::{Block, Cond, Edge, Entity, FuncKind, Function, Inst, InstData, Loc, Slot, Type, Value, parse};
+use skep_random::random_test;
 
 /// A function with random edges; every block defines a value and reads some random one.
 fn graph(bytes: &[u8]) -> Function {
@@ -114,7 +114,7 @@ fn check_liveness(function: &Function) {
 
 #[test]
 fn random_graphs() {
-    arbtest(|u| {
+    random_test(|u| {
         let function = graph(u.arbitrary()?);
         let dominators = Dominators::new(&function);
         check_dominators(&function, &dominators);

@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::mem::discriminant;
 
-use arbtest::arbtest;
 use skep_ir::interp::{Machine, Reason, World, interpret};
 use skep_ir::{AtomicOp, Cond, FuncRef, GlobalRef, InstData, MapRef, Module, Type, Unary, Width, eval, fuzz, parse};
+use skep_random::random_test;
 
 fn module(text: &str) -> Module {
     let module = parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
@@ -225,7 +225,7 @@ b0(v0: ptr<ctx>):
 fn the_generator_covers_the_instructions() {
     let mut kinds = Vec::new();
     let mut seen = BTreeSet::new();
-    arbtest(|u| {
+    random_test(|u| {
         let data: &[u8] = u.arbitrary()?;
         let module = fuzz::module(&mut fuzz::Bytes::new(data));
         for function in &module.functions {

@@ -1,11 +1,11 @@
 //! Property tests: each body of the fuzz module for about a second.
 
-use arbtest::arbtest;
 use skep_ir::fuzz;
+use skep_random::random_test;
 
 #[test]
 fn texts() {
-    arbtest(|u| {
+    random_test(|u| {
         fuzz::text(u.arbitrary()?);
         Ok(())
     })
@@ -14,7 +14,7 @@ fn texts() {
 
 #[test]
 fn modules() {
-    arbtest(|u| {
+    random_test(|u| {
         fuzz::modules(u.arbitrary()?);
         Ok(())
     })

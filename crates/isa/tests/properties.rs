@@ -1,11 +1,11 @@
 //! Property tests: each body of the fuzz modules for about a second.
 
-use arbtest::arbtest;
 use skep_isa::{classic, ebpf};
+use skep_random::random_test;
 
 #[test]
 fn classic_readers_never_panic() {
-    arbtest(|u| {
+    random_test(|u| {
         classic::fuzz::readers(u.arbitrary()?);
         Ok(())
     })
@@ -14,7 +14,7 @@ fn classic_readers_never_panic() {
 
 #[test]
 fn classic_programs_round_trip() {
-    arbtest(|u| {
+    random_test(|u| {
         classic::fuzz::programs(u.arbitrary()?);
         Ok(())
     })
@@ -23,7 +23,7 @@ fn classic_programs_round_trip() {
 
 #[test]
 fn translated_programs_agree() {
-    arbtest(|u| {
+    random_test(|u| {
         skep_isa::translate::fuzz::agrees(u.arbitrary()?);
         Ok(())
     })
@@ -32,7 +32,7 @@ fn translated_programs_agree() {
 
 #[test]
 fn slots_decode_or_are_refused() {
-    arbtest(|u| {
+    random_test(|u| {
         ebpf::fuzz::slots(u.arbitrary()?);
         Ok(())
     })
@@ -41,7 +41,7 @@ fn slots_decode_or_are_refused() {
 
 #[test]
 fn assembler_and_disassembler_are_inverse() {
-    arbtest(|u| {
+    random_test(|u| {
         ebpf::fuzz::programs(u.arbitrary()?);
         Ok(())
     })
@@ -50,7 +50,7 @@ fn assembler_and_disassembler_are_inverse() {
 
 #[test]
 fn assembler_never_panics() {
-    arbtest(|u| {
+    random_test(|u| {
         ebpf::fuzz::text(u.arbitrary()?);
         Ok(())
     })

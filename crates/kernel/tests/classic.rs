@@ -1,9 +1,9 @@
 //! Classic filters on sockets of the running kernel. Needs no privilege.
 
-use arbtest::arbitrary::{Result, Unstructured};
-use arbtest::arbtest;
 use skep_isa::classic::{ANCILLARY, AluOp, CheckError, FORMS, Insn, JmpOp, Size, check};
 use skep_kernel::{KernelError, Verdicts, attach_classic, bpf_extensions, detach, lock_filter, verdict_classic};
+use skep_random::random_test;
+use skep_random::{Result, Unstructured};
 use std::os::unix::net::UnixDatagram;
 
 #[test]
@@ -137,7 +137,7 @@ fn any_insn(u: &mut Unstructured<'_>, len: usize) -> Result<Insn> {
 fn checker_agrees_with_the_kernel() {
     let (socket, _other) = UnixDatagram::pair().unwrap();
     let mut verdicts = [0u32; 2];
-    arbtest(|u| {
+    random_test(|u| {
         let len = u.int_in_range(0..=12usize)?;
         let mut insns = (0..len).map(|_| any_insn(u, len)).collect::<Result<Vec<_>>>()?;
         if u.ratio(7, 8)? {

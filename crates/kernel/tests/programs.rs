@@ -5,8 +5,6 @@ mod common;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixDatagram;
 
-use arbtest::arbitrary::{Result, Unstructured};
-use arbtest::arbtest;
 use common::can_load;
 use skep_isa::classic::{self, ANCILLARY, FORMS, SKF_AD_OFF, Source};
 use skep_isa::ebpf::{Insn, assemble};
@@ -17,6 +15,8 @@ use skep_kernel::{
     attach_program, load, test_verdict,
 };
 use skep_object::{MapFlags, MapSpec, Object, Program};
+use skep_random::random_test;
+use skep_random::{Result, Unstructured};
 
 fn filter(insns: &[Insn]) -> std::result::Result<LoadedProgram, KernelError> {
     LoadedProgram::load(&ProgramDefinition {
@@ -69,7 +69,7 @@ fn translated_filters_agree_with_classic_ones() {
         return;
     }
     let (mut runs, mut kept) = (0u32, 0u32);
-    arbtest(|u| {
+    random_test(|u| {
         let insns = any_classic(u)?;
         if classic::check(&insns).is_err() {
             return Ok(());

@@ -166,11 +166,11 @@ fn check_tree(ast: &Ast, source: &str) {
 
 #[cfg(test)]
 mod tests {
-    use arbtest::arbtest;
+    use skep_random::random_test;
 
     #[test]
     fn parse_arbitrary_bytes() {
-        arbtest(|u| {
+        random_test(|u| {
             let len = u.arbitrary_len::<u8>()?;
             super::parse(u.bytes(len)?);
             Ok(())
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn names_from_arbitrary_bytes() {
-        arbtest(|u| {
+        random_test(|u| {
             let len = u.arbitrary_len::<u8>()?;
             super::names(u.bytes(len)?);
             Ok(())
@@ -190,7 +190,7 @@ mod tests {
 
     #[test]
     fn parse_arbitrary_words() {
-        arbtest(|u| {
+        random_test(|u| {
             let len = u.arbitrary_len::<u8>()?.min(64);
             super::parse_words(u.bytes(len)?);
             Ok(())

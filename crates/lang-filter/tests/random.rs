@@ -7,12 +7,12 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use arbtest::arbtest;
 use skep_isa::classic::{Insn, PadStyle, listing};
 use skep_lang_filter::diff::{self, Outcome};
 use skep_lang_filter::names::SystemResolver;
 use skep_lang_filter::{Compat, Options, compile};
 use skep_proto::LinkType;
+use skep_random::random_test;
 use skep_testkit::{Rng, TestPacket, packets, random_expr};
 use skep_vm::classic::{Metadata, Program};
 
@@ -103,10 +103,6 @@ fn describe(case: &Case, pair: &Pair, packet: &[u8], wire_len: usize) -> String 
     )
 }
 
-fn budget() -> u64 {
-    if std::env::var_os("SKEP_LONG_TESTS").is_some() { 60_000 } else { 1_000 }
-}
-
 #[test]
 fn optimizing_changes_no_verdict() {
     let resolver = SystemResolver::new();
@@ -114,7 +110,7 @@ fn optimizing_changes_no_verdict() {
         LINKS.iter().map(|&link| (link, packets(link, 1_000, 3))).collect();
     let meta = Metadata::default();
     let (mut expressions, mut refused, mut kept, mut rejected, mut cut) = (0u64, 0u64, 0u64, 0u64, 0u64);
-    arbtest(|u| {
+    random_test(|u| {
         let case = Case::new(u.arbitrary()?);
         let Some(pair) = case.compile(&resolver) else {
             refused += 1;
@@ -139,7 +135,7 @@ fn optimizing_changes_no_verdict() {
         }
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
     println!("{expressions} expressions, {refused} refused; {kept} verdicts to keep and {rejected} to reject");
     println!("{cut} verdicts about cut packets depend on the order of a long list");
     assert!(expressions > 50 && refused < expressions, "the random expressions do not compile");
@@ -155,7 +151,7 @@ fn optimizing_passes_the_comparison() {
         load(insns).run(packet, wire_len, &Metadata::default())
     };
     let (mut proved, mut open, mut cut) = (0u64, 0u64, 0u64);
-    arbtest(|u| {
+    random_test(|u| {
         let case = Case::new(u.arbitrary()?);
         let Some(pair) = case.compile(&resolver) else { return Ok(()) };
         // Small limits: many expressions are worth more than the last intricate one.
@@ -178,7 +174,7 @@ fn optimizing_passes_the_comparison() {
         }
         Ok(())
     })
-    .budget_ms(budget());
+    .budget_ms(1_000);
     println!("{proved} expressions proved equivalent, {open} open, {cut} long lists that differ for cut packets only");
     assert!(proved > open + cut, "most random expressions are small enough for a proof");
 }

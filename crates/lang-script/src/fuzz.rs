@@ -217,15 +217,13 @@ pub fn desugar(data: &[u8]) {
 
 #[cfg(test)]
 mod tests {
-    /// Runs a body with arbitrary bytes for half a second, or as long as `SKEP_FUZZ_SECONDS` says.
+    /// Runs a body with arbitrary bytes for half a second.
     fn run(body: fn(&[u8])) {
-        let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok());
-        let budget = seconds.map_or(500, |seconds| seconds * 1_000);
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             body(u.arbitrary()?);
             Ok(())
         })
-        .budget_ms(budget);
+        .budget_ms(500);
     }
 
     #[test]

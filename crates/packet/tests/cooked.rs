@@ -1,9 +1,9 @@
 //! Filters rewritten for packets without pseudo header say the same as before, for random filters and packets.
 
-use arbtest::arbitrary::{Result, Unstructured};
-use arbtest::arbtest;
 use skep_isa::classic::{ANCILLARY, AluOp, Insn, JmpOp, SKF_AD_OFF, Size, check_structure};
 use skep_packet::ring::{SLL2_LEN, rewrite_for_cooked};
+use skep_random::random_test;
+use skep_random::{Result, Unstructured};
 use skep_vm::classic::{Metadata, Program};
 
 const SIZES: [Size; 3] = [Size::Word, Size::Half, Size::Byte];
@@ -45,7 +45,7 @@ fn any_insn(u: &mut Unstructured<'_>, left: u8) -> Result<Insn> {
 #[test]
 fn rewritten_filters_agree() {
     let (mut runs, mut nonzero) = (0u32, 0u32);
-    arbtest(|u| {
+    random_test(|u| {
         let len: u8 = u.int_in_range(1..=40)?;
         let mut insns = (0..len).rev().map(|left| any_insn(u, left + 1)).collect::<Result<Vec<_>>>()?;
         insns.push(if u.arbitrary()? { Insn::ret_a() } else { Insn::ret_k(7) });

@@ -4,7 +4,7 @@ use skep_packet::fuzz;
 
 #[test]
 fn decode() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         fuzz::decode(u.bytes(u.len())?);
         Ok(())
     })
@@ -46,7 +46,7 @@ fn decode_damaged_packets() {
         ]
         .concat(),
     ];
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let mut bytes = u.choose(&seeds)?.clone();
         bytes[1] = u.arbitrary()?;
         bytes[2] = u.arbitrary()?;
@@ -68,7 +68,7 @@ fn dns() {
 \xc0\x29\x00\x01\x00\x01\x00\x00\x01\x2c\x00\x04\x01\x02\x03\x04\
 \x00\x00\x29\x04\xd0\x00\x00\x80\x00\x00\x00";
     fuzz::dns(seed);
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         if u.ratio(1, 4)? {
             fuzz::dns(u.bytes(u.len())?);
             return Ok(());

@@ -472,7 +472,7 @@ fn progress_reaches_the_size_of_the_file() {
 
 #[test]
 fn any_bytes_at_all() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let packets = sample();
         let order = Order::BOTH[u.choose_index(2)?];
         let mut file = match u.choose_index(7)? {

@@ -357,7 +357,7 @@ fn files_by_the_time_of_packets() {
 
 #[test]
 fn random_packets_survive_every_format() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(if u.arbitrary()? { "f.pcap" } else { "f.pcapng" });
         let mut packets = Vec::new();

@@ -1,14 +1,13 @@
-//! Random records, a second long or as long as `SKEP_FUZZ_SECONDS` says.
+//! Random records.
 
-use arbtest::arbtest;
+use skep_random::random_test;
 
 use skep_strace::fuzz::{call, records};
 use skep_strace::table::calls;
 
 #[test]
 fn random_records() {
-    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
-    arbtest(|u| {
+    random_test(|u| {
         let mut bytes: Vec<u8> = u.arbitrary()?;
         // Most random bytes are no record: many get a kind and a call that exist.
         let mut at = 1;
@@ -26,7 +25,7 @@ fn random_records() {
         records(&bytes);
         Ok(())
     })
-    .budget_ms(seconds * 1000)
+    .budget_ms(1_000)
     .size_max(1 << 16);
 }
 
@@ -41,8 +40,7 @@ fn short_records() {
 
 #[test]
 fn every_call_with_any_arguments() {
-    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1_u64);
-    let rounds = 60 * seconds;
+    let rounds = 60 * skep_random::asked_duration().map_or(1, |time| time.as_secs());
     let mut numbers: Vec<u32> = calls().keys().copied().collect();
     numbers.sort_unstable();
     for number in numbers {

@@ -140,11 +140,11 @@ pub fn look_around(debug: &DebugInfo) {
 
 #[cfg(test)]
 mod tests {
-    use arbtest::arbtest;
+    use skep_random::random_test;
 
     /// Runs a body on random bytes for a second.
     fn smoke(body: fn(&[u8])) {
-        arbtest(|u| {
+        random_test(|u| {
             let data: Vec<u8> = u.arbitrary()?;
             body(&data);
             Ok(())
@@ -174,7 +174,7 @@ mod tests {
         let file = object::ReadCache::new(std::fs::File::open("/proc/self/exe").unwrap());
         let (_, whole) = crate::contents::with_address(&file, ".eh_frame").unwrap();
         let start = &whole[..whole.len().min(2048)];
-        arbtest(|u| {
+        random_test(|u| {
             let mut bytes = vec![0x70; 64];
             bytes.extend(start);
             for _ in 0..u.int_in_range(1..=8)? {
@@ -193,7 +193,7 @@ mod tests {
         // A real file with changes.
         let whole = std::fs::read("/proc/self/exe").unwrap();
         let start = &whole[..whole.len().min(4096)];
-        arbtest(|u| {
+        random_test(|u| {
             let mut bytes = start.to_vec();
             for _ in 0..u.int_in_range(1..=8)? {
                 let at = u.int_in_range(0..=bytes.len() - 1)?;

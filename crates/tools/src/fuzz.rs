@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn any_text() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let mut text = Vec::new();
             while !u.is_empty() && text.len() < 2_000 {
                 if u.ratio(4, 5)? {

@@ -132,19 +132,19 @@ impl Tally {
 fn changed_programs_are_judged_alike() {
     let Some(kernel) = agreement::running().filter(|_| !agreement::is_emulated()) else { return };
     let Ok(types) = RunningKernel::new().types() else { return agreement::skip("the kernel shows no types") };
-    let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-    let seconds = number("SKEP_FUZZ_SECONDS").unwrap_or(3);
+    let budget = skep_random::asked_duration().unwrap_or(Duration::from_secs(3));
     let unlocked = Unlocked::new();
     let loaders = LOADERS.into_iter().filter(|loader| loader.bpf || unlocked.is_some());
     let terms = loaders.map(|loader| Terms { types: Some(&types), loader, ..Terms::default() });
-    let mut sources: Vec<Vec<Source>> = terms.map(|terms| sources(kernel, &terms, seconds > 30)).collect();
+    let mut sources: Vec<Vec<Source>> =
+        terms.map(|terms| sources(kernel, &terms, budget > Duration::from_secs(30))).collect();
     sources.retain(|sources| !sources.is_empty());
     if sources.is_empty() {
         return agreement::skip("there is no clang and no object");
     }
-    let mut rng = Rng::new(number("SKEP_FUZZ_SEED").unwrap_or(1));
+    let mut rng = Rng::new(skep_random::first_seed());
     let mut tally = Tally::default();
-    let end = Instant::now() + Duration::from_secs(seconds);
+    let end = Instant::now() + budget;
     while Instant::now() < end {
         let loader = rng.below(sources.len());
         let source = rng.below(sources[loader].len());

@@ -4,19 +4,14 @@
 
 use std::collections::BTreeMap;
 
-use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_isa::ebpf::Insn;
 use skep_kernel::{KernelError, LoadError, LoadOptions, LoadedProgram, ProgramDefinition, RunningKernel, load_with};
 use skep_object::{Object, Program};
+use skep_random::random_test;
 use skep_testkit::conformance::{self, KernelVerdict};
 use skep_verifier::{Kernel, Verdict, verify, verify_with};
 use skep_vm::fuzz::{Bytes, arbitrary_program, arithmetic_program, idiom_program};
-
-/// How long each random test runs: two seconds, or what `SKEP_FUZZ_SECONDS` says.
-fn milliseconds() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(2_000, |s| s * 1_000)
-}
 
 fn ours(insns: &[Insn], prog_type: ProgType) -> Verdict {
     let program = Program::new("test", prog_type, insns.to_vec());
@@ -155,7 +150,7 @@ fn random_programs() {
     let mut tally = Tally::default();
     let makers: [(&str, Maker); 3] =
         [("arithmetic", arithmetic_program), ("arbitrary", arbitrary_program), ("idioms", idiom_program)];
-    arbtest(|u| {
+    random_test(|u| {
         let (name, maker) = *u.choose(&makers)?;
         let mut insns = maker(&mut Bytes::new(u.bytes(u.len() / 2)?));
         // Programs near the border: one field of one instruction is another.
@@ -177,7 +172,7 @@ fn random_programs() {
         tally.add(name, &insns, prog_type);
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(2_000)
     .size_min(256)
     .size_max(1 << 12);
     println!("{tally:?}");
@@ -242,9 +237,9 @@ fn objects_of_clang() {
 
 #[test]
 fn any_bytes_are_answered() {
-    arbtest(|u| {
+    random_test(|u| {
         skep_verifier::fuzz::verdicts(u.bytes(u.len())?);
         Ok(())
     })
-    .budget_ms(milliseconds() / 2);
+    .budget_ms(1_000);
 }

@@ -1,8 +1,8 @@
 //! Programs that are accepted run in the checked interpreter on random input without touching memory that is not theirs.
 
-use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_object::{Object, Program};
+use skep_random::random_test;
 use skep_verifier::{Kernel, Loader, Terms, verify_by};
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{FaultKind, Input, Setup};
@@ -11,15 +11,10 @@ use skep_vm::fuzz::{Bytes, arithmetic_program, idiom_program};
 /// Bytes of `struct __sk_buff`.
 const CONTEXT: usize = 192;
 
-/// How long the test runs: two seconds, or what `SKEP_FUZZ_SECONDS` says.
-fn milliseconds() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(2_000, |s| s * 1_000)
-}
-
 #[test]
 fn accepted_programs_keep_to_their_memory() {
     let mut ran = 0u32;
-    arbtest(|u| {
+    random_test(|u| {
         let bytes = u.bytes(u.len() / 2)?.to_vec();
         let mut insns = if u.arbitrary()? {
             idiom_program(&mut Bytes::new(&bytes))
@@ -60,7 +55,7 @@ fn accepted_programs_keep_to_their_memory() {
         ran += 1;
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(2_000)
     .size_min(256)
     .size_max(1 << 12);
     assert!(ran > 5, "{ran} programs were accepted and ran");

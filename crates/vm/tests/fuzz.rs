@@ -1,37 +1,29 @@
-//! Every random test of the crate, a second each, or as long as `SKEP_FUZZ_SECONDS` says, and for at least as many
+//! Every random test of the crate, a second each and for at least as many
 //! inputs as `SKEP_FUZZ_RUNS` asks for. Each says at the end how many inputs it ran.
 
-use std::cell::Cell;
 use std::time::{Duration, Instant};
 
-use arbtest::arbitrary::Unstructured;
-use arbtest::arbtest;
-
-fn setting(name: &str) -> Option<u64> {
-    std::env::var(name).ok().and_then(|value| value.parse().ok())
-}
+use skep_random::{Unstructured, random_test};
 
 /// How often a long run says where it stands.
 const REPORT_EVERY: Duration = Duration::from_secs(60);
 
 fn run(name: &str, body: fn(&[u8])) {
-    let seconds = setting("SKEP_FUZZ_SECONDS").unwrap_or(1);
-    let wanted = setting("SKEP_FUZZ_RUNS").unwrap_or(1);
-    let (runs, reported) = (Cell::new(0), Cell::new(Instant::now()));
-    while runs.get() < wanted {
-        arbtest(|u: &mut Unstructured<'_>| {
-            body(u.bytes(u.len())?);
-            runs.set(runs.get() + 1);
-            if reported.get().elapsed() >= REPORT_EVERY {
-                println!("{name}: {} inputs so far", runs.get());
-                reported.set(Instant::now());
-            }
-            Ok(())
-        })
-        .budget_ms(seconds * 1_000)
-        .size_max(4_096);
-    }
-    println!("{name}: {} inputs", runs.get());
+    let wanted = std::env::var("SKEP_FUZZ_RUNS").ok().and_then(|value| value.parse().ok()).unwrap_or(1);
+    let (mut runs, mut reported) = (0_u64, Instant::now());
+    random_test(|u: &mut Unstructured<'_>| {
+        body(u.bytes(u.len())?);
+        runs += 1;
+        if reported.elapsed() >= REPORT_EVERY {
+            println!("{name}: {runs} inputs so far");
+            reported = Instant::now();
+        }
+        Ok(())
+    })
+    .runs_min(wanted)
+    .budget_ms(1_000)
+    .size_max(4_096);
+    println!("{name}: {runs} inputs");
 }
 
 #[test]

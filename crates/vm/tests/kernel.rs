@@ -3,21 +3,16 @@
 //! Programs are random; the kernel runs them by `BPF_PROG_TEST_RUN` or as filters of Unix sockets. A kernel that is
 //! out of reach is a skip that is printed, and a failure with `SKEP_REQUIRE_KERNEL=1`.
 
-use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_isa::classic::{self, Insn};
 use skep_isa::ebpf::{self, Cpu};
 use skep_isa::translate::{Options, translate};
 use skep_kernel::test_verdict;
 use skep_kernel::{KernelError, LoadedProgram, ProgramDefinition, Verdicts};
+use skep_random::random_test;
 use skep_vm::classic::{Metadata, Program};
 use skep_vm::ebpf::{Engine, Input, Setup};
 use skep_vm::fuzz::{Bytes, Special, arithmetic_program, classic_program};
-
-/// How long each random test runs: a second and a half, or what `SKEP_FUZZ_SECONDS` says.
-fn milliseconds() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_500, |s| s * 1_000)
-}
 
 fn skip(error: &KernelError) {
     println!("SKIPPED: {error}");
@@ -49,7 +44,7 @@ fn computing_programs() {
         return;
     }
     let mut programs = 0;
-    arbtest(|u| {
+    random_test(|u| {
         let insns = arithmetic_program(&mut Bytes::new(u.bytes(u.len())?));
         let loaded = load(&insns).unwrap_or_else(|error| panic!("{error}"));
         let expected = test_verdict(&loaded, &[0; 64]).unwrap_or_else(|error| panic!("{error}"));
@@ -63,7 +58,7 @@ fn computing_programs() {
         programs += 1;
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(1_500)
     .size_min(128)
     .size_max(1 << 10);
     println!("{programs} programs");
@@ -112,7 +107,7 @@ fn loads_from_headers() {
 fn classic_programs() {
     let (mut verdicts, mut kept_packets) = (0, 0);
     let meta = packet_alone();
-    arbtest(|u| {
+    random_test(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         let insns = loadable_program(&mut bytes);
         let kernel = Verdicts::classic(&insns).unwrap_or_else(|error| panic!("{error}\n{insns:?}"));
@@ -128,7 +123,7 @@ fn classic_programs() {
         }
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(1_500)
     .size_min(128)
     .size_max(1 << 12);
     println!("{verdicts} verdicts, {kept_packets} packets kept");
@@ -147,7 +142,7 @@ fn translated_programs() {
     }
     let mut verdicts = 0;
     let with_link = || Metadata { link_offset: Some(0), ..packet_alone() };
-    arbtest(|u| {
+    random_test(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         // NLATTR has no translation.
         let insns = loadable_program(&mut bytes);
@@ -170,7 +165,7 @@ fn translated_programs() {
         }
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(1_500)
     .size_min(128)
     .size_max(1 << 12);
     println!("{verdicts} verdicts");

@@ -1,11 +1,10 @@
 //! Random operations on every kind of map, a second each body.
 
-use arbtest::arbitrary::Unstructured;
-use arbtest::arbtest;
+use skep_random::{Unstructured, random_test};
 use skep_vm::ebpf::maps::fuzz;
 
 fn run(body: fn(&[u8]), size: u32) {
-    arbtest(|u: &mut Unstructured<'_>| {
+    random_test(|u: &mut Unstructured<'_>| {
         body(u.bytes(u.len())?);
         Ok(())
     })

@@ -5,12 +5,12 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
-use arbtest::arbtest;
 use skep_isa::ebpf::{AluOp, Callee, Imm64, Insn, JmpOp, Op, Reg, Size, Src, Width};
 use skep_isa::{MapType, ProgType};
 use skep_kernel::{
     KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, possible_cpus, test_verdict,
 };
+use skep_random::random_test;
 use skep_vm::ebpf::maps::fuzz::{Outcome, Plan, Step, apply, lru_plan, plan};
 use skep_vm::ebpf::maps::{Map, Shape, flag};
 use skep_vm::fuzz::Bytes;
@@ -161,7 +161,7 @@ fn operations_errors_and_contents() {
     let Some(cpus) = kernel_in_reach() else { return };
     pin();
     let mut operations = 0;
-    arbtest(|u| {
+    random_test(|u| {
         operations += run(&plan(&mut Bytes::new(u.bytes(u.len())?), cpus), cpus);
         Ok(())
     })
@@ -178,7 +178,7 @@ fn evictions() {
     let Some(cpus) = kernel_in_reach() else { return };
     pin();
     let (mut plans, mut operations) = (0, 0);
-    arbtest(|u| {
+    random_test(|u| {
         operations += run(&lru_plan(&mut Bytes::new(u.bytes(u.len())?)), cpus);
         plans += 1;
         Ok(())
@@ -213,7 +213,7 @@ fn creation() {
         MapType::Cpumap,
     ];
     let mut maps = 0;
-    arbtest(|u| {
+    random_test(|u| {
         let mut bytes = Bytes::new(u.bytes(u.len())?);
         let shape = Shape {
             key_size: bytes.pick(&[0, 1, 4, 4, 4, 5, 8, 300]),

@@ -2,17 +2,16 @@
 //! they leave in the maps.
 //!
 //! What the kernel's verifier has accepted is proved, so compiled code runs these programs without checks, too. A kernel
-//! that is out of reach is a skip that is printed, and a failure with `SKEP_REQUIRE_KERNEL=1`. `SKEP_FUZZ_SECONDS` says
-//! how long the test runs.
+//! that is out of reach is a skip that is printed, and a failure with `SKEP_REQUIRE_KERNEL=1`.
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_isa::ebpf::{Insn, disassemble};
 use skep_kernel::{KernelError, LoadedMap, LoadedProgram, MapDefinition, ProgramDefinition, Update, test_verdict};
+use skep_random::random_test;
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{Engine, Helpers, Input, Map, Setup, Shape};
 use skep_vm::fuzz::{Bytes, STATEFUL_MAPS, StatefulMap, stateful_program};
@@ -107,7 +106,6 @@ fn listing(insns: &[Insn]) -> String {
 
 #[test]
 fn programs_on_memory_and_maps() {
-    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(2);
     let (maps, descriptors) = match kernel_maps() {
         Ok(made) => made,
         Err(error) => {
@@ -117,7 +115,7 @@ fn programs_on_memory_and_maps() {
         }
     };
     let (mut programs, mut refused, mut reported) = (0u64, 0u64, Instant::now());
-    arbtest(|u| {
+    random_test(|u| {
         let data = u.bytes(u.len())?;
         let insns = |descriptors| {
             let mut bytes = Bytes::new(data);
@@ -151,7 +149,7 @@ fn programs_on_memory_and_maps() {
         }
         Ok(())
     })
-    .budget_ms(seconds * 1_000)
+    .budget_ms(2_000)
     .size_min(64)
     .size_max(1 << 11);
     println!("{programs} programs, {refused} with too many states for the kernel");

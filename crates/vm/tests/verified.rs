@@ -3,19 +3,14 @@
 
 use std::sync::Arc;
 
-use arbtest::arbtest;
 use skep_isa::ebpf::{assemble, disassemble};
 use skep_isa::{MapType, ProgType};
 use skep_object::{MapSpec, Object, Program};
+use skep_random::random_test;
 use skep_verifier::Verified;
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{Engine, Input, Map, Setup, Shape, Skb, UpdateFlag, Vm, XdpFrame};
 use skep_vm::fuzz::{Bytes, STATEFUL_MAPS, StatefulMap, stateful_program};
-
-/// How long a random test runs in milliseconds: a second, or what `SKEP_FUZZ_SECONDS` says.
-fn budget() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).unwrap_or(1) * 1_000
-}
 
 /// What a run leaves behind: the result or the fault, the context or packet, and what is in the maps.
 #[derive(Debug, PartialEq, Eq)]
@@ -90,7 +85,7 @@ fn random_programs_do_the_same_without_checks() {
         return println!("SKIPPED: there is no compiled code on this machine");
     }
     let (mut confined, mut others) = (0u32, 0u32);
-    arbtest(|u| {
+    random_test(|u| {
         let start = u.bytes(8.min(u.len()))?.to_vec();
         let data = u.bytes(u.len())?;
         let mut insns = stateful_program(&mut Bytes::new(data), std::array::from_fn(|at| at as i32));
@@ -121,7 +116,7 @@ fn random_programs_do_the_same_without_checks() {
         }
         Ok(())
     })
-    .budget_ms(budget())
+    .budget_ms(1_000)
     .size_min(64)
     .size_max(1 << 12);
     println!("{confined} programs without checks, {others} with them");

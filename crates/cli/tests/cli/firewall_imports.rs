@@ -15,8 +15,7 @@ pub fn has(tool: &str) -> bool {
 
 /// How many random lists are tried: 8, or one for every three seconds that `SKEP_FUZZ_SECONDS` says.
 pub fn lists() -> u64 {
-    let seconds = std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|text| text.parse::<u64>().ok());
-    seconds.map_or(8, |seconds| (seconds / 3).max(8))
+    skep_random::asked_duration().map_or(8, |time| (time.as_secs() / 3).max(8))
 }
 
 /// The same packets pass with chains of iptables and with what comes of them here.

@@ -1,22 +1,17 @@
 //! Random functions compiled for every version of the instruction set: what they mean, the virtual machine and the running
 //! kernel agree on the result and on the memory, and the kernel's verifier refuses none.
 
-use arbtest::arbtest;
 use skep_isa::ProgType;
 use skep_isa::ebpf::{self, Cpu};
 use skep_kernel::{KernelError, LoadError, test_verdict};
 use skep_object::{MapIdx, Object};
+use skep_random::random_test;
 use skep_vm::classic::Metadata;
 use skep_vm::ebpf::{Engine, Input, Skb, Vm, XdpFrame};
 
 use super::interpret::Run;
 use super::{options, random, skip, validate};
 use crate::{Error, Problem, compile};
-
-/// How long each random test runs: a second and a half, or what `SKEP_FUZZ_SECONDS` says.
-fn milliseconds() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_500, |s| s * 1_000)
-}
 
 /// Result and the bytes of the variable afterwards.
 type Outcome = (u32, Vec<u8>);
@@ -47,7 +42,7 @@ fn listing(object: &Object) -> String {
 fn agree(cpu: Cpu, kernel: bool) {
     let mut count = 0;
     let mut out_of_reach = None;
-    arbtest(|u| {
+    random_test(|u| {
         let module = random::module(u, cpu)?;
         let object = compile(&module, &options(cpu)).unwrap_or_else(|error| panic!("{error}"));
         validate(&object);
@@ -69,7 +64,7 @@ fn agree(cpu: Cpu, kernel: bool) {
         count += 1;
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(1_500)
     .size_max(4_000);
     println!("{count} functions");
     if let Some(why) = out_of_reach {
@@ -94,7 +89,7 @@ fn in_machine_on(object: &Object, prog_type: ProgType, packet: &[u8], engine: En
 fn generated_modules() {
     const PACKET: [u8; 64] = [0x5a; 64];
     let (mut count, mut too_large, mut out_of_reach) = (0, 0, None);
-    arbtest(|u| {
+    random_test(|u| {
         let cpu = *u.choose(&[Cpu::V3, Cpu::V4])?;
         let data = u.bytes(u.len())?;
         let module = skep_ir::fuzz::module(&mut skep_ir::fuzz::Bytes::new(data));
@@ -136,7 +131,7 @@ fn generated_modules() {
         count += 1;
         Ok(())
     })
-    .budget_ms(milliseconds())
+    .budget_ms(1_500)
     .size_max(4_000);
     println!("{count} modules, {too_large} with too large frames");
     assert!(too_large < count, "{too_large} modules have too large frames, {count} have not");

@@ -1,13 +1,13 @@
 //! Random functions: they end, read only what was written, and keep their accesses inside in ways that the verifier can
 //! follow.
 
-use arbtest::arbitrary::{Result, Unstructured};
 use skep_ir::{
     AtomicOp, Binary, Builder, Callee, Cond, Edge, FuncKind, FuncRef, Function, Global, GlobalRef, InstData, Memory,
     Module, Slot, Type, Unary, Value, Width,
 };
 use skep_isa::ProgType;
 use skep_isa::ebpf::Cpu;
+use skep_random::{Result, Unstructured};
 
 /// Bytes of the variable that functions work on.
 pub const BYTES: u32 = 64;

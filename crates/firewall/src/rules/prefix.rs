@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn complements_have_the_rest() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let family = if u.arbitrary()? { Family::V4 } else { Family::V6 };
             let shift = 128 - u32::from(family.bits());
             let mut prefixes = Vec::new();

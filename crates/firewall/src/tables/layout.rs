@@ -574,7 +574,7 @@ mod tests {
 
     #[test]
     fn entries_survive_their_bytes() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let bytes: [u8; entry::SIZE] = u.arbitrary()?;
             assert_eq!(Entry::read(&bytes).bytes(), bytes);
             Ok(())

@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn any_bytes_can_be_read() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let bytes: Vec<u8> = u.arbitrary()?;
             let mut seen = 0;
             for message in messages(&bytes) {

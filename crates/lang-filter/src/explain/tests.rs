@@ -276,7 +276,7 @@ fn programs_that_are_not_valid_say_where() {
 #[test]
 fn any_program_can_be_explained() {
     let mut runs = 0;
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let len = u.len().min(800);
         fuzz::check(u.bytes(len)?);
         runs += 1;

@@ -1,10 +1,8 @@
 //! Scripts with words left out, doubled and exchanged: whatever is written, the compiler answers with diagnostics or with a
 //! module that follows the rules, that there is code for, and that the kernel accepts.
 
-use std::time::Duration;
-
-use arbtest::arbtest;
 use skep_lang_script::lex::{Kind, Lexer};
+use skep_random::random_test;
 
 use super::world;
 
@@ -29,7 +27,7 @@ fn changed_scripts_are_compiled_or_refused() {
     let mut scripts: Vec<Vec<String>> = world::constructs().iter().map(|(_, text)| words(text)).collect();
     scripts.extend(world::tools().iter().map(|(_, text)| words(text)));
     let all: Vec<String> = scripts.iter().flatten().cloned().collect();
-    arbtest(|u| {
+    random_test(|u| {
         let mut words = u.choose(&scripts)?.clone();
         for _ in 0..u.int_in_range(1..=4)? {
             let at = u.choose_index(words.len())?;
@@ -66,12 +64,12 @@ fn changed_scripts_are_compiled_or_refused() {
             _ => Ok(()),
         }
     })
-    .budget(Duration::from_millis(budget()));
+    .budget_ms(1_000);
 }
 
 #[test]
 fn generated_scripts_are_accepted_by_the_kernel() {
-    arbtest(|u| {
+    random_test(|u| {
         let data: Vec<u8> = (0..u.int_in_range(20..=600)?).map(|_| u.arbitrary()).collect::<Result<_, _>>()?;
         let text = skep_lang_script::fuzz::generate::script(&data);
         // What is known while a script is compiled may divide by zero or be no element, too much may be wanted at once, and a
@@ -103,7 +101,7 @@ fn generated_scripts_are_accepted_by_the_kernel() {
         }
         Ok(())
     })
-    .budget(Duration::from_millis(budget()));
+    .budget_ms(1_000);
 }
 
 /// Whether the verifier gave up because of loops: loops in loops, and searches for what is only known at run time, can have
@@ -112,11 +110,6 @@ fn too_many_paths(text: &str, reason: &str) -> bool {
     let count = |words: &[&str]| words.iter().map(|word| text.matches(word).count()).sum::<usize>();
     let loops = count(&["for (", "while (", "unroll("]) + 2 * count(&["strcontains(", "strstr(", "memcmp("]);
     reason.contains("too large") && loops >= 2
-}
-
-/// How long random tests run.
-pub fn budget() -> u64 {
-    std::env::var("SKEP_FUZZ_SECONDS").ok().and_then(|seconds| seconds.parse::<u64>().ok()).map_or(1_000, |s| s * 1000)
 }
 
 /// The parser bounds how deep trees are; everything behind it must bear that depth.

@@ -196,7 +196,7 @@ mod tests {
                 _ => false,
             }
         }
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let glob: Vec<u8> =
                 (0..u.int_in_range(0..=8)?).map(|_| u.choose(b"ab*?.").copied()).collect::<Result<_, _>>()?;
             let text: Vec<u8> =

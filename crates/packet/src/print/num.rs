@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn addresses_agree_with_the_standard_library() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let mut address: [u8; 16] = u.arbitrary()?;
             let mask: u16 = u.arbitrary()?;
             for (index, byte) in address.iter_mut().enumerate() {

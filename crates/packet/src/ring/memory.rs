@@ -207,7 +207,7 @@ impl Drop for Ring {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arbtest::arbtest;
+    use skep_random::random_test;
 
     const SHAPE: Shape = Shape { block: 4096, count: 3 };
 
@@ -249,7 +249,7 @@ mod tests {
     #[test]
     fn damaged_rings_are_noticed() {
         let (mut frames, mut errors) = (0u32, 0u32);
-        arbtest(|u| {
+        random_test(|u| {
             let mut ring = anonymous();
             for block in 0..SHAPE.count {
                 put(&ring, block, STATUS, libc::TP_STATUS_USER);

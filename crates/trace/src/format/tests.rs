@@ -149,7 +149,7 @@ fn huge_widths_do_not_fill_the_memory() {
 
 #[test]
 fn any_format() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         crate::fuzz::format(u.bytes(u.len())?);
         // Random bytes rarely are conversions: put some from the alphabet of formats together.
         let mut text: Vec<u8> = Vec::new();

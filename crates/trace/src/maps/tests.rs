@@ -320,7 +320,7 @@ fn series_of_processors_come_together() {
 
 #[test]
 fn any_contents() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         crate::fuzz::map(u.bytes(u.len())?);
         Ok(())
     });

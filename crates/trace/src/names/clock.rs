@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn any_format_and_any_time() {
-        arbtest::arbtest(|u| {
+        skep_random::random_test(|u| {
             let (wall, boot, format): (i64, u64, String) = (u.arbitrary()?, u.arbitrary()?, u.arbitrary()?);
             Clock::fixed(wall).boot_time(boot, &format, &mut Vec::new());
             Ok(())

@@ -119,7 +119,7 @@ fn order_of_keys() {
 
 #[test]
 fn any_bytes_with_any_shape() {
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         crate::fuzz::value(u.arbitrary::<Vec<u8>>()?.as_slice());
         crate::fuzz::value(u.bytes(u.len())?);
         Ok(())

@@ -71,7 +71,7 @@ const LOAD_JUMP: [Insn; 4] =
 #[test]
 fn answers_of_small_programs_are_true() {
     let mut answers = [0usize; 3];
-    arbtest::arbtest(|u| {
+    skep_random::random_test(|u| {
         let data = u.bytes(u.len().min(200))?;
         fuzz::check(data, &run);
         answers[0] += 1;
