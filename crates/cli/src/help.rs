@@ -69,7 +69,8 @@ fn columns() -> usize {
 
 /// The help of the sub-command that the words name, as `--help` prints it; `None` if there is none.
 fn command_help(words: &[&str]) -> Option<String> {
-    let command = Cli::command();
+    let mut command = Cli::command();
+    command.build();
     let mut current = &command;
     for word in words {
         current = current.find_subcommand(word)?;

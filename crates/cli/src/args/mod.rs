@@ -9,6 +9,7 @@ mod doctor;
 mod features;
 mod filter;
 mod firewall;
+mod later;
 mod object;
 mod observe;
 mod probe;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
+use later::{Later, LaterCommand};
 
 pub use build::{BuildArgs, CpuArg, SourceArgs};
 pub use debug::DebugArgs;
@@ -72,55 +74,67 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Capture, read, print and save packets that match a tcpdump expression; show its bytecode
-    Filter(FilterArgs),
+    Filter(Later<FilterArgs>),
     /// A host firewall: ordered rules, changed all at once or one at a time
-    #[command(subcommand)]
-    Firewall(FirewallCommand),
+    Firewall(LaterCommand<FirewallCommand>),
     /// Watch DNS: queries with their answers, latency and failures
-    Dns(DnsArgs),
+    Dns(Later<DnsArgs>),
     /// Show and explain the seccomp filters of a process
-    Seccomp(SeccompArgs),
-    Build(BuildArgs),
-    Load(LoadArgs),
-    Run(RunArgs),
-    Script(ScriptArgs),
-    Trace(TraceArgs),
-    Argdist(ArgdistArgs),
-    Funccount(FunccountArgs),
-    Stackcount(StackcountArgs),
-    Funclatency(FunclatencyArgs),
-    Funcinterval(FuncintervalArgs),
-    Funcslower(FuncslowerArgs),
-    Verify(VerifyArgs),
-    Debug(DebugArgs),
-    Doctor(DoctorArgs),
-    Tools(ToolsArgs),
-    Tool(ToolArgs),
-    Strace(StraceArgs),
+    Seccomp(Later<SeccompArgs>),
+    /// Compile a program in C to an object that any loader takes
+    Build(Later<BuildArgs>),
+    /// Load the programs and maps of an object into the kernel and pin them
+    Load(Later<LoadArgs>),
+    /// Load and attach an object, print what it delivers, and clean up
+    Run(Later<RunArgs>),
+    /// Trace with a script: compile it, attach its probes, print what it says, until exit(), ctrl-C or the end of -c
+    Script(Later<ScriptArgs>),
+    /// Print a line for each time that a function is called or an event occurs, with its arguments
+    Trace(Later<TraceArgs>),
+    /// Count or draw values of expressions at functions and events
+    Argdist(Later<ArgdistArgs>),
+    /// Count how often functions, tracepoints or USDT probes that a pattern means are hit
+    Funccount(Later<FunccountArgs>),
+    /// Count the stacks that lead to a function or event
+    Stackcount(Later<StackcountArgs>),
+    /// Draw how long functions take
+    Funclatency(Later<FunclatencyArgs>),
+    /// Draw how much time is between two calls or events
+    Funcinterval(Later<FuncintervalArgs>),
+    /// Print calls that take longer than a threshold
+    Funcslower(Later<FuncslowerArgs>),
+    /// Tell whether kernels would load the programs of an object, and why not
+    Verify(Later<VerifyArgs>),
+    /// Step a program forwards and backwards over a packet or a context, in user space
+    Debug(Later<DebugArgs>),
+    /// Look at the machine for some seconds and say what is wrong with it
+    Doctor(Later<DoctorArgs>),
+    /// The tools, by the questions that they answer: `skep NAME` runs one
+    Tools(Later<ToolsArgs>),
+    /// Run a tool: `skep NAME` is the same for those that `skep tools` lists
+    Tool(Later<ToolArgs>),
+    /// Show the system calls of a command, of processes, of a control group or of the whole system, without stopping anything
+    Strace(Later<StraceArgs>),
     /// Run, trace and time 64-bit programs in user space
-    #[command(subcommand)]
-    Vm(VmCommand),
+    Vm(LaterCommand<VmCommand>),
     /// Programs in the kernel: where they run, who holds them, what they cost
-    Ps(PsArgs),
+    Ps(Later<PsArgs>),
     /// Maps in the kernel: sizes, memory, which programs use them, who holds them
-    Maps(MapsArgs),
+    Maps(Later<MapsArgs>),
     /// Read and change the entries of a map
-    #[command(subcommand)]
-    Map(MapCommand),
+    Map(LaterCommand<MapCommand>),
     /// Links in the kernel: which program runs where, who holds it there
-    Links(LinksArgs),
+    Links(Later<LinksArgs>),
     /// Change a link
-    #[command(subcommand)]
-    Link(LinkCommand),
+    Link(LaterCommand<LinkCommand>),
     /// List the instructions of a file's or the kernel's programs, or their machine code
-    Dis(DisArgs),
+    Dis(Later<DisArgs>),
     /// Print types: of the kernel, its modules, files and programs
-    #[command(subcommand)]
-    Btf(BtfCommand),
+    Btf(LaterCommand<BtfCommand>),
     /// What the running kernel can do, and why something is missing
-    Features(FeaturesArgs),
+    Features(Later<FeaturesArgs>),
     /// Explain a sub-command, program type, map type, helper, kfunc, attach type, link, instruction or limit
-    Help(HelpArgs),
+    Help(Later<HelpArgs>),
     /// Print a script that completes skep's command lines in a shell
     #[command(after_help = "Bash: source <(skep completions bash)")]
     Completions {
@@ -213,6 +227,12 @@ mod tests {
     #[test]
     fn definitions_are_consistent() {
         Cli::command().debug_assert();
+        let abouts = |command: &clap::Command| -> Vec<_> {
+            command.get_subcommands().map(|command| command.get_about().map(ToString::to_string)).collect()
+        };
+        let (mut all, listed) = (Cli::command(), abouts(&Cli::command()));
+        all.build();
+        assert_eq!(abouts(&all), listed, "a sub-command is listed with what it says itself");
     }
 
     #[test]
@@ -229,12 +249,12 @@ mod tests {
         assert_eq!(args.interface.as_deref(), Some("any"));
         assert_eq!(args.expression, ["tcp", "port", "80"]);
         let args = parse(&["-r", "-", "-w", "-", "port", "53", "-vvv"]);
-        assert_eq!((args.read.unwrap().as_os_str(), args.write.unwrap().as_os_str()), ("-".as_ref(), "-".as_ref()));
+        assert_eq!((args.read.as_deref(), args.write.as_deref()), (Some("-".as_ref()), Some("-".as_ref())));
         assert_eq!((args.verbose, args.expression.len()), (3, 2));
         let args = parse(&["-dd", "-d", "--", "ip[2:2]", "-", "4", "=", "-i"]);
         assert_eq!((args.dump, args.expression.join(" ").as_str()), (3, "ip[2:2] - 4 = -i"));
         let args = parse(&["-tttt", "-XX", "--diff", "tcp", "udp"]);
-        assert_eq!((args.time, args.hex_ascii, args.diff.unwrap().len()), (4, 2, 2));
+        assert_eq!((args.time, args.hex_ascii, args.diff.as_ref().unwrap().len()), (4, 2, 2));
         let args = parse(&["-pni", "eth0", "-U", "-U", "-C", "10k", "-G3", "-W2", "-z", "gzip", "-w", "x"]);
         assert_eq!((args.file_size, args.seconds, args.files), (Some(10_240), Some(3), Some(2)));
     }
@@ -267,7 +287,7 @@ mod tests {
         let Ok(Command::Tool(args)) = read("skep tool --tools-path /x mine -o json").map(|cli| cli.command) else {
             panic!()
         };
-        assert_eq!((args.tools_path, args.words.len()), (Some(PathBuf::from("/x")), 2));
+        assert_eq!((args.tools_path.clone(), args.words.len()), (Some(PathBuf::from("/x")), 2));
         assert!(matches!(read("skep ps").map(|cli| cli.command), Ok(Command::Ps(_))));
         // No tool hides behind a command.
         let commands = Cli::command();
