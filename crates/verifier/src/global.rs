@@ -63,6 +63,10 @@ impl Verifier<'_> {
             }
             let tags = types::argument_tags(own, id, index);
             let tagged = |tag: &str| tags.contains(&tag);
+            // Linux reads tags since 6.8; loaders write what `ctx` means into the types for those before.
+            if self.kernel < Kernel::V6_12 && !tags.is_empty() {
+                return Err(Stop::Undecided("arguments of global functions with these tags"));
+            }
             if tagged("trusted") {
                 arguments.push(self.trusted_argument(own, param.ty, &tags)?);
                 continue;
@@ -89,6 +93,9 @@ impl Verifier<'_> {
             }
             arguments.push(match own.size_of(target) {
                 _ if is_context => Argument::Context,
+                _ if name == "bpf_dynptr" && self.kernel < Kernel::V6_12 => {
+                    return Err(Stop::Undecided("dynptrs as arguments of global functions"));
+                }
                 _ if name == "bpf_dynptr" => Argument::Dynptr,
                 Ok(size) => Argument::Memory(size, !tagged("nonnull")),
                 Err(_) => return Err(Reason::Rule(&rules::GLOBAL_TYPE).into()),
@@ -111,9 +118,6 @@ impl Verifier<'_> {
 
     /// A call of a global function: the arguments have to be what its types say, and the result is some number.
     pub fn call_global(&mut self, state: &mut State, function: u32) -> Step<()> {
-        if self.kernel < Kernel::V6_12 {
-            return Err(Stop::Undecided("global functions"));
-        }
         if state.lock.is_some() || (state.preempt > 0 && self.kernel < Kernel::V6_18) {
             return Err(Reason::Rule(&rules::GLOBAL_LOCK).into());
         }

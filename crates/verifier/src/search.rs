@@ -280,6 +280,10 @@ impl<'a> Verifier<'a> {
         self.check_maps()?;
         self.check_exceptions()?;
         self.walk(self.first_state(), 0)?;
+        // Before 6.8 all of them are verified, then those that are called.
+        if self.kernel < Kernel::V6_12 {
+            self.called.clone_from(&self.globals);
+        }
         let mut done = vec![false; self.called.len()];
         while let Some(function) = (0..done.len()).find(|index| self.called[*index] && !done[*index]) {
             done[function] = true;
