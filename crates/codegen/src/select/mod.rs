@@ -10,7 +10,7 @@ mod int;
 mod memory;
 mod needs;
 
-use skep_ir::{Entity, FuncKind, Function, GlobalRef, InstData, Loc, Module, Type, Unary, Value};
+use skep_ir::{Entity, FuncKind, Function, GlobalRef, InstData, Loc, Module, Space, Type, Unary, Value};
 use skep_isa::ebpf::{AluOp, Cpu, Imm64, Width};
 
 use crate::Options;
@@ -137,6 +137,11 @@ impl Selector<'_> {
             }
             InstData::PtrDiff(left, right) => self.alu(AluOp::Sub, Width::W64, *left, *right, result),
             InstData::PtrToInt(value) | InstData::Cast(value) | InstData::Opaque(value) => self.rename(result, *value),
+            InstData::SpaceCast(space, value) => {
+                let src = self.reg(*value);
+                let dst = self.result(result);
+                self.emit(Inst::SpaceCast { to_arena: *space == Space::User, dst, src });
+            }
             InstData::Load { .. }
             | InstData::Store { .. }
             | InstData::Atomic { .. }

@@ -1,6 +1,6 @@
 //! Expressions.
 
-use skep_ir::{Binary, Block, Cond, InstData, Type, Unary, Value};
+use skep_ir::{Binary, Block, Cond, InstData, Space, Type, Unary, Value};
 
 use super::Lower;
 use super::func::{Home, PTR};
@@ -488,7 +488,11 @@ impl Lower<'_> {
             // To a pointer.
             let wide = match self.types.as_int(from) {
                 Some(int) => self.widen(value, int),
-                None => value,
+                None => match (self.types.leads_to_arena(from), self.types.leads_to_arena(to)) {
+                    (true, false) if self.f().constant(value) != Some(0) => self.f().space_cast(Space::Kernel, value),
+                    (false, true) => self.f().space_cast(Space::User, value),
+                    _ => value,
+                },
             };
             return self.f().make_ptr(wide);
         };

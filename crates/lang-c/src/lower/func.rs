@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use skep_ir::{Binary, Block, Cond, CoreRef, Edge, Entity, Function, Inst, InstData, Memory, Slot, Type, Unary, Value};
+use skep_ir::{
+    Binary, Block, Cond, CoreRef, Edge, Entity, Function, Inst, InstData, Memory, Slot, Space, Type, Unary, Value,
+};
 
 use crate::parse::ast::{FuncId, LabelId, VarId};
 use crate::types::QTy;
@@ -351,6 +353,15 @@ impl Fn {
             return self.make_ptr(*inner);
         }
         self.value(InstData::Cast(value), PTR)
+    }
+
+    /// An address of an arena in a space; null stays null.
+    pub fn space_cast(&mut self, space: Space, value: Value) -> Value {
+        if self.constant(value) == Some(0) && space == Space::User {
+            return value;
+        }
+        let ty = if space == Space::Kernel { Type::ptr(Memory::Arena) } else { PTR };
+        self.value(InstData::SpaceCast(space, value), ty)
     }
 
     /// A pointer as a number.

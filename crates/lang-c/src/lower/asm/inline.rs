@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use skep_ir::{AtomicOp, Binary, Block, Callee, Cond, Entity, FuncKind, InstData, Type, Unary, Value, Width};
+use skep_ir::{AtomicOp, Binary, Block, Callee, Cond, Entity, FuncKind, InstData, Space, Type, Unary, Value, Width};
 use skep_isa::ebpf::{self, AluOp, Imm64, JmpOp, Op, Order, Reg, Size, Src};
 
 use super::is_memory;
@@ -28,9 +28,11 @@ struct Body<'a> {
     loc: Loc,
 }
 
-/// The registers that a text names itself.
+/// The registers that a text names itself. What conditions of the assembler compare with is no use of them.
 fn named_registers(text: &str) -> [bool; REGISTERS] {
     let mut named = [false; REGISTERS];
+    let lines = text.split(['\n', ';']).filter(|line| !line.trim_start().starts_with(".ifc"));
+    let text = lines.collect::<Vec<_>>().join("\n");
     let bytes = text.as_bytes();
     for (at, pair) in bytes.windows(2).enumerate() {
         let word = |at: Option<usize>| {
@@ -222,6 +224,12 @@ impl Lower<'_> {
                     (_, Size::W) => self.f().unary(Unary::Swap32, value),
                     _ => self.f().unary(Unary::Swap64, value),
                 };
+                self.asm_write(body, dst, value);
+            }
+            Op::AddrSpaceCast { dst, src, to_arena } => {
+                let value = self.asm_read(body, src)?;
+                let value = self.f().space_cast(if to_arena { Space::User } else { Space::Kernel }, value);
+                let value = self.f().make_int(value);
                 self.asm_write(body, dst, value);
             }
             _ => return self.asm_memory(body, slot, op),

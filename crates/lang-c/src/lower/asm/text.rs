@@ -38,7 +38,9 @@ impl Lower<'_> {
             let text = self.expanded(asm, number, register, &mut references)?;
             lines.extend(text.split(['\n', ';']).map(|line| self.call_by_name(line.trim(), &mut references)));
         }
+        choose(&mut lines);
         spell_may_goto(&mut lines);
+        spell_space_cast(&mut lines);
         number_labels(&mut lines);
         lines.iter_mut().for_each(|line| *line = signed_numbers(line));
         let Some(&first) = all.first() else { return Err(crate::parse::Reported) };
@@ -217,6 +219,45 @@ impl Lower<'_> {
         };
         let colon = if labels.is_empty() { "" } else { ": " };
         format!("{labels}{colon}call pc+{}", u64::from(CALL_MARK) + number)
+    }
+}
+
+/// Keeps what is between `.ifc A, B` and `.endif` only where the two texts are the same.
+fn choose(lines: &mut [String]) {
+    let mut kept: Vec<bool> = Vec::new();
+    for line in lines {
+        let text = line.trim();
+        if let Some(pair) = text.strip_prefix(".ifc ") {
+            kept.push(pair.split_once(',').is_some_and(|(one, other)| one.trim() == other.trim()));
+        } else if text != ".endif" || kept.pop().is_none() {
+            if kept.contains(&false) {
+                line.clear();
+            }
+            continue;
+        }
+        line.clear();
+    }
+}
+
+/// Writes `addr_space_cast` where its bytes stand: `.byte 0xBF; .byte 0x11; .short 1; .long TO << 16 | FROM`. So headers
+/// spell it for assemblers that do not know the word.
+fn spell_space_cast(lines: &mut [String]) {
+    let number = |text: &str, word: &str| {
+        let digits = text.strip_prefix(word)?.trim();
+        match digits.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => digits.parse().ok(),
+        }
+    };
+    let filled: Vec<usize> = (0..lines.len()).filter(|&at| !lines[at].trim().is_empty()).collect();
+    for four in filled.windows(4) {
+        let texts = [0, 1, 2, 3].map(|at| lines[four[at]].trim());
+        let values = [".byte", ".byte", ".short", ".long"].iter().zip(texts).map(|(word, text)| number(text, word));
+        let values: Option<Vec<u32>> = values.collect();
+        let Some([0xbf, registers, 1, spaces]) = values.as_deref() else { continue };
+        let (dst, src, to, from) = (registers & 15, registers >> 4, spaces >> 16, spaces & 0xffff);
+        lines[four[0]] = format!("r{dst} = addr_space_cast(r{src}, {to}, {from})");
+        four[1..].iter().for_each(|&at| lines[at].clear());
     }
 }
 
