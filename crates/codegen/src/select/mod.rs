@@ -104,7 +104,8 @@ impl Selector<'_> {
         }
         let mut args: Vec<VReg> = func.params().iter().map(|_| self.new_reg()).collect();
         self.emit(Inst::Params(args.clone()));
-        if matches!(func.kind, FuncKind::Global | FuncKind::Callback) {
+        let replaces = matches!(&func.kind, FuncKind::Program(info) if info.prog_type == skep_isa::ProgType::Ext);
+        if replaces || matches!(func.kind, FuncKind::Global | FuncKind::Callback) {
             // Nobody promises anything about the upper halves.
             for (arg, &param) in args.iter_mut().zip(func.params()) {
                 if func.ty(param) == Type::I32 {

@@ -45,6 +45,8 @@ pub struct Cases {
 pub struct Frame {
     pub func: FuncId,
     pub homes: HashMap<VarId, Home>,
+    /// The functions that parameters are.
+    pub callees: HashMap<VarId, super::call::Called>,
     pub labels: HashMap<LabelId, Block>,
     pub exits: Vec<Exits>,
     pub switches: Vec<Cases>,

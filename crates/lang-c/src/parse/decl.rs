@@ -462,8 +462,9 @@ impl Parser<'_> {
             full = ty;
             self.program.vars[id.0 as usize].ty = ty;
             init = Some(Rc::new(value));
-            if ty.quals.has(Quals::CONST) {
-                // It may be asked whether this is a constant.
+            let callee = self.types.pointee(ty).is_some_and(|to| self.types.as_func(to).is_some());
+            if ty.quals.has(Quals::CONST) || callee {
+                // It may be asked whether this is a constant, and what is called.
                 self.program.vars[id.0 as usize].init.clone_from(&init);
             }
         }

@@ -48,7 +48,7 @@ fn named_registers(text: &str) -> [bool; REGISTERS] {
 
 /// Whether an operand is in a register.
 fn in_register(constraint: &str) -> bool {
-    constraint.contains(['r', 'w', 'g']) || constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[')
+    constraint.contains(['r', 'w', 'g', 'p']) || constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[')
 }
 
 impl Lower<'_> {

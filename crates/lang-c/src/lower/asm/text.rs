@@ -42,7 +42,7 @@ impl Lower<'_> {
         spell_may_goto(&mut lines);
         spell_space_cast(&mut lines);
         number_labels(&mut lines);
-        lines.iter_mut().for_each(|line| *line = signed_numbers(line));
+        lines.iter_mut().for_each(|line| *line = signed_numbers(&added(line)));
         let Some(&first) = all.first() else { return Err(crate::parse::Reported) };
         let labels: Vec<String> =
             (0..first.labels.len()).map(|number| format!("{}: exit", label_name(number))).collect();
@@ -267,7 +267,18 @@ fn spell_may_goto(lines: &mut [String]) {
     let statement = |line: &str| line.rsplit_once(':').map_or(line, |(_, rest)| rest).trim().to_owned();
     for at in 0..lines.len().saturating_sub(3) {
         let [first, second, third, fourth] = [0, 1, 2, 3].map(|next| statement(&lines[at + next]));
-        if first != ".byte 0xe5" || second != ".byte 0" || fourth != ".short 0" || !third.starts_with(".long") {
+        if first != ".byte 0xe5" || second != ".byte 0" {
+            continue;
+        }
+        // `.byte 0xe5; .byte 0; .short -3; .long 0`, with a distance.
+        if let Some(distance) = third.strip_prefix(".short ").and_then(|text| text.trim().parse::<i16>().ok())
+            && fourth == ".long 0"
+        {
+            lines[at] = lines[at].replace(&first, &format!("may_goto {distance:+}"));
+            lines[at + 1..at + 4].iter_mut().for_each(String::clear);
+            continue;
+        }
+        if fourth != ".short 0" || !third.starts_with(".long") {
             continue;
         }
         let mut words = third.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -311,6 +322,19 @@ fn number_labels(lines: &mut [String]) {
             None => rest,
         };
         *line = format!("{labels}{rest}");
+    }
+}
+
+/// A line whose last operand is a sum of numbers (`r0 = 4 - 1`) with the number that it is.
+fn added(line: &str) -> String {
+    let Some((before, sum)) = line.rsplit_once("= ") else { return line.to_owned() };
+    let end = sum.find(|c: char| !c.is_ascii_digit()).unwrap_or(sum.len());
+    let (more, behind) = terms(&sum[end..]);
+    match sum[..end].parse::<i64>() {
+        Ok(first) if behind.trim().is_empty() && !sum[end..].trim().is_empty() => {
+            format!("{before}= {}", first.wrapping_add(more))
+        }
+        _ => line.to_owned(),
     }
 }
 
