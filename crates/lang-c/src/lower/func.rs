@@ -324,6 +324,20 @@ impl Fn {
         }
     }
 
+    /// Whether a pointer is the context of the program, or constant bytes behind it.
+    pub fn is_of_context(&self, mut value: Value) -> bool {
+        for _ in 0..8 {
+            if self.ty(value).pointer().is_some_and(|pointer| pointer.to == Memory::Context) {
+                return true;
+            }
+            match self.function.def_inst(value) {
+                Some(InstData::Cast(inner) | InstData::PtrAddConst(inner, _)) => value = *inner,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     fn is_address(&self, mut value: Value) -> bool {
         for _ in 0..8 {
             match self.function.def_inst(value) {

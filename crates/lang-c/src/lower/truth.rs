@@ -115,28 +115,36 @@ impl Lower<'_> {
     /// its range, as `count > sizeof(array)` is, is compared as it is: so the kernel learns about itself, and not about a
     /// copy with 64 bits.
     pub fn compared(&mut self, left: &Expr, right: &Expr) -> Parsed<(Value, Value)> {
-        let narrow = |of: &Expr| match &of.kind {
-            ExprKind::Cast(inner) if !inner.is_lvalue() => {
-                let wide = self.types.as_int(of.ty).is_some_and(|int| int.size() == 8 && !int.signed());
-                let from = self.types.as_int(inner.ty).filter(|int| int.size() <= 4 && int.signed());
-                from.filter(|_| wide).is_some()
-            }
-            _ => false,
+        let [(a, a_ty), (b, b_ty)] = [self.narrowest(left)?, self.narrowest(right)?];
+        let small = |lower: &mut Self, value| {
+            lower.f().constant(value).filter(|number| (0..=i64::from(i32::MAX)).contains(number))
         };
-        let small = |of: &Expr| of.literal().filter(|number| (0..=i64::from(i32::MAX)).contains(number));
-        let (value, number, swapped) = match (narrow(left), narrow(right), small(left), small(right)) {
-            (true, _, _, Some(number)) => (left, number, false),
-            (_, true, Some(number), _) => (right, number, true),
-            _ => {
-                let (a, b) = (self.value(left)?, self.value(right)?);
-                return Ok(self.comparable(a, b));
-            }
-        };
-        let ExprKind::Cast(inner) = &value.kind else { return Err(crate::parse::Reported) };
-        let value = self.value(inner)?;
-        let ty = self.f().ty(value);
-        let number = self.f().number(number, ty);
-        Ok(if swapped { (number, value) } else { (value, number) })
+        if a_ty != left.ty
+            && let Some(number) = small(self, b)
+        {
+            let ty = self.f().ty(a);
+            return Ok((a, self.f().number(number, ty)));
+        }
+        if b_ty != right.ty
+            && let Some(number) = small(self, a)
+        {
+            let ty = self.f().ty(b);
+            return Ok((self.f().number(number, ty), b));
+        }
+        let (a, b) = (self.convert(a, a_ty, left.ty), self.convert(b, b_ty, right.ty));
+        Ok(self.comparable(a, b))
+    }
+
+    /// A value before it was extended by its sign to 64 bits without sign, if it was, and its type.
+    fn narrowest(&mut self, expr: &Expr) -> Parsed<(Value, QTy)> {
+        if let ExprKind::Cast(inner) = &expr.kind
+            && !inner.is_lvalue()
+            && self.types.as_int(expr.ty).is_some_and(|int| int.size() == 8 && !int.signed())
+            && self.types.as_int(inner.ty).is_some_and(|int| int.size() <= 4 && int.signed())
+        {
+            return Ok((self.value(inner)?, inner.ty));
+        }
+        Ok((self.value(expr)?, expr.ty))
     }
 
     fn keeps_truth(&self, from: QTy, to: QTy) -> bool {

@@ -57,6 +57,14 @@ impl Lower<'_> {
         let registers: [Local; REGISTERS] = std::array::from_fn(|_| self.f().new_local(Type::I64));
         // Values first, writing them last: operands may have calls in them.
         let mut values = Vec::new();
+        for (at, operand) in asm.outputs.iter().chain(&asm.inputs).enumerate() {
+            if let Some(number) = numbers[at].filter(|_| is_memory(operand)) {
+                let addr = self.addr(&operand.expr)?;
+                let ptr = self.accessed(addr);
+                let address = self.f().make_int(ptr);
+                values.push((number, address));
+            }
+        }
         for (at, output) in asm.outputs.iter().enumerate() {
             if let (Some(number), Some(value)) = (numbers[at], self.through(asm, output)?) {
                 values.push((number, self.opened(value, output.expr.ty)));
@@ -64,7 +72,7 @@ impl Lower<'_> {
         }
         for (at, input) in asm.inputs.iter().enumerate() {
             let tied = input.constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[');
-            if let Some(number) = numbers[asm.outputs.len() + at].filter(|_| !tied) {
+            if let Some(number) = numbers[asm.outputs.len() + at].filter(|_| !tied && !is_memory(input)) {
                 let expr = self.uncut(&input.expr);
                 let value = self.value(expr)?;
                 values.push((number, self.opened(value, expr.ty)));
@@ -78,7 +86,7 @@ impl Lower<'_> {
         let mut body = Body { registers, assembled: &assembled, blocks: HashMap::new(), loc: asm.loc };
         self.asm_blocks(asm, &mut body)?;
         for (at, output) in asm.outputs.iter().enumerate() {
-            if let Some(number) = numbers[at] {
+            if let Some(number) = numbers[at].filter(|_| !is_memory(output)) {
                 let value = self.f().read(registers[usize::from(number)]);
                 let made = self.closed(value, output.expr.ty);
                 let place = self.place(&output.expr)?;
@@ -100,7 +108,7 @@ impl Lower<'_> {
                 .position(|output| Self::tied(asm, output).is_some_and(|of| std::ptr::eq(of, operand)));
             let number = match output {
                 Some(output) => numbers.get(output).copied().flatten(),
-                None if is_memory(operand) || !in_register(&operand.constraint) => None,
+                None if !is_memory(operand) && !in_register(&operand.constraint) => None,
                 None => {
                     let Some(number) = free.next() else {
                         return self.error(asm.loc, "the assembly has more operands than there are registers");

@@ -38,6 +38,7 @@ impl Lower<'_> {
             let text = self.expanded(asm, number, register, &mut references)?;
             lines.extend(text.split(['\n', ';']).map(|line| self.call_by_name(line.trim(), &mut references)));
         }
+        lines = repeated(lines);
         choose(&mut lines);
         spell_may_goto(&mut lines);
         spell_space_cast(&mut lines);
@@ -134,6 +135,9 @@ impl Lower<'_> {
             };
             let Some(operand) = asm.outputs.iter().chain(&asm.inputs).nth(found) else { continue };
             match register(found) {
+                Some(register) if super::is_memory(operand) => {
+                    let _ = write!(out, "(r{register} + 0)");
+                }
                 Some(register) => {
                     let wide = letter != Some('w') && !operand.constraint.contains('w');
                     let _ = write!(out, "{}{register}", if wide { 'r' } else { 'w' });
@@ -220,6 +224,35 @@ impl Lower<'_> {
         let colon = if labels.is_empty() { "" } else { ": " };
         format!("{labels}{colon}call pc+{}", u64::from(CALL_MARK) + number)
     }
+}
+
+/// Most lines that repetitions make.
+const MOST_LINES: usize = 1 << 17;
+
+/// Writes what is between `.rept N` and `.endr` so many times.
+fn repeated(lines: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(lines.len());
+    // Where each begins that is not closed yet, and its number.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for line in lines {
+        let text = line.trim();
+        if let Some(count) = text.strip_prefix(".rept ").and_then(|count| count.trim().parse().ok()) {
+            open.push((out.len(), count));
+        } else if text == ".endr"
+            && let Some((start, count)) = open.pop()
+        {
+            let body = out.split_off(start);
+            if count.saturating_mul(body.len()) > MOST_LINES {
+                // No program is that long: the assembler refuses this line.
+                out.push(format!(".rept {count}"));
+                continue;
+            }
+            (0..count).for_each(|_| out.extend_from_slice(&body));
+        } else {
+            out.push(line);
+        }
+    }
+    out
 }
 
 /// Keeps what is between `.ifc A, B` and `.endif` only where the two texts are the same.
