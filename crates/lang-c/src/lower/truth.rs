@@ -138,7 +138,6 @@ impl Lower<'_> {
     /// A value before it was extended by its sign to 64 bits without sign, if it was, and its type.
     fn narrowest(&mut self, expr: &Expr) -> Parsed<(Value, QTy)> {
         if let ExprKind::Cast(inner) = &expr.kind
-            && !inner.is_lvalue()
             && self.types.as_int(expr.ty).is_some_and(|int| int.size() == 8 && !int.signed())
             && self.types.as_int(inner.ty).is_some_and(|int| int.size() <= 4 && int.signed())
         {
