@@ -6,7 +6,9 @@ use skep_btf::{Btf, BtfBuilder, Kind, Linkage, NewType, SectionVar, TypeId};
 use skep_ir::Entity as _;
 use skep_isa::MapType;
 use skep_lang_c::unit::{MapExtra, Table, Unit};
-use skep_object::{ConfigForm, Extern, ExternKind, MapFlags, MapIdx, MapSpec, Object, ProgIdx, Purpose, Reference};
+use skep_object::{
+    ConfigForm, Extern, ExternKind, Image, MapFlags, MapIdx, MapSpec, Object, ProgIdx, Purpose, Reference,
+};
 
 /// The section of settings.
 const CONFIG: &str = ".kconfig";
@@ -23,7 +25,7 @@ pub(crate) fn finish(object: &mut Object, unit: &Unit) -> Result<(), String> {
         describe(object, extra)?;
     }
     for map in &mut object.maps {
-        if let Purpose::Variables(variables) = &mut map.purpose {
+        if let Purpose::Variables(variables) | Purpose::Arena(Image { variables, .. }) = &mut map.purpose {
             // Variables of functions and texts have a dot in their names: they are nobody else's.
             variables.iter_mut().for_each(|variable| variable.global = !variable.name.contains('.'));
         }
@@ -108,14 +110,18 @@ fn variables(object: &Object) -> Result<Vec<Section>, String> {
     }
     let mut sections = Vec::new();
     for (map, spec) in object.maps.iter().enumerate() {
-        let Purpose::Variables(variables) = &spec.purpose else { continue };
+        let variables = spec.variables();
         let described = variables.iter().filter_map(|variable| {
             let ty = *declared.get(&variable.name)?;
             Some(SectionVar { ty, offset: variable.offset, size: variable.size })
         });
         let vars: Vec<SectionVar> = described.collect();
         if !vars.is_empty() {
-            sections.push(Section { map, size: spec.value_size, vars });
+            let size = match &spec.purpose {
+                Purpose::Arena(image) => image.bytes.len() as u32,
+                _ => spec.value_size,
+            };
+            sections.push(Section { map, size, vars });
         }
     }
     Ok(sections)
@@ -144,8 +150,10 @@ impl Declared {
         }
         for section in &self.variables {
             let map = &mut object.maps[section.map];
-            let ty = builder.add(&map.name, NewType::Datasec { size: section.size, vars: &section.vars })?;
-            map.value_type = Some(ty.0);
+            let arena = matches!(map.purpose, Purpose::Arena(_));
+            let name = if arena { skep_ir::ARENA_SECTION } else { &map.name };
+            let ty = builder.add(name, NewType::Datasec { size: section.size, vars: &section.vars })?;
+            map.value_type = if arena { None } else { Some(ty.0) };
         }
         let mut functions = Vec::new();
         for name in &self.functions {

@@ -275,6 +275,9 @@ impl Lowering<'_> {
             Inst::MovSx { width, from, .. } => {
                 self.push(Op::MovSx { width: *width, from: *from, dst: regs[1], src: regs[0] });
             }
+            Inst::SpaceCast { to_arena, .. } => {
+                self.push(Op::AddrSpaceCast { dst: regs[1], src: regs[0], to_arena: *to_arena });
+            }
             Inst::Load { .. } | Inst::Store { .. } | Inst::Atomic { .. } | Inst::CompareExchange { .. } => {
                 self.memory(inst, regs);
             }

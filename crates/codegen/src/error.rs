@@ -60,6 +60,8 @@ pub enum Problem {
     TooLarge(String),
     /// A variable of a `.bss` section has bytes that are not zero.
     NotZero(String),
+    /// A variable is in an arena, and the module has none.
+    NoArena(String),
     /// The module's types cannot be read, or types of its functions cannot be added to them.
     Types(String),
     /// The name of a program's section has no meaning, or a wrong form.
@@ -119,6 +121,10 @@ impl fmt::Display for Problem {
             Self::NotZero(name) => {
                 write!(f, "variable `{name}` in `.bss` does not start with zeros; put it into `.data`")
             }
+            Self::NoArena(name) => write!(
+                f,
+                "variable `{name}` is in an arena, but there is none; define a map of type BPF_MAP_TYPE_ARENA"
+            ),
             Self::Types(problem) => write!(f, "the types of the module (BTF): {problem}"),
             Self::Section(problem) => f.write_str(problem),
             Self::Assembly(problem) => write!(f, "its assembly: {problem}"),

@@ -77,14 +77,26 @@ impl Linker<'_> {
         &self.module.functions[func.index()]
     }
 
+    /// The functions that a program is made of: those that it reaches, and where its exceptions end.
+    fn functions_of(&self, main: FuncRef) -> Vec<FuncRef> {
+        let mut functions = check::functions_of(self.module, main);
+        let tags = self.btf.as_ref().map_or_else(Vec::new, skep_object::exception_callbacks);
+        let ty = self.function(main).ty;
+        let tag = tags.iter().find(|(target, _)| target.0 == ty && ty != 0);
+        if let Some(callback) = tag.and_then(|(_, name)| self.module.function(name)) {
+            let more = check::functions_of(self.module, callback);
+            let new: Vec<FuncRef> = more.into_iter().filter(|func| !functions.contains(func)).collect();
+            functions.extend(new);
+        }
+        functions
+    }
+
     /// Compiles all functions that programs reach, each by itself.
     fn compile_all(&mut self) {
         let mut seen = HashSet::new();
         let programs = self.module.programs();
-        let all: Vec<FuncRef> = programs
-            .flat_map(|(main, _)| check::functions_of(self.module, main))
-            .filter(|func| seen.insert(*func))
-            .collect();
+        let all: Vec<FuncRef> =
+            programs.flat_map(|(main, _)| self.functions_of(main)).filter(|func| seen.insert(*func)).collect();
         let size = |func: &FuncRef| self.function(*func).inst_count();
         for (func, result) in skep_ir::parallel::map(all, size, |func| (func, self.compile(func))) {
             match result {
@@ -95,7 +107,7 @@ impl Linker<'_> {
     }
 
     fn program(&mut self, main: FuncRef, info: &ProgramInfo, object: &mut Object) -> Result<Program, Error> {
-        let functions = check::functions_of(self.module, main);
+        let functions = self.functions_of(main);
         if let Some(error) = functions.iter().find_map(|func| self.failed.remove(func)) {
             return Err(error);
         }

@@ -1,18 +1,18 @@
 //! Maps, and the sections of variables, which are maps too.
 
 use skep_btf::{Btf, Kind};
-use skep_ir::{Global, MapDecl, Module};
+use skep_ir::{ARENA_SECTION, Global, MapDecl, Module};
 use skep_isa::MapType;
-use skep_object::{MapFlags, MapIdx, MapSpec, Object, Purpose, Variable};
+use skep_object::{Image, MapFlags, MapIdx, MapSpec, Object, Purpose, Variable};
 
 use crate::error::{Error, Problem};
 
 /// Where a variable lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Place {
-    /// The map of its section.
+    /// The map of its section, or the arena.
     pub map: MapIdx,
-    /// Bytes from the start of the map's value.
+    /// Bytes from the start of the map's value, or of the arena.
     pub offset: u32,
 }
 
@@ -27,7 +27,7 @@ pub struct Layout {
 /// variables, in the order in which sections first occur.
 ///
 /// # Errors
-/// A variable in `.bss` that is not zero, sections of more than 4 GiB.
+/// A variable in `.bss` that is not zero, sections of more than 4 GiB, variables of an arena that does not exist.
 pub fn define(module: &Module, btf: Option<&Btf>, object: &mut Object) -> Result<Layout, Error> {
     for map in &module.maps {
         object.add_map(spec(map));
@@ -62,7 +62,15 @@ fn define_section(
     object: &mut Object,
     layout: &mut Layout,
 ) -> Result<(), Error> {
-    let map = MapIdx(u32::try_from(object.maps.len()).unwrap_or(u32::MAX));
+    let arena = object.maps.iter().position(|map| map.map_type == MapType::Arena).filter(|_| section == ARENA_SECTION);
+    if section == ARENA_SECTION && arena.is_none() {
+        let first = module.globals.iter().find(|global| global.section == section);
+        return Err(Error::in_function(
+            "",
+            Problem::NoArena(first.map(|global| global.name.clone()).unwrap_or_default()),
+        ));
+    }
+    let map = MapIdx(u32::try_from(arena.unwrap_or(object.maps.len())).unwrap_or(u32::MAX));
     let mut bytes: Vec<u8> = Vec::new();
     let mut variables = Vec::new();
     for (index, global) in module.globals.iter().enumerate().filter(|(_, global)| global.section == section) {
@@ -76,6 +84,10 @@ fn define_section(
         layout.globals[index] = Place { map, offset };
         variables.push(variable(global, offset, size));
         bytes.extend(&global.bytes);
+    }
+    if let Some(arena) = arena {
+        object.maps[arena].purpose = Purpose::Arena(Image { variables, bytes });
+        return Ok(());
     }
     // A map without bytes does not exist.
     bytes.resize(bytes.len().max(1), 0);

@@ -156,6 +156,15 @@ pub enum Inst {
         /// Operand.
         src: VReg,
     },
+    /// An address of arena memory in the other space.
+    SpaceCast {
+        /// Whether it becomes one of user space.
+        to_arena: bool,
+        /// Result.
+        dst: VReg,
+        /// Operand.
+        src: VReg,
+    },
     /// Reads memory.
     Load {
         /// Bytes.

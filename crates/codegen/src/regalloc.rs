@@ -218,7 +218,9 @@ fn operands(inst: &Inst, out: &mut Vec<Operand>) {
             out.extend(params.iter().zip(1..).map(|(param, n)| Operand::reg_fixed_def(virt(*param), fixed(n))));
         }
         Inst::Const { dst, .. } | Inst::Symbol { dst, .. } | Inst::SlotAddr { dst, .. } => out.push(def(dst)),
-        Inst::Copy { dst, src, .. } | Inst::MovSx { dst, src, .. } => out.extend([early(src), def(dst)]),
+        Inst::Copy { dst, src, .. } | Inst::MovSx { dst, src, .. } | Inst::SpaceCast { dst, src, .. } => {
+            out.extend([early(src), def(dst)])
+        }
         Inst::Neg { dst, src, .. } | Inst::Swap { dst, src, .. } => {
             out.extend([early(src), Operand::reg_reuse_def(virt(*dst), 0)]);
         }

@@ -3,7 +3,7 @@
 use skep_isa::helpers::{self, Effect, Helper};
 
 use crate::entity::{Block, CoreRef, FuncRef, GlobalRef, KfuncRef, MapRef, Slot, Value};
-use crate::op::{AtomicOp, Binary, Cond, Unary, Width};
+use crate::op::{AtomicOp, Binary, Cond, Space, Unary, Width};
 
 /// What is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -85,6 +85,12 @@ pub enum InstData {
     PtrToInt(Value),
     /// An `i64`, or a pointer whose class is forgotten, as a pointer to [`Memory::Any`](crate::Memory::Any).
     Cast(Value),
+    /// An address of arena memory in the other space: as [`Space::Kernel`] a pointer to [`Memory::Arena`], as
+    /// [`Space::User`] one to [`Memory::Any`], which keeps null.
+    ///
+    /// [`Memory::Arena`]: crate::Memory::Arena
+    /// [`Memory::Any`]: crate::Memory::Any
+    SpaceCast(Space, Value),
     /// The same value, of which no pass may know more than its type.
     Opaque(Value),
     /// Reads memory. Fewer bits than the result has are extended by zeros, or by their sign.
@@ -237,6 +243,7 @@ macro_rules! each_operand {
             | InstData::MayGoto { .. }
             | InstData::Unreachable => {}
             InstData::Unary(_, value)
+            | InstData::SpaceCast(_, value)
             | InstData::PtrAddConst(value, _)
             | InstData::PtrToInt(value)
             | InstData::Cast(value)

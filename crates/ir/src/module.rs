@@ -78,7 +78,11 @@ impl MapDecl {
     }
 }
 
-/// A variable. All variables of one section become one array map with one value.
+/// The section of variables in the arena of a module.
+pub const ARENA_SECTION: &str = ".addr_space.1";
+
+/// A variable. All variables of one section become one array map with one value; those of [`ARENA_SECTION`] are at the
+/// start of the module's arena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Global {
     /// Name.

@@ -193,6 +193,17 @@ impl Cond {
 
 // TABLE
 named! {
+    /// The two kinds of addresses that memory of an arena has.
+    Space {
+        /// Those that programs read and write at.
+        Kernel = "kernel";
+        /// Those that user space maps the arena at, and pointers in it hold.
+        User = "user";
+    }
+}
+
+// TABLE
+named! {
     /// Bytes of a memory access.
     Width {
         /// One byte.

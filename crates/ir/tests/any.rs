@@ -36,3 +36,39 @@ fn half_a_register_is_no_pointer() {
     let violations = skep_ir::verify(&module).expect_err("a rule is broken");
     assert!(violations[0].message.contains("a pointer has 64 bits"), "{}", violations[0]);
 }
+
+const ARENA: &str = r#"license "GPL"
+map m0 @memory = arena key 0 value 0 entries 1
+global g0 @count in ".addr_space.1" align 8 = "0500000000000000"
+
+func f0 @next: static -> i64 {
+b0:
+  v0: ptr<global g0> = global_addr g0
+  v1: ptr<any> = cast v0
+  v2: ptr<arena> = space_cast kernel v1
+  v3: i64 = load.64 v2 + 0
+  v4: i64 = add v3, v3
+  store.64 v2 + 0, v4
+  v5: ptr<any> = space_cast user v2
+  v6: ptr<arena> = space_cast kernel v5
+  v7: i64 = load.64 v6 + 0
+  return v7
+}
+"#;
+
+#[test]
+fn memory_of_an_arena_has_two_addresses() {
+    let module = skep_ir::parse(ARENA).unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(module.to_string(), ARENA);
+    assert_eq!(skep_ir::verify(&module), Ok(()));
+    let function = module.function("next").expect("the function");
+    assert_eq!(interpret(&module, function, &[], &mut World::new(&module)), Ok(Some(10)));
+    for (old, new, message) in [
+        ("v2: ptr<arena> = space_cast kernel v1", "v2: ptr<any> = space_cast kernel v1", "expected type ptr<arena>"),
+        ("v5: ptr<any> = space_cast user v2", "v5: ptr<arena> = space_cast user v2", "expected type ptr<any>"),
+    ] {
+        let module = skep_ir::parse(&ARENA.replace(old, new)).expect("a module");
+        let violations = skep_ir::verify(&module).expect_err("a rule is broken");
+        assert!(violations[0].message.contains(message), "{}", violations[0]);
+    }
+}

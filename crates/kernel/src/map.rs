@@ -1,6 +1,7 @@
 //! Maps: create, read, write.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, OnceLock};
 
 use skep_isa::{MapType, Release};
 
@@ -10,6 +11,7 @@ use crate::memlock::{raised_memory_limit, with_memory};
 use crate::sys::attr::{MapCreate, flag, name_text, object_name};
 use crate::sys::info::{self, Object};
 use crate::sys::map::{self, ElemSize};
+use crate::sys::memory::{Mapping, page_size};
 
 /// Capabilities of which one lets a process use maps and programs.
 const NEEDS_BPF: &[Capability] = &[Capability::Bpf, Capability::SysAdmin];
@@ -103,6 +105,8 @@ pub struct LoadedMap {
     max_entries: u32,
     /// For per-CPU maps, the bytes of the value on one processor.
     per_cpu: Option<usize>,
+    /// For an arena, its memory in this process, once it is mapped.
+    arena: OnceLock<Arc<Mapping>>,
 }
 
 // TABLE
@@ -182,7 +186,33 @@ impl LoadedMap {
             size: ElemSize { key: bytes(info.key_size.into())?, value: bytes(value)? },
             max_entries: info.max_entries,
             per_cpu: per_cpu.then(|| bytes(info.value_size.into())).transpose()?,
+            arena: OnceLock::new(),
         })
+    }
+
+    /// The memory of an arena. It is mapped once: pointers in it hold the addresses that it gets.
+    pub(crate) fn arena(&self) -> Result<Arc<Mapping>, KernelError> {
+        const ACTION: &str = "map an arena";
+        if let Some(known) = self.arena.get() {
+            return Ok(Arc::clone(known));
+        }
+        let info = self.info()?;
+        let pages = usize::try_from(info.max_entries).unwrap_or(0);
+        let (length, address) = (pages.checked_mul(page_size()), usize::try_from(info.extra).ok());
+        let (Some(length), Some(address)) = (length, address) else {
+            return Err(KernelError::system(ACTION, libc::E2BIG));
+        };
+        let mapping = Mapping::at_address(self.as_fd(), length, address).map_err(|errno| match errno {
+            libc::EEXIST => KernelError::Invalid {
+                action: ACTION,
+                problem: format!(
+                    "this process has other memory at {address:#x}, where arena `{}` is to be; choose another `map_extra`, or 0",
+                    self.name
+                ),
+            },
+            errno => KernelError::system(ACTION, errno),
+        })?;
+        Ok(Arc::clone(self.arena.get_or_init(|| Arc::new(mapping))))
     }
 
     /// Opens a map by its number; see [`map_ids`](crate::map_ids). Linux 4.13.

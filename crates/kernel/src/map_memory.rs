@@ -1,6 +1,8 @@
-//! The values of array maps as memory that programs and this process share (`BPF_F_MMAPABLE`, Linux 5.5).
+//! The values of array maps as memory that programs and this process share (`BPF_F_MMAPABLE`, Linux 5.5), and arenas
+//! (Linux 6.9).
 
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use skep_isa::{MapType, Release};
@@ -10,13 +12,16 @@ use crate::map::LoadedMap;
 use crate::sys::attr::flag;
 use crate::sys::memory::{Access, Mapping, page_size};
 
-/// The values of an array map, one after the other, each rounded up to 8 bytes.
+/// Unallocated pages of an arena are no memory for processes (`BPF_F_SEGV_ON_FAULT`).
+const SEGV_ON_FAULT: u32 = 1 << 17;
+
+/// The values of an array map, one after the other, each rounded up to 8 bytes; or the pages of an arena.
 ///
 /// Programs change them at any time, so they are reached through atomics: whole words are never torn, while a longer read
 /// may see some words before and some after a change.
 #[derive(Debug)]
 pub struct MapMemory {
-    mapping: Mapping,
+    mapping: Arc<Mapping>,
     length: usize,
     stride: usize,
 }
@@ -24,13 +29,27 @@ pub struct MapMemory {
 impl LoadedMap {
     /// Maps the values. Writing is not possible if the map is frozen or was created for reading only.
     ///
+    /// Pages of an arena that nobody has allocated are, when they are read or written.
+    ///
     /// # Errors
-    /// [`KernelError::Invalid`] if the map is no array or was created without `BPF_F_MMAPABLE`,
+    /// [`KernelError::Invalid`] if the map is neither an array nor an arena, or an arena whose pages do not appear when they
+    /// are touched (`BPF_F_SEGV_ON_FAULT`), or was created without `BPF_F_MMAPABLE`,
     /// [`KernelError::Unsupported`] before Linux 5.5.
     pub fn memory(&self) -> Result<MapMemory, KernelError> {
         const ACTION: &str = "share the memory of a map";
         let info = self.info()?;
         let invalid = |problem: String| Err(KernelError::Invalid { action: ACTION, problem });
+        if self.map_type() == Some(MapType::Arena) {
+            if info.flags & SEGV_ON_FAULT != 0 {
+                return invalid(format!(
+                    "arena `{}` has BPF_F_SEGV_ON_FAULT: its pages are there only once a program has \
+                     allocated them",
+                    self.name()
+                ));
+            }
+            let mapping = self.arena()?;
+            return Ok(MapMemory { length: mapping.len(), mapping, stride: page_size() });
+        }
         if self.map_type() != Some(MapType::Array) {
             return invalid(format!("map `{}` is no array; read its entries one by one", self.name()));
         }
@@ -49,7 +68,7 @@ impl LoadedMap {
             result => result,
         };
         let mapping = mapping.map_err(|errno| KernelError::system(ACTION, errno))?;
-        Ok(MapMemory { mapping, length, stride })
+        Ok(MapMemory { mapping: Arc::new(mapping), length, stride })
     }
 }
 
@@ -64,7 +83,12 @@ impl MapMemory {
         self.length == 0
     }
 
-    /// Bytes from one value to the next.
+    /// The address of the first byte in this process: pointers in an arena count from there.
+    pub fn address(&self) -> u64 {
+        self.mapping.address() as u64
+    }
+
+    /// Bytes from one value to the next; of an arena, of a page.
     pub fn stride(&self) -> usize {
         self.stride
     }

@@ -120,6 +120,36 @@ fn expressions_have_the_values_that_the_standard_says() {
         ),
         ("", "int n = 0; for (int i = 0; i < 3; i++) for (int j = i; j < 3; j++) n += i * j; return n;", 7),
         ("", "asm volatile(\"\" ::: \"memory\"); int x = 4; asm volatile(\"\" : \"+r\"(x)); return x;", 4),
+        (
+            "static inline int twice(int x) { return 2 * x; } static inline int apply(int (*f)(int), int x) { return f(x); } \
+             static inline int again(int (*f)(int), int x) { return apply(f, apply(f, x)) + 1; }",
+            "return again(twice, 4);",
+            17,
+        ),
+        ("static int three(void) { return 3; }", "int (*p)(void) = three; return p() + p();", 6),
+        ("", "int x = 1; asm volatile(\".rept 5; %0 += 2; .endr\" : \"+r\"(x)); return x;", 11),
+        ("", "int x; asm volatile(\"%0 = 4 - 1\" : \"=r\"(x)); return x;", 3),
+        (
+            "",
+            "int x = 5; asm volatile(\"r1 = *(u32 *)%0; r1 += 1; *(u32 *)%0 = r1\" : \"+m\"(x) : : \"r1\", \"memory\"); \
+             return x;",
+            6,
+        ),
+        (
+            "volatile int n = -1;",
+            "int m = n; return (m > sizeof(long)) * 10 + (sizeof(long) < m) + 2 * (m == 4294967295ul);",
+            11,
+        ),
+        (
+            "volatile int n = 8;",
+            "int m = n; if (m > sizeof(long)) return 1; if (sizeof(long) <= m) return 2; return 3;",
+            2,
+        ),
+        (
+            "#include <stdatomic.h>\nlong n = 6;",
+            "__c11_atomic_fetch_and(&n, 3, memory_order_relaxed); return atomic_fetch_add(&n, 5) * 10 + atomic_load(&n);",
+            27,
+        ),
         ("_Static_assert(sizeof(int) == 4, \"size\");", "return __builtin_types_compatible_p(int, const int);", 1),
     ];
     for (declarations, body, expected) in table {
@@ -167,6 +197,24 @@ fn messages_say_what_is_wrong() {
         for part in *parts {
             assert!(messages.contains(part), "{text}\nlacks `{part}`:\n{messages}");
         }
+    }
+}
+
+#[test]
+fn sections_of_the_author_s_own_take_their_type_from_the_context() {
+    let program = |section: &str, context: &str| {
+        format!(
+            "struct {context} {{ int len; }}; __attribute__((section(\"{section}\"))) int f(struct {context} *c) {{ return c->len; }}"
+        )
+    };
+    for (context, expected) in [("__sk_buff", "sched_cls"), ("xdp_md", "xdp"), ("sk_msg_md", "sk_msg")] {
+        let (unit, messages) = compiled(&program("my_own_name", context));
+        assert!(messages.contains(&format!("type {expected} by its context")), "{messages}");
+        assert!(unit.expect("a unit").module.to_string().contains(expected), "{context}");
+    }
+    for (section, context) in [("my_own_name", "other"), ("xpd", "xdp_md")] {
+        let (unit, messages) = compiled(&program(section, context));
+        assert!(unit.is_none() && messages.contains("no type of program has a section"), "{messages}");
     }
 }
 

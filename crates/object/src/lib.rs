@@ -52,7 +52,7 @@ pub use exceptions::exception_callbacks;
 pub use externs::{ConfigForm, Extern, ExternIdx, ExternKind, ExternUse};
 pub use link::{LinkError, LinkProblem, link_elf};
 pub use listing::{Item, Names, ObjectNames, listing};
-pub use map::{MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
+pub use map::{Image, MapFlags, MapIdx, MapSpec, Purpose, Reference, Variable};
 pub use object::{Object, ObjectError};
 pub use program::{CoreRelocation, Function, Line, ProgFlags, ProgIdx, Program};
 pub use resolve::{

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use skep_isa::ebpf::{Callee, Imm64, Insn, InsnIdx, Notation, Op, line};
 use skep_isa::helpers;
 
-use crate::{Line, Object, Program, Purpose, Variable};
+use crate::{Line, Object, Program, Variable};
 
 /// Who knows what instructions refer to. `None` leaves the number.
 pub trait Names {
@@ -59,13 +59,9 @@ impl ObjectNames<'_> {
     /// A variable of a map at an offset, or the map and the offset.
     fn variable(&self, index: i32, offset: u32) -> Option<String> {
         let map = self.object.maps.get(usize::try_from(index).ok()?)?;
-        let variables = match &map.purpose {
-            Purpose::Variables(variables) => variables.as_slice(),
-            _ => &[],
-        };
         let inside =
             |variable: &&Variable| offset.checked_sub(variable.offset).is_some_and(|from| from < variable.size.max(1));
-        Some(match variables.iter().find(inside) {
+        Some(match map.variables().iter().find(inside) {
             Some(variable) if variable.offset == offset => variable.name.clone(),
             Some(variable) => format!("{}+{}", variable.name, offset - variable.offset),
             None => format!("{}+{offset}", map.name),

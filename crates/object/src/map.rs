@@ -113,8 +113,19 @@ pub enum Purpose {
     Ordinary,
     /// The global variables of one section, whose name is the map's; the map is an array with one value.
     Variables(Vec<Variable>),
+    /// An arena of the author's with variables at its start (section `.addr_space.1`).
+    Arena(Image),
     /// Settings of the kernel's build, see [`Extern`](crate::Extern); an array with one value.
     Config,
+}
+
+/// What an arena holds before any program runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Image {
+    /// The variables; offsets count from the start of the arena.
+    pub variables: Vec<Variable>,
+    /// The first bytes of the arena.
+    pub bytes: Vec<u8>,
 }
 
 /// A global variable.
@@ -155,6 +166,19 @@ impl MapSpec {
             key_type: None,
             value_type: None,
             purpose: Purpose::Ordinary,
+        }
+    }
+
+    /// Whether a program defines it as a map, unlike sections of variables and settings.
+    pub const fn is_defined(&self) -> bool {
+        matches!(self.purpose, Purpose::Ordinary | Purpose::Arena(_))
+    }
+
+    /// The variables in it; none in maps that hold something else.
+    pub fn variables(&self) -> &[Variable] {
+        match &self.purpose {
+            Purpose::Variables(variables) | Purpose::Arena(Image { variables, .. }) => variables,
+            Purpose::Ordinary | Purpose::Config => &[],
         }
     }
 

@@ -52,7 +52,7 @@ pub fn rust(object: &Object, elf: &[u8], source: &str) -> Result<String, BtfErro
 /// A function for each map that the author defined.
 fn maps(object: &Object, types: &mut TypeWriter<'_>) -> Result<String, BtfError> {
     let mut out = String::new();
-    for (at, map) in object.maps.iter().enumerate().filter(|(_, map)| map.purpose == Purpose::Ordinary) {
+    for (at, map) in object.maps.iter().enumerate().filter(|(_, map)| map.is_defined()) {
         let name = field_name(&map.name, "");
         let per_cpu = matches!(
             map.map_type,

@@ -10,7 +10,7 @@ mod int;
 mod memory;
 mod needs;
 
-use skep_ir::{Entity, FuncKind, Function, GlobalRef, InstData, Loc, Module, Type, Unary, Value};
+use skep_ir::{Entity, FuncKind, Function, GlobalRef, InstData, Loc, Module, Space, Type, Unary, Value};
 use skep_isa::ebpf::{AluOp, Cpu, Imm64, Width};
 
 use crate::Options;
@@ -104,7 +104,8 @@ impl Selector<'_> {
         }
         let mut args: Vec<VReg> = func.params().iter().map(|_| self.new_reg()).collect();
         self.emit(Inst::Params(args.clone()));
-        if matches!(func.kind, FuncKind::Global | FuncKind::Callback) {
+        let replaces = matches!(&func.kind, FuncKind::Program(info) if info.prog_type == skep_isa::ProgType::Ext);
+        if replaces || matches!(func.kind, FuncKind::Global | FuncKind::Callback) {
             // Nobody promises anything about the upper halves.
             for (arg, &param) in args.iter_mut().zip(func.params()) {
                 if func.ty(param) == Type::I32 {
@@ -137,6 +138,11 @@ impl Selector<'_> {
             }
             InstData::PtrDiff(left, right) => self.alu(AluOp::Sub, Width::W64, *left, *right, result),
             InstData::PtrToInt(value) | InstData::Cast(value) | InstData::Opaque(value) => self.rename(result, *value),
+            InstData::SpaceCast(space, value) => {
+                let src = self.reg(*value);
+                let dst = self.result(result);
+                self.emit(Inst::SpaceCast { to_arena: *space == Space::User, dst, src });
+            }
             InstData::Load { .. }
             | InstData::Store { .. }
             | InstData::Atomic { .. }

@@ -1,6 +1,6 @@
 //! Memory: addressing, constants, atomics, copies and fills, frames.
 
-use skep_ir::{AtomicOp, Callee, InstData, Type, Width};
+use skep_ir::{AtomicOp, Callee, InstData, Memory, Space, Type, Width};
 use skep_isa::ebpf::Cpu;
 
 use super::{PTR, check, module, options, text_of};
@@ -95,6 +95,29 @@ fn atomics() {
         &text,
         "lock *(u64 *)(r1 +8) += r2; r0 = r2; r0 = atomic64_fetch_add((u64 *)(r1 +0), r0); \
          r0 = atomic64_cmpxchg((u64 *)(r1 +0), r0, r2); exit",
+    );
+}
+
+#[test]
+fn addresses_in_arenas() {
+    let text = text_of(Cpu::V3, &[I64], I64, |b, v| {
+        let cast = |b: &mut skep_ir::Builder<'_>, space, value, to| {
+            let inst = b.inst(InstData::SpaceCast(space, value), &[Type::ptr(to)]);
+            b.function[inst].results[0]
+        };
+        let kernel = cast(b, Space::Kernel, v[0], Memory::Arena);
+        let next = b.load_as(I64, Width::W64, false, kernel, 8);
+        b.store(Width::W64, kernel, 16, v[0]);
+        let user = cast(b, Space::User, kernel, Memory::Any);
+        b.store(Width::W64, kernel, 24, next);
+        let inst = b.inst(InstData::PtrToInt(user), &[I64]);
+        let number = b.function[inst].results[0];
+        b.ret(Some(number));
+    });
+    check(
+        &text,
+        "r3 = addr_space_cast(r1, 0, 1); r5 = *(u64 *)(r3 +8); *(u64 *)(r3 +16) = r1; r0 = addr_space_cast(r3, 1, 0); \
+         *(u64 *)(r3 +24) = r5; exit",
     );
 }
 

@@ -249,7 +249,11 @@ impl<'m> Frame<'m> {
             InstData::PtrAdd(ptr, offset) => self.get(ptr).wrapping_add(self.get(offset)),
             InstData::PtrAddConst(ptr, offset) => self.get(ptr).wrapping_add_signed(offset.into()),
             InstData::PtrDiff(left, right) => self.get(left).wrapping_sub(self.get(right)),
-            InstData::PtrToInt(value) | InstData::Cast(value) | InstData::Opaque(value) => self.get(value),
+            // Here memory has one address.
+            InstData::PtrToInt(value)
+            | InstData::Cast(value)
+            | InstData::SpaceCast(_, value)
+            | InstData::Opaque(value) => self.get(value),
             _ => 0,
         }
     }

@@ -5,7 +5,7 @@ use super::cursor::Cursor;
 use super::lex::Token;
 use crate::entity::{FuncRef, GlobalRef, KfuncRef, MapRef, Slot, Value};
 use crate::inst::{Callee, Edge, InstData};
-use crate::op::{AtomicOp, Binary, Cond, Unary, Width};
+use crate::op::{AtomicOp, Binary, Cond, Space, Unary, Width};
 
 /// An instruction without its results.
 pub fn inst(cursor: &mut Cursor) -> Result<InstData, ParseError> {
@@ -101,6 +101,7 @@ fn plain(cursor: &mut Cursor, opcode: &str) -> Result<Option<InstData>, ParseErr
         "ptr_diff" => InstData::PtrDiff(cursor.value()?, comma_value(cursor)?),
         "ptr_to_int" => InstData::PtrToInt(cursor.value()?),
         "cast" => InstData::Cast(cursor.value()?),
+        "space_cast" => InstData::SpaceCast(cursor.named("a kind of address", Space::from_name)?, cursor.value()?),
         "opaque" => InstData::Opaque(cursor.value()?),
         "copy" => {
             let [to, from] = values(cursor)?;

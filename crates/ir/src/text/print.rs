@@ -284,6 +284,7 @@ impl Display for InstData {
             Self::PtrDiff(left, right) => write!(f, "ptr_diff {left}, {right}"),
             Self::PtrToInt(ptr) => write!(f, "ptr_to_int {ptr}"),
             Self::Cast(value) => write!(f, "cast {value}"),
+            Self::SpaceCast(space, value) => write!(f, "space_cast {} {value}", space.name()),
             Self::Opaque(value) => write!(f, "opaque {value}"),
             Self::Load { width: bytes, signed, ptr, off, volatile } => {
                 let (signed, volatile) = (flag(*signed, ".signed"), flag(*volatile, ".volatile"));

@@ -5,7 +5,7 @@ use super::control::Judged;
 use crate::entity::{Entity, Value};
 use crate::inst::InstData;
 use crate::module::FuncKind;
-use crate::op::{Cond, Unary};
+use crate::op::{Cond, Space, Unary};
 use crate::types::{Memory, Pointer, Type};
 
 /// Judges everything that neither touches memory nor leads anywhere.
@@ -61,6 +61,10 @@ pub fn judge(check: &Check<'_>, data: &InstData, results: &[Type]) -> Judged {
         InstData::Cast(value) => {
             ensure(check.ty(*value) != Type::I32, || format!("{value} is an i32: a pointer has 64 bits"))?;
             is(result, Type::ptr(Memory::Any))
+        }
+        InstData::SpaceCast(space, value) => {
+            ensure(check.ty(*value) != Type::I32, || format!("{value} is an i32: an address has 64 bits"))?;
+            is(result, Type::ptr(if *space == Space::Kernel { Memory::Arena } else { Memory::Any }))
         }
         InstData::Opaque(value) => is(result, check.ty(*value)),
         _ => address(check, data, result),

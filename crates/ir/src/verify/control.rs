@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use skep_isa::ProgType;
+
 use super::check::{Check, ensure, fits};
 use super::{arithmetic, calls, memory};
 use crate::entity::{Block, Inst, Value};
@@ -35,6 +37,11 @@ fn signature(check: &Check<'_>) -> Judged {
     let function = check.function;
     let params = function.params();
     match &function.kind {
+        FuncKind::Program(info) if info.prog_type == ProgType::Ext => {
+            // Those of the function that it replaces.
+            ensure(params.len() <= 5, || format!("a function has at most five parameters, not {}", params.len()))?;
+            ensure(function.result.is_some_and(Type::is_int), || "a program returns an integer".to_owned())
+        }
         FuncKind::Program(_) => {
             ensure(params.len() <= 1, || format!("a program has one parameter, the context, not {}", params.len()))?;
             ensure(params.iter().all(|&param| check.ty(param) == Type::ptr(Memory::Context)), || {

@@ -17,6 +17,8 @@
 //! - **Unknown classes.** Pointers to [`Memory::Any`](crate::Memory::Any) come from numbers and from other pointers by
 //!   [`Cast`](crate::InstData::Cast). They may be null or point anywhere: what holds for them only the kernel's verifier
 //!   says, and the rules above do not.
+//! - **Arenas.** Memory of an arena is read and written through a [`SpaceCast`](crate::InstData::SpaceCast) of an address.
+//!   Such a pointer may have anything added to it and be used at any offset and alignment.
 //! - **Refinement.** The results of a branch are its operands, in order, with their types; a nullable pointer that is
 //!   compared with the constant 0 for equality may become one that is not null, which is read only where the edge
 //!   dominates on which it is not.

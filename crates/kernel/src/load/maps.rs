@@ -144,6 +144,23 @@ fn create(spec: &MapSpec, types: Option<&ObjectTypes>) -> Result<LoadedMap, Kern
         Some(map) => map,
         None => LoadedMap::create_with(&definition, &plain)?,
     };
+    if spec.map_type == MapType::Arena {
+        // Before programs are loaded: what they refer to are addresses of this mapping.
+        map.arena()?;
+        if let Purpose::Arena(image) = &spec.purpose {
+            let room = map.memory()?;
+            room.write(0, &image.bytes).ok_or_else(|| KernelError::Invalid {
+                action: "fill an arena",
+                problem: format!(
+                    "the variables in arena `{}` have {} bytes, the arena {}; raise max_entries, which counts pages",
+                    spec.name,
+                    image.bytes.len(),
+                    room.len()
+                ),
+            })?;
+        }
+        return Ok(map);
+    }
     let declared = usize::try_from(spec.value_size).ok();
     if declared == Some(map.value_size()) {
         map.fill(&spec.contents)?;

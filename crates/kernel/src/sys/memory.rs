@@ -59,6 +59,26 @@ impl Mapping {
         Ok(Self { start, length, access })
     }
 
+    /// Maps `length` bytes of `fd` for reading and writing, at `address` unless it is 0. [`libc::EEXIST`] if something is
+    /// there.
+    pub(crate) fn at_address(fd: BorrowedFd<'_>, length: usize, address: usize) -> Result<Self, i32> {
+        let fixed = if address == 0 { 0 } else { libc::MAP_FIXED_NOREPLACE };
+        let wanted = std::ptr::without_provenance_mut::<libc::c_void>(address);
+        let (protection, kind) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_SHARED | fixed);
+        // SAFETY: only free addresses are taken, so no memory of anybody is replaced.
+        let start = unsafe { libc::mmap(wanted, length, protection, kind, fd.as_raw_fd(), 0) };
+        if start == libc::MAP_FAILED {
+            return Err(last_errno());
+        }
+        let start = NonNull::new(start.cast()).ok_or(libc::ENOMEM)?;
+        Ok(Self { start, length, access: Access::Write })
+    }
+
+    /// The address of the first byte.
+    pub(crate) fn address(&self) -> usize {
+        self.start.as_ptr().addr()
+    }
+
     /// Bytes in the mapping.
     pub(crate) const fn len(&self) -> usize {
         self.length

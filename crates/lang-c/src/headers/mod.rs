@@ -45,6 +45,7 @@ const TEXTS: &[(&str, &str)] = texts! {
     "linux/version.h"
     "linux/errno.h"
     "stdint.h"
+    "stdatomic.h"
     "stdbool.h"
     "stddef.h"
     "limits.h"

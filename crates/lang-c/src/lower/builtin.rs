@@ -83,7 +83,9 @@ impl Lower<'_> {
         let mut inner = ptr;
         // Casts to `void *` do not lose what was known.
         while let ExprKind::Cast(next) = &inner.kind {
-            if !self.types.is_ptr(next.ty) || next.is_lvalue() && self.types.same(next.ty, inner.ty, false) {
+            let lvalue = next.is_lvalue() && self.types.same(next.ty, inner.ty, false);
+            let other = self.types.leads_to_arena(next.ty) != self.types.leads_to_arena(inner.ty);
+            if !self.types.is_ptr(next.ty) || lvalue || other {
                 break;
             }
             inner = next;
@@ -96,7 +98,7 @@ impl Lower<'_> {
         let align =
             self.types.pointee(inner.ty).map_or(1, |to| if self.types.is_void(to) { 1 } else { self.types.align(to) });
         let base = self.value(inner)?;
-        Ok(Addr::new(base, align))
+        Ok(Addr { arena: self.types.leads_to_arena(inner.ty), ..Addr::new(base, align) })
     }
 
     fn length(&mut self, len: &Expr, what: &str, loc: Loc) -> Parsed<u64> {
@@ -325,7 +327,7 @@ impl Lower<'_> {
             AtomicKind::Xor => (AtomicOp::Xor, Binary::Xor),
             AtomicKind::Xchg => (AtomicOp::Xchg, Binary::Add),
         };
-        let ptr = self.pointer(addr);
+        let ptr = self.accessed(addr);
         let data = InstData::Atomic { op, width, ptr, off: 0, value: operand };
         if !wanted && op != AtomicOp::Xchg {
             self.f().inst(data, &[]);
@@ -340,7 +342,7 @@ impl Lower<'_> {
         let (expected, value) = (self.bits_of(expected), self.bits_of(value));
         let register = self.f().ty(expected);
         let width = if register == Type::I32 { Width::W32 } else { Width::W64 };
-        let ptr = self.pointer(addr);
+        let ptr = self.accessed(addr);
         self.f().value(InstData::CompareExchange { width, ptr, off: 0, expected, value }, register)
     }
 

@@ -1,10 +1,11 @@
 //! Expressions.
 
-use skep_ir::{Binary, Block, Cond, InstData, Type, Unary, Value};
+use skep_ir::{Binary, Cond, InstData, Space, Type, Unary, Value};
 
 use super::Lower;
 use super::func::{Home, PTR};
 use super::place::{Addr, Place};
+use super::truth::condition;
 use crate::parse::Parsed;
 use crate::parse::ast::{BinOp, Builtin, Expr, ExprKind, StmtKind, UnOp};
 use crate::types::{IntTy, QTy, Types};
@@ -18,22 +19,6 @@ pub enum Val {
     Wide(super::wide::Halves),
     /// An aggregate, in memory.
     Memory(Addr),
-}
-
-/// The comparison for an operator on values of a type.
-const fn condition(op: BinOp, signed: bool) -> Cond {
-    match (op, signed) {
-        (BinOp::Ne, _) => Cond::Ne,
-        (BinOp::Lt, true) => Cond::Slt,
-        (BinOp::Le, true) => Cond::Sle,
-        (BinOp::Gt, true) => Cond::Sgt,
-        (BinOp::Ge, true) => Cond::Sge,
-        (BinOp::Lt, false) => Cond::Ult,
-        (BinOp::Le, false) => Cond::Ule,
-        (BinOp::Gt, false) => Cond::Ugt,
-        (BinOp::Ge, false) => Cond::Uge,
-        _ => Cond::Eq,
-    }
 }
 
 impl Lower<'_> {
@@ -192,19 +177,12 @@ impl Lower<'_> {
 
     fn binary_expr(&mut self, op: BinOp, left: &Expr, right: &Expr) -> Parsed<Val> {
         let signed = self.is_signed(left.ty);
-        let (a, b) = (self.value(left)?, self.value(right)?);
         if op.is_comparison() {
-            let (a, b) = self.comparable(a, b);
+            let (a, b) = self.compared(left, right)?;
             return Ok(Val::Value(self.f().compare(condition(op, signed), a, b)));
         }
+        let (a, b) = (self.value(left)?, self.value(right)?);
         Ok(Val::Value(self.arithmetic(op, signed, a, b)))
-    }
-
-    fn comparable(&mut self, a: Value, b: Value) -> (Value, Value) {
-        if self.f().ty(a) == self.f().ty(b) {
-            return (a, b);
-        }
-        (self.f().make_ptr(a), self.f().make_ptr(b))
     }
 
     pub fn arithmetic(&mut self, op: BinOp, signed: bool, a: Value, b: Value) -> Value {
@@ -224,94 +202,6 @@ impl Lower<'_> {
             _ => Binary::Add,
         };
         self.f().binary(op, a, b)
-    }
-
-    /// Truth of an expression as 0 or 1.
-    fn truth_value(&mut self, expr: &Expr) -> Parsed<Value> {
-        let local = self.f().new_local(Type::I32);
-        let [yes, no, join] = [(); 3].map(|()| self.f().new_block());
-        self.condition(expr, yes, no)?;
-        for (block, value) in [(yes, 1), (no, 0)] {
-            self.f().enter_sealed(block);
-            let value = self.f().number(value, Type::I32);
-            self.f().write(local, value);
-            self.f().jump(join);
-        }
-        self.f().enter_sealed(join);
-        Ok(self.f().read(local))
-    }
-
-    /// Goes to one of two blocks, neither of which is sealed.
-    pub fn condition(&mut self, expr: &Expr, yes: Block, no: Block) -> Parsed<()> {
-        self.at(expr.loc);
-        match &expr.kind {
-            ExprKind::LogNot(inner) => self.condition(inner, no, yes),
-            ExprKind::LogAnd(left, right) => {
-                let next = self.f().new_block();
-                self.condition(left, next, no)?;
-                self.f().enter_sealed(next);
-                self.condition(right, yes, no)
-            }
-            ExprKind::LogOr(left, right) => {
-                let next = self.f().new_block();
-                self.condition(left, yes, next)?;
-                self.f().enter_sealed(next);
-                self.condition(right, yes, no)
-            }
-            ExprKind::Binary(op, left, right) if op.is_comparison() => {
-                // `!!x == 1` and its like stay as they are; a truth compared with 0 is itself.
-                let zero = right.literal() == Some(0)
-                    && matches!(left.kind, ExprKind::LogNot(_) | ExprKind::LogAnd(..) | ExprKind::LogOr(..));
-                match op {
-                    BinOp::Ne if zero => return self.condition(left, yes, no),
-                    BinOp::Eq if zero => return self.condition(left, no, yes),
-                    _ => {}
-                }
-                let signed = self.is_signed(left.ty);
-                if self.is_wide(left.ty) {
-                    let operands = (self.halves(left)?, self.halves(right)?);
-                    self.wide_branch(condition(*op, signed), operands, yes, no);
-                    return Ok(());
-                }
-                let (a, b) = (self.value(left)?, self.value(right)?);
-                let (a, b) = self.comparable(a, b);
-                self.f().branch(condition(*op, signed), a, b, yes, no);
-                Ok(())
-            }
-            // A wider integer is 0 when the narrower one is.
-            ExprKind::Cast(inner) if !inner.is_lvalue() && self.keeps_truth(inner.ty, expr.ty) => {
-                self.condition(inner, yes, no)
-            }
-            ExprKind::Comma(left, right) => {
-                self.effect(left)?;
-                self.condition(right, yes, no)
-            }
-            _ => self.is_true(expr, yes, no),
-        }
-    }
-
-    /// Goes to one of two blocks by whether a value is zero.
-    fn is_true(&mut self, expr: &Expr, yes: Block, no: Block) -> Parsed<()> {
-        let value = match self.is_wide(expr.ty) {
-            true => {
-                let value = self.halves(expr)?;
-                self.f().binary(Binary::Or, value.low, value.high)
-            }
-            false => self.value(expr)?,
-        };
-        let ty = self.f().ty(value);
-        let (value, ty) = if ty.is_int() { (value, ty) } else { (self.f().make_ptr(value), PTR) };
-        let zero = self.f().number(0, ty);
-        self.f().branch(Cond::Ne, value, zero, yes, no);
-        Ok(())
-    }
-
-    fn keeps_truth(&self, from: QTy, to: QTy) -> bool {
-        match (self.types.as_int(from), self.types.as_int(to)) {
-            (Some(_), Some(IntTy::Bool)) => true,
-            (Some(from), Some(to)) => to.size() >= from.size(),
-            _ => false,
-        }
     }
 
     /// `cond ? yes : no`
@@ -488,7 +378,11 @@ impl Lower<'_> {
             // To a pointer.
             let wide = match self.types.as_int(from) {
                 Some(int) => self.widen(value, int),
-                None => value,
+                None => match (self.types.leads_to_arena(from), self.types.leads_to_arena(to)) {
+                    (true, false) if self.f().constant(value) != Some(0) => self.f().space_cast(Space::Kernel, value),
+                    (false, true) => self.f().space_cast(Space::User, value),
+                    _ => value,
+                },
             };
             return self.f().make_ptr(wide);
         };

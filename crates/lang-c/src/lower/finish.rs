@@ -98,7 +98,7 @@ fn allowed(function: &Function, root: Value, off: i64, bytes: u32, natural: bool
     let Some(pointer) = function.ty(root).pointer() else { return false };
     let aligned = !natural || off.rem_euclid(bytes.max(1).into()) == 0;
     match (pointer.to, function.def_inst(root)) {
-        (Memory::Any, _) => true,
+        (Memory::Any | Memory::Arena, _) => true,
         (Memory::Stack, Some(InstData::SlotAddr(slot))) => {
             let size = i64::from(function.slots[slot.index()].size);
             aligned && off >= 0 && off + i64::from(bytes) <= size

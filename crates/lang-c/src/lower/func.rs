@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 
-use skep_ir::{Binary, Block, Cond, CoreRef, Edge, Entity, Function, Inst, InstData, Memory, Slot, Type, Unary, Value};
+use skep_ir::{
+    Binary, Block, Cond, CoreRef, Edge, Entity, Function, Inst, InstData, Memory, Slot, Space, Type, Unary, Value,
+};
 
 use crate::parse::ast::{FuncId, LabelId, VarId};
 use crate::types::QTy;
@@ -43,6 +45,8 @@ pub struct Cases {
 pub struct Frame {
     pub func: FuncId,
     pub homes: HashMap<VarId, Home>,
+    /// The functions that parameters are.
+    pub callees: HashMap<VarId, super::call::Called>,
     pub labels: HashMap<LabelId, Block>,
     pub exits: Vec<Exits>,
     pub switches: Vec<Cases>,
@@ -320,6 +324,20 @@ impl Fn {
         }
     }
 
+    /// Whether a pointer is the context of the program, or constant bytes behind it.
+    pub fn is_of_context(&self, mut value: Value) -> bool {
+        for _ in 0..8 {
+            if self.ty(value).pointer().is_some_and(|pointer| pointer.to == Memory::Context) {
+                return true;
+            }
+            match self.function.def_inst(value) {
+                Some(InstData::Cast(inner) | InstData::PtrAddConst(inner, _)) => value = *inner,
+                _ => return false,
+            }
+        }
+        false
+    }
+
     fn is_address(&self, mut value: Value) -> bool {
         for _ in 0..8 {
             match self.function.def_inst(value) {
@@ -351,6 +369,15 @@ impl Fn {
             return self.make_ptr(*inner);
         }
         self.value(InstData::Cast(value), PTR)
+    }
+
+    /// An address of an arena in a space; null stays null.
+    pub fn space_cast(&mut self, space: Space, value: Value) -> Value {
+        if self.constant(value) == Some(0) && space == Space::User {
+            return value;
+        }
+        let ty = if space == Space::Kernel { Type::ptr(Memory::Arena) } else { PTR };
+        self.value(InstData::SpaceCast(space, value), ty)
     }
 
     /// A pointer as a number.

@@ -64,6 +64,10 @@ impl Lower<'_> {
         let global = self.global(var)?;
         let align = u64::from(self.module.globals[skep_ir::Entity::index(global)].align);
         let base = self.f().value(InstData::GlobalAddr(global), Type::ptr(Memory::Global(global)));
+        if self.types.in_arena(item.ty) {
+            let base = self.f().make_ptr(base);
+            return Ok(Addr { arena: true, ..Addr::new(base, align) });
+        }
         Ok(Addr::new(base, align))
     }
 
@@ -95,6 +99,7 @@ impl Lower<'_> {
             None => vec![0; size as usize],
         };
         let section = match &item.section {
+            _ if self.types.in_arena(item.ty) => skep_ir::ARENA_SECTION.to_owned(),
             Some(section) => section.to_string(),
             None => {
                 let mut ty = item.ty;

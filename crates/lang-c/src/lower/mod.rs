@@ -16,6 +16,7 @@ mod globals;
 mod maps;
 mod place;
 mod stmt;
+mod truth;
 mod warn;
 mod wide;
 
@@ -24,7 +25,7 @@ use std::rc::Rc;
 
 use skep_btf::Linkage;
 use skep_ir::{Entity, FuncKind, FuncRef, Function, GlobalRef, Inlining, MapRef, Memory, Module, ProgramInfo, Type};
-use skep_isa::sections;
+use skep_isa::{ProgType, sections};
 
 use crate::Options;
 use crate::lex::{Token, TokenKind};
@@ -36,6 +37,18 @@ use crate::types::emit::BtfOut;
 use crate::types::{QTy, RecordId, Types};
 use crate::unit::{self, Unit};
 use func::{Fn, Home, PTR};
+
+// TABLE
+/// Contexts, and the type that a program has which takes one and whose section tells nothing.
+const CONTEXTS: &[(&str, ProgType)] = &[
+    ("__sk_buff", ProgType::SchedCls),
+    ("xdp_md", ProgType::Xdp),
+    ("sk_msg_md", ProgType::SkMsg),
+    ("bpf_sock_ops", ProgType::SockOps),
+    ("bpf_sysctl", ProgType::CgroupSysctl),
+    ("bpf_sockopt", ProgType::CgroupSockopt),
+    ("bpf_perf_event_data", ProgType::PerfEvent),
+];
 
 /// Most instructions of one function before optimisation.
 const LARGEST: usize = 200_000;
@@ -251,16 +264,12 @@ impl Lower<'_> {
             return Ok(if is_own(func) { FuncKind::Static } else { FuncKind::Global });
         };
         let Some(name) = sections::parse(section) else {
-            let mut names: Vec<&str> = skep_isa::ProgType::ALL
-                .iter()
-                .flat_map(|&ty| sections::of_prog_type(ty))
-                .map(|row| row.prefix)
-                .collect();
-            names.sort_unstable();
-            names.dedup();
+            if let Some(prog_type) = self.type_by_context(func, section) {
+                let section = section.to_owned();
+                return Ok(FuncKind::Program(ProgramInfo { prog_type, attach_type: None, flags: 0, section }));
+            }
             let mut diag = Diag::error(func.loc, format!("no type of program has a section `{section}`"));
-            let prefix = section.split('/').next().unwrap_or(section);
-            if let Some(near) = crate::parse::nearest(prefix, names.into_iter()) {
+            if let Some(near) = near_section(section) {
                 diag = diag.with_help(format!("did you mean `{near}`?"));
             }
             return self.push(diag);
@@ -273,6 +282,32 @@ impl Lower<'_> {
             flags,
             section: section.to_owned(),
         }))
+    }
+
+    /// The type of a program in a section of the author's own, by the context that it takes. Loaders like `tc` and `ip` find
+    /// such sections by their names and know the type from where they attach them.
+    fn type_by_context(&mut self, func: &Func, section: &str) -> Option<ProgType> {
+        let ty = self.types.as_func(func.ty)?;
+        let context = self.types.pointee(*ty.params.first()?)?;
+        let tag = &self.types.record(self.types.as_record(context)?).tag;
+        let (_, prog_type) = CONTEXTS.iter().find(|(name, _)| **name == **tag)?;
+        if near_section(section).is_some() {
+            return None;
+        }
+        let text = format!(
+            "no section is called `{section}`: `{}` is a program of type {prog_type} by its context",
+            func.name
+        );
+        let help = "whoever loads the object has to know the type";
+        self.diags.push(Diag::warning(func.loc, text).with_help(help));
+        Some(*prog_type)
+    }
+
+    /// Whether a pointer leads to the context of a program.
+    fn is_context(&self, ty: QTy) -> bool {
+        let record = self.types.pointee(ty).and_then(|to| self.types.as_record(to));
+        let tag = record.map(|id| &self.types.record(id).tag);
+        tag.is_some_and(|tag| CONTEXTS.iter().any(|(name, _)| **name == **tag))
     }
 
     /// Whether it takes or returns structures by value, which no call of BPF can.
@@ -291,6 +326,8 @@ impl Lower<'_> {
         let Some(ty) = self.types.as_func(func.ty) else { return Err(Reported) };
         let kind = self.kind(func, callback)?;
         let is_program = matches!(kind, FuncKind::Program(_));
+        // A program that replaces a function has the parameters of that function.
+        let replaces = matches!(&kind, FuncKind::Program(info) if info.prog_type == ProgType::Ext);
         let mut params = Vec::new();
         for (at, &param) in ty.params.iter().enumerate() {
             if self.is_wide(param) && !is_program {
@@ -304,7 +341,7 @@ impl Lower<'_> {
                         .with_help("pass a pointer to it, or make the function `static __always_inline`"),
                 );
             }
-            let context = is_program && at == 0 && self.types.is_ptr(param);
+            let context = is_program && at == 0 && self.types.is_ptr(param) && (!replaces || self.is_context(param));
             params.push(if context { Type::ptr(Memory::Context) } else { self.register(param) });
         }
         if params.len() > 5 {
@@ -452,6 +489,7 @@ impl Lower<'_> {
         let frame = func::Frame {
             func,
             homes: HashMap::new(),
+            callees: HashMap::new(),
             labels: HashMap::new(),
             exits: Vec::new(),
             switches: Vec::new(),
@@ -484,6 +522,15 @@ fn program_section(func: &Func) -> Option<&str> {
 /// become part of its callers, as clang does with all that are neither `noinline` nor `weak`.
 fn is_own(func: &Func) -> bool {
     func.storage == Storage::Static || func.hidden || !func.noinline && !func.weak
+}
+
+/// The known section whose name is nearly that of another.
+fn near_section(section: &str) -> Option<&'static str> {
+    let all = ProgType::ALL.iter().flat_map(|&ty| sections::of_prog_type(ty));
+    let mut names: Vec<&'static str> = all.map(|row| row.prefix).collect();
+    names.sort_unstable();
+    names.dedup();
+    crate::parse::nearest(section.split('/').next().unwrap_or(section), names.into_iter())
 }
 
 fn named_params(program: &Program, func: &Func) -> Vec<(Rc<str>, QTy)> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use skep_ir::{Binary, Core, CoreKind, InstData, Type, Unary, Value, Width};
+use skep_ir::{Binary, Core, CoreKind, InstData, Space, Type, Unary, Value, Width};
 
 use super::Lower;
 use super::core::CoreWay;
@@ -28,11 +28,13 @@ pub struct Addr {
     pub bits: Option<(u64, u32)>,
     /// Whether it is memory of the kernel that only a helper reads.
     pub foreign: bool,
+    /// Whether it is memory of an arena: `base` is an address of user space then.
+    pub arena: bool,
 }
 
 impl Addr {
     pub const fn new(base: Value, align: u64) -> Self {
-        Self { base, off: 0, align, volatile: false, core: None, bits: None, foreign: false }
+        Self { base, off: 0, align, volatile: false, core: None, bits: None, foreign: false, arena: false }
     }
 
     /// So many bytes further on.
@@ -90,7 +92,8 @@ impl Lower<'_> {
             }
             ExprKind::Deref(ptr) => {
                 let base = self.value(ptr)?;
-                Addr { foreign: self.bcc && self.leads_into_kernel(ptr, expr.ty), ..Addr::new(base, align) }
+                let foreign = self.bcc && self.leads_into_kernel(ptr, expr.ty);
+                Addr { foreign, arena: self.types.in_arena(expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
                 let root = base.ty;
@@ -203,7 +206,7 @@ impl Lower<'_> {
             }
             return Ok(base.plus(step));
         }
-        let (volatile, foreign) = (base.volatile, base.foreign);
+        let (volatile, foreign, arena) = (base.volatile, base.foreign, base.arena);
         let align = base.align.min(1 << size.trailing_zeros().min(12));
         let bytes = self.f().binary_number(Binary::Mul, position, size.cast_signed());
         // A constant part stays behind the variable one, where instructions have room for it.
@@ -212,7 +215,7 @@ impl Lower<'_> {
         let ty = self.f().ty(ptr);
         let sum = self.f().value(InstData::PtrAdd(ptr, bytes), ty);
         let mut addr = Addr::new(sum, align);
-        (addr.off, addr.volatile, addr.foreign) = (off, volatile, foreign);
+        (addr.off, addr.volatile, addr.foreign, addr.arena) = (off, volatile, foreign, arena);
         Ok(addr)
     }
 
@@ -241,9 +244,21 @@ impl Lower<'_> {
         self.f().value(InstData::PtrAdd(base, offset), ty)
     }
 
+    /// The base as memory is read and written through it.
+    fn accessible(&mut self, addr: &Addr) -> Value {
+        if addr.arena { self.f().space_cast(Space::Kernel, addr.base) } else { addr.base }
+    }
+
+    /// The address as a pointer that memory is read and written through.
+    pub fn accessed(&mut self, addr: Addr) -> Value {
+        let base = self.accessible(&addr);
+        self.pointer(Addr { base, ..addr })
+    }
+
     /// Base and distance for accesses.
     fn access(&mut self, addr: &Addr, more: u64) -> (Value, i16) {
-        let base = self.relocated(addr.base, addr.off, addr.core.as_ref());
+        let base = self.accessible(addr);
+        let base = self.relocated(base, addr.off, addr.core.as_ref());
         let off = if addr.core.is_some() { 0 } else { addr.off } + more.cast_signed();
         match i16::try_from(off) {
             Ok(off) => (base, off),
@@ -449,7 +464,16 @@ impl Lower<'_> {
             return;
         }
         let align = to.align.min(from.align).clamp(1, 8) as u8;
-        let (to, from) = (self.pointer(to), self.pointer(from));
+        if self.f().is_of_context(from.base) && from.core.is_none() {
+            // Fields of a context are read one by one, at offsets that are known.
+            for (at, step) in pieces(align.into(), size) {
+                let ty = if step == 8 { Type::I64 } else { Type::I32 };
+                let value = self.load_bytes(&from, at, step, false, ty);
+                self.store_bytes(&to, at, step, value);
+            }
+            return;
+        }
+        let (to, from) = (self.accessed(to), self.accessed(from));
         let len = u32::try_from(size).unwrap_or(u32::MAX);
         if len > 0 && to != from {
             self.f().inst(InstData::Copy { to, from, len, align }, &[]);
@@ -459,7 +483,7 @@ impl Lower<'_> {
     /// Clears an object.
     pub fn clear(&mut self, to: Addr, size: u64, byte: u8) {
         let align = to.align.clamp(1, 8) as u8;
-        let to = self.pointer(to);
+        let to = self.accessed(to);
         let len = u32::try_from(size).unwrap_or(u32::MAX);
         if len > 0 {
             self.f().inst(InstData::Fill { to, len, byte, align }, &[]);

@@ -364,7 +364,7 @@ impl Lower<'_> {
             let ty = if step == 8 { skep_ir::Type::I64 } else { skep_ir::Type::I32 };
             let value = self.f().number(number, ty);
             let addr = to.clone().plus(at as i64);
-            let ptr = self.pointer(addr);
+            let ptr = self.accessed(addr);
             let width = skep_ir::Width::from_bytes(step as u32).unwrap_or(skep_ir::Width::W8);
             self.f().inst(InstData::Store { width, ptr, off: 0, value, volatile: false }, &[]);
             at += step;

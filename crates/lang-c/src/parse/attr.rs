@@ -23,6 +23,8 @@ pub struct Attrs {
     pub cleanup: Option<FuncId>,
     pub decl_tags: Vec<Rc<str>>,
     pub type_tags: Vec<Rc<str>>,
+    /// `address_space(1)`: in an arena.
+    pub arena: bool,
     /// `mode(DI)`: bytes, 0 for none.
     pub mode: u64,
 }
@@ -43,6 +45,7 @@ impl Attrs {
         self.cleanup = other.cleanup.or(self.cleanup);
         self.decl_tags.extend(other.decl_tags);
         self.type_tags.extend(other.type_tags);
+        self.arena |= other.arena;
         self.mode = self.mode.max(other.mode);
     }
 }
@@ -141,6 +144,20 @@ impl Parser<'_> {
                     }
                 }
                 self.expect(Punct::RParen, "behind the function")?;
+            }
+            "address_space" => {
+                self.expect(Punct::LParen, "behind `address_space`")?;
+                let loc = self.loc();
+                let (space, _) = self.constant_int("the number of an address space")?;
+                match space {
+                    0 => {}
+                    1 => attrs.arena = true,
+                    _ => {
+                        return self
+                            .error(loc, format!("there is no address space {space}: 0 is the kernel's, 1 arenas"));
+                    }
+                }
+                self.expect(Punct::RParen, "behind the number of an address space")?;
             }
             "mode" => {
                 self.expect(Punct::LParen, "behind `mode`")?;

@@ -76,6 +76,9 @@ impl Parser<'_> {
             (None, false) if specs.auto => Types::void(),
             (None, false) => return self.no_type(loc),
         };
+        if std::mem::take(&mut specs.attrs.arena) {
+            quals = quals.with(Quals::ARENA);
+        }
         specs.ty = QTy { ty: ty.ty, quals: ty.quals.with(quals) };
         if specs.attrs.mode > 0 {
             specs.ty = QTy { quals: specs.ty.quals, ..self.with_mode(ty, specs.attrs.mode) };
@@ -459,8 +462,9 @@ impl Parser<'_> {
             full = ty;
             self.program.vars[id.0 as usize].ty = ty;
             init = Some(Rc::new(value));
-            if ty.quals.has(Quals::CONST) {
-                // It may be asked whether this is a constant.
+            let callee = self.types.pointee(ty).is_some_and(|to| self.types.as_func(to).is_some());
+            if ty.quals.has(Quals::CONST) || callee {
+                // It may be asked whether this is a constant, and what is called.
                 self.program.vars[id.0 as usize].init.clone_from(&init);
             }
         }
@@ -477,6 +481,13 @@ impl Parser<'_> {
     }
 
     fn local(&mut self, sym: Sym, ty: QTy, attrs: &Attrs, loc: Loc) -> VarId {
+        if self.types.in_arena(ty) {
+            let name = self.name_of(sym);
+            self.diags.push(
+                Diag::error(loc, format!("`{name}` cannot be in an arena: local variables are on the stack"))
+                    .with_help("`static` gives it a place there; a pointer has `__arena` in front of its `*`"),
+            );
+        }
         let var = self.new_var(sym, ty, Storage::Local, attrs, loc);
         let id = self.add_var(var);
         self.declare(sym, Name::Var(id));

@@ -94,7 +94,10 @@ impl Parser<'_> {
         self.attributes(attrs)?;
         while self.take(Punct::Star) {
             let mut own = Attrs::default();
-            let quals = self.qualifiers(&mut own)?;
+            let mut quals = self.qualifiers(&mut own)?;
+            if std::mem::take(&mut own.arena) {
+                quals = quals.with(Quals::ARENA);
+            }
             attrs.merge(Attrs { type_tags: Vec::new(), ..own.clone() });
             // Tags of a pointer belong to what it points to.
             steps.push(Step::Ptr(quals, own.type_tags));

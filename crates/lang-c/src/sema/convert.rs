@@ -174,6 +174,15 @@ impl Parser<'_> {
         match (&from_kind, &to_kind) {
             (_, Kind::Float(_)) => return self.error(loc, "BPF has no floating-point numbers"),
             (Kind::Int(_) | Kind::Enum(_), Kind::Int(_) | Kind::Enum(_)) => {}
+            (Kind::Ptr(a), Kind::Ptr(b)) if self.types.in_arena(*a) != self.types.in_arena(*b) => {
+                if self.constant(&expr).and_then(|value| value.int()) != Some(0) {
+                    let (from, to) = (self.types.show(expr.ty), self.types.show(to));
+                    let text = format!("{what} has the type `{from}`, which changes the address space of `{to}`");
+                    return self.push_error(
+                        Diag::error(loc, text).with_help(format!("a cast translates the address: `({to})`")),
+                    );
+                }
+            }
             (Kind::Ptr(a), Kind::Ptr(b)) => {
                 let fits = self.types.is_void(*a) || self.types.is_void(*b) || self.types.same(*a, *b, false);
                 let chars = self.types.as_int(*a).zip(self.types.as_int(*b)).is_some_and(|(a, b)| a.size() == b.size());

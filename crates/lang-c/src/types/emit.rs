@@ -51,6 +51,10 @@ impl BtfOut {
     }
 
     fn write(&mut self, types: &Types, ty: QTy) -> TypeId {
+        if ty.quals.has(Quals::ARENA) {
+            // The kernel tells such pointers apart by what is done with them.
+            return self.id(types, QTy { ty: ty.ty, quals: Quals(ty.quals.0 & !Quals::ARENA.0) });
+        }
         for (bit, make) in [
             (Quals::RESTRICT, NewType::Restrict as fn(TypeId) -> NewType<'static>),
             (Quals::VOLATILE, NewType::Volatile),

@@ -69,6 +69,7 @@ impl Types {
             BtfKind::Volatile(of) => with(inner(self, of), Quals::VOLATILE),
             BtfKind::Const(of) => with(inner(self, of), Quals::CONST),
             BtfKind::Restrict(of) => with(inner(self, of), Quals::RESTRICT),
+            BtfKind::TypeTag(of) if &*name == "address_space(1)" => with(inner(self, of), Quals::ARENA),
             BtfKind::TypeTag(of) => inner(self, of),
             BtfKind::FuncProto(proto) => {
                 let ret = inner(self, proto.result);

@@ -34,7 +34,7 @@ pub struct QTy {
     pub quals: Quals,
 }
 
-/// `const`, `volatile` and `restrict` as bits.
+/// `const`, `volatile`, `restrict` and the address space of arenas as bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Quals(pub u8);
 
@@ -43,6 +43,8 @@ impl Quals {
     pub const CONST: Self = Self(1);
     pub const VOLATILE: Self = Self(2);
     pub const RESTRICT: Self = Self(4);
+    /// `__attribute__((address_space(1)))`: memory of an arena.
+    pub const ARENA: Self = Self(8);
 
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -390,6 +392,17 @@ impl Types {
         }
     }
 
+    /// Whether objects of a type are in an arena.
+    pub fn in_arena(&self, ty: QTy) -> bool {
+        let stripped = self.strip(ty);
+        stripped.quals.has(Quals::ARENA) || self.element(stripped).is_some_and(|(of, _)| self.in_arena(of))
+    }
+
+    /// Whether a pointer leads into an arena.
+    pub fn leads_to_arena(&self, ty: QTy) -> bool {
+        self.pointee(ty).is_some_and(|to| self.in_arena(to))
+    }
+
     pub fn is_void(&self, ty: QTy) -> bool {
         matches!(self.kind(ty), Kind::Void)
     }
@@ -452,7 +465,9 @@ impl Types {
             return true;
         }
         match (self.raw(one.ty), self.raw(other.ty)) {
-            (Kind::Ptr(a), Kind::Ptr(b)) => self.same_within(*a, *b, quals, depth - 1),
+            (Kind::Ptr(a), Kind::Ptr(b)) => {
+                self.in_arena(*a) == self.in_arena(*b) && self.same_within(*a, *b, quals, depth - 1)
+            }
             (Kind::Array(a, n), Kind::Array(b, m)) => {
                 (n == m || n.is_none() || m.is_none()) && self.same_within(*a, *b, quals, depth - 1)
             }

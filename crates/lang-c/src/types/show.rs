@@ -65,7 +65,12 @@ impl Types {
 
 fn words(quals: Quals) -> String {
     let mut text = String::new();
-    for (bit, word) in [(Quals::CONST, "const "), (Quals::VOLATILE, "volatile "), (Quals::RESTRICT, "restrict ")] {
+    for (bit, word) in [
+        (Quals::CONST, "const "),
+        (Quals::VOLATILE, "volatile "),
+        (Quals::RESTRICT, "restrict "),
+        (Quals::ARENA, "__arena "),
+    ] {
         if quals.has(bit) {
             text.push_str(word);
         }

@@ -59,6 +59,8 @@ pub enum ElfProblem {
     NoFunction(u64),
     /// No map starts where a reference leads; the offset in the target's section.
     NoMap(u64),
+    /// Variables of an arena, and no map that is one.
+    NoArena,
     /// A reference to a section that programs cannot reach; its name.
     Unreachable(String),
     /// A reference beyond the end of a section of variables.
@@ -169,6 +171,7 @@ impl fmt::Display for ElfProblem {
             Self::Common => f.write_str("has no section; initialise it or compile with `-fno-common`"),
             Self::NoFunction(offset) => write!(f, "no function starts at the target, offset {offset:#x}"),
             Self::NoMap(offset) => write!(f, "no map starts at the target, offset {offset:#x}"),
+            Self::NoArena => f.write_str("its variables are in an arena, but no map has the type BPF_MAP_TYPE_ARENA"),
             Self::Unreachable(section) => write!(
                 f,
                 "a reference to section `{section}`, which programs cannot reach; put variables into `.data`, \

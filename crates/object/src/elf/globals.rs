@@ -6,9 +6,9 @@ use skep_btf::{Btf, Kind, TypeId};
 
 use super::error::{ElfError, ElfProblem};
 use super::file::Section;
-use super::{Context, Role};
+use super::{ARENA_SECTION, Context, Role};
 use crate::btf_edit::{self, SectionLayout};
-use crate::{MapFlags, MapSpec, Object, Purpose, Variable};
+use crate::{Image, MapFlags, MapIdx, MapSpec, Object, Purpose, Variable};
 
 /// Makes maps of the sections with variables and finds those with code. In the object's type information the sections
 /// get the sizes and places that compilers leave to loaders.
@@ -21,6 +21,11 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<(
         let section = &context.file.sections[index];
         if section.is_code() {
             context.roles[index] = Role::Code;
+        }
+        if section.name == ARENA_SECTION && section.is_allocated() {
+            let ty = types.get(section.name).copied();
+            context.roles[index] = arena(context, index, ty, object)?;
+            continue;
         }
         let Some(base) = base_of(section).filter(|_| context.roles[index] == Role::Other) else { continue };
         let size = u32::try_from(section.size);
@@ -43,6 +48,19 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<(
         btf_edit::lay_out(&mut object.btf, &layouts);
     }
     Ok(())
+}
+
+/// Puts the variables of an arena into the arena of the object.
+fn arena(context: &Context<'_>, index: usize, ty: Option<TypeId>, object: &mut Object) -> Result<Role, ElfError> {
+    let section = &context.file.sections[index];
+    let Some(at) = object.maps.iter().position(|map| map.map_type == skep_isa::MapType::Arena) else {
+        return Err(ElfError::in_section(section.name, ElfProblem::NoArena));
+    };
+    let variables = without_declarations(context, variables(context, index, ty)?);
+    let mut bytes = section.data.to_vec();
+    bytes.resize(usize::try_from(section.size).unwrap_or(bytes.len()), 0);
+    object.maps[at].purpose = Purpose::Arena(Image { variables, bytes });
+    Ok(Role::Data(MapIdx(at as u32)))
 }
 
 /// Where the variables of all sections lie that the type information describes, those of maps and the licence included.

@@ -35,6 +35,9 @@ use file::{File, Place, Symbol};
 
 use crate::{ExternIdx, ExternKind, MapIdx, Object};
 
+/// Section of the variables in an arena.
+pub(crate) const ARENA_SECTION: &str = ".addr_space.1";
+
 /// What a section is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
@@ -73,6 +76,7 @@ impl Object {
     ///   the function that exceptions of the program end in, which a tag of its declaration names.
     /// * Maps come from `.maps` (which needs `-g`) and from `maps`, in this order, then each section of global variables
     ///   (`.data`, `.rodata`, `.bss`, and those whose names begin so with a further point) as an array with one value.
+    /// * Variables of `.addr_space.1` are the first bytes of the arena that the file defines.
     /// * Variables of `.struct_ops` and `.struct_ops.link` become maps of type struct_ops, as the file lays them out.
     /// * Settings and symbols of the kernel become [`Object::externs`], relocations of its types
     ///   [`Program::core_relocations`](crate::Program::core_relocations); [`Object::resolve`] applies them.

@@ -5,7 +5,7 @@ use skep_isa::MapType;
 
 use super::Writer;
 use super::file::{OutRelocation, OutSection, OutSymbol, binding, section_flag, section_type, symbol_type};
-use crate::elf::read_definition;
+use crate::elf::{ARENA_SECTION, read_definition};
 use crate::{MapFlags, MapIdx, MapSpec, ObjectError, Purpose, Reference, Variable};
 
 /// Section of definitions.
@@ -27,7 +27,7 @@ impl Writer<'_> {
     pub(super) fn write_maps(&mut self) -> Result<(), ObjectError> {
         let maps = self.object.maps.iter().enumerate();
         let ordinary: Vec<usize> = maps
-            .filter(|(_, map)| map.purpose == Purpose::Ordinary && map.map_type != MapType::StructOps)
+            .filter(|(_, map)| map.is_defined() && map.map_type != MapType::StructOps)
             .map(|(index, _)| index)
             .collect();
         if ordinary.is_empty() {
@@ -88,7 +88,7 @@ impl Writer<'_> {
             let var = vars.iter().find(|var| btf.name(var.ty) == Ok(spec.name.as_str()))?;
             let Ok(Kind::Var { ty, .. }) = btf.kind(var.ty) else { return None };
             let (defined, values) = read_definition(btf, &spec.name, ty).ok()?;
-            let plain = MapSpec { references: Vec::new(), ..spec.clone() };
+            let plain = MapSpec { references: Vec::new(), purpose: Purpose::Ordinary, ..spec.clone() };
             if defined != plain || var.size == 0 {
                 return None;
             }
@@ -213,6 +213,26 @@ impl Writer<'_> {
         Ok(())
     }
 
+    /// Writes the section of variables in an arena.
+    pub(super) fn write_arena(&mut self) {
+        for (index, map) in self.object.maps.iter().enumerate() {
+            let Purpose::Arena(image) = &map.purpose else { continue };
+            let section = self.file.add_section(OutSection {
+                name: ARENA_SECTION.to_owned(),
+                kind: section_type::PROGBITS,
+                flags: section_flag::ALLOC | section_flag::WRITE,
+                align: 8,
+                size: image.bytes.len() as u64,
+                data: image.bytes.clone(),
+                relocations: Vec::new(),
+            });
+            self.arena_symbol = Some((index, self.section_symbol(section)));
+            for variable in &image.variables {
+                self.file.add_symbol(symbol_of(variable, section));
+            }
+        }
+    }
+
     /// The symbol and the distance from it of a place in a map's value.
     pub(super) fn place_in_map(&self, map: MapIdx, offset: u32) -> Option<(usize, u32)> {
         if let Some(spec) = self.object.maps.get(map.index())
@@ -220,7 +240,12 @@ impl Writer<'_> {
         {
             return self.extern_at(map, offset);
         }
-        let spec = self.object.maps.get(map.index()).filter(|spec| spec.purpose != Purpose::Ordinary);
+        if let Some((arena, symbol)) = self.arena_symbol
+            && arena == map.index()
+        {
+            return Some((symbol, offset));
+        }
+        let spec = self.object.maps.get(map.index()).filter(|spec| !spec.is_defined());
         spec.and(self.map_symbols.get(map.index()).copied().flatten()).map(|symbol| (symbol, offset))
     }
 }

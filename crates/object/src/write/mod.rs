@@ -40,6 +40,8 @@ struct Writer<'o> {
     map_symbols: Vec<Option<usize>>,
     /// Maps with entries, and tables: the map, the section, and where the entries start.
     map_places: Vec<(usize, usize, u64)>,
+    /// The arena with variables, and the symbol of their section.
+    arena_symbol: Option<(usize, usize)>,
     program_symbols: Vec<Option<usize>>,
     extern_symbols: Vec<usize>,
 }
@@ -70,12 +72,14 @@ impl Object {
             file: OutFile::default(),
             map_symbols: vec![None; self.maps.len()],
             map_places: Vec::new(),
+            arena_symbol: None,
             program_symbols: vec![None; self.programs.len()],
             extern_symbols: Vec::new(),
         };
         writer.write_externs();
         writer.write_maps()?;
         writer.write_variables()?;
+        writer.write_arena();
         writer.write_tables()?;
         writer.write_code()?;
         writer.write_entries()?;

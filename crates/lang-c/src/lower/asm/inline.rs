@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use skep_ir::{AtomicOp, Binary, Block, Callee, Cond, Entity, FuncKind, InstData, Type, Unary, Value, Width};
+use skep_ir::{AtomicOp, Binary, Block, Callee, Cond, Entity, FuncKind, InstData, Space, Type, Unary, Value, Width};
 use skep_isa::ebpf::{self, AluOp, Imm64, JmpOp, Op, Order, Reg, Size, Src};
 
 use super::is_memory;
@@ -28,9 +28,11 @@ struct Body<'a> {
     loc: Loc,
 }
 
-/// The registers that a text names itself.
+/// The registers that a text names itself. What conditions of the assembler compare with is no use of them.
 fn named_registers(text: &str) -> [bool; REGISTERS] {
     let mut named = [false; REGISTERS];
+    let lines = text.split(['\n', ';']).filter(|line| !line.trim_start().starts_with(".ifc"));
+    let text = lines.collect::<Vec<_>>().join("\n");
     let bytes = text.as_bytes();
     for (at, pair) in bytes.windows(2).enumerate() {
         let word = |at: Option<usize>| {
@@ -46,7 +48,7 @@ fn named_registers(text: &str) -> [bool; REGISTERS] {
 
 /// Whether an operand is in a register.
 fn in_register(constraint: &str) -> bool {
-    constraint.contains(['r', 'w', 'g']) || constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[')
+    constraint.contains(['r', 'w', 'g', 'p']) || constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[')
 }
 
 impl Lower<'_> {
@@ -55,6 +57,14 @@ impl Lower<'_> {
         let registers: [Local; REGISTERS] = std::array::from_fn(|_| self.f().new_local(Type::I64));
         // Values first, writing them last: operands may have calls in them.
         let mut values = Vec::new();
+        for (at, operand) in asm.outputs.iter().chain(&asm.inputs).enumerate() {
+            if let Some(number) = numbers[at].filter(|_| is_memory(operand)) {
+                let addr = self.addr(&operand.expr)?;
+                let ptr = self.accessed(addr);
+                let address = self.f().make_int(ptr);
+                values.push((number, address));
+            }
+        }
         for (at, output) in asm.outputs.iter().enumerate() {
             if let (Some(number), Some(value)) = (numbers[at], self.through(asm, output)?) {
                 values.push((number, self.opened(value, output.expr.ty)));
@@ -62,7 +72,7 @@ impl Lower<'_> {
         }
         for (at, input) in asm.inputs.iter().enumerate() {
             let tied = input.constraint.trim().starts_with(|c: char| c.is_ascii_digit() || c == '[');
-            if let Some(number) = numbers[asm.outputs.len() + at].filter(|_| !tied) {
+            if let Some(number) = numbers[asm.outputs.len() + at].filter(|_| !tied && !is_memory(input)) {
                 let expr = self.uncut(&input.expr);
                 let value = self.value(expr)?;
                 values.push((number, self.opened(value, expr.ty)));
@@ -76,7 +86,7 @@ impl Lower<'_> {
         let mut body = Body { registers, assembled: &assembled, blocks: HashMap::new(), loc: asm.loc };
         self.asm_blocks(asm, &mut body)?;
         for (at, output) in asm.outputs.iter().enumerate() {
-            if let Some(number) = numbers[at] {
+            if let Some(number) = numbers[at].filter(|_| !is_memory(output)) {
                 let value = self.f().read(registers[usize::from(number)]);
                 let made = self.closed(value, output.expr.ty);
                 let place = self.place(&output.expr)?;
@@ -98,7 +108,7 @@ impl Lower<'_> {
                 .position(|output| Self::tied(asm, output).is_some_and(|of| std::ptr::eq(of, operand)));
             let number = match output {
                 Some(output) => numbers.get(output).copied().flatten(),
-                None if is_memory(operand) || !in_register(&operand.constraint) => None,
+                None if !is_memory(operand) && !in_register(&operand.constraint) => None,
                 None => {
                     let Some(number) = free.next() else {
                         return self.error(asm.loc, "the assembly has more operands than there are registers");
@@ -222,6 +232,12 @@ impl Lower<'_> {
                     (_, Size::W) => self.f().unary(Unary::Swap32, value),
                     _ => self.f().unary(Unary::Swap64, value),
                 };
+                self.asm_write(body, dst, value);
+            }
+            Op::AddrSpaceCast { dst, src, to_arena } => {
+                let value = self.asm_read(body, src)?;
+                let value = self.f().space_cast(if to_arena { Space::User } else { Space::Kernel }, value);
+                let value = self.f().make_int(value);
                 self.asm_write(body, dst, value);
             }
             _ => return self.asm_memory(body, slot, op),

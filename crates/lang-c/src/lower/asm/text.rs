@@ -38,9 +38,12 @@ impl Lower<'_> {
             let text = self.expanded(asm, number, register, &mut references)?;
             lines.extend(text.split(['\n', ';']).map(|line| self.call_by_name(line.trim(), &mut references)));
         }
+        lines = repeated(lines);
+        choose(&mut lines);
         spell_may_goto(&mut lines);
+        spell_space_cast(&mut lines);
         number_labels(&mut lines);
-        lines.iter_mut().for_each(|line| *line = signed_numbers(line));
+        lines.iter_mut().for_each(|line| *line = signed_numbers(&added(line)));
         let Some(&first) = all.first() else { return Err(crate::parse::Reported) };
         let labels: Vec<String> =
             (0..first.labels.len()).map(|number| format!("{}: exit", label_name(number))).collect();
@@ -132,6 +135,9 @@ impl Lower<'_> {
             };
             let Some(operand) = asm.outputs.iter().chain(&asm.inputs).nth(found) else { continue };
             match register(found) {
+                Some(register) if super::is_memory(operand) => {
+                    let _ = write!(out, "(r{register} + 0)");
+                }
                 Some(register) => {
                     let wide = letter != Some('w') && !operand.constraint.contains('w');
                     let _ = write!(out, "{}{register}", if wide { 'r' } else { 'w' });
@@ -220,13 +226,92 @@ impl Lower<'_> {
     }
 }
 
+/// Most lines that repetitions make.
+const MOST_LINES: usize = 1 << 17;
+
+/// Writes what is between `.rept N` and `.endr` so many times.
+fn repeated(lines: Vec<String>) -> Vec<String> {
+    let mut out: Vec<String> = Vec::with_capacity(lines.len());
+    // Where each begins that is not closed yet, and its number.
+    let mut open: Vec<(usize, usize)> = Vec::new();
+    for line in lines {
+        let text = line.trim();
+        if let Some(count) = text.strip_prefix(".rept ").and_then(|count| count.trim().parse().ok()) {
+            open.push((out.len(), count));
+        } else if text == ".endr"
+            && let Some((start, count)) = open.pop()
+        {
+            let body = out.split_off(start);
+            if count.saturating_mul(body.len()) > MOST_LINES {
+                // No program is that long: the assembler refuses this line.
+                out.push(format!(".rept {count}"));
+                continue;
+            }
+            (0..count).for_each(|_| out.extend_from_slice(&body));
+        } else {
+            out.push(line);
+        }
+    }
+    out
+}
+
+/// Keeps what is between `.ifc A, B` and `.endif` only where the two texts are the same.
+fn choose(lines: &mut [String]) {
+    let mut kept: Vec<bool> = Vec::new();
+    for line in lines {
+        let text = line.trim();
+        if let Some(pair) = text.strip_prefix(".ifc ") {
+            kept.push(pair.split_once(',').is_some_and(|(one, other)| one.trim() == other.trim()));
+        } else if text != ".endif" || kept.pop().is_none() {
+            if kept.contains(&false) {
+                line.clear();
+            }
+            continue;
+        }
+        line.clear();
+    }
+}
+
+/// Writes `addr_space_cast` where its bytes stand: `.byte 0xBF; .byte 0x11; .short 1; .long TO << 16 | FROM`. So headers
+/// spell it for assemblers that do not know the word.
+fn spell_space_cast(lines: &mut [String]) {
+    let number = |text: &str, word: &str| {
+        let digits = text.strip_prefix(word)?.trim();
+        match digits.strip_prefix("0x") {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => digits.parse().ok(),
+        }
+    };
+    let filled: Vec<usize> = (0..lines.len()).filter(|&at| !lines[at].trim().is_empty()).collect();
+    for four in filled.windows(4) {
+        let texts = [0, 1, 2, 3].map(|at| lines[four[at]].trim());
+        let values = [".byte", ".byte", ".short", ".long"].iter().zip(texts).map(|(word, text)| number(text, word));
+        let values: Option<Vec<u32>> = values.collect();
+        let Some([0xbf, registers, 1, spaces]) = values.as_deref() else { continue };
+        let (dst, src, to, from) = (registers & 15, registers >> 4, spaces >> 16, spaces & 0xffff);
+        lines[four[0]] = format!("r{dst} = addr_space_cast(r{src}, {to}, {from})");
+        four[1..].iter().for_each(|&at| lines[at].clear());
+    }
+}
+
 /// Writes `may_goto` where its bytes stand: `.byte 0xe5; .byte 0; .long ((%l[label] - 1b - 8) / 8) & 0xffff; .short 0`. So
 /// headers spell it for assemblers that do not know the word.
 fn spell_may_goto(lines: &mut [String]) {
     let statement = |line: &str| line.rsplit_once(':').map_or(line, |(_, rest)| rest).trim().to_owned();
     for at in 0..lines.len().saturating_sub(3) {
         let [first, second, third, fourth] = [0, 1, 2, 3].map(|next| statement(&lines[at + next]));
-        if first != ".byte 0xe5" || second != ".byte 0" || fourth != ".short 0" || !third.starts_with(".long") {
+        if first != ".byte 0xe5" || second != ".byte 0" {
+            continue;
+        }
+        // `.byte 0xe5; .byte 0; .short -3; .long 0`, with a distance.
+        if let Some(distance) = third.strip_prefix(".short ").and_then(|text| text.trim().parse::<i16>().ok())
+            && fourth == ".long 0"
+        {
+            lines[at] = lines[at].replace(&first, &format!("may_goto {distance:+}"));
+            lines[at + 1..at + 4].iter_mut().for_each(String::clear);
+            continue;
+        }
+        if fourth != ".short 0" || !third.starts_with(".long") {
             continue;
         }
         let mut words = third.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
@@ -270,6 +355,19 @@ fn number_labels(lines: &mut [String]) {
             None => rest,
         };
         *line = format!("{labels}{rest}");
+    }
+}
+
+/// A line whose last operand is a sum of numbers (`r0 = 4 - 1`) with the number that it is.
+fn added(line: &str) -> String {
+    let Some((before, sum)) = line.rsplit_once("= ") else { return line.to_owned() };
+    let end = sum.find(|c: char| !c.is_ascii_digit()).unwrap_or(sum.len());
+    let (more, behind) = terms(&sum[end..]);
+    match sum[..end].parse::<i64>() {
+        Ok(first) if behind.trim().is_empty() && !sum[end..].trim().is_empty() => {
+            format!("{before}= {}", first.wrapping_add(more))
+        }
+        _ => line.to_owned(),
     }
 }
 
