@@ -22,7 +22,7 @@ pub struct Options {
     pub max_size: usize,
     /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
-    /// Of these loops those that become at most so many instructions.
+    /// Of these loops those that become at most so many instructions, apart from what is computed from their counters.
     pub unroll_size: usize,
     /// Whether the machine has the highest byte of a number in front: read-only variables are read while compiling.
     pub big_endian: bool,

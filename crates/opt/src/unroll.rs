@@ -1,13 +1,13 @@
 //! Unrolls loops that run a constant number of times.
 //!
-//! Only where asked ([`Options::unroll`](crate::Options::unroll)): a bounded loop costs the verifier a state for each
-//! iteration either way, and code is small otherwise. The loop body is copied in front of the loop, once for each time it
+//! Only where asked ([`Options::unroll`](crate::Options::unroll)), and where little code comes of it: a bounded loop costs
+//! the verifier a state for each iteration either way. The loop body is copied in front of the loop, once for each time it
 //! runs; constant propagation then removes what is left.
 
 use std::collections::{HashMap, HashSet};
 
 use skep_ir::analysis::{Dominators, Loop, Loops};
-use skep_ir::{Block, Entity, Function, InstData, Memory, Type, Value, ValueDef};
+use skep_ir::{Block, Entity, Function, InstData, Memory, Type, Unary, Value, ValueDef};
 
 use crate::Ctx;
 use crate::fold;
@@ -45,14 +45,64 @@ fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, V
             continue;
         }
         let Some(trips) = trip_count(function, each, ctx.options.unroll) else { continue };
-        let body: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
-        let unrolled = body.saturating_mul(trips as usize);
+        let unrolled = cost(function, each).saturating_mul(trips as usize);
         let most = if indexes_context(function, each) { ctx.options.max_size } else { ctx.options.unroll_size };
-        if unrolled <= most && size(function) + unrolled <= ctx.options.max_size {
+        let copied: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
+        let size = size(function).saturating_add(copied.saturating_mul(trips as usize));
+        if unrolled <= most && size <= ctx.options.max_size {
             return Some((each.header, each.blocks.clone(), trips));
         }
     }
     None
+}
+
+/// The instructions of a round of a loop that become code if it is unrolled. Numbers and addresses are parts of others, as
+/// are jumps from one copy to the next, but a call takes its arguments; what follows from counters and numbers is computed.
+fn cost(function: &Function, each: &Loop) -> usize {
+    let known = computed(function, each);
+    let insts = each.blocks.iter().flat_map(|&block| &function[block].insts).map(|&inst| match &function[inst].data {
+        data if is_constant(data) => 0,
+        InstData::Jump(_) | InstData::Unary(Unary::Extend | Unary::Truncate, _) | InstData::PtrAddConst(..) => 0,
+        InstData::Call(_, args) => 1 + args.len(),
+        data => usize::from(!is_computed(function, data, &known)),
+    });
+    insts.sum()
+}
+
+/// Whether an instruction is a matter of numbers that are known in each round.
+fn is_computed(function: &Function, data: &InstData, known: &[bool]) -> bool {
+    let decides = matches!(data, InstData::Branch { .. } | InstData::Switch { .. });
+    let mut all = decides || data.is_pure();
+    data.for_each_own_operand(|value| all &= known[value.index()] || function.constant(value).is_some());
+    all
+}
+
+/// The values of a loop that are known numbers in each round, by index.
+fn computed(function: &Function, each: &Loop) -> Vec<bool> {
+    let mut known = vec![false; function.value_count()];
+    let params = || each.blocks.iter().flat_map(|&block| &function[block].params);
+    params().for_each(|param| known[param.index()] = true);
+    // What is not a number takes away what follows from it, until nothing changes any more.
+    loop {
+        for &inst in each.blocks.iter().flat_map(|&block| &function[block].insts) {
+            let node = &function[inst];
+            let is = is_computed(function, &node.data, &known) || matches!(node.data, InstData::Const(_));
+            node.results.iter().for_each(|result| known[result.index()] = is);
+        }
+        let mut changed = false;
+        for &block in &function.blocks {
+            let Some(inst) = function.terminator(block) else { continue };
+            for edge in function[inst].data.edges().filter(|edge| each.blocks.contains(&edge.block)) {
+                for (param, &arg) in function[edge.block].params.iter().zip(&edge.args) {
+                    let is = known[arg.index()] || function.constant(arg).is_some();
+                    changed |= !is && std::mem::replace(&mut known[param.index()], false);
+                }
+            }
+        }
+        if !changed {
+            return known;
+        }
+    }
 }
 
 /// Whether members of the context are chosen by a counter: the verifier takes only constant distances from it.
