@@ -164,7 +164,7 @@ fn described<'a>(
 /// Rounds of a loop that is unrolled without being asked for.
 const UNROLL: u32 = 16;
 /// Instructions that a loop may become by that: the verifier follows each round of a loop that stays one, too.
-const UNROLLED: usize = 40;
+const UNROLLED: usize = 30;
 /// The same in files that ask for loops to be unrolled.
 const UNROLLED_WHERE_ASKED: usize = 4_000;
 

@@ -112,6 +112,8 @@ static PIPELINE: &[Pass] = &[
     pass!("sccp", sccp::sccp, "Propagates the counters of unrolled loops"),
     pass!("simplify", simplify::simplify, "Folds their arithmetic"),
     pass!("blocks", blocks::clean, "Removes what is left of them"),
+    pass!("dce", dce::dce, "Removes addresses that nothing reads"),
+    pass!("slots", slots::promote, "Makes values of the members that unrolled loops went through"),
     pass!("refine", refine::refine, "Gives compared values a new name behind their comparison"),
     pass!("range", range::range, "Removes masks and branches that the verifier can see to be redundant"),
     pass!("blocks", blocks::clean, "Removes the ways not taken"),
