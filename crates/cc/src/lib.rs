@@ -14,6 +14,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use skep_isa::ebpf::Cpu;
+use skep_lang_c::lex::{Pragma, TokenKind};
 use skep_lang_c::options::Options;
 use skep_lang_c::pp::{MainFile, preprocess, preprocess_to_text};
 use skep_lang_c::provider::TypeSource;
@@ -76,6 +77,8 @@ pub struct Front {
     pub warnings: String,
     /// The files that were read: name, and whether they are embedded in the compiler.
     pub files: Vec<(String, bool)>,
+    /// Whether it asks for loops to be unrolled.
+    pub unrolls: bool,
     /// How long each stage took.
     pub times: Vec<(&'static str, Duration)>,
 }
@@ -100,6 +103,7 @@ pub fn front(
     if diags.has_errors() {
         return Err(Failed::Source(diags.render(&sources, colour)));
     }
+    let unrolls = tokens.iter().any(|token| matches!(token.kind, TokenKind::Pragma(Pragma::Unroll(_))));
     let unit = skep_lang_c::compile(&tokens, &sources, types, options, &mut diags);
     let messages = diags.render(&sources, colour);
     let unit = match unit {
@@ -108,7 +112,7 @@ pub fn front(
     };
     let files = sources.file_names().map(|(name, system)| (name.to_owned(), system)).collect();
     let times = vec![("preprocess", read), ("compile", start.elapsed().saturating_sub(read))];
-    Ok(Front { unit, warnings: messages, files, times })
+    Ok(Front { unit, warnings: messages, files, unrolls, times })
 }
 
 /// Compiles a program. Types that it does not declare are asked for in `types`, files in `files`.
@@ -122,7 +126,7 @@ pub fn build(
     types: &mut dyn TypeSource,
     wishes: Wishes,
 ) -> Result<Built, Failed> {
-    let Front { mut unit, warnings, files, mut times } = front(main, options, files, types, wishes.colour)?;
+    let Front { mut unit, warnings, files, unrolls, mut times } = front(main, options, files, types, wishes.colour)?;
     let mut last = Instant::now();
     let mut done = |stage| {
         times.push((stage, last.elapsed()));
@@ -131,7 +135,8 @@ pub fn build(
     let lowered = wishes.ir.then(|| unit.module.to_string());
     let cpu = options.cpu();
     // A stack that is too small for now may do when objects have become values: the code generator judges the result.
-    let passes = skep_opt::Options { cpu, unroll: UNROLL, verify: false, ..skep_opt::Options::default() };
+    let unroll_size = if unrolls { UNROLLED_WHERE_ASKED } else { UNROLLED };
+    let passes = skep_opt::Options { cpu, unroll: UNROLL, unroll_size, verify: false, ..skep_opt::Options::default() };
     skep_opt::optimise(&mut unit.module, &passes);
     done("optimise");
     let ir = lowered.map(|text| [text, unit.module.to_string()]);
@@ -158,6 +163,10 @@ fn described<'a>(
 
 /// Rounds of a loop that is unrolled without being asked for.
 const UNROLL: u32 = 16;
+/// Instructions that a loop may become by that: the verifier follows each round of a loop that stays one, too.
+const UNROLLED: usize = 30;
+/// The same in files that ask for loops to be unrolled.
+const UNROLLED_WHERE_ASKED: usize = 4_000;
 
 /// The text after preprocessing, and the files that were read.
 ///

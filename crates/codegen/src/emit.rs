@@ -10,7 +10,7 @@ use crate::code::{Code, Insn, Item, Label, Link};
 use crate::frame::Frame;
 use crate::mir::{Base, BlockId, Inst, MirFunc, Rhs, Symbol, Target};
 use crate::regalloc::{Allocation, Move};
-use crate::{polish, spills};
+use crate::{polish, spills, ways};
 
 /// A block with registers.
 pub struct Block {
@@ -18,7 +18,8 @@ pub struct Block {
     pub body: Vec<Insn>,
     /// What comes then.
     pub end: End,
-    loc: Loc,
+    /// Where the end comes from.
+    pub loc: Loc,
 }
 
 /// How a block ends.
@@ -80,8 +81,10 @@ pub fn emit(mir: &MirFunc, allocation: &Allocation, frame: &Frame) -> Code {
     spills::reuse(&mut blocks, frame);
     polish::polish(&mut blocks);
     thread(&mut blocks);
+    ways::share(&mut blocks);
+    thread(&mut blocks);
     exit_early(&mut blocks);
-    let order = reachable(&blocks);
+    let order = order(&blocks);
     let mut code = Code::default();
     let labels: Vec<Label> = blocks.iter().map(|_| code.label()).collect();
     for (at, block) in order.iter().enumerate() {
@@ -145,7 +148,7 @@ fn thread(blocks: &mut [Block]) {
 
 /// Ends blocks that would jump to an exit with one of their own.
 fn exit_early(blocks: &mut [Block]) {
-    let order = reachable(blocks);
+    let order = order(blocks);
     for (at, &block) in order.iter().enumerate() {
         if let End::Goto(to) = blocks[block.index()].end
             && order.get(at + 1) != Some(&to)
@@ -157,16 +160,29 @@ fn exit_early(blocks: &mut [Block]) {
     }
 }
 
-/// The blocks that can be reached, in their order.
-fn reachable(blocks: &[Block]) -> Vec<BlockId> {
+/// The blocks that can be reached in reverse postorder: each behind those that lead to it, except at loops, and where there
+/// are two ways the one that is taken without a jump next.
+fn order(blocks: &[Block]) -> Vec<BlockId> {
+    let targets = |block: BlockId| match blocks[block.index()].end {
+        End::MayGoto { next, done } => [Some(done), Some(next)],
+        end => end.targets(),
+    };
     let mut seen = vec![false; blocks.len()];
-    let mut work = vec![BlockId(0)];
-    while let Some(block) = work.pop() {
-        if !std::mem::replace(&mut seen[block.index()], true) {
-            work.extend(blocks[block.index()].end.targets().into_iter().flatten());
+    let mut order = Vec::new();
+    let mut stack = vec![(BlockId(0), targets(BlockId(0)).into_iter().flatten())];
+    seen[0] = true;
+    while let Some((block, rest)) = stack.last_mut() {
+        let Some(target) = rest.next() else {
+            order.push(*block);
+            stack.pop();
+            continue;
+        };
+        if !std::mem::replace(&mut seen[target.index()], true) {
+            stack.push((target, targets(target).into_iter().flatten()));
         }
     }
-    (0..).map(BlockId).zip(seen).filter(|(_, seen)| *seen).map(|(block, _)| block).collect()
+    order.reverse();
+    order
 }
 
 fn lower(mir: &MirFunc, allocation: &Allocation, frame: &Frame) -> Vec<Block> {

@@ -46,6 +46,7 @@ mod spills;
 #[cfg(test)]
 mod tests;
 mod types;
+mod ways;
 
 use skep_ir::Module;
 use skep_isa::ebpf::{Cpu, Endian};

@@ -11,9 +11,10 @@ use crate::code::Insn;
 use crate::emit::{Block, End};
 
 /// A set of registers, a bit for each.
-type Set = u16;
+pub type Set = u16;
 
-const fn bit(reg: Reg) -> Set {
+/// The set of one register.
+pub const fn bit(reg: Reg) -> Set {
     1 << reg.number()
 }
 
@@ -28,8 +29,9 @@ pub fn polish(blocks: &mut [Block]) {
     for block in blocks.iter_mut() {
         read_originals(&mut block.body);
     }
-    let live_out = liveness(blocks);
-    for (block, live_out) in blocks.iter_mut().zip(live_out) {
+    let live_in = live_in(blocks);
+    for block in blocks.iter_mut() {
+        let live_out = behind(&live_in, &block.end);
         drop_dead(block, live_out);
         coalesce(block, live_out);
         make_in_place(block, live_out);
@@ -63,7 +65,8 @@ pub fn effects(insn: &Insn) -> (Set, Set) {
     }
 }
 
-fn end_reads(end: &End) -> Set {
+/// What the end of a block reads.
+pub fn end_reads(end: &End) -> Set {
     match end {
         End::If { dst, src: Src::Reg(src), .. } => bit(*dst) | bit(*src),
         End::If { dst, .. } => bit(*dst),
@@ -125,8 +128,8 @@ fn read_originals(body: &mut [Insn]) {
     }
 }
 
-/// The registers that are needed behind each block.
-fn liveness(blocks: &[Block]) -> Vec<Set> {
+/// The registers that are needed at the start of each block.
+pub fn live_in(blocks: &[Block]) -> Vec<Set> {
     let through: Vec<(Set, Set)> = blocks
         .iter()
         .map(|block| {
@@ -138,19 +141,22 @@ fn liveness(blocks: &[Block]) -> Vec<Set> {
         })
         .collect();
     let mut live_in = vec![0; blocks.len()];
-    let mut live_out = vec![0; blocks.len()];
     let mut changed = true;
     while changed {
         changed = false;
         for index in (0..blocks.len()).rev() {
-            let out = blocks[index].end.targets().into_iter().flatten().fold(0, |set, to| set | live_in[to.index()]);
             let (read, written) = through[index];
-            let new: Set = read | (out & !written);
+            let new: Set = read | (behind(&live_in, &blocks[index].end) & !written);
             changed |= new != live_in[index];
-            (live_in[index], live_out[index]) = (new, out);
+            live_in[index] = new;
         }
     }
-    live_out
+    live_in
+}
+
+/// The registers that are needed behind the end of a block.
+fn behind(live_in: &[Set], end: &End) -> Set {
+    end.targets().into_iter().flatten().fold(0, |set, to| set | live_in[to.index()])
 }
 
 fn drop_dead(block: &mut Block, live_out: Set) {

@@ -22,7 +22,7 @@ pub struct Options {
     pub max_size: usize,
     /// Loops that are known to go round at most so often are unrolled; 0 for none.
     pub unroll: u32,
-    /// Of these loops those that become at most so many instructions.
+    /// Of these loops those that become at most so many instructions, apart from what is computed from their counters.
     pub unroll_size: usize,
     /// Whether the machine has the highest byte of a number in front: read-only variables are read while compiling.
     pub big_endian: bool,
@@ -112,6 +112,8 @@ static PIPELINE: &[Pass] = &[
     pass!("sccp", sccp::sccp, "Propagates the counters of unrolled loops"),
     pass!("simplify", simplify::simplify, "Folds their arithmetic"),
     pass!("blocks", blocks::clean, "Removes what is left of them"),
+    pass!("dce", dce::dce, "Removes addresses that nothing reads"),
+    pass!("slots", slots::promote, "Makes values of the members that unrolled loops went through"),
     pass!("refine", refine::refine, "Gives compared values a new name behind their comparison"),
     pass!("range", range::range, "Removes masks and branches that the verifier can see to be redundant"),
     pass!("blocks", blocks::clean, "Removes the ways not taken"),

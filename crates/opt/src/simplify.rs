@@ -63,6 +63,22 @@ impl Rewriter<'_> {
         self.function.def_inst(value)
     }
 
+    /// The address that a pointer was made of by adding constants, whatever it was called, and their sum.
+    fn steps(&self, pointer: Value) -> (Value, i64) {
+        let (mut base, mut sum) = (pointer, 0);
+        loop {
+            match self.def(base) {
+                Some(InstData::PtrAddConst(from, step)) => (base, sum) = (*from, sum + i64::from(*step)),
+                Some(InstData::Cast(from)) => base = *from,
+                Some(InstData::PtrAdd(from, step)) => match self.constant(*step) {
+                    Some(step) => (base, sum) = (*from, sum + step),
+                    None => return (base, sum),
+                },
+                _ => return (base, sum),
+            }
+        }
+    }
+
     /// Whether one instruction reads a value. Values made in this round count as read once.
     fn used_once(&self, value: Value) -> bool {
         self.uses.get(value.index()).is_none_or(|&count| count <= 1)
@@ -247,7 +263,10 @@ fn address(rewriter: &Rewriter, inst: Inst) -> Option<New> {
             let Some(InstData::PtrAddConst(base, first)) = rewriter.def(ptr) else { return None };
             Some(New::Data(InstData::PtrAddConst(*base, first.checked_add(step)?)))
         }
-        InstData::PtrDiff(left, right) if left == right => Some(New::Const(0)),
+        InstData::PtrDiff(left, right) => {
+            let (one, other) = (rewriter.steps(left), rewriter.steps(right));
+            (one.0 == other.0).then(|| New::Const(one.1 - other.1))
+        }
         InstData::Load { ptr, off, .. }
         | InstData::Store { ptr, off, .. }
         | InstData::Atomic { ptr, off, .. }

@@ -1,13 +1,13 @@
 //! Unrolls loops that run a constant number of times.
 //!
-//! Only where asked ([`Options::unroll`](crate::Options::unroll)): a bounded loop costs the verifier a state for each
-//! iteration either way, and code is small otherwise. The loop body is copied in front of the loop, once for each time it
+//! Only where asked ([`Options::unroll`](crate::Options::unroll)), and where little code comes of it: a bounded loop costs
+//! the verifier a state for each iteration either way. The loop body is copied in front of the loop, once for each time it
 //! runs; constant propagation then removes what is left.
 
 use std::collections::{HashMap, HashSet};
 
 use skep_ir::analysis::{Dominators, Loop, Loops};
-use skep_ir::{Block, Entity, Function, InstData, Memory, Type, Value, ValueDef};
+use skep_ir::{Block, Entity, Function, Inst, InstData, Memory, Type, Unary, Value, ValueDef};
 
 use crate::Ctx;
 use crate::fold;
@@ -20,6 +20,7 @@ pub fn unroll(function: &mut Function, ctx: &Ctx) -> bool {
         return false;
     }
     let mut changed = separate_constants(function);
+    changed |= close_loops(function, ctx);
     let mut done: Vec<Block> = Vec::new();
     while let Some((header, blocks, trips)) = next_loop(function, ctx, &done) {
         done.push(header);
@@ -45,14 +46,75 @@ fn next_loop(function: &Function, ctx: &Ctx, done: &[Block]) -> Option<(Block, V
             continue;
         }
         let Some(trips) = trip_count(function, each, ctx.options.unroll) else { continue };
-        let body: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
-        let unrolled = body.saturating_mul(trips as usize);
+        let unrolled = cost(function, each).saturating_mul(trips as usize);
         let most = if indexes_context(function, each) { ctx.options.max_size } else { ctx.options.unroll_size };
-        if unrolled <= most && size(function) + unrolled <= ctx.options.max_size {
+        let copied: usize = each.blocks.iter().map(|&block| function[block].insts.len()).sum();
+        let size = size(function).saturating_add(copied.saturating_mul(trips as usize));
+        if unrolled <= most && size <= ctx.options.max_size {
             return Some((each.header, each.blocks.clone(), trips));
         }
     }
     None
+}
+
+/// The instructions of a round of a loop that become code if it is unrolled. Numbers and addresses are parts of others, as
+/// are jumps from one copy to the next, but a call takes its arguments; what follows from counters and numbers is computed.
+fn cost(function: &Function, each: &Loop) -> usize {
+    let known = computed(function, each);
+    let insts = each.blocks.iter().flat_map(|&block| &function[block].insts).map(|&inst| match &function[inst].data {
+        data if is_constant(data) => 0,
+        InstData::Jump(_) | InstData::Unary(Unary::Extend | Unary::Truncate, _) | InstData::PtrAddConst(..) => 0,
+        InstData::Call(_, args) => 1 + args.len(),
+        // A member of an object that may become a value.
+        InstData::Load { ptr, .. } if known[ptr.index()] && is_stack(function, *ptr) => 0,
+        data => usize::from(!is_computed(function, data, &known)),
+    });
+    insts.sum()
+}
+
+/// Whether an instruction is a matter of numbers that are known in each round.
+fn is_computed(function: &Function, data: &InstData, known: &[bool]) -> bool {
+    let decides = matches!(data, InstData::Branch { .. } | InstData::Switch { .. });
+    let mut all = decides || data.is_pure();
+    data.for_each_own_operand(|value| all &= is_known(function, value, known));
+    all
+}
+
+/// Whether a value is a known number, or an address with a known distance, in each round.
+fn is_known(function: &Function, value: Value, known: &[bool]) -> bool {
+    known[value.index()] || function.def_inst(value).is_some_and(is_constant)
+}
+
+fn is_stack(function: &Function, ptr: Value) -> bool {
+    function.ty(ptr).pointer().is_some_and(|pointer| pointer.to == Memory::Stack)
+}
+
+/// The values of a loop that are known numbers in each round, by index.
+fn computed(function: &Function, each: &Loop) -> Vec<bool> {
+    let mut known = vec![false; function.value_count()];
+    let params = || each.blocks.iter().flat_map(|&block| &function[block].params);
+    params().for_each(|param| known[param.index()] = true);
+    // What is not a number takes away what follows from it, until nothing changes any more.
+    loop {
+        for &inst in each.blocks.iter().flat_map(|&block| &function[block].insts) {
+            let node = &function[inst];
+            let is = is_computed(function, &node.data, &known) || is_constant(&node.data);
+            node.results.iter().for_each(|result| known[result.index()] = is);
+        }
+        let mut changed = false;
+        for &block in &function.blocks {
+            let Some(inst) = function.terminator(block) else { continue };
+            for edge in function[inst].data.edges().filter(|edge| each.blocks.contains(&edge.block)) {
+                for (param, &arg) in function[edge.block].params.iter().zip(&edge.args) {
+                    let is = is_known(function, arg, &known);
+                    changed |= !is && std::mem::replace(&mut known[param.index()], false);
+                }
+            }
+        }
+        if !changed {
+            return known;
+        }
+    }
 }
 
 /// Whether members of the context are chosen by a counter: the verifier takes only constant distances from it.
@@ -119,8 +181,68 @@ const fn is_constant(data: &InstData) -> bool {
     matches!(data, InstData::Const(_) | InstData::GlobalAddr(_) | InstData::MapAddr(_) | InstData::SlotAddr(_))
 }
 
-/// Whether a value of the loop is read behind it other than through a block parameter. Copies would define it too.
-fn leaks(function: &Function, each: &Loop) -> bool {
+/// Values of loops that may be unrolled and that are read behind them become parameters of the blocks there. Where a loop
+/// stays all ways to such a block bring the same value, and the parameter goes again.
+fn close_loops(function: &mut Function, ctx: &Ctx) -> bool {
+    let dominators = Dominators::new(function);
+    let predecessors = function.predecessors();
+    let mut changed = false;
+    for each in &Loops::new(function, &dominators).all {
+        if trip_count(function, each, ctx.options.unroll).is_none() {
+            continue;
+        }
+        let mut exits: Vec<Block> = each.blocks.iter().flat_map(|&block| function.successors(block)).collect();
+        exits.sort_unstable();
+        exits.dedup();
+        let is_in = |block: &Block| each.blocks.contains(block);
+        exits.retain(|exit| !is_in(exit) && predecessors[exit.index()].iter().all(is_in));
+        for exit in exits {
+            changed |= close(function, &dominators, each, exit);
+        }
+    }
+    changed
+}
+
+/// The same for one block that is entered from a loop only.
+fn close(function: &mut Function, dominators: &Dominators, each: &Loop, exit: Block) -> bool {
+    let inside = defined(function, each);
+    let behind: Vec<Block> = function.blocks.iter().copied().filter(|&at| dominators.dominates(exit, at)).collect();
+    let mut params: HashMap<Value, Value> = HashMap::new();
+    let insts: Vec<Inst> = behind.into_iter().flat_map(|block| function[block].insts.clone()).collect();
+    for inst in insts {
+        let mut data = function[inst].data.clone();
+        let mut any = false;
+        data.for_each_operand_mut(|value| {
+            if inside.get(value.index()) == Some(&true) && can_be_handed_on(function, *value) {
+                let ty = function.ty(*value);
+                *value = *params.entry(*value).or_insert_with(|| function.add_param(exit, ty));
+                any = true;
+            }
+        });
+        if any {
+            function[inst].data = data;
+        }
+    }
+    let mut order: Vec<(Value, Value)> = params.into_iter().map(|(value, param)| (param, value)).collect();
+    order.sort_unstable();
+    for &block in &each.blocks {
+        let Some(inst) = function.terminator(block) else { continue };
+        for edge in function[inst].data.edges_mut().filter(|edge| edge.block == exit) {
+            edge.args.extend(order.iter().map(|(_, value)| *value));
+        }
+    }
+    !order.is_empty()
+}
+
+/// Whether an edge may bring a value. A name that a branch gives is known only behind it.
+fn can_be_handed_on(function: &Function, value: Value) -> bool {
+    let is_context = function.ty(value).pointer().is_some_and(|pointer| pointer.to == Memory::Context);
+    let is_name = |inst: Inst| matches!(function[inst].data, InstData::Branch { .. });
+    !is_context && !matches!(function.def(value), ValueDef::Result(inst, _) if is_name(inst))
+}
+
+/// The values that a loop defines, by index.
+fn defined(function: &Function, each: &Loop) -> Vec<bool> {
     let mut inside = vec![false; function.value_count()];
     for &block in &each.blocks {
         function[block].params.iter().for_each(|param| inside[param.index()] = true);
@@ -128,6 +250,12 @@ fn leaks(function: &Function, each: &Loop) -> bool {
             function[inst].results.iter().for_each(|result| inside[result.index()] = true);
         }
     }
+    inside
+}
+
+/// Whether a value of the loop is read behind it other than through a block parameter. Copies would define it too.
+fn leaks(function: &Function, each: &Loop) -> bool {
+    let inside = defined(function, each);
     let outside = function.blocks.iter().filter(|block| !each.blocks.contains(block));
     outside.flat_map(|&block| &function[block].insts).any(|&inst| {
         let mut found = false;

@@ -20,9 +20,11 @@ pub struct Cell {
 }
 
 impl Cell {
-    /// Whether a place is exactly this cell.
-    pub fn is(&self, place: &Place) -> bool {
-        place.slot == Some(self.slot) && place.offset == self.offset && place.len == self.width.bytes()
+    /// Whether all bytes of a place are in this cell.
+    fn has(&self, place: &Place) -> bool {
+        place.slot == Some(self.slot)
+            && self.offset <= place.offset
+            && place.offset + i64::from(place.len) <= self.offset + i64::from(self.width.bytes())
     }
 
     /// Whether all bytes of the cell are in a place.
@@ -54,7 +56,7 @@ pub fn plain(function: &Function, inst: Inst) -> Option<(Place, Width, Type)> {
 }
 
 /// All cells of a function.
-pub fn find(function: &Function) -> Vec<Cell> {
+pub fn find(function: &Function, big_endian: bool) -> Vec<Cell> {
     let escaping = effects::escaping_slots(function);
     let mut found: BTreeMap<(Slot, i64, u32), (Width, Vec<Type>)> = BTreeMap::new();
     let mut others: Vec<(Place, bool)> = Vec::new();
@@ -71,26 +73,52 @@ pub fn find(function: &Function) -> Vec<Cell> {
             others.extend(places.into_iter().flatten().map(|place| (place, fill)));
         }
     }
-    let all: Vec<Cell> = found
-        .iter()
-        .filter_map(|(&(slot, offset, _), (width, types))| {
-            Some(Cell { slot, offset, width: *width, ty: common(*width, types)? })
-        })
-        .collect();
-    let ranges: Vec<(Slot, i64, u32)> = found.into_keys().collect();
-    all.into_iter()
-        .filter(|cell| {
-            let alone = ranges.iter().all(|&(slot, offset, len)| {
-                let same = slot == cell.slot && offset == cell.offset && len == cell.width.bytes();
-                same || slot != cell.slot || apart(cell, offset, len)
-            });
-            alone && others.iter().all(|(place, fill)| !cell.overlaps(place) || *fill && can_be_filled(cell, place))
-        })
+    let accesses: Vec<Access> =
+        found.into_iter().map(|((slot, offset, _), (width, types))| Access { slot, offset, width, types }).collect();
+    let cells = accesses.chunk_by(|one, other| one.slot == other.slot).flat_map(|of| divide(of, big_endian));
+    cells
+        .filter(|cell| others.iter().all(|(place, fill)| !cell.overlaps(place) || *fill && can_be_filled(cell, place)))
         .collect()
 }
 
-fn apart(cell: &Cell, offset: i64, len: u32) -> bool {
-    cell.offset + i64::from(cell.width.bytes()) <= offset || offset + i64::from(len) <= cell.offset
+/// The bytes of an object that some plain accesses go to, and the types of what they read and write.
+struct Access {
+    slot: Slot,
+    offset: i64,
+    width: Width,
+    types: Vec<Type>,
+}
+
+impl Access {
+    fn end(&self) -> i64 {
+        self.offset + i64::from(self.width.bytes())
+    }
+}
+
+/// The cells of an object, whose accesses are in the order of their offsets. Numbers that overlap are parts of one cell if
+/// it can be read at once.
+fn divide(accesses: &[Access], big_endian: bool) -> Vec<Cell> {
+    let mut cells = Vec::new();
+    let mut rest = accesses;
+    while let Some(first) = rest.first() {
+        let (mut end, mut count) = (first.end(), 1);
+        while let Some(next) = rest.get(count).filter(|next| next.offset < end) {
+            end = end.max(next.end());
+            count += 1;
+        }
+        let (group, behind) = rest.split_at(count);
+        rest = behind;
+        let ty = match group {
+            [one] => common(one.width, &one.types),
+            _ if big_endian || !group.iter().flat_map(|one| &one.types).all(|ty| ty.is_int()) => None,
+            _ => Some(if end - first.offset == 8 { Type::I64 } else { Type::I32 }),
+        };
+        let width = u32::try_from(end - first.offset).ok().and_then(Width::from_bytes);
+        if let (Some(ty), Some(width)) = (ty, width) {
+            cells.push(Cell { slot: first.slot, offset: first.offset, width, ty });
+        }
+    }
+    cells
 }
 
 fn can_be_filled(cell: &Cell, place: &Place) -> bool {
@@ -106,10 +134,20 @@ fn common(width: Width, types: &[Type]) -> Option<Type> {
     (width == Width::W64 && rest.iter().all(|ty| ty == first)).then_some(*first)
 }
 
-/// The cell that a plain access is to, by its number.
-pub fn of(function: &Function, cells: &[Cell], inst: Inst) -> Option<usize> {
-    let (place, ..) = plain(function, inst)?;
-    cells.iter().position(|cell| cell.is(&place))
+/// The cell that a plain access is to, by its number, and the part of it: the distance from its start, and the width.
+pub fn of(function: &Function, cells: &[Cell], inst: Inst) -> Option<(usize, Part)> {
+    let (place, width, _) = plain(function, inst)?;
+    let at = cells.iter().position(|cell| cell.has(&place))?;
+    Some((at, Part { offset: (place.offset - cells[at].offset) as u32, width }))
+}
+
+/// Bytes of a cell.
+#[derive(Debug, Clone, Copy)]
+pub struct Part {
+    /// Distance from the start of the cell in bytes.
+    pub offset: u32,
+    /// How many.
+    pub width: Width,
 }
 
 /// The cells that a fill covers, by number, and the byte.

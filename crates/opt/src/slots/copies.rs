@@ -74,17 +74,20 @@ fn accesses(function: &Function) -> Accesses {
     accesses
 }
 
-/// What two accesses to the same place agree on. Numbers have the type that holds all bits.
+/// What two accesses to the same place agree on. Numbers have the width that holds all bits.
 fn both(one: Piece, other: Piece) -> Piece {
+    let width = if one.width.bytes() < other.width.bytes() { other.width } else { one.width };
     let ty = match (one.ty, other.ty) {
-        _ if one.width != other.width => None,
-        (Some(one), Some(other)) if one == other => Some(one),
-        (Some(a), Some(b)) if a.is_int() && b.is_int() => {
-            Some(if one.width == Width::W64 { Type::I64 } else { Type::I32 })
-        }
+        (Some(a), Some(b)) if a.is_int() && b.is_int() => Some(number(width)),
+        (Some(a), Some(b)) if a == b && one.width == other.width => Some(a),
         _ => None,
     };
-    Piece { ty, ..one }
+    Piece { width, ty }
+}
+
+/// The type of numbers of a width.
+fn number(width: Width) -> Type {
+    if width == Width::W64 { Type::I64 } else { Type::I32 }
 }
 
 /// One end of a copy.
@@ -132,7 +135,10 @@ fn pieces(function: &Function, inst: Inst, accesses: &Accesses) -> Option<Vec<(i
         }
     }
     if wanted.is_empty() {
-        return None;
+        // What is copied at once is no pointer if it is shorter.
+        let width = Width::from_bytes(len).filter(|&width| width != Width::W64)?;
+        let at_once = ends.iter().all(|end| end.takes(0, len.into()));
+        return at_once.then(|| vec![(0, width, number(width))]);
     }
     let on_stack = ends.iter().all(|end| end.place.slot.is_some());
     let mut pieces = Vec::new();
@@ -140,6 +146,10 @@ fn pieces(function: &Function, inst: Inst, accesses: &Accesses) -> Option<Vec<(i
     for (at, piece) in wanted {
         let bytes = i64::from(piece.width.bytes());
         let ty = piece.ty.filter(|ty| ty.is_int() || on_stack)?;
+        // Parts of a number go with it.
+        if at + bytes <= done && ty.is_int() && pieces.last().is_some_and(|last: &(i64, Width, Type)| last.2.is_int()) {
+            continue;
+        }
         if at < done || at + bytes > i64::from(len) || !ends.iter().all(|end| end.takes(at, bytes)) {
             return None;
         }

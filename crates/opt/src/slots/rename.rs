@@ -4,7 +4,7 @@
 use skep_ir::analysis::Dominators;
 use skep_ir::{Binary, Block, Entity, Function, Inst, InstData, Loc, Memory, Type, Unary, Value, Width};
 
-use super::cells::{self, Cell};
+use super::cells::{self, Cell, Part};
 use crate::util::{Renames, insert, normal};
 
 /// The values of all cells at one place, `None` where nothing was written yet.
@@ -99,8 +99,14 @@ fn read_first(function: &Function, cell: &[Cell]) -> (Vec<Block>, Vec<bool>) {
     let mut work = Vec::new();
     for &block in &function.blocks {
         for &inst in &function[block].insts {
-            let accessed = cells::of(function, cell, inst).is_some();
+            let part = cells::of(function, cell, inst).map(|(_, part)| part);
+            let accessed = part.is_some();
             let written = accessed && cells::operand(function, inst).is_some();
+            // Who writes a part reads the rest.
+            if part.is_some_and(|part| part.width != cell[0].width) && !covered[block.index()] && !live[block.index()] {
+                live[block.index()] = true;
+                work.push(block);
+            }
             if written || !cells::filled(function, cell, inst).is_empty() {
                 if !covered[block.index()] {
                     writes.push(block);
@@ -170,16 +176,16 @@ impl<'f> Walk<'f> {
                 let number = normal(i64::from_ne_bytes([byte; 8]), ty);
                 state[cell] = Some(self.emit(InstData::Const(number), ty));
             }
-            let Some(cell) = cells::of(self.function, &self.plan.cells, inst) else {
+            let Some((cell, part)) = cells::of(self.function, &self.plan.cells, inst) else {
                 self.out.push(inst);
                 continue;
             };
             if let Some(value) = cells::operand(self.function, inst) {
-                state[cell] = Some(self.written(cell, value));
+                state[cell] = Some(self.written(cell, part, value, state));
             } else {
                 let value = self.current(cell, state);
                 let result = self.function[inst].results[0];
-                let value = self.read(inst, cell, value);
+                let value = self.read(inst, cell, part, value);
                 self.renames.set(result, value);
             }
         }
@@ -219,23 +225,46 @@ impl<'f> Walk<'f> {
     }
 
     /// The value of a cell behind a store. Bits above its width do not matter: they are cut when it is read.
-    fn written(&mut self, cell: usize, value: Value) -> Value {
-        match (self.function.ty(value), self.plan.cells[cell].ty) {
+    fn written(&mut self, cell: usize, part: Part, value: Value, state: &State) -> Value {
+        let Cell { ty, width, .. } = self.plan.cells[cell];
+        let value = match (self.function.ty(value), ty) {
             (Type::I64, Type::I32) => self.emit(InstData::Unary(Unary::Truncate, value), Type::I32),
             (Type::I32, Type::I64) => self.emit(InstData::Unary(Unary::Extend, value), Type::I64),
             _ => value,
+        };
+        if part.width == width {
+            return value;
         }
+        // The others of its bits stay.
+        let by = 8 * i64::from(part.offset);
+        let mask = (1 << (8 * part.width.bytes())) - 1;
+        let value = self.binary(Binary::And, value, mask, ty);
+        let value = self.binary(Binary::Shl, value, by, ty);
+        let old = self.current(cell, state);
+        let rest = self.binary(Binary::And, old, !(mask << by), ty);
+        self.emit(InstData::Binary(Binary::Or, [rest, value]), ty)
     }
 
-    /// What a load of a cell gives.
-    fn read(&mut self, inst: Inst, cell: usize, value: Value) -> Value {
+    fn binary(&mut self, op: Binary, value: Value, number: i64, ty: Type) -> Value {
+        let number = self.emit(InstData::Const(normal(number, ty)), ty);
+        self.emit(InstData::Binary(op, [value, number]), ty)
+    }
+
+    /// What a load of a part of a cell gives.
+    fn read(&mut self, inst: Inst, cell: usize, part: Part, value: Value) -> Value {
         let InstData::Load { width, signed, .. } = self.function[inst].data else { return value };
         let ty = self.function.ty(self.function[inst].results[0]);
         let cell = self.plan.cells[cell];
         if !cell.ty.is_int() {
             return value;
         }
-        if cell.ty == Type::I64 {
+        let mut value = value;
+        if part.width != cell.width {
+            value = self.binary(Binary::Lshr, value, 8 * i64::from(part.offset), cell.ty);
+            if cell.ty == Type::I64 {
+                value = self.emit(InstData::Unary(Unary::Truncate, value), Type::I32);
+            }
+        } else if cell.ty == Type::I64 {
             return if ty == Type::I32 { self.emit(InstData::Unary(Unary::Truncate, value), ty) } else { value };
         }
         let short = match (width, signed) {
@@ -253,7 +282,6 @@ impl<'f> Walk<'f> {
     }
 
     fn mask(&mut self, value: Value, mask: i64) -> Value {
-        let mask = self.emit(InstData::Const(mask), Type::I32);
-        self.emit(InstData::Binary(Binary::And, [value, mask]), Type::I32)
+        self.binary(Binary::And, value, mask, Type::I32)
     }
 }
