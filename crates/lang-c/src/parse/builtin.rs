@@ -1,6 +1,6 @@
 //! Builtins: names that need no declaration.
 
-use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind};
+use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind, VarId};
 use super::{Parsed, Parser};
 use crate::lex::{Keyword, Punct};
 use crate::source::{Diag, Loc};
@@ -38,6 +38,8 @@ enum Way {
     Length,
     /// How two literals compare.
     Order,
+    /// The map that a literal names, for the dialect of BCC.
+    Map,
     /// The first operand as it is.
     First,
     /// The first operand as a `long`.
@@ -77,6 +79,7 @@ const BUILTINS: &[Row] = &[
     row("memcmp", Form::MemCompare, Builtin::Compare),
     value("__builtin_strlen", Way::Length),
     value("__builtin_strcmp", Way::Order),
+    value("__builtin_bcc_map", Way::Map),
     row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
     row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
@@ -171,6 +174,7 @@ impl Parser<'_> {
             Way::Operation(form, builtin) => self.operation(name, *form, builtin, args, loc)?,
             Way::Length => self.length(name, args, loc)?,
             Way::Order => self.order(name, args, loc)?,
+            Way::Map => return self.named_map(args, loc),
             Way::First | Way::FirstAsLong => {
                 let Some(first) = args.into_iter().next() else {
                     return self.error(loc, format!("`{name}` takes an argument"));
@@ -209,6 +213,21 @@ impl Parser<'_> {
         };
         let order = one.split(|&byte| byte == 0).next().cmp(&other.split(|&byte| byte == 0).next());
         Ok(Expr::new(ExprKind::Int(order as i64), Types::int(IntTy::Int), loc))
+    }
+
+    fn named_map(&mut self, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let name = match args.first().map(|arg| &arg.kind) {
+            Some(ExprKind::Str(bytes)) => String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned(),
+            _ => return self.error(loc, "the name of a map inside others is a string literal"),
+        };
+        let is_map = |var: &&super::ast::Var| *var.name == *name && var.section.as_deref() == Some(".maps");
+        match self.program.vars.iter().position(|var| is_map(&var)) {
+            Some(at) => Ok(Expr::new(ExprKind::Var(VarId(at as u32)), self.program.vars[at].ty, loc)),
+            None => {
+                let text = format!("there is no map `{name}` that says how the inner maps look");
+                self.fail(Diag::error(loc, text).with_help("it is declared in front of the outer map"))
+            }
+        }
     }
 
     fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<[Expr; N]> {
