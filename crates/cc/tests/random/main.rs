@@ -183,8 +183,11 @@ fn ours(text: &str) -> Result<Option<Ours>, String> {
             skep_opt::optimise(&mut optimised, &skep_opt::Options { verify: false, ..skep_opt::Options::default() });
         }
     }
-    let object = skep_codegen::compile(&optimised, &skep_codegen::Options::default());
-    Ok(Some(Ours { lowered, optimised, object: object.map_err(|error| error.to_string())? }))
+    match skep_codegen::compile(&optimised, &skep_codegen::Options::default()) {
+        Ok(object) => Ok(Some(Ours { lowered, optimised, object })),
+        Err(error) if error.to_string().contains("bytes of stack are needed") => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 /// Compares all programs of a text: how many agreed, and why others could not be compared.
@@ -196,10 +199,13 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
         Err(error) if error.contains("A call to built-in function") => {
             return Ok((0, Refusals::from([("clang calls a library".to_owned(), BATCH)])));
         }
+        Err(error) if error.contains("BPF stack limit") => {
+            return Ok((0, Refusals::from([("too much stack for clang".to_owned(), BATCH)])));
+        }
         made => made?,
     };
     let Some(Ours { lowered, optimised, object }) = ours? else {
-        return Ok((0, Refusals::from([("too much stack before code is generated".to_owned(), BATCH)])));
+        return Ok((0, Refusals::from([("too much stack".to_owned(), BATCH)])));
     };
     let (mut ours, mut theirs) = if kernel { (run(&object), run(&theirs)) } else { Default::default() };
     let (mut compared, mut refused) = (0, Refusals::new());
