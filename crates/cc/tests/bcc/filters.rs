@@ -4,8 +4,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::PathBuf;
 
-use skep_kernel::{PerfBuffer, PerfRecord, RingBuffer, Update};
+use skep_kernel::attach::{AttachOptions, Symbols, UsdtArgument, UsdtLocation, UsdtPlace, attach_all};
+use skep_kernel::{KernelError, PerfBuffer, PerfRecord, RingBuffer, Update};
+use skep_object::AttachPoint;
 
 use super::*;
 
@@ -253,10 +256,151 @@ fn every_place_has_its_section() {
     );
 }
 
+/// The checksum of the internet (RFC 1071).
+fn checksum(bytes: &[u8]) -> u16 {
+    let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low));
+    let mut sum: u32 = bytes.chunks(2).map(word).sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
 #[test]
-fn probes_of_users_and_texts_behind_records_are_read() {
+fn checksums_follow_translations() {
+    let Some(live) = live("translate.c") else { return };
+    assert_eq!(live.section("translate"), "tc");
+    // With both checksums; that of UDP includes addresses, protocol and length.
+    let complete = |mut packet: Vec<u8>| {
+        packet[24..26].fill(0);
+        let sum = checksum(&packet[14..34]);
+        packet[24..26].copy_from_slice(&sum.to_be_bytes());
+        packet[40..42].fill(0);
+        let length = (packet.len() - 34) as u8;
+        let sum = checksum(&[&packet[26..34], &[0, 17, 0, length], &packet[34..]].concat());
+        packet[40..42].copy_from_slice(&sum.to_be_bytes());
+        packet
+    };
+    let packet = complete(ipv4(17, 0, &[1, 2, 0, 53, 0, 13, 0, 0, b'h', b'e', b'l', b'l', b'o']));
+    let before = live.run("translate", &packet);
+    assert_eq!(before, (0, packet.clone()));
+    let [old, new] = [0x0a00_0002u32, 0xc0a8_0107].map(u32::to_ne_bytes);
+    live.map("translations").set(&old, &new, Update::Any).expect("an entry");
+    let mut expected = packet.clone();
+    expected[30..34].copy_from_slice(&[192, 168, 1, 7]);
+    assert_eq!(live.run("translate", &packet), (3, complete(expected)));
+}
+
+// TABLE
+/// What is not there, and what is said of it.
+const REFUSED: &[(&str, &str)] = &[
+    ("BPF_TABLE(\"extern\", u32, u64, theirs, 4);", "a table is a hash, array,"),
+    ("BPF_TABLE(\"prog\", u32, int, stages, 4);", "macros of their own, as BPF_PROG_ARRAY(name, size)"),
+    (
+        "BPF_TABLE_PINNED(\"hash\", u32, u64, kept, 4, \"/sys/fs/bpf/other\");",
+        "a pinned table lies at /sys/fs/bpf under its own name",
+    ),
+    ("BPF_ARRAY_OF_MAPS(outer, \"inner\", 4);", "there is no map `inner` that says how the inner maps look"),
+    (
+        "int f(struct __sk_buff *skb) { struct ip_t *ip = 0, copy = *ip; return copy.ttl; }",
+        "a header in a packet is read and written member by member",
+    ),
+    (
+        "int f(struct xdp_md *ctx) { struct ip_t *ip = 0; ip->ttl = 1; return 0; }",
+        "that writes to a header has no packet",
+    ),
+    (
+        "struct odd { u8 a : 4; u64 b : 63; } BPF_PACKET_HEADER; int f(struct __sk_buff *s) { return ((struct odd *)0)->b; }",
+        "spans more than eight bytes",
+    ),
+    (
+        "BPF_QUEUE(waiting, u32, 4); int f(struct __sk_buff *skb) { return waiting.lookup(&skb); }",
+        "the map `waiting` has no method `lookup` with 1 arguments",
+    ),
+];
+
+#[test]
+fn what_is_not_there_is_told() {
+    for (text, expected) in REFUSED {
+        let Some(result) = compiled_text("refused.c", format!("#include <bcc/proto.h>\n{text}\n").as_bytes()) else {
+            return;
+        };
+        let Err(message) = result else { panic!("`{text}` compiles") };
+        assert!(message.contains(expected), "{text}: {message}");
+        assert_eq!(message.matches("error:").count(), 1, "{text}: {message}");
+    }
+}
+
+#[test]
+fn shared_tables_are_pinned() {
+    let text = "BPF_TABLE_PINNED(\"hash\", u32, u64, kept, 4, \"/sys/fs/bpf/kept\");\n\
+                BPF_TABLE_SHARED(\"lpm_trie\", u64, u64, routes, 4);\n\
+                int f(struct __sk_buff *skb) { kept.increment(1); return 0; }\n";
+    let Some(object) = compiled_text("shared.c", text.as_bytes()) else { return };
+    let object = object.expect("an object");
+    let shared: Vec<_> = object.maps.iter().filter(|map| map.pinned).map(|map| (&*map.name, map.flags.0)).collect();
+    assert_eq!(shared, [("kept", 0), ("routes", 1)]);
+}
+
+/// What is marked.
+#[inline(never)]
+extern "C" fn marked(first: u64, second: i32, text: *const u8) -> u64 {
+    black_box(text);
+    black_box(first ^ second.unsigned_abs() as u64)
+}
+
+/// Where the arguments of [`marked`] are, as a note would say.
+struct Marked;
+
+impl Symbols for Marked {
+    fn function(&self, file: &str, _: &str, _: Option<u32>) -> Result<(PathBuf, u64), String> {
+        Err(format!("{file} is asked for no function"))
+    }
+
+    fn functions(&self, file: &str, _: &str, _: Option<u32>) -> Result<(PathBuf, Vec<u64>), String> {
+        Err(format!("{file} is asked for no functions"))
+    }
+
+    fn probe(&self, file: &str, _: &str, _: &str, _: Option<u32>) -> Result<(PathBuf, Vec<UsdtPlace>), String> {
+        // In `struct pt_regs` of this architecture: the third and the second argument of a function.
+        let [text, number] = if cfg!(target_arch = "x86_64") { [96, 104] } else { [16, 8] };
+        let argument = |size, signed, at| UsdtArgument { size, signed, location: UsdtLocation::Register(at) };
+        let arguments = vec![argument(8, false, text), argument(4, true, number), argument(8, false, text)];
+        let place = UserPlace::at(offset_of(marked as *const () as usize));
+        Ok((PathBuf::from(file), vec![UsdtPlace { place, arguments: Ok(arguments) }]))
+    }
+
+    fn kernel_functions(&self, pattern: &str) -> Result<Vec<String>, KernelError> {
+        panic!("{pattern} is asked for")
+    }
+}
+
+#[test]
+fn arguments_of_marked_places_are_read() {
     let Some(live) = live("marked.c") else { return };
     assert_eq!(live.section("on_query"), "usdt");
+    let place = AttachPoint::Usdt {
+        path: std::env::current_exe().expect("a file").display().to_string(),
+        provider: "skep".to_owned(),
+        name: "query".to_owned(),
+    };
+    let places = [("on_query", place)];
+    let process = Some(std::process::id());
+    let options = AttachOptions { symbols: Some(&Marked), places: &places, process, ..AttachOptions::default() };
+    let attached = attach_all(&live.loaded, &live.object, &options);
+    let attached = attached.unwrap_or_else(|(name, error)| panic!("{name}: {error}"));
+    let own = fs::read_link("/proc/thread-self").expect("a link").display().to_string();
+    let own: u32 = own.rsplit('/').next().and_then(|number| number.parse().ok()).expect("a number");
+    black_box(marked)(1, -7, c"select 1".as_ptr().cast());
+    drop(attached);
+    let query = live.get("queries", &own.to_ne_bytes()).expect("an entry");
+    assert_eq!((query[..8].to_vec(), u32_at(&query, 8), u32_at(&query, 12)), (b"select 1".to_vec(), own, -7i32 as u32));
+    assert_eq!(text_at(&query, 16), "select 1");
+}
+
+#[test]
+fn texts_behind_records_are_read() {
+    let Some(live) = live("marked.c") else { return };
     let attached = live.tracepoint("tracepoint__sched__sched_process_exec", "sched", "sched_process_exec");
     let process = ran("/bin/true", None);
     drop(attached);

@@ -42,10 +42,23 @@
 #define bpf_trace_printk(fmt, args...) ({ static const char ____fmt[] = fmt; \
 	(bpf_trace_printk)(____fmt, sizeof(____fmt), ##args); })
 
+#define htonll(x) bpf_cpu_to_be64(x)
+#define ntohll(x) bpf_be64_to_cpu(x)
+
 unsigned long long load_byte(void *skb, unsigned long long off) asm("llvm.bpf.load.byte");
 unsigned long long load_half(void *skb, unsigned long long off) asm("llvm.bpf.load.half");
 unsigned long long load_word(void *skb, unsigned long long off) asm("llvm.bpf.load.word");
 #define load_dword(skb, off) (load_word(skb, off) << 32 | load_word(skb, (off) + 4))
+
+/* Checksums follow a number that changes, at the address of the checksum in a header. */
+static __always_inline __u64 ___bcc_network(__u64 number, unsigned int bytes)
+{
+	return bytes == 2 ? htons(number) : bytes == 4 ? htonl(number) : htonll(number);
+}
+#define incr_cksum_l3(at, from, to) bpf_l3_csum_replace(__builtin_bcc_context(), (__u64)(at), \
+	___bcc_network(from, sizeof(to)), ___bcc_network(to, sizeof(to)), sizeof(to))
+#define incr_cksum_l4(at, from, to, is_pseudo) bpf_l4_csum_replace(__builtin_bcc_context(), (__u64)(at), \
+	___bcc_network(from, sizeof(to)), ___bcc_network(to, sizeof(to)), ((is_pseudo) & 1) << 4 | sizeof(to))
 
 /* Where a header begins; the cursor goes behind it. */
 #define cursor_advance(cursor, bytes) ({ void *___at = (cursor); (cursor) += (bytes); ___at; })
@@ -221,20 +234,21 @@ struct { \
 #define ___bcc_histogram_type(key_type) \
 	(__builtin_types_compatible_p(key_type, int) || __builtin_types_compatible_p(key_type, unsigned int) ? \
 	 BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_HASH)
+#define ___bcc_table_type(text, key_type) (___bcc_type(text, key_type) + !___bcc_type(text, key_type))
 #define BPF_F_TABLE(type, key_type, leaf_type, name, size, flags) \
 	_Static_assert(___bcc_type(type, key_type), "a table is a hash, array, percpu_hash, percpu_array, lru_hash, " \
 		"lru_percpu_hash, lpm_trie or histogram; other maps have macros of their own, as BPF_PROG_ARRAY(name, size)"); \
-	___bcc_map(___bcc_type(type, key_type), key_type, leaf_type, name, size, \
+	___bcc_map(___bcc_table_type(type, key_type), key_type, leaf_type, name, size, \
 		   ___bcc_is(type, "lpm_trie") ? (flags) | BPF_F_NO_PREALLOC : (flags))
 #define BPF_TABLE(type, key_type, leaf_type, name, size) BPF_F_TABLE(type, key_type, leaf_type, name, size, 0)
 #define BPF_TABLE_PUBLIC(type, key_type, leaf_type, name, size) BPF_TABLE(type, key_type, leaf_type, name, size)
 
 /* Shared by name, in the directory that the loader is told: /sys/fs/bpf if none. */
-#define ___bcc_shared_table(type, key_type, leaf_type, name, size) \
+#define ___bcc_shared_table(text, key_type, leaf_type, name, size) \
 struct { \
-	__uint(type, ___bcc_type(type, key_type)); \
+	__uint(type, ___bcc_table_type(text, key_type)); \
 	__uint(max_entries, size); \
-	__uint(map_flags, ___bcc_is(type, "lpm_trie") ? BPF_F_NO_PREALLOC : 0); \
+	__uint(map_flags, ___bcc_is(text, "lpm_trie") ? BPF_F_NO_PREALLOC : 0); \
 	__uint(pinning, LIBBPF_PIN_BY_NAME); \
 	__type(key, key_type); \
 	__type(value, leaf_type); \

@@ -161,10 +161,15 @@ impl Parser<'_> {
     /// Gives programs without a section one: by their names, or by their contexts if nothing calls them.
     pub(super) fn place_programs(&mut self) {
         for id in (0..self.program.funcs.len()).map(|at| FuncId(at as u32)) {
-            if !self.may_be_program(id) || self.program.func(id).body.is_none() {
+            let func = self.program.func(id);
+            if func.body.is_none() || func.section.is_some() {
                 continue;
             }
-            let func = self.program.func(id);
+            if !self.may_be_program(id) {
+                // These become part of their callers, as with BCC: packets are read in programs only.
+                self.program.funcs[id.0 as usize].always_inline |= self.bcc && !func.noinline && !func.weak;
+                continue;
+            }
             let by_context = || {
                 let ty = self.types.as_func(func.ty)?;
                 let tag = self.context_of(&ty);
@@ -189,7 +194,9 @@ impl Parser<'_> {
                 }
             };
             let section = section_by_name(&func.name).or_else(|| by_context().filter(|_| !self.called.contains(&id)));
-            self.program.funcs[id.0 as usize].section = section.map(Into::into);
+            let func = &mut self.program.funcs[id.0 as usize];
+            func.section = section.map(Into::into);
+            func.always_inline |= func.section.is_none() && !func.noinline;
         }
     }
 }

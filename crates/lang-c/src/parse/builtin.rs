@@ -40,6 +40,8 @@ enum Way {
     Order,
     /// The map that a literal names, for the dialect of BCC.
     Map,
+    /// The first parameter of the function, for the same.
+    Context,
     /// The first operand as it is.
     First,
     /// The first operand as a `long`.
@@ -80,6 +82,7 @@ const BUILTINS: &[Row] = &[
     value("__builtin_strlen", Way::Length),
     value("__builtin_strcmp", Way::Order),
     value("__builtin_bcc_map", Way::Map),
+    value("__builtin_bcc_context", Way::Context),
     row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
     row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
@@ -175,6 +178,7 @@ impl Parser<'_> {
             Way::Length => self.length(name, args, loc)?,
             Way::Order => self.order(name, args, loc)?,
             Way::Map => return self.named_map(args, loc),
+            Way::Context => return self.context(loc),
             Way::First | Way::FirstAsLong => {
                 let Some(first) = args.into_iter().next() else {
                     return self.error(loc, format!("`{name}` takes an argument"));
@@ -225,8 +229,17 @@ impl Parser<'_> {
             Some(at) => Ok(Expr::new(ExprKind::Var(VarId(at as u32)), self.program.vars[at].ty, loc)),
             None => {
                 let text = format!("there is no map `{name}` that says how the inner maps look");
-                self.fail(Diag::error(loc, text).with_help("it is declared in front of the outer map"))
+                self.diags.push(Diag::error(loc, text).with_help("it is declared in front of the outer map"));
+                Ok(Expr::new(ExprKind::Int(0), Types::int(IntTy::Int), loc))
             }
+        }
+    }
+
+    fn context(&mut self, loc: Loc) -> Parsed<Expr> {
+        let first = self.here.as_ref().and_then(|here| self.program.func(here.func).params.first().copied());
+        match first {
+            Some(first) => Ok(Expr::new(ExprKind::Var(first), self.program.var(first).ty, loc)),
+            None => self.error(loc, "the function has no parameter that could be a packet"),
         }
     }
 
