@@ -10,12 +10,16 @@ use skep_lang_c::source::FileSource;
 /// Where the kernel describes tracepoints, as far as [`FileSource`] is asked.
 pub const TRACING: &str = "/sys/kernel/tracing/";
 
-/// Structures for the tracepoints that a text names: `struct tracepoint__sched__sched_switch`.
+/// What a text expects to be declared without a header: structures for the tracepoints that it names, as
+/// `struct tracepoint__sched__sched_switch`, and how arguments of USDT probes are read.
 ///
 /// # Errors
 /// A tracepoint that the kernel does not describe.
-pub fn tracepoints(text: &[u8], files: &dyn FileSource) -> Result<String, String> {
+pub fn prelude(text: &[u8], files: &dyn FileSource) -> Result<String, String> {
     let mut out = String::new();
+    if String::from_utf8_lossy(text).contains("bpf_usdt_readarg") {
+        out.push_str("#include <bcc/usdt.h>\n");
+    }
     for (category, event) in named(&String::from_utf8_lossy(text)) {
         let Some(format) = files.read(&format!("{TRACING}events/{category}/{event}/format"))? else {
             return Err(format!("the kernel shows no tracepoint {category}:{event}"));
@@ -120,6 +124,6 @@ mod tests {
         let text = "TRACEPOINT_PROBE(sched, sched_switch) {}\nint f(struct tracepoint__irq__softirq_entry *args) {}";
         let pairs = [("irq", "softirq_entry"), ("sched", "sched_switch")];
         assert_eq!(named(text), pairs.map(|(a, b)| (a.to_owned(), b.to_owned())).into());
-        assert!(tracepoints(b"TRACEPOINT_PROBE(no, where)", &skep_lang_c::source::NoFiles).is_err());
+        assert!(prelude(b"TRACEPOINT_PROBE(no, where)", &skep_lang_c::source::NoFiles).is_err());
     }
 }

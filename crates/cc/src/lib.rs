@@ -157,7 +157,7 @@ fn described<'a>(
     if !options.bcc {
         return Ok(Cow::Borrowed(options));
     }
-    let prelude = bcc::tracepoints(main.text, files).map_err(|text| Failed::Code(format!("{}: {text}", main.name)))?;
+    let prelude = bcc::prelude(main.text, files).map_err(|text| Failed::Code(format!("{}: {text}", main.name)))?;
     Ok(Cow::Owned(Options { prelude, ..options.clone() }))
 }
 

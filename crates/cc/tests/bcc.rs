@@ -1,5 +1,7 @@
 //! Programs in the dialect of BCC: they load, and their maps hold what happened.
 
+#[path = "bcc/filters.rs"]
+mod filters;
 #[path = "common/skip.rs"]
 mod skip;
 
@@ -87,23 +89,30 @@ fn text_at(bytes: &[u8], at: usize) -> String {
     CStr::from_bytes_until_nul(&bytes[at..]).expect("an end").to_string_lossy().into_owned()
 }
 
+/// Compiles a file of `tests/bcc`, and says why it cannot. `None` where the kernel shows no types.
+fn compiled(name: &str) -> Option<Result<Object, String>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bcc").join(name);
+    compiled_text(name, &fs::read(&path).expect("a source"))
+}
+
+fn compiled_text(name: &str, text: &[u8]) -> Option<Result<Object, String>> {
+    let Ok(kernel) = KernelBtf::vmlinux() else {
+        skip("the kernel shows no types");
+        return None;
+    };
+    let kernel = Btf::parse(Source::new(kernel)).expect("the types of the kernel");
+    let options = Options { bcc: true, ..Options::default() };
+    let built = build(&MainFile { name, text }, &options, &Files, &mut BtfTypes::new(&kernel), Wishes::default());
+    Some(built.map(|built| built.object).map_err(|failed| failed.to_string()))
+}
+
 /// Compiles and loads a file of `tests/bcc`. `None` where programs cannot be loaded.
 fn live(name: &str) -> Option<Live> {
     if !has_capability(Capability::Bpf) && !has_capability(Capability::SysAdmin) {
         skip("loading programs needs CAP_BPF");
         return None;
     }
-    let Ok(kernel) = KernelBtf::vmlinux() else {
-        skip("the kernel shows no types");
-        return None;
-    };
-    let kernel = Btf::parse(Source::new(kernel)).expect("the types of the kernel");
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/bcc").join(name);
-    let text = fs::read(&path).expect("a source");
-    let options = Options { bcc: true, ..Options::default() };
-    let main = MainFile { name, text: &text };
-    let built = build(&main, &options, &Files, &mut BtfTypes::new(&kernel), Wishes::default());
-    let object = built.unwrap_or_else(|failed| panic!("{failed}")).object;
+    let object = compiled(name)?.unwrap_or_else(|failed| panic!("{failed}"));
     // As other loaders see it.
     let object = Object::from_elf(&object.to_elf().expect("an object")).expect("an object");
     let loaded = load_with(&object, &LoadOptions { pins: None, ..LoadOptions::default() });

@@ -83,31 +83,63 @@ pub(crate) fn make_static(bytes: &mut [u8], functions: &[TypeId]) {
 }
 
 /// Fills in the sizes of sections and the places of their variables, and puts the variables into the order of their
-/// places. Variables without a place keep what they have.
-pub(crate) fn lay_out(bytes: &mut [u8], layouts: &[SectionLayout]) {
+/// places. Variables without a place keep what they have, where nothing else lies: clang 14 lists constants under
+/// `.rodata` that it puts into `.rodata.cst16`, and the kernel refuses all types of an object because of one of them.
+pub(crate) fn lay_out(bytes: &mut Vec<u8>, layouts: &[SectionLayout]) {
     let records = records(bytes);
-    for layout in layouts {
-        let record = (layout.section as usize).checked_sub(1).and_then(|index| records.get(index));
+    let record_of = |layout: &SectionLayout| records.get((layout.section as usize).checked_sub(1)?).copied();
+    let mut sections: Vec<_> = layouts.iter().filter_map(|layout| Some((record_of(layout)?, layout))).collect();
+    // The last one first: what is cut out moves what is behind it.
+    sections.sort_by_key(|(record, _)| std::cmp::Reverse(record.at));
+    for (record, layout) in sections {
         // A linker has filled it in already, and its variables may have namesakes.
-        let empty = |record: &&Record| record.kind == kind::DATASEC && word(bytes, record.at + 8) == 0;
-        let Some(record) = record.filter(empty) else { continue };
+        if record.kind != kind::DATASEC || word(bytes, record.at + 8) != 0 {
+            continue;
+        }
         set_word(bytes, record.at + 8, layout.size);
         let start = record.at + 12;
         let places: HashMap<u32, (u32, u32)> =
             layout.vars.iter().map(|(ty, offset, size)| (*ty, (*offset, *size))).collect();
-        let mut vars: Vec<[u32; 3]> = (0..record.count)
-            .map(|index| {
-                let at = start + 12 * index;
-                let [ty, offset, size] = [word(bytes, at), word(bytes, at + 4), word(bytes, at + 8)];
-                places.get(&ty).map_or([ty, offset, size], |(at, len)| [ty, *at, if *len == 0 { size } else { *len }])
-            })
-            .collect();
+        let (mut vars, mut strays) = (Vec::new(), Vec::new());
+        for at in (0..record.count).map(|index| start + 12 * index) {
+            let [ty, offset, size] = [word(bytes, at), word(bytes, at + 4), word(bytes, at + 8)];
+            match places.get(&ty) {
+                Some((at, len)) => vars.push([ty, *at, if *len == 0 { size } else { *len }]),
+                None => strays.push([ty, offset, size]),
+            }
+        }
+        for stray @ [_, offset, size] in strays {
+            let end = offset.saturating_add(size);
+            let apart = |[_, at, len]: &[u32; 3]| end <= *at || at.saturating_add(*len) <= offset;
+            if end <= layout.size && vars.iter().all(apart) {
+                vars.push(stray);
+            }
+        }
         vars.sort_by_key(|[_, offset, _]| *offset);
         for (index, words) in vars.iter().enumerate() {
             for (position, value) in words.iter().enumerate() {
                 set_word(bytes, start + 12 * index + 4 * position, *value);
             }
         }
+        shorten(bytes, record, vars.len());
+    }
+}
+
+/// Cuts all members of a record out from one on.
+fn shorten(bytes: &mut Vec<u8>, record: Record, count: usize) {
+    let [from, to] = [count, record.count].map(|member| record.at + 12 + 12 * member);
+    if from >= to || to > bytes.len() {
+        return;
+    }
+    bytes.drain(from..to);
+    let cut = (to - from) as u32;
+    set_word(bytes, record.at + 4, record.kind << 24 | count as u32);
+    let (types, strings) = (word(bytes, 8), word(bytes, 16));
+    let length = word(bytes, 12).saturating_sub(cut);
+    set_word(bytes, 12, length);
+    // The strings may stand in front.
+    if strings > types {
+        set_word(bytes, 16, strings.saturating_sub(cut));
     }
 }
 

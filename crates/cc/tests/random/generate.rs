@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 
 /// Programs in one file: starting clang costs more than compiling.
-pub const BATCH: usize = 12;
+pub const BATCH: usize = 24;
 
 const TYPES: [&str; 9] =
     ["int", "unsigned", "long", "unsigned long", "short", "unsigned short", "signed char", "unsigned char", "_Bool"];
@@ -358,7 +358,7 @@ struct s {
     struct in in; long f4 : 20; unsigned long f5 : 44; _Bool f6 : 1;
     union { unsigned long whole; unsigned half[2]; } u;
 };
-unsigned long out[16] __attribute__((section(".data"))) = { 1 };
+unsigned long out[24] __attribute__((section(".data"))) = { 1 };
 const volatile unsigned long seed[8] = { SEEDS };
 static const unsigned table[4] = { 3, 0xfffffff0, 77, 0x80000000 };
 int g0 = 5; unsigned long g1; short g2 = -7; _Bool g3 = 1;

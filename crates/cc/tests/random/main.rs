@@ -2,16 +2,18 @@
 
 mod generate;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use skep_cc::Disk;
-use skep_ir::Entity as _;
 use skep_ir::interp::{World, interpret};
-use skep_kernel::{Capability, LoadOptions, TestInput, has_capability, load_with};
+use skep_ir::{Entity as _, Module};
+use skep_kernel::{
+    Capability, KernelError, LoadError, LoadOptions, Loaded, TestInput, Update, has_capability, load_with,
+};
 use skep_lang_c::options::Options;
 use skep_lang_c::pp::{MainFile, preprocess};
 use skep_lang_c::provider::NoTypes;
@@ -20,44 +22,105 @@ use skep_object::Object;
 
 use generate::{BATCH, Random, file};
 
-fn clang(text: &str, directory: &Path) -> Result<Object, String> {
+/// Starts clang on a text, which it makes an object of while skep does.
+fn start_clang(text: &str, directory: &Path) -> Result<Child, String> {
     let (source, object) = (directory.join("random.c"), directory.join("random.o"));
     fs::write(&source, text).map_err(|error| error.to_string())?;
     let mut command = Command::new("clang");
-    command.args([
-        "-O2",
-        "-g",
-        "-target",
-        "bpf",
-        "-mcpu=v3",
-        "-fwrapv",
-        "-fno-strict-aliasing",
-        "-Wno-everything",
-        "-c",
-        "-o",
-    ]);
-    let output = command.arg(&object).arg(&source).output().map_err(|error| error.to_string())?;
+    command.args("-O2 -g -target bpf -mcpu=v3 -fwrapv -fno-strict-aliasing -Wno-everything -c -o".split(' '));
+    command.arg(&object).arg(&source).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.spawn().map_err(|error| error.to_string())
+}
+
+/// What clang made in the end.
+fn end_clang(clang: Child, directory: &Path) -> Result<Object, String> {
+    let output = clang.wait_with_output().map_err(|error| error.to_string())?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into_owned());
     }
-    Object::from_elf(&fs::read(object).map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    let made = fs::read(directory.join("random.o")).map_err(|error| error.to_string())?;
+    Object::from_elf(&made).map_err(|error| error.to_string())
 }
 
-/// Runs a program of an object by itself: its result, or why the kernel refused it.
-fn run(object: &Object, name: &str) -> Result<u32, String> {
-    let names = [name];
-    let options = LoadOptions { programs: Some(&names), pins: None, ..LoadOptions::default() };
-    let loaded = load_with(object, &options).map_err(|error| error.to_string())?;
-    let program = loaded.program(name).ok_or("the program is missing")?;
+/// Why a program has no result.
+#[derive(Clone)]
+struct Refusal {
+    /// What the kernel's verifier says at last, without numbers.
+    reason: String,
+    whole: String,
+}
+
+impl Refusal {
+    fn new(whole: impl ToString) -> Self {
+        let whole = whole.to_string();
+        Self { reason: without_numbers(&whole), whole }
+    }
+
+    fn of(error: &LoadError) -> Self {
+        let last = match error {
+            LoadError::Program { error: KernelError::Rejected { log, .. }, .. } => log.summary().map(|(line, _)| line),
+            _ => None,
+        };
+        last.map_or_else(|| Self::new(error), |last| Self { reason: without_numbers(last), whole: error.to_string() })
+    }
+}
+
+fn without_numbers(text: &str) -> String {
+    text.chars().filter(|c| !c.is_ascii_digit()).take(80).collect()
+}
+
+/// What became of each program of an object: its result, or why the kernel refused it.
+type Results = HashMap<String, Result<u32, Refusal>>;
+
+/// Loads as many programs of an object at once as the kernel takes, and runs each by itself.
+fn run(object: &Object) -> Results {
+    let names: Vec<&str> = object.programs.iter().map(|program| program.name.as_str()).collect();
+    let (mut results, mut rest) = (Results::new(), &names[..]);
+    while !rest.is_empty() {
+        let Err(error) = run_group(object, rest, &mut results) else { break };
+        let refused = match &error {
+            LoadError::Program { program, .. } => rest.iter().position(|name| name == program),
+            _ => None,
+        };
+        // They are loaded in this order: those in front of the refused one passed.
+        let (passed, behind) = refused.map_or((&rest[..0], &rest[rest.len()..]), |at| (&rest[..at], &rest[at + 1..]));
+        for name in &rest[passed.len()..rest.len() - behind.len()] {
+            results.insert((*name).to_owned(), Err(Refusal::of(&error)));
+        }
+        if let Err(error) = run_group(object, passed, &mut results) {
+            results.extend(passed.iter().map(|name| ((*name).to_owned(), Err(Refusal::of(&error)))));
+        }
+        rest = behind;
+    }
+    results
+}
+
+/// Loads programs and runs each.
+fn run_group(object: &Object, names: &[&str], results: &mut Results) -> Result<(), LoadError> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let options = LoadOptions { programs: Some(names), pins: None, ..LoadOptions::default() };
+    let loaded = load_with(object, &options)?;
+    results.extend(names.iter().map(|name| ((*name).to_owned(), run_one(object, &loaded, name))));
+    Ok(())
+}
+
+/// Runs a program with all variables as they are in the object.
+fn run_one(object: &Object, loaded: &Loaded, name: &str) -> Result<u32, Refusal> {
+    for (spec, map) in object.maps.iter().zip(&loaded.maps).filter(|(spec, _)| !spec.frozen) {
+        let zeros = vec![0; spec.value_size as usize];
+        let contents = spec.contents.first().map_or(&zeros, |(_, contents)| contents);
+        map.set(&[0; 4], contents, Update::Any).map_err(Refusal::new)?;
+    }
+    let program = loaded.program(name).ok_or_else(|| Refusal::new("it is missing"))?;
     let packet = [0u8; 64];
-    let answer = program
-        .test(&TestInput { data: &packet, repeat: 1, ..TestInput::default() })
-        .map_err(|error| error.to_string())?;
+    let answer = program.test(&TestInput { data: &packet, repeat: 1, ..TestInput::default() }).map_err(Refusal::new)?;
     Ok(answer.run.result)
 }
 
 /// What the interpreter says a program returns, before and behind the optimiser.
-fn interpreted(module: &skep_ir::Module, name: &str) -> Option<u64> {
+fn interpreted(module: &Module, name: &str) -> Option<u64> {
     let function = module.function(name)?;
     let mut world = World::new(module);
     let context = world.add_context(&[0; 256]);
@@ -96,22 +159,15 @@ fn random_programs_compute_what_clang_makes_them_compute() {
 /// Why programs could not be compared, and how many.
 type Refusals = BTreeMap<String, usize>;
 
-/// What the kernel's verifier says at last, without numbers of registers.
-fn reason(error: &str) -> String {
-    let text = error.split(" (").next().unwrap_or_default();
-    let text = text.rsplit("`: ").next().unwrap_or_default();
-    text.chars().filter(|c| !c.is_ascii_digit()).take(80).collect()
+/// What skep makes of a text.
+struct Ours {
+    lowered: Module,
+    optimised: Module,
+    object: Object,
 }
 
-/// Compares all programs of a text: how many agreed, and why others could not be compared.
-fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals), String> {
-    let theirs = match clang(text, directory) {
-        // It makes one shift by a variable of two by numbers, and has none for 128 bits.
-        Err(error) if error.contains("A call to built-in function") => {
-            return Ok((0, Refusals::from([("clang calls a library".to_owned(), BATCH)])));
-        }
-        made => made?,
-    };
+/// Compiles a text; nothing if the stack has no room for it.
+fn ours(text: &str) -> Result<Option<Ours>, String> {
     let lowered = lowered(text)?;
     let mut optimised = lowered.clone();
     for stage in ["lowering", "optimising"] {
@@ -121,14 +177,37 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
             return Err(format!("{rule} behind {stage}\n{optimised}"));
         }
         if stage == "optimising" && !broken.is_empty() {
-            return Ok((0, Refusals::from([("too much stack before code is generated".to_owned(), BATCH)])));
+            return Ok(None);
         }
         if stage == "lowering" {
             skep_opt::optimise(&mut optimised, &skep_opt::Options { verify: false, ..skep_opt::Options::default() });
         }
     }
-    let ours =
-        skep_codegen::compile(&optimised, &skep_codegen::Options::default()).map_err(|error| error.to_string())?;
+    match skep_codegen::compile(&optimised, &skep_codegen::Options::default()) {
+        Ok(object) => Ok(Some(Ours { lowered, optimised, object })),
+        Err(error) if error.to_string().contains("bytes of stack are needed") => Ok(None),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Compares all programs of a text: how many agreed, and why others could not be compared.
+fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals), String> {
+    let clang = start_clang(text, directory)?;
+    let ours = ours(text);
+    let theirs = match end_clang(clang, directory) {
+        // It makes one shift by a variable of two by numbers, and has none for 128 bits.
+        Err(error) if error.contains("A call to built-in function") => {
+            return Ok((0, Refusals::from([("clang calls a library".to_owned(), BATCH)])));
+        }
+        Err(error) if error.contains("BPF stack limit") => {
+            return Ok((0, Refusals::from([("too much stack for clang".to_owned(), BATCH)])));
+        }
+        made => made?,
+    };
+    let Some(Ours { lowered, optimised, object }) = ours? else {
+        return Ok((0, Refusals::from([("too much stack".to_owned(), BATCH)])));
+    };
+    let (mut ours, mut theirs) = if kernel { (run(&object), run(&theirs)) } else { Default::default() };
     let (mut compared, mut refused) = (0, Refusals::new());
     for number in 0..BATCH {
         let name = format!("prog{number}");
@@ -140,7 +219,9 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
         if !kernel {
             continue;
         }
-        match (run(&ours, &name), run(&theirs, &name)) {
+        let missing = || Err(Refusal::new("the program is missing"));
+        let [one, other] = [&mut ours, &mut theirs].map(|all| all.remove(&name).unwrap_or_else(missing));
+        match (one, other) {
             (Ok(one), Ok(other)) if one == other => {
                 if before.is_some_and(|value| value as u32 != one) {
                     return Err(format!("{name}: {one:#x} in the kernel, the interpreter says {before:x?}"));
@@ -150,8 +231,8 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
             (Ok(one), Ok(other)) => {
                 return Err(format!("{name}: {one:#x} here, {other:#x} from clang, interpreter {before:x?}"));
             }
-            (Err(error), Ok(_)) if !["too large", "too complex"].iter().any(|limit| error.contains(limit)) => {
-                return Err(format!("{name} is refused: {error}"));
+            (Err(error), Ok(_)) if !["too large", "too complex"].iter().any(|limit| error.whole.contains(limit)) => {
+                return Err(format!("{name} is refused: {}", error.whole));
             }
             (one, other) => {
                 if let (Ok(one), Some(value)) = (&one, before)
@@ -160,9 +241,10 @@ fn batch(text: &str, directory: &Path, kernel: bool) -> Result<(usize, Refusals)
                     return Err(format!("{name}: {one:#x} in the kernel, the interpreter says {before:x?}"));
                 }
                 let why = match (one, other) {
-                    (Err(one), Err(_)) => format!("both: {}", reason(&one)),
-                    (Err(one), _) => format!("only ours: {}", reason(&one)),
-                    (_, other) => format!("only clang's: {}", reason(&other.err().unwrap_or_default())),
+                    (Err(one), Err(_)) => format!("both: {}", one.reason),
+                    (Err(one), _) => format!("only ours: {}", one.reason),
+                    (_, Err(other)) => format!("only clang's: {}", other.reason),
+                    (Ok(_), Ok(_)) => continue,
                 };
                 *refused.entry(why).or_default() += 1;
             }
@@ -240,7 +322,7 @@ const fn right(operation: &str) -> &'static str {
 }
 
 /// A text as lowered.
-fn lowered(text: &str) -> Result<skep_ir::Module, String> {
+fn lowered(text: &str) -> Result<Module, String> {
     let main = MainFile { name: "random.c", text: text.as_bytes() };
     let (mut sources, mut diags, mut types) = (Sources::new(), Diags::new(), NoTypes::new());
     let options = Options::default();
@@ -250,7 +332,7 @@ fn lowered(text: &str) -> Result<skep_ir::Module, String> {
 }
 
 /// A text as lowered and as optimised.
-fn modules(text: &str) -> Result<[skep_ir::Module; 2], String> {
+fn modules(text: &str) -> Result<[Module; 2], String> {
     let lowered = lowered(text)?;
     let mut optimised = lowered.clone();
     skep_opt::optimise(&mut optimised, &skep_opt::Options::default());
@@ -258,7 +340,7 @@ fn modules(text: &str) -> Result<[skep_ir::Module; 2], String> {
 }
 
 /// What the program of a module returns, and the number that it leaves in `out`.
-fn computed(module: &skep_ir::Module, words: &[u64; 5]) -> (Option<u64>, u128) {
+fn computed(module: &Module, words: &[u64; 5]) -> (Option<u64>, u128) {
     let global = |name: &str| {
         let at = module.globals.iter().position(|global| global.name == name).expect("the variable");
         skep_ir::GlobalRef::new(at)

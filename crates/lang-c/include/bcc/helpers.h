@@ -3,6 +3,7 @@
 #pragma once
 #include "vmlinux.h"
 #include <linux/errno.h>
+#include <linux/pkt_cls.h>
 #include <linux/socket.h>
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
@@ -41,9 +42,26 @@
 #define bpf_trace_printk(fmt, args...) ({ static const char ____fmt[] = fmt; \
 	(bpf_trace_printk)(____fmt, sizeof(____fmt), ##args); })
 
+#define htonll(x) bpf_cpu_to_be64(x)
+#define ntohll(x) bpf_be64_to_cpu(x)
+
 unsigned long long load_byte(void *skb, unsigned long long off) asm("llvm.bpf.load.byte");
 unsigned long long load_half(void *skb, unsigned long long off) asm("llvm.bpf.load.half");
 unsigned long long load_word(void *skb, unsigned long long off) asm("llvm.bpf.load.word");
+#define load_dword(skb, off) (load_word(skb, off) << 32 | load_word(skb, (off) + 4))
+
+/* Checksums follow a number that changes, at the address of the checksum in a header. */
+static __always_inline __u64 ___bcc_network(__u64 number, unsigned int bytes)
+{
+	return bytes == 2 ? htons(number) : bytes == 4 ? htonl(number) : htonll(number);
+}
+#define incr_cksum_l3(at, from, to) bpf_l3_csum_replace(__builtin_bcc_context(), (__u64)(at), \
+	___bcc_network(from, sizeof(to)), ___bcc_network(to, sizeof(to)), sizeof(to))
+#define incr_cksum_l4(at, from, to, is_pseudo) bpf_l4_csum_replace(__builtin_bcc_context(), (__u64)(at), \
+	___bcc_network(from, sizeof(to)), ___bcc_network(to, sizeof(to)), ((is_pseudo) & 1) << 4 | sizeof(to))
+
+/* Where a header begins; the cursor goes behind it. */
+#define cursor_advance(cursor, bytes) ({ void *___at = (cursor); (cursor) += (bytes); ___at; })
 
 static __always_inline unsigned int bpf_log2(unsigned int v)
 {
@@ -94,9 +112,13 @@ static __always_inline unsigned long ___bcc_syscall_parameter(struct pt_regs *ct
 
 #define TRACEPOINT_PROBE(category, event) int tracepoint__##category##__##event(struct tracepoint__##category##__##event *args)
 #define RAW_TRACEPOINT_PROBE(event) int raw_tracepoint__##event(struct bpf_raw_tracepoint_args *ctx)
-#define KFUNC_PROBE(event, args...) BPF_PROG(kfunc__##event, ##args)
-#define KRETFUNC_PROBE(event, args...) BPF_PROG(kretfunc__##event, ##args)
-#define LSM_PROBE(event, args...) BPF_PROG(lsm__##event, ##args)
+#define BPF_ITER(target) int bpf_iter__##target(struct bpf_iter__##target *ctx)
+#define KFUNC_PROBE(event, args...) int BPF_PROG(kfunc__##event, ##args)
+#define KRETFUNC_PROBE(event, args...) int BPF_PROG(kretfunc__##event, ##args)
+#define MODULE_KFUNC_PROBE(module, event, args...) int BPF_PROG(kfunc__##module##__in_module__##event, ##args)
+#define MODULE_KRETFUNC_PROBE(module, event, args...) int BPF_PROG(kretfunc__##module##__in_module__##event, ##args)
+#define KMOD_RET(event, args...) int BPF_PROG(kmod_ret__##event, ##args)
+#define LSM_PROBE(event, args...) int BPF_PROG(lsm__##event, ##args)
 #define TP_DATA_LOC_READ_CONST(dst, field, length) do { \
 	bpf_probe_read((void *)(dst), length, (char *)args + (args->data_loc_##field & 0xFFFF)); \
 } while (0)
@@ -212,10 +234,30 @@ struct { \
 #define ___bcc_histogram_type(key_type) \
 	(__builtin_types_compatible_p(key_type, int) || __builtin_types_compatible_p(key_type, unsigned int) ? \
 	 BPF_MAP_TYPE_ARRAY : BPF_MAP_TYPE_HASH)
+#define ___bcc_table_type(text, key_type) (___bcc_type(text, key_type) + !___bcc_type(text, key_type))
 #define BPF_F_TABLE(type, key_type, leaf_type, name, size, flags) \
-	___bcc_map(___bcc_type(type, key_type), key_type, leaf_type, name, size, flags)
+	_Static_assert(___bcc_type(type, key_type), "a table is a hash, array, percpu_hash, percpu_array, lru_hash, " \
+		"lru_percpu_hash, lpm_trie or histogram; other maps have macros of their own, as BPF_PROG_ARRAY(name, size)"); \
+	___bcc_map(___bcc_table_type(type, key_type), key_type, leaf_type, name, size, \
+		   ___bcc_is(type, "lpm_trie") ? (flags) | BPF_F_NO_PREALLOC : (flags))
 #define BPF_TABLE(type, key_type, leaf_type, name, size) BPF_F_TABLE(type, key_type, leaf_type, name, size, 0)
 #define BPF_TABLE_PUBLIC(type, key_type, leaf_type, name, size) BPF_TABLE(type, key_type, leaf_type, name, size)
+
+/* Shared by name, in the directory that the loader is told: /sys/fs/bpf if none. */
+#define ___bcc_shared_table(text, key_type, leaf_type, name, size) \
+struct { \
+	__uint(type, ___bcc_table_type(text, key_type)); \
+	__uint(max_entries, size); \
+	__uint(map_flags, ___bcc_is(text, "lpm_trie") ? BPF_F_NO_PREALLOC : 0); \
+	__uint(pinning, LIBBPF_PIN_BY_NAME); \
+	__type(key, key_type); \
+	__type(value, leaf_type); \
+} name SEC(".maps"); \
+___bcc_methods(name, key_type, leaf_type)
+#define BPF_TABLE_SHARED(type, key_type, leaf_type, name, size) ___bcc_shared_table(type, key_type, leaf_type, name, size)
+#define BPF_TABLE_PINNED(type, key_type, leaf_type, name, size, path) \
+	_Static_assert(___bcc_is(path, "/sys/fs/bpf/" #name), "a pinned table lies at /sys/fs/bpf under its own name"); \
+	___bcc_shared_table(type, key_type, leaf_type, name, size)
 
 /* Macros with fewer arguments than the last of them has. */
 #define ___bcc_name1(_1, ...) _1
@@ -266,9 +308,9 @@ static __always_inline __u64 name##___perf_read_1(__u64 index) \
 { \
 	return bpf_perf_event_read(&name, index); \
 } \
-static __always_inline int name##___perf_counter_value_3(__u64 index, void *value, __u32 size) \
+static __always_inline int name##___perf_counter_value_3(__u64 index, void *value, __u32 bytes) \
 { \
-	return bpf_perf_event_read_value(&name, index, value, size); \
+	return bpf_perf_event_read_value(&name, index, value, bytes); \
 }
 
 #define BPF_RINGBUF_OUTPUT(name, pages) \
@@ -304,6 +346,19 @@ static __always_inline int name##___get_stackid_2(void *ctx, __u64 flags) \
 	return bpf_get_stackid(ctx, &name, flags); \
 }
 
+#define BPF_STACK_TRACE_BUILDID(name, size) \
+struct { \
+	__uint(type, BPF_MAP_TYPE_STACK_TRACE); \
+	__uint(max_entries, size); \
+	__uint(map_flags, BPF_F_STACK_BUILD_ID); \
+	__uint(key_size, 4); \
+	__uint(value_size, 127 * sizeof(struct bpf_stack_build_id)); \
+} name SEC(".maps"); \
+static __always_inline int name##___get_stackid_2(void *ctx, __u64 flags) \
+{ \
+	return bpf_get_stackid(ctx, &name, flags); \
+}
+
 #define BPF_PROG_ARRAY(name, size) \
 ___bcc_plain_map(BPF_MAP_TYPE_PROG_ARRAY, name, size, 4, 4) \
 static __always_inline void name##___call_2(void *ctx, __u32 index) \
@@ -324,9 +379,87 @@ static __always_inline int name##___redirect_map_2(__u32 index, __u64 flags) \
 { \
 	return bpf_redirect_map(&name, index, flags); \
 }
+/* What programs of one control group keep. */
+#define ___bcc_cgroup_storage(map_type, name, leaf_type) \
+struct { \
+	__uint(type, map_type); \
+	__type(key, struct bpf_cgroup_storage_key); \
+	__type(value, leaf_type); \
+} name SEC(".maps"); \
+static __always_inline __typeof__(leaf_type) *name##___get_local_storage_1(__u64 flags) \
+{ \
+	return bpf_get_local_storage(&name, flags); \
+}
+#define BPF_CGROUP_STORAGE(name, leaf) ___bcc_cgroup_storage(BPF_MAP_TYPE_CGROUP_STORAGE, name, leaf)
+#define BPF_PERCPU_CGROUP_STORAGE(name, leaf) ___bcc_cgroup_storage(BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE, name, leaf)
+
+/* The inner maps are like the one whose name is given as a string; the host fills the outer one. */
+#define ___bcc_outer(map_type, name, key_type, inner, size) \
+struct { \
+	__uint(type, map_type); \
+	__uint(max_entries, size); \
+	__type(key, key_type); \
+	__array(values, __typeof__(__builtin_bcc_map(inner))); \
+} name SEC(".maps"); \
+static __always_inline void *name##___lookup_1(const void *key) \
+{ \
+	return bpf_map_lookup_elem(&name, key); \
+}
+#define BPF_ARRAY_OF_MAPS(name, inner, size) ___bcc_outer(BPF_MAP_TYPE_ARRAY_OF_MAPS, name, int, inner, size)
+#define ___bcc_outer3(name, inner, size) ___bcc_outer(BPF_MAP_TYPE_HASH_OF_MAPS, name, int, inner, size)
+#define ___bcc_outer4(name, key, inner, size) ___bcc_outer(BPF_MAP_TYPE_HASH_OF_MAPS, name, key, inner, size)
+#define BPF_HASH_OF_MAPS(...) ___bcc_pick(__VA_ARGS__, ___bcc_outer4, ___bcc_outer3, , )(__VA_ARGS__)
+
+#define BPF_SOCKMAP(name, size) \
+struct { \
+	__uint(type, BPF_MAP_TYPE_SOCKMAP); \
+	__uint(max_entries, size); \
+	__type(key, __u32); \
+	__type(value, __u32); \
+} name SEC(".maps"); \
+static __always_inline int name##___sock_map_update_3(struct bpf_sock_ops *ctx, void *key, __u64 flags) \
+{ \
+	return bpf_sock_map_update(ctx, &name, key, flags); \
+} \
+static __always_inline int name##___msg_redirect_map_3(struct sk_msg_md *ctx, __u32 key, __u64 flags) \
+{ \
+	return bpf_msg_redirect_map(ctx, &name, key, flags); \
+} \
+static __always_inline int name##___sk_redirect_map_3(struct __sk_buff *ctx, __u32 key, __u64 flags) \
+{ \
+	return bpf_sk_redirect_map(ctx, &name, key, flags); \
+}
+
+#define ___bcc_sockhash3(name, key_type, size) \
+struct { \
+	__uint(type, BPF_MAP_TYPE_SOCKHASH); \
+	__uint(max_entries, size); \
+	__type(key, key_type); \
+	__type(value, __u32); \
+} name SEC(".maps"); \
+static __always_inline int name##___sock_hash_update_3(struct bpf_sock_ops *ctx, void *key, __u64 flags) \
+{ \
+	return bpf_sock_hash_update(ctx, &name, key, flags); \
+} \
+static __always_inline int name##___msg_redirect_hash_3(struct sk_msg_md *ctx, void *key, __u64 flags) \
+{ \
+	return bpf_msg_redirect_hash(ctx, &name, key, flags); \
+} \
+static __always_inline int name##___sk_redirect_hash_3(struct __sk_buff *ctx, void *key, __u64 flags) \
+{ \
+	return bpf_sk_redirect_hash(ctx, &name, key, flags); \
+}
+#define ___bcc_sockhash2(name, key_type) ___bcc_sockhash3(name, key_type, 10240)
+#define ___bcc_sockhash1(name) ___bcc_sockhash3(name, __u32, 10240)
+#define BPF_SOCKHASH(...) ___bcc_pick(__VA_ARGS__, , ___bcc_sockhash3, ___bcc_sockhash2, ___bcc_sockhash1)(__VA_ARGS__)
+
 #define BPF_DEVMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_DEVMAP, name, size)
 #define BPF_CPUMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_CPUMAP, name, size)
-#define BPF_XSKMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_XSKMAP, name, size)
+#define BPF_XSKMAP(name, size) ___bcc_redirect(BPF_MAP_TYPE_XSKMAP, name, size) \
+static __always_inline struct bpf_xdp_sock *name##___lookup_1(const void *key) \
+{ \
+	return bpf_map_lookup_elem(&name, key); \
+}
 
 #define ___bcc_queue(map_type, name, leaf_type, size) \
 struct { \

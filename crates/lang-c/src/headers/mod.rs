@@ -25,6 +25,8 @@ const TEXTS: &[(&str, &str)] = texts! {
     "bpf/bpf_endian.h"
     "bpf/usdt.bpf.h"
     "bcc/helpers.h"
+    "bcc/proto.h"
+    "bcc/usdt.h"
     "linux/types.h"
     "linux/bpf.h"
     "linux/if_ether.h"

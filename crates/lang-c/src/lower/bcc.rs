@@ -4,7 +4,7 @@
 use skep_ir::{Callee, InstData, Type, Value};
 
 use super::Lower;
-use super::place::Addr;
+use super::place::{Addr, Realm};
 use crate::parse::Parsed;
 use crate::parse::ast::{Expr, ExprKind};
 use crate::types::{IntTy, QTy, Types};
@@ -34,8 +34,19 @@ const OWN: &[&str] = &[
 ];
 
 impl Lower<'_> {
+    /// Whose memory a pointer leads to.
+    pub fn realm(&self, ptr: &Expr, to: QTy) -> Realm {
+        let packet = |lower: &Self| lower.types.as_record(to).is_some_and(|id| lower.types.record(id).packet);
+        match self.bcc {
+            true if packet(self) => Realm::Packet,
+            true if self.leads_into_kernel(ptr, to) => Realm::Kernel,
+            _ if self.types.in_arena(to) => Realm::Arena,
+            _ => Realm::Own,
+        }
+    }
+
     /// Whether a pointer is to memory of the kernel: to a record of its types, or one that was read from there.
-    pub fn leads_into_kernel(&self, ptr: &Expr, to: QTy) -> bool {
+    fn leads_into_kernel(&self, ptr: &Expr, to: QTy) -> bool {
         if let Some(id) = self.types.as_record(to) {
             let record = self.types.record(id);
             return record.kernel.is_some() && !OWN.contains(&&*record.tag);
@@ -58,7 +69,7 @@ impl Lower<'_> {
 
     /// A copy of what is at a place of the kernel, on the stack: of a bit-field the unit that it is in.
     pub fn fetched(&mut self, addr: &Addr, ty: QTy) -> Parsed<Addr> {
-        let mut unit = Addr { foreign: false, ..addr.clone() };
+        let mut unit = Addr { realm: Realm::Own, ..addr.clone() };
         let (mut size, mut inside) = (self.types.size(ty).unwrap_or(8), 0);
         if addr.bits.is_some() {
             unit = self.storage_unit(&unit);

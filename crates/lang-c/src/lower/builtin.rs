@@ -4,7 +4,7 @@ use skep_ir::{AtomicOp, Binary, Cond, InstData, Type, Unary, Value, Width};
 
 use super::Lower;
 use super::expr::Val;
-use super::place::Addr;
+use super::place::{Addr, Realm};
 use crate::parse::Parsed;
 use crate::parse::ast::{AtomicKind, BinOp, Builtin, Expr, ExprKind};
 use crate::source::{Diag, Loc};
@@ -98,7 +98,8 @@ impl Lower<'_> {
         let align =
             self.types.pointee(inner.ty).map_or(1, |to| if self.types.is_void(to) { 1 } else { self.types.align(to) });
         let base = self.value(inner)?;
-        Ok(Addr { arena: self.types.leads_to_arena(inner.ty), ..Addr::new(base, align) })
+        let realm = if self.types.leads_to_arena(inner.ty) { Realm::Arena } else { Realm::Own };
+        Ok(Addr { realm, ..Addr::new(base, align) })
     }
 
     fn length(&mut self, len: &Expr, what: &str, loc: Loc) -> Parsed<u64> {

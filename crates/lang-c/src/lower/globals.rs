@@ -5,7 +5,7 @@ use std::rc::Rc;
 use skep_ir::{Global, GlobalRef, InstData, Kfunc, Memory, Type};
 
 use super::Lower;
-use super::place::Addr;
+use super::place::{Addr, Realm};
 use crate::konst::{Const, Eval, Symbol};
 use crate::parse::Parsed;
 use crate::parse::ast::{ExprKind, Storage, VarId};
@@ -66,7 +66,7 @@ impl Lower<'_> {
         let base = self.f().value(InstData::GlobalAddr(global), Type::ptr(Memory::Global(global)));
         if self.types.in_arena(item.ty) {
             let base = self.f().make_ptr(base);
-            return Ok(Addr { arena: true, ..Addr::new(base, align) });
+            return Ok(Addr { realm: Realm::Arena, ..Addr::new(base, align) });
         }
         Ok(Addr::new(base, align))
     }

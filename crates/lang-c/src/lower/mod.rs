@@ -14,6 +14,7 @@ mod finish;
 mod func;
 mod globals;
 mod maps;
+mod packet;
 mod place;
 mod stmt;
 mod truth;

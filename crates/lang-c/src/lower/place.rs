@@ -26,15 +26,25 @@ pub struct Addr {
     pub core: Option<CoreWay>,
     /// Bits of a bit-field from here, and their number.
     pub bits: Option<(u64, u32)>,
-    /// Whether it is memory of the kernel that only a helper reads.
-    pub foreign: bool,
-    /// Whether it is memory of an arena: `base` is an address of user space then.
-    pub arena: bool,
+    pub realm: Realm,
+}
+
+/// Whose memory a place is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Realm {
+    /// The program accesses it.
+    Own,
+    /// The kernel's, which only a helper reads.
+    Kernel,
+    /// The packet's: the address is an offset.
+    Packet,
+    /// An arena's: the address is one of user space.
+    Arena,
 }
 
 impl Addr {
     pub const fn new(base: Value, align: u64) -> Self {
-        Self { base, off: 0, align, volatile: false, core: None, bits: None, foreign: false, arena: false }
+        Self { base, off: 0, align, volatile: false, core: None, bits: None, realm: Realm::Own }
     }
 
     /// So many bytes further on.
@@ -92,8 +102,7 @@ impl Lower<'_> {
             }
             ExprKind::Deref(ptr) => {
                 let base = self.value(ptr)?;
-                let foreign = self.bcc && self.leads_into_kernel(ptr, expr.ty);
-                Addr { foreign, arena: self.types.in_arena(expr.ty), ..Addr::new(base, align) }
+                Addr { realm: self.realm(ptr, expr.ty), ..Addr::new(base, align) }
             }
             ExprKind::Member(base, record, index, preserve) => {
                 let root = base.ty;
@@ -206,7 +215,7 @@ impl Lower<'_> {
             }
             return Ok(base.plus(step));
         }
-        let (volatile, foreign, arena) = (base.volatile, base.foreign, base.arena);
+        let (volatile, realm) = (base.volatile, base.realm);
         let align = base.align.min(1 << size.trailing_zeros().min(12));
         let bytes = self.f().binary_number(Binary::Mul, position, size.cast_signed());
         // A constant part stays behind the variable one, where instructions have room for it.
@@ -215,7 +224,7 @@ impl Lower<'_> {
         let ty = self.f().ty(ptr);
         let sum = self.f().value(InstData::PtrAdd(ptr, bytes), ty);
         let mut addr = Addr::new(sum, align);
-        (addr.off, addr.volatile, addr.foreign, addr.arena) = (off, volatile, foreign, arena);
+        (addr.off, addr.volatile, addr.realm) = (off, volatile, realm);
         Ok(addr)
     }
 
@@ -246,7 +255,7 @@ impl Lower<'_> {
 
     /// The base as memory is read and written through it.
     fn accessible(&mut self, addr: &Addr) -> Value {
-        if addr.arena { self.f().space_cast(Space::Kernel, addr.base) } else { addr.base }
+        if addr.realm == Realm::Arena { self.f().space_cast(Space::Kernel, addr.base) } else { addr.base }
     }
 
     /// The address as a pointer that memory is read and written through.
@@ -324,9 +333,13 @@ impl Lower<'_> {
 
     /// Reads a value that a register holds.
     pub fn load(&mut self, addr: &Addr, ty: QTy) -> Parsed<Value> {
-        if addr.foreign {
-            let copy = self.fetched(addr, ty)?;
-            return self.load(&copy, ty);
+        match addr.realm {
+            Realm::Own | Realm::Arena => {}
+            Realm::Kernel => {
+                let copy = self.fetched(addr, ty)?;
+                return self.load(&copy, ty);
+            }
+            Realm::Packet => return self.load_from_packet(addr, ty),
         }
         if let Some((bit, width)) = addr.bits {
             let addr = self.storage_unit(addr);
@@ -341,6 +354,9 @@ impl Lower<'_> {
 
     /// Writes a value that a register holds.
     pub fn store(&mut self, addr: &Addr, ty: QTy, value: Value) -> Parsed<()> {
+        if addr.realm == Realm::Packet {
+            return self.store_to_packet(addr, ty, value);
+        }
         if let Some((bit, width)) = addr.bits {
             let addr = self.storage_unit(addr);
             return self.store_bits(&addr, ty, value, bit, width);
@@ -458,7 +474,11 @@ impl Lower<'_> {
 
     /// Copies an object.
     pub fn copy(&mut self, to: Addr, from: Addr, size: u64) {
-        if from.foreign {
+        if [to.realm, from.realm].contains(&Realm::Packet) {
+            self.refuse_packet_copy();
+            return;
+        }
+        if from.realm == Realm::Kernel {
             let (to, from) = (self.pointer(to), self.pointer(from));
             self.read_kernel(to, size, from);
             return;

@@ -7,7 +7,7 @@ use skep_ir::{Binary, Cond, Type, Value};
 use super::Lower;
 use super::expr::Val;
 use super::func::Local;
-use super::place::{Addr, Place};
+use super::place::{Addr, Place, Realm};
 use crate::parse::Parsed;
 use crate::parse::ast::{BinOp, Expr, ExprKind, UnOp};
 use crate::source::{Diag, Loc};
@@ -69,7 +69,7 @@ impl Lower<'_> {
     }
 
     pub fn load_wide(&mut self, addr: &Addr, ty: QTy) -> Parsed<Halves> {
-        if addr.foreign {
+        if addr.realm == Realm::Kernel {
             let copy = self.fetched(addr, ty)?;
             return self.load_wide(&copy, ty);
         }

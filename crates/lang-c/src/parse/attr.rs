@@ -11,6 +11,8 @@ use crate::lex::{Keyword, Punct, TokenKind};
 pub struct Attrs {
     pub section: Option<Rc<str>>,
     pub packed: bool,
+    /// `deprecated("packet")`, which BCC's `BPF_PACKET_HEADER` says.
+    pub packet: bool,
     /// Bytes, 0 for none.
     pub aligned: u64,
     pub preserve: bool,
@@ -34,6 +36,7 @@ impl Attrs {
     pub fn merge(&mut self, other: Self) {
         self.section = other.section.or(self.section.take());
         self.packed |= other.packed;
+        self.packet |= other.packet;
         self.aligned = self.aligned.max(other.aligned);
         self.preserve |= other.preserve;
         self.always_inline |= other.always_inline;
@@ -109,6 +112,9 @@ impl Parser<'_> {
             "packed" => attrs.packed = true,
             "preserve_access_index" => attrs.preserve = true,
             "always_inline" => attrs.always_inline = true,
+            "deprecated" if self.bcc && self.is(Punct::LParen) => {
+                attrs.packet |= &*self.string_argument("deprecated")? == "packet";
+            }
             "noinline" => attrs.noinline = true,
             "weak" => attrs.weak = true,
             "naked" => attrs.naked = true,

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use skep_isa::{ProgType, helpers};
+
 use super::ast::{Expr, ExprKind, FuncId, Init, InitEntry, Stmt, StmtKind, Storage, VarId};
 use super::{Parsed, Parser};
 use crate::source::{Diag, Loc, Sym};
@@ -19,6 +21,8 @@ const PREFIXES: &[(&str, &str)] = &[
     ("kfunc__", "fentry"),
     ("kretfunc__", "fexit"),
     ("lsm__", "lsm"),
+    ("kmod_ret__", "fmod_ret"),
+    ("bpf_iter__", "iter"),
 ];
 
 // TABLE
@@ -40,6 +44,7 @@ fn section_by_name(name: &str) -> Option<String> {
     let target = &name[prefix.len()..];
     Some(match *section {
         "tracepoint" => format!("{section}/{}", target.replacen("__", "/", 1)),
+        "fentry" | "fexit" => format!("{section}/{}", target.replacen("__in_module__", ":", 1)),
         _ => format!("{section}/{target}"),
     })
 }
@@ -81,7 +86,8 @@ impl Parser<'_> {
     /// Whether a function that is being defined may be a program: it is visible, and has a context.
     fn may_be_program(&self, id: FuncId) -> bool {
         let func = self.program.func(id);
-        self.bcc && func.storage != Storage::Static && !func.inline && !func.always_inline && func.section.is_none()
+        let part = func.storage == Storage::Static || func.inline || func.always_inline || func.weak;
+        self.bcc && !part && func.section.is_none()
     }
 
     /// The record that the first parameter points to.
@@ -117,16 +123,63 @@ impl Parser<'_> {
         Ok(statements)
     }
 
+    /// A function and all that it calls.
+    fn reached(&self, start: FuncId) -> Vec<FuncId> {
+        let mut reached = vec![start];
+        let mut at = 0;
+        while let Some(&caller) = reached.get(at) {
+            for (_, callee) in self.calls.iter().filter(|(from, _)| *from == caller) {
+                if !reached.contains(callee) {
+                    reached.push(*callee);
+                }
+            }
+            at += 1;
+        }
+        reached
+    }
+
+    /// Whether a function does what filters of sockets may not: writes to packets, or is a helper that they do not have.
+    fn is_beyond_filters(&self, id: FuncId) -> bool {
+        let helper = self.program.func(id).name.strip_prefix("bpf_").and_then(helpers::by_name);
+        self.writers.contains(&id) || helper.is_some_and(|helper| helper.signature(ProgType::SocketFilter).is_none())
+    }
+
+    /// Notes that a place is written.
+    pub(crate) fn note_written(&mut self, place: &Expr) {
+        let mut base = place;
+        while let ExprKind::Member(inner, ..) | ExprKind::Index(inner, _) = &base.kind {
+            base = inner;
+        }
+        let record = matches!(base.kind, ExprKind::Deref(_)).then(|| self.types.as_record(base.ty)).flatten();
+        if let (Some(here), Some(record)) = (&self.here, record)
+            && self.types.record(record).packet
+        {
+            self.writers.insert(here.func);
+        }
+    }
+
     /// Gives programs without a section one: by their names, or by their contexts if nothing calls them.
     pub(super) fn place_programs(&mut self) {
         for id in (0..self.program.funcs.len()).map(|at| FuncId(at as u32)) {
-            if !self.may_be_program(id) || self.program.func(id).body.is_none() {
+            let func = self.program.func(id);
+            if func.body.is_none() || func.section.is_some() {
                 continue;
             }
-            let func = self.program.func(id);
+            if !self.may_be_program(id) {
+                // These become part of their callers, as with BCC: packets are read in programs only.
+                self.program.funcs[id.0 as usize].always_inline |= self.bcc && !func.noinline && !func.weak;
+                continue;
+            }
             let by_context = || {
                 let ty = self.types.as_func(func.ty)?;
                 let tag = self.context_of(&ty);
+                let reached = self.reached(id);
+                if reached.iter().any(|&id| *self.program.func(id).name == *"___bcc_usdt_argument") {
+                    return Some("usdt".to_owned());
+                }
+                if tag.as_deref() == Some("__sk_buff") && reached.iter().any(|&id| self.is_beyond_filters(id)) {
+                    return Some("tc".to_owned());
+                }
                 if let Some(section) = tag.as_ref().and_then(|tag| section_by_name(tag)) {
                     return Some(section);
                 }
@@ -141,7 +194,9 @@ impl Parser<'_> {
                 }
             };
             let section = section_by_name(&func.name).or_else(|| by_context().filter(|_| !self.called.contains(&id)));
-            self.program.funcs[id.0 as usize].section = section.map(Into::into);
+            let func = &mut self.program.funcs[id.0 as usize];
+            func.section = section.map(Into::into);
+            func.always_inline |= func.section.is_none() && !func.noinline;
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Builtins: names that need no declaration.
 
-use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind};
+use super::ast::{AtomicKind, BinOp, Builtin, CoreAsk, Expr, ExprKind, VarId};
 use super::{Parsed, Parser};
 use crate::lex::{Keyword, Punct};
 use crate::source::{Diag, Loc};
@@ -38,6 +38,10 @@ enum Way {
     Length,
     /// How two literals compare.
     Order,
+    /// The map that a literal names, for the dialect of BCC.
+    Map,
+    /// The first parameter of the function, for the same.
+    Context,
     /// The first operand as it is.
     First,
     /// The first operand as a `long`.
@@ -77,6 +81,8 @@ const BUILTINS: &[Row] = &[
     row("memcmp", Form::MemCompare, Builtin::Compare),
     value("__builtin_strlen", Way::Length),
     value("__builtin_strcmp", Way::Order),
+    value("__builtin_bcc_map", Way::Map),
+    value("__builtin_bcc_context", Way::Context),
     row("__builtin_bswap16", Form::Ints(&[IntTy::UShort], IntTy::UShort), Builtin::Swap(2)),
     row("__builtin_bswap32", Form::Ints(&[IntTy::UInt], IntTy::UInt), Builtin::Swap(4)),
     row("__builtin_bswap64", Form::Ints(&[ULL], ULL), Builtin::Swap(8)),
@@ -179,6 +185,8 @@ impl Parser<'_> {
             Way::Operation(form, builtin) => self.operation(name, *form, builtin, args, loc)?,
             Way::Length => self.length(name, args, loc)?,
             Way::Order => self.order(name, args, loc)?,
+            Way::Map => return self.named_map(args, loc),
+            Way::Context => return self.context(loc),
             Way::First | Way::FirstAsLong => {
                 let Some(first) = args.into_iter().next() else {
                     return self.error(loc, format!("`{name}` takes an argument"));
@@ -217,6 +225,30 @@ impl Parser<'_> {
         };
         let order = one.split(|&byte| byte == 0).next().cmp(&other.split(|&byte| byte == 0).next());
         Ok(Expr::new(ExprKind::Int(order as i64), Types::int(IntTy::Int), loc))
+    }
+
+    fn named_map(&mut self, args: Vec<Expr>, loc: Loc) -> Parsed<Expr> {
+        let name = match args.first().map(|arg| &arg.kind) {
+            Some(ExprKind::Str(bytes)) => String::from_utf8_lossy(bytes).trim_end_matches('\0').to_owned(),
+            _ => return self.error(loc, "the name of a map inside others is a string literal"),
+        };
+        let is_map = |var: &&super::ast::Var| *var.name == *name && var.section.as_deref() == Some(".maps");
+        match self.program.vars.iter().position(|var| is_map(&var)) {
+            Some(at) => Ok(Expr::new(ExprKind::Var(VarId(at as u32)), self.program.vars[at].ty, loc)),
+            None => {
+                let text = format!("there is no map `{name}` that says how the inner maps look");
+                self.diags.push(Diag::error(loc, text).with_help("it is declared in front of the outer map"));
+                Ok(Expr::new(ExprKind::Int(0), Types::int(IntTy::Int), loc))
+            }
+        }
+    }
+
+    fn context(&mut self, loc: Loc) -> Parsed<Expr> {
+        let first = self.here.as_ref().and_then(|here| self.program.func(here.func).params.first().copied());
+        match first {
+            Some(first) => Ok(Expr::new(ExprKind::Var(first), self.program.var(first).ty, loc)),
+            None => self.error(loc, "the function has no parameter that could be a packet"),
+        }
     }
 
     fn counted<const N: usize>(&mut self, name: &str, args: Vec<Expr>, loc: Loc) -> Parsed<[Expr; N]> {

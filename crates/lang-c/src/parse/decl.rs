@@ -586,7 +586,7 @@ impl Parser<'_> {
         self.expect(Punct::RParen, "behind `_Static_assert(...`")?;
         self.expect(Punct::Semi, "behind `_Static_assert(...)`")?;
         if value == 0 {
-            return self.error(loc, format!("static assertion failed{message}"));
+            self.diags.error(loc, format!("static assertion failed{message}"));
         }
         Ok(())
     }

@@ -108,6 +108,10 @@ pub struct Parser<'a> {
     bcc: bool,
     /// Functions that are called.
     called: std::collections::HashSet<ast::FuncId>,
+    /// Who calls whom, in the dialect of BCC.
+    calls: Vec<(ast::FuncId, ast::FuncId)>,
+    /// Functions that write to headers of packets.
+    writers: std::collections::HashSet<ast::FuncId>,
 }
 
 impl<'a> Parser<'a> {
@@ -140,6 +144,8 @@ impl<'a> Parser<'a> {
             pending: None,
             bcc,
             called: std::collections::HashSet::new(),
+            calls: Vec::new(),
+            writers: std::collections::HashSet::new(),
         }
     }
 

@@ -404,6 +404,9 @@ impl Parser<'_> {
         let at = callee.loc;
         if let ExprKind::Func(id) = callee.kind {
             self.called.insert(id);
+            if let Some(here) = self.here.as_ref().filter(|_| self.bcc) {
+                self.calls.push((here.func, id));
+            }
         }
         let name = match &callee.kind {
             ExprKind::Func(id) => format!("`{}`", self.program.func(*id).name),

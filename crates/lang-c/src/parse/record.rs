@@ -82,6 +82,7 @@ impl Parser<'_> {
             preserve: false,
             kernel: None,
             known: false,
+            packet: false,
         });
         if let (Some(sym), Some(scope)) = (tag, self.scopes.last_mut()) {
             scope.tags.insert(sym, Tag::Record(id));
@@ -101,6 +102,7 @@ impl Parser<'_> {
         record.members = Some(members);
         (record.size, record.align, record.known) = (size, align, true);
         record.preserve = attrs.preserve || pushed;
+        record.packet = attrs.packet;
         Ok(())
     }
 

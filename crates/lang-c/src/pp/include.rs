@@ -157,7 +157,8 @@ impl Preprocessor<'_> {
             }
         }
         // Programs for BCC name headers of the kernel's sources: the types come from the kernel.
-        let of_kernel = self.options.bcc && !header.quoted && name != "bcc/helpers.h" && !self.sources.is_system(place);
+        let of_kernel =
+            self.options.bcc && !header.quoted && !name.starts_with("bcc/") && !self.sources.is_system(place);
         self.embedded(if of_kernel { headers::VMLINUX } else { name })
     }
 

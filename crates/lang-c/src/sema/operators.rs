@@ -192,6 +192,7 @@ impl Parser<'_> {
             return self.error(expr.loc, format!("this is `const` (`{shown}`): nothing is assigned to it"));
         }
         self.mark_assigned(expr);
+        self.note_written(expr);
         Ok(())
     }
 

@@ -103,6 +103,7 @@ impl Types {
             preserve,
             kernel: kernel.map(|(id, _)| id),
             known: kernel.is_some(),
+            packet: false,
         });
         let ty = self.plain(Kind::Record(id));
         if let Some((number, _)) = kernel {

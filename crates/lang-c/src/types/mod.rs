@@ -237,6 +237,8 @@ pub struct Record {
     pub kernel: Option<TypeId>,
     /// Whether the definition is complete although members have not been asked for.
     pub known: bool,
+    /// Whether it is a header of packets in the dialect of BCC: its address is an offset in the packet of the context.
+    pub packet: bool,
 }
 
 /// An enumeration.

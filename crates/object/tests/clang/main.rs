@@ -76,6 +76,33 @@ fn calls(program: &Program) -> Vec<(&str, &str)> {
     found.into_iter().map(|(at, target)| (name(at), name(target))).collect()
 }
 
+/// A constant that `.rodata` lists and that lies in `.rodata.cst16`, where the first variable of `.rodata` is too.
+const MISPLACED: &str = "const volatile unsigned long seed[8] = { 1, 2, 3 };\n\
+    static const unsigned table[4] = { 3, 1, 4, 1 };\n\
+    static long (*loop)(unsigned, void *, void *, unsigned long) = (void *)181;\n\
+    static int step(unsigned i, unsigned long *sum) { *sum += table[i & 3]; return 0; }\n\
+    SEC(\"socket\") int f(void *ctx) { unsigned long sum = seed[1]; loop(4, step, &sum, 0); return sum; }\n\
+    char _license[] SEC(\"license\") = \"GPL\";\n";
+
+#[test]
+fn constants_that_lie_elsewhere_cost_no_types() {
+    let Some(object) = read_text(MISPLACED, &["-g"]) else { return };
+    let object = object.unwrap();
+    let btf = Btf::parse(object.btf.clone()).unwrap();
+    let section = btf.find_where(".rodata", |kind| matches!(kind, Kind::Datasec { .. })).unwrap();
+    let Ok(Kind::Datasec { size, vars }) = btf.kind(section) else { panic!("{section:?}") };
+    let vars: Vec<_> = vars.iter().map(|var| (btf.name(var.ty).unwrap(), var.offset, var.size)).collect();
+    assert_eq!((size, &vars[..]), (64, &[("seed", 0, 64)][..]));
+    // The types behind the section are still what they were.
+    assert!(btf.find_where("license", |kind| matches!(kind, Kind::Datasec { size: 4, .. })).is_some());
+    if !has_capability(Capability::Bpf) {
+        return skip("loading programs needs CAP_BPF");
+    }
+    let loaded = load(&object).unwrap_or_else(|error| panic!("{error}"));
+    assert!(loaded.btf_problem.is_none(), "{:?}", loaded.btf_problem);
+    assert_eq!(loaded.programs[0].test_run(&[0; 64], 1).unwrap().result, 2 + 9);
+}
+
 #[test]
 fn maps_of_every_style() {
     let Some(object) = read("maps.c") else { return };
