@@ -178,8 +178,25 @@ impl Plan {
         for (rule, verdict) in defaults {
             store.set_record(rule, &verdict_record(verdict)).map_err(own)?;
         }
+        change::begin(store).map_err(own)?;
+        let mut entries = Vec::with_capacity(self.rules.iter().map(|rule| rule.entries.len()).sum());
         for (at, rule) in self.rules.iter().enumerate() {
-            add(store, rule).map_err(|error| BuildError { rule: Some(at), problem: error.to_string() })?;
+            if rule.number >= store.sizes().rules {
+                let full = TableError::Full("rules", store.sizes().rules);
+                return Err(BuildError { rule: Some(at), problem: full.to_string() });
+            }
+            entries.extend_from_slice(&rule.entries);
+        }
+        change::fill(store, &entries).map_err(|(at, error)| {
+            let mut behind = 0;
+            let of = |rule: &Placed| {
+                behind += rule.entries.len();
+                at < behind
+            };
+            BuildError { rule: self.rules.iter().position(of), problem: error.to_string() }
+        })?;
+        for rule in &self.rules {
+            store.set_record(rule.number, &rule.record).map_err(own)?;
         }
         let last = self.rules.last().map_or(u64::from(special::FIRST), |rule| u64::from(rule.number) + 1);
         store.set_book(book::RULES, last).map_err(own)?;

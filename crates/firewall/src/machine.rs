@@ -12,18 +12,18 @@ use crate::facts::Place;
 use crate::program::{self, COOKIE_CHECK, COOKIE_MAKE, Hook, SOCKET_GROUP, SOCKET_LOOKUP, SOCKET_RELEASE, SOCKET_USER};
 use crate::rules::Direction;
 use crate::rules::special::NOBODY;
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, book, entry, maps, record};
-use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
+use crate::tables::entry::{details, entry};
+use crate::tables::layout::{COUNTER_BYTES, SLOT_BYTES, SLOTS, book, maps, record};
+use crate::tables::{Entry, Head, Record, Sizes, Store, TableError};
 
 /// Tables in maps of the virtual machine.
 #[derive(Debug)]
 pub struct VmTables {
     sizes: Sizes,
     index: Arc<Map>,
-    keys_4: Arc<Map>,
-    keys_6: Arc<Map>,
     heads: Arc<Map>,
     entries: Arc<Map>,
+    details: Arc<Map>,
     rules: Arc<Map>,
     counters: Arc<Map>,
     book: Arc<Map>,
@@ -87,10 +87,9 @@ impl Machine {
         let mut tables = VmTables {
             sizes: plan.shape.sizes,
             index: map(maps::INDEX)?,
-            keys_4: map(maps::KEYS_4)?,
-            keys_6: map(maps::KEYS_6)?,
             heads: map(maps::HEADS)?,
             entries: map(maps::ENTRIES)?,
+            details: map(maps::DETAILS)?,
             rules: map(maps::RULES)?,
             counters: map(maps::COUNTERS)?,
             book: map(maps::BOOK)?,
@@ -177,11 +176,6 @@ impl VmTables {
         value[at..at + part.len()].copy_from_slice(part);
         Self::put(map, number, &value)
     }
-
-    fn keys(&self, key: &Key) -> (&Map, Vec<u8>) {
-        let bytes = key.bytes();
-        (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
-    }
 }
 
 fn long(bytes: &[u8], at: usize) -> u64 {
@@ -193,31 +187,22 @@ impl Store for VmTables {
         self.sizes
     }
 
-    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
-        let (map, key) = self.keys(key);
-        let found = map.user().lookup(&key).ok();
-        Ok(found.and_then(|value| value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))))
+    fn head(&self, bucket: u32) -> Result<Head, TableError> {
+        Ok(Head::read(long(&Self::get(&self.heads, bucket)?, 0)))
     }
 
-    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
-        let (map, key) = self.keys(key);
-        map.user().update(&key, &bucket.to_ne_bytes(), 0).map_err(failed)
-    }
-
-    fn head(&self, bucket: u32) -> Result<u32, TableError> {
-        Ok(long(&Self::get(&self.heads, bucket)?, 0) as u32)
-    }
-
-    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
-        Self::put(&self.heads, bucket, &u64::from(entry).to_ne_bytes())
+    fn set_head(&mut self, bucket: u32, head: Head) -> Result<(), TableError> {
+        Self::put(&self.heads, bucket, &head.word().to_ne_bytes())
     }
 
     fn entry(&self, number: u32) -> Result<Entry, TableError> {
-        Ok(Entry::read(&Self::get(&self.entries, number)?))
+        Ok(Entry::read(&Self::get(&self.entries, number)?, &Self::get(&self.details, number)?))
     }
 
     fn write_entry(&mut self, number: u32, entry: &Entry) -> Result<(), TableError> {
-        Self::put(&self.entries, number, &entry.bytes())
+        let (first, rest) = entry.bytes();
+        Self::put(&self.details, number, &rest)?;
+        Self::put(&self.entries, number, &first)
     }
 
     fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
@@ -226,13 +211,13 @@ impl Store for VmTables {
 
     fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {
         let bytes = [free[0].to_ne_bytes(), free[1].to_ne_bytes()].concat();
-        Self::edit(&self.entries, number, entry::FREE as usize, &bytes)
+        Self::edit(&self.details, number, details::FREE as usize, &bytes)
     }
 
-    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
-        let at = 8 * usize::from(way);
-        let old = long(&Self::get(&self.index, slot)?, at);
-        if old | bits == old { Ok(()) } else { Self::edit(&self.index, slot, at, &(old | bits).to_ne_bytes()) }
+    fn widen(&mut self, slot: u32, way: u8, classes: u8) -> Result<(), TableError> {
+        let (line, at) = (slot / SLOTS, SLOT_BYTES * (slot % SLOTS) as usize + usize::from(way));
+        let old = Self::get(&self.index, line)?.get(at).copied().unwrap_or_default();
+        if old | classes == old { Ok(()) } else { Self::edit(&self.index, line, at, &[old | classes]) }
     }
 
     fn book(&self, word: u32) -> Result<u64, TableError> {
@@ -251,6 +236,10 @@ impl Store for VmTables {
 
     /// Entries are never used again: the programs of this machine run between changes, and the tables do not live long.
     fn now(&self) -> u64 {
+        0
+    }
+
+    fn secret(&self) -> u64 {
         0
     }
 }

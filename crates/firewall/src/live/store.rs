@@ -1,21 +1,22 @@
 //! Tables in maps of the kernel.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::Ordering;
 
 use skep_kernel::{LoadedMap, MapMemory, Update};
 
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, SLOT_BYTES, entry, maps, record, special};
-use crate::tables::{Entry, Key, Record, Sizes, Store, TableError};
+use crate::tables::entry::{details, entry};
+use crate::tables::layout::{CLASSES, COUNTER_BYTES, LINE_BYTES, SLOT_BYTES, SLOTS, maps, record, special};
+use crate::tables::{Entry, Head, Record, Sizes, Store, TableError};
 
 /// Tables in maps of the kernel. What is an array is shared memory, so most changes are one store.
 #[derive(Debug)]
 pub struct KernelTables {
     sizes: Sizes,
     index: MapMemory,
-    keys_4: LoadedMap,
-    keys_6: LoadedMap,
     heads: MapMemory,
     entries: MapMemory,
+    details: MapMemory,
     rules: MapMemory,
     book: MapMemory,
     counters: LoadedMap,
@@ -74,8 +75,14 @@ impl KernelTables {
         let map = |name: &str| open(name).map_err(TableError::Store);
         let memory = |map: &LoadedMap| map.memory().map_err(failed);
         let (index, heads, rules) = (map(maps::INDEX)?, map(maps::HEADS)?, map(maps::RULES)?);
-        let slots = index.max_entries() / (4 * crate::tables::layout::CLASSES as u32);
-        let wrong = index.value_size() != SLOT_BYTES || !slots.is_power_of_two() || rules.value_size() != record::SIZE;
+        let (entries, rest) = (map(maps::ENTRIES)?, map(maps::DETAILS)?);
+        let slots = index.max_entries() / (4 * CLASSES as u32) * SLOTS;
+        let wrong = index.value_size() != LINE_BYTES
+            || !slots.is_power_of_two()
+            || !heads.max_entries().is_power_of_two()
+            || entries.value_size() != entry::SIZE
+            || rest.value_size() != details::SIZE
+            || rules.value_size() != record::SIZE;
         if wrong {
             return Err(TableError::Store("the tables in the kernel are not as expected".to_owned()));
         }
@@ -83,7 +90,8 @@ impl KernelTables {
         Ok(Self {
             sizes: Sizes {
                 hash_bits: slots.ilog2(),
-                entries: heads.max_entries(),
+                bucket_bits: heads.max_entries().ilog2(),
+                entries: entries.max_entries(),
                 rules: rules.max_entries(),
                 flows: flows.max_entries(),
                 limits: map(maps::LIMITS.table)?.max_entries(),
@@ -91,10 +99,9 @@ impl KernelTables {
                 translations: map(maps::TRANSLATIONS.table).map_or(1, |map| map.max_entries() / 2),
             },
             index: memory(&index)?,
-            keys_4: map(maps::KEYS_4)?,
-            keys_6: map(maps::KEYS_6)?,
             heads: memory(&heads)?,
-            entries: memory(&map(maps::ENTRIES)?)?,
+            entries: memory(&entries)?,
+            details: memory(&rest)?,
             rules: memory(&rules)?,
             book: memory(&map(maps::BOOK)?)?,
             counters: map(maps::COUNTERS)?,
@@ -152,11 +159,6 @@ impl KernelTables {
         self.rules.read(rule as usize * self.rules.stride(), &mut bytes).ok_or_else(outside)?;
         Ok(Record::read(&bytes))
     }
-
-    fn keys(&self, key: &Key) -> (&LoadedMap, Vec<u8>) {
-        let bytes = key.bytes();
-        (if bytes.len() == KEY_4 { &self.keys_4 } else { &self.keys_6 }, bytes)
-    }
 }
 
 /// Records for watchers that there was no room for.
@@ -206,34 +208,26 @@ impl Store for KernelTables {
         self.sizes
     }
 
-    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
-        let (map, key) = self.keys(key);
-        let value = map.get(&key).map_err(failed)?;
-        Ok(value.and_then(|value| value.first_chunk().map(|bytes| u32::from_ne_bytes(*bytes))))
+    fn head(&self, bucket: u32) -> Result<Head, TableError> {
+        let head = self.heads.u64_at(bucket as usize * self.heads.stride()).ok_or_else(outside)?;
+        Ok(Head::read(head.load(Ordering::Acquire)))
     }
 
-    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
-        let (map, key) = self.keys(key);
-        map.set(&key, &bucket.to_ne_bytes(), Update::Any).map_err(failed)
-    }
-
-    fn head(&self, bucket: u32) -> Result<u32, TableError> {
-        let head = self.heads.u32_at(bucket as usize * self.heads.stride()).ok_or_else(outside)?;
-        Ok(head.load(Ordering::Acquire))
-    }
-
-    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
-        store_32(&self.heads, bucket as usize * self.heads.stride(), entry)
+    fn set_head(&mut self, bucket: u32, head: Head) -> Result<(), TableError> {
+        store_64(&self.heads, bucket as usize * self.heads.stride(), head.word())
     }
 
     fn entry(&self, number: u32) -> Result<Entry, TableError> {
-        let mut bytes = [0; entry::SIZE];
-        self.entries.read(number as usize * self.entries.stride(), &mut bytes).ok_or_else(outside)?;
-        Ok(Entry::read(&bytes))
+        let (mut first, mut rest) = ([0; entry::SIZE], [0; details::SIZE]);
+        self.entries.read(number as usize * self.entries.stride(), &mut first).ok_or_else(outside)?;
+        self.details.read(number as usize * self.details.stride(), &mut rest).ok_or_else(outside)?;
+        Ok(Entry::read(&first, &rest))
     }
 
     fn write_entry(&mut self, number: u32, entry: &Entry) -> Result<(), TableError> {
-        self.entries.write(number as usize * self.entries.stride(), &entry.bytes()).ok_or_else(outside)
+        let (first, rest) = entry.bytes();
+        self.details.write(number as usize * self.details.stride(), &rest).ok_or_else(outside)?;
+        self.entries.write(number as usize * self.entries.stride(), &first).ok_or_else(outside)
     }
 
     fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
@@ -241,14 +235,17 @@ impl Store for KernelTables {
     }
 
     fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {
-        let at = number as usize * self.entries.stride() + entry::FREE as usize;
-        store_64(&self.entries, at, free[0])?;
-        store_64(&self.entries, at + 8, free[1])
+        let at = number as usize * self.details.stride() + details::FREE as usize;
+        store_64(&self.details, at, free[0])?;
+        store_64(&self.details, at + 8, free[1])
     }
 
-    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
-        let word = self.index.u64_at(slot as usize * self.index.stride() + 8 * usize::from(way)).ok_or_else(outside)?;
-        word.fetch_or(bits, Ordering::AcqRel);
+    fn widen(&mut self, slot: u32, way: u8, classes: u8) -> Result<(), TableError> {
+        let line = (slot / SLOTS) as usize * self.index.stride();
+        let word = self.index.u32_at(line + SLOT_BYTES * (slot % SLOTS) as usize).ok_or_else(outside)?;
+        let mut bytes = [0; SLOT_BYTES];
+        *bytes.get_mut(usize::from(way)).ok_or_else(outside)? = classes;
+        word.fetch_or(u32::from_ne_bytes(bytes), Ordering::AcqRel);
         Ok(())
     }
 
@@ -274,6 +271,11 @@ impl Store for KernelTables {
 
     fn now(&self) -> u64 {
         since_boot()
+    }
+
+    fn secret(&self) -> u64 {
+        // The keys of the standard library's tables come from the kernel.
+        RandomState::new().hash_one(monotonic())
     }
 }
 

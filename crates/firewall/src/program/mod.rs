@@ -33,7 +33,8 @@ use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use crate::rules::special::Condition;
-use crate::tables::layout::{COUNTER_BYTES, KEY_4, KEY_6, SLOT_BYTES, book, entry, maps, record, watch};
+use crate::tables::entry::{details, entry};
+use crate::tables::layout::{COUNTER_BYTES, LINE_BYTES, SLOTS, book, maps, record, watch};
 use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
 
@@ -164,10 +165,9 @@ pub struct Shape {
 #[derive(Debug, Clone, Copy)]
 struct Maps {
     index: MapRef,
-    keys_4: MapRef,
-    keys_6: MapRef,
     heads: MapRef,
     entries: MapRef,
+    details: MapRef,
     rules: MapRef,
     counters: MapRef,
     limits: Table,
@@ -179,8 +179,6 @@ struct Maps {
     positions: MapRef,
 }
 
-/// `BPF_F_NO_PREALLOC`
-const NO_PREALLOC: u32 = 1;
 /// `BPF_F_MMAPABLE`
 pub const MMAPABLE: u32 = 1 << 10;
 /// Bytes of the ring buffer.
@@ -210,11 +208,10 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
     let array = MapType::Array;
     let maps = Maps {
         positions,
-        index: map(maps::INDEX, array, 4, SLOT_BYTES, sizes.slots(), MMAPABLE),
-        keys_4: map(maps::KEYS_4, MapType::Hash, KEY_4, 4, sizes.entries, NO_PREALLOC),
-        keys_6: map(maps::KEYS_6, MapType::Hash, KEY_6, 4, sizes.entries, NO_PREALLOC),
-        heads: map(maps::HEADS, array, 4, 8, sizes.entries, MMAPABLE),
+        index: map(maps::INDEX, array, 4, LINE_BYTES, sizes.slots() / SLOTS, MMAPABLE),
+        heads: map(maps::HEADS, array, 4, 8, 1 << sizes.bucket_bits, MMAPABLE),
         entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
+        details: map(maps::DETAILS, array, 4, details::SIZE, sizes.entries, MMAPABLE),
         rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
         counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),
         limits,

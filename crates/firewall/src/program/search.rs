@@ -1,13 +1,14 @@
 //! Finding the first rule that a packet matches behind a given place.
 
-use skep_ir::{Binary, Block, Cond, FuncRef, MapRef, Module, Value, Width};
+use skep_ir::{Binary, Block, Cond, FuncRef, Module, Value, Width};
 
 use super::code::{self, Code};
 use super::{Hook, Maps, Shape, straight, work};
 use crate::rules::Family;
+use crate::tables::entry::{LATE, MORE, WIDE, details, entry};
 use crate::tables::layout::{
-    ANY_STATE, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, Side, WAYS, attr, book,
-    class_mask, entry, slots_before,
+    CELL_V6, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, SLOT_BYTES, SLOTS,
+    SOURCE_STEP, Side, WAYS, attr, book, class_mask, slots_before,
 };
 
 /// The number that stands for a rule which cannot be judged at this hook.
@@ -18,10 +19,12 @@ const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 /// Adds the functions and gives the one that searches: `(after)`, the number of the rule or 0.
 pub fn add(module: &mut Module, maps: &Maps, shape: &Shape, hook: Hook) -> FuncRef {
     let hook_name = hook.program();
-    let probe = code::function(&format!("{hook_name}_probe"), 3, |code, args| probe(code, maps, hook, args));
-    let probe = module.add_function(probe);
+    let look = code::function(&format!("{hook_name}_look"), 1, |code, args| look(code, maps, hook, args));
+    let look = module.add_function(look);
+    let walk = code::function(&format!("{hook_name}_walk"), 2, |code, args| walk(code, maps, (hook, look), args));
+    let walk = module.add_function(walk);
     let search = code::function(&format!("{hook_name}_search"), 1, |code, args| {
-        search(code, maps, shape, (hook, probe), args[0]);
+        search(code, maps, shape, (hook, walk), args[0]);
     });
     module.add_function(search)
 }
@@ -37,7 +40,7 @@ pub fn positions() -> skep_ir::MapDecl {
     decl
 }
 
-fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook, FuncRef), after: Value) {
+fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, walk): (Hook, FuncRef), after: Value) {
     let memory = code.only(maps.work, 0);
     let positions = code.only(maps.positions, 0);
     let (none, last) = (code.num(0), code.num(-1));
@@ -52,6 +55,11 @@ fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook,
         straight::search(code, memory, &shape.straight, hook, after);
         code.b.switch_to(tables);
     }
+    let nothing = code.b.block(&[]);
+    let word = code.num(book::FACTOR.into());
+    let factor = code.element(maps.book, word, nothing);
+    let factor = code.load(Width::W64, factor, 0);
+    code.store(Width::W64, memory, work::FACTOR, factor);
     let zero = code.num(0);
     let mut var = || code.var(zero);
     let sums: [[code::Var; WAYS]; 2] = std::array::from_fn(|_| std::array::from_fn(|_| var()));
@@ -74,7 +82,7 @@ fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook,
         let (source, destination) = (code.get(source), code.get(destination));
         let both = code.b.binary(Binary::And, source, destination);
         let left = code.var(both);
-        code.repeat(PAIRS as i64, |code, _, done, _| {
+        code.repeat(PAIRS as i64, |code, _, done, again| {
             let bits = code.get(left);
             code.leave_if(done, Cond::Eq, bits, 0);
             let zero = code.num(0);
@@ -87,17 +95,61 @@ fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, probe): (Hook,
             let window = code.with(Binary::Lshr, window, 58);
             let at = code.b.ptr_add(positions, window);
             let pair = code.load(Width::W8, at, 0);
-            let way = code.num(way as i64);
-            code.call(probe, &[pair, way, after]);
+            let bucket = bucket(code, shape, memory, pair, way);
+            let head = code.element(maps.heads, bucket, done);
+            let head = code.load(Width::W64, head, 0);
+            let first = code.with(Binary::And, head, u32::MAX.into());
+            code.leave_if(again, Cond::Eq, first, 0);
+            let order = code.with(Binary::Lshr, head, 32);
+            let best = code.load(Width::W32, memory, work::ORDER + 4);
+            code.leave_for(again, Cond::Ugt, order, best);
+            code.call(walk, &[first, after]);
         });
         code.close(skip);
         code.b.switch_to(skip);
     }
+    code.close(nothing);
+    code.b.switch_to(nothing);
     let found = code.load(Width::W32, memory, work::FOUND);
     code.b.ret(Some(found));
 }
 
-/// Asks the index about both sides, and keeps the bits that classes keep.
+/// The bucket of a pair of classes and a way, as [`Key::bucket`](crate::tables::Key::bucket).
+fn bucket(code: &mut Code<'_>, shape: &Shape, memory: Value, pair: Value, way: usize) -> Value {
+    let source = code.with(Binary::Lshr, pair, i64::from(SOURCE_STEP.ilog2()));
+    let destination = code.with(Binary::And, pair, SOURCE_STEP as i64 - 1);
+    let [source, destination] = [(source, work::SOURCES), (destination, work::DESTINATIONS)].map(|(class, place)| {
+        let class = code.with(Binary::And, class, SOURCE_STEP as i64 - 1);
+        let distance = code.with(Binary::Shl, class, 3);
+        let at = code.b.ptr_add(memory, distance);
+        code.load(Width::W64, at, place)
+    });
+    let attributes = code.load(Width::W64, memory, work::ATTRIBUTES);
+    let version = code.with(Binary::Lshr, attributes, i64::from(attr::V6.ilog2() - CELL_V6.ilog2()));
+    let version = code.with(Binary::And, version, CELL_V6 as i64);
+    let cell = code.b.binary(Binary::Or, pair, version);
+    let mut cell = code.with(Binary::Or, cell, (way as i64) << 8);
+    if way > 0 {
+        let port = code.load(Width::W16, memory, work::PORTS + 2);
+        let port = if way == 1 { port } else { code.with(Binary::Lshr, port, 8) };
+        let port = code.with(Binary::Shl, port, 16);
+        cell = code.b.binary(Binary::Or, cell, port);
+    }
+    let mut times = |value: Value, factor: u64| {
+        let factor = code.bits(factor);
+        code.b.binary(Binary::Mul, value, factor)
+    };
+    let (destination, cell) = (times(destination, HASH_1), times(cell, HASH_2));
+    let sum = code.b.binary(Binary::Add, source, destination);
+    let sum = code.b.binary(Binary::Add, sum, cell);
+    let shifted = code.with(Binary::Lshr, sum, 32);
+    let mixed = code.b.binary(Binary::Xor, sum, shifted);
+    let factor = code.load(Width::W64, memory, work::FACTOR);
+    let mixed = code.b.binary(Binary::Mul, mixed, factor);
+    code.with(Binary::Lshr, mixed, i64::from(64 - shape.sizes.bucket_bits))
+}
+
+/// Asks the index about both sides, and keeps the hashes of what classes keep.
 fn index(
     code: &mut Code<'_>,
     maps: &Maps,
@@ -107,27 +159,38 @@ fn index(
     sums: &[[code::Var; WAYS]; 2],
 ) {
     let hash_bits = shape.sizes.hash_bits;
-    let sides = [
-        (Side::Source, work::SOURCE, work::SOURCES, &sums[0]),
-        (Side::Destination, work::DESTINATION, work::DESTINATIONS, &sums[1]),
-    ];
-    for (side, from, to, sums) in sides {
-        let low = code.load(Width::W64, memory, from);
-        let high = code.load(Width::W64, memory, from + 8);
+    let factor = code.load(Width::W64, memory, work::FACTOR);
+    for (side, from, to) in
+        [(Side::Source, work::SOURCE, work::SOURCES), (Side::Destination, work::DESTINATION, work::DESTINATIONS)]
+    {
+        let address = [0, 8].map(|word| code.load(Width::W64, memory, from + word));
         for class in 0..CLASSES {
-            let masks = class_mask(family, class).map(|mask| code.bits(mask));
-            let low = code.b.binary(Binary::And, low, masks[0]);
-            let high = code.b.binary(Binary::And, high, masks[1]);
-            let place = to + 16 * class as i16;
-            code.store(Width::W64, memory, place, low);
-            code.store(Width::W64, memory, place + 8, high);
-            let slot = hash(code, low, high, hash_bits);
-            let slot = code.with(Binary::Add, slot, slots_before(family, side, class, hash_bits).into());
+            let mut kept = [address[0], address[1]];
+            for (word, mask) in kept.iter_mut().zip(class_mask(family, class)) {
+                let mask = code.bits(mask);
+                *word = code.b.binary(Binary::And, *word, mask);
+            }
+            let hash = hash(code, kept, factor);
+            code.store(Width::W64, memory, to + 8 * class as i16, hash);
+            let slot = code.with(Binary::Lshr, hash, i64::from(64 - hash_bits));
+            let line = code.with(Binary::Lshr, slot, i64::from(SLOTS.ilog2()));
+            let before = slots_before(family, side, class, hash_bits) / SLOTS;
+            let line = code.with(Binary::Add, line, before.into());
             let next = code.b.block(&[]);
-            let words = code.element(maps.index, slot, next);
-            for (way, sum) in (0..).zip(sums) {
-                let word = code.load(Width::W64, words, 8 * way);
-                code.or_into(*sum, word);
+            let line = code.element(maps.index, line, next);
+            let within = code.with(Binary::And, slot, i64::from(SLOTS) - 1);
+            let within = code.with(Binary::Shl, within, i64::from(SLOT_BYTES.ilog2()));
+            let slot = code.b.ptr_add(line, within);
+            for (way, sum) in (0..).zip(&sums[side as usize]) {
+                let others = code.load(Width::W8, slot, way);
+                let pairs = match side {
+                    Side::Source => code.with(Binary::Shl, others, (SOURCE_STEP * class) as i64),
+                    Side::Destination => {
+                        let spread = spread(code, others);
+                        code.with(Binary::Shl, spread, class as i64)
+                    }
+                };
+                code.or_into(*sum, pairs);
             }
             code.close(next);
             code.b.switch_to(next);
@@ -135,80 +198,32 @@ fn index(
     }
 }
 
+/// Brings the bits of sources that a byte has to the distance of [`SOURCE_STEP`].
+fn spread(code: &mut Code<'_>, sources: Value) -> Value {
+    let each = |distance: usize| (0..CLASSES).fold(0, |sum, class| sum | 1u64 << (distance * class));
+    // Bit 0 is taken to place 8 by the second addend, bit 1 by the third, and so on; sums never meet.
+    let factor = code.bits(each(SOURCE_STEP - 1));
+    let copies = code.b.binary(Binary::Mul, sources, factor);
+    let mask = code.bits(each(SOURCE_STEP));
+    code.b.binary(Binary::And, copies, mask)
+}
+
 /// [`hash`](crate::tables::layout::hash)
-fn hash(code: &mut Code<'_>, low: Value, high: Value, bits: u32) -> Value {
-    let factor = code.bits(HASH_1);
+fn hash(code: &mut Code<'_>, [low, high]: [Value; 2], factor: Value) -> Value {
     let first = code.b.binary(Binary::Mul, low, factor);
     let shifted = code.with(Binary::Lshr, first, 32);
     let mixed = code.b.binary(Binary::Xor, first, shifted);
     let mixed = code.b.binary(Binary::Add, mixed, high);
     let factor = code.bits(HASH_2);
-    let mixed = code.b.binary(Binary::Mul, mixed, factor);
-    code.with(Binary::Lshr, mixed, i64::from(64 - bits))
+    code.b.binary(Binary::Mul, mixed, factor)
 }
 
-/// `(pair, way, after)`: looks into one bucket and keeps the first entry that matches, if it comes before the one that was
+/// `(first, after)`: looks into one chain and keeps the first entry that matches, if it comes before the one that was
 /// found elsewhere.
-fn probe(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
-    let &[pair, way, after] = args else { return };
+fn walk(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &[Value]) {
+    let &[first, after] = args else { return };
     let memory = code.only(maps.work, 0);
     let done = code.b.block(&[]);
-    let port = code.load(Width::W16, memory, work::PORTS + 2);
-    let kept = code.var(port);
-    code.when_is(Cond::Eq, way, 0, |code| {
-        let zero = code.num(0);
-        code.set(kept, zero);
-    });
-    code.when_is(Cond::Eq, way, 2, |code| {
-        let upper = code.with(Binary::Lshr, port, 8);
-        code.set(kept, upper);
-    });
-    let source = code.with(Binary::Udiv, pair, CLASSES as i64);
-    let destination = code.with(Binary::Urem, pair, CLASSES as i64);
-    let shifted = code.with(Binary::Shl, destination, 8);
-    let cell = code.b.binary(Binary::Or, source, shifted);
-    let shifted = code.with(Binary::Shl, way, 16);
-    let cell = code.b.binary(Binary::Or, cell, shifted);
-    let mut place = |class: Value| {
-        let class = code.with(Binary::And, class, 7);
-        let distance = code.with(Binary::Mul, class, 16);
-        code.b.ptr_add(memory, distance)
-    };
-    let (source, destination) = (place(source), place(destination));
-    let attributes = code.load(Width::W64, memory, work::ATTRIBUTES);
-    let version = code.bits(attr::V6);
-    let zero = code.num(0);
-    let bucket = code.var(zero);
-    let look_up = |code: &mut Code<'_>, map: MapRef, width: Width, parts: i16| {
-        let key = code.b.ptr_add_const(memory, work::KEY.into());
-        let size = width.bytes() as i16;
-        for (from, to) in [(source, 0), (destination, 1)] {
-            let offset = if to == 0 { work::SOURCES } else { work::DESTINATIONS };
-            for part in 0..parts {
-                let value = code.load(width, from, offset + part * size);
-                code.store(width, key, (to * parts + part) * size, value);
-            }
-        }
-        let behind = 2 * parts * size;
-        code.store(Width::W32, key, behind, cell);
-        let port = code.get(kept);
-        code.store(Width::W32, key, behind + 4, port);
-        let found = code.find(map, key, done);
-        let number = code.load(Width::W32, found, 0);
-        code.set(bucket, number);
-    };
-    let (six, four, chain) = (code.b.block(&[]), code.b.block(&[]), code.b.block(&[]));
-    code.b.branch(Cond::Set, attributes, version, six, four);
-    code.b.switch_to(six);
-    look_up(code, maps.keys_6, Width::W64, 2);
-    code.close(chain);
-    code.b.switch_to(four);
-    look_up(code, maps.keys_4, Width::W32, 1);
-    code.close(chain);
-    code.b.switch_to(chain);
-    let bucket = code.get(bucket);
-    let head = code.element(maps.heads, bucket, done);
-    let first = code.load(Width::W32, head, 0);
     let at = code.var(first);
     code.repeat(i64::from(LONGEST_CHAIN), |code, _, _, next| {
         let number = code.get(at);
@@ -221,9 +236,21 @@ fn probe(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
         code.leave_for(done, Cond::Uge, order, best);
         code.leave_for(next, Cond::Ule, order, after);
         compare(code, memory, row, hook, next);
+        let states = code.load(Width::W32, row, entry::STATES);
+        let more = code.num((WIDE | MORE).into());
+        code.when(Cond::Set, states, more, |code| {
+            let differs = code.call(look, &[number]);
+            code.leave_if(next, Cond::Ne, differs, 0);
+        });
         let rule = code.load(Width::W32, row, entry::RULE);
-        let rule = if hook == Hook::Xdp { undecided(code, row, rule) } else { rule };
         code.store(Width::W32, memory, work::FOUND, rule);
+        if hook == Hook::Xdp {
+            let late = code.num(LATE.into());
+            code.when(Cond::Set, states, late, |code| {
+                let undecided = code.num(UNDECIDED);
+                code.store(Width::W32, memory, work::FOUND, undecided);
+            });
+        }
         code.store(Width::W64, memory, work::ORDER, order);
         code.close(done);
     });
@@ -231,53 +258,68 @@ fn probe(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
     code.b.switch_to(done);
 }
 
-/// Leaves for `miss` if the packet is not what an entry asks for.
+/// Leaves for `miss` if the packet is not what an entry asks for, but for its details. One branch is for nearly all of it: which
+/// field of an entry is another one is hard to foretell.
 fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Block) {
     let states = code.load(Width::W32, row, entry::STATES);
-    let sides = [(entry::SOURCE, work::SOURCE, NOT_SOURCE), (entry::DESTINATION, work::DESTINATION, NOT_DESTINATION)];
-    for (wanted, packet, not) in sides {
-        let [first, second] = [0, 8].map(|word| {
-            let address = code.load(Width::W64, memory, packet + word);
-            let mask = code.load(Width::W64, row, wanted + 16 + word);
-            let value = code.load(Width::W64, row, wanted + word);
-            let kept = code.b.binary(Binary::And, address, mask);
-            code.b.binary(Binary::Xor, kept, value)
-        });
-        let different = code.b.binary(Binary::Or, first, second);
-        let not = code.num(not.into());
-        code.either(
-            Cond::Set,
-            states,
-            not,
-            |code| code.leave_if(miss, Cond::Eq, different, 0),
-            |code| code.leave_if(miss, Cond::Ne, different, 0),
-        );
-    }
+    let mut wrong = sides(code, states, (entry::SOURCE, entry::DESTINATION), |code, wanted, packet| {
+        different(code, Width::W32, (memory, packet), (row, wanted), (row, wanted + 4))
+    });
+    let mut also = |code: &mut Code<'_>, what: Value| wrong = code.b.binary(Binary::Or, wrong, what);
     for port in [0, 1] {
         let value = code.load(Width::W16, memory, work::PORTS + 2 * port);
         let first = code.load(Width::W16, row, entry::PORTS + 4 * port);
         let last = code.load(Width::W16, row, entry::PORTS + 4 * port + 2);
-        code.leave_for(miss, Cond::Ult, value, first);
-        code.leave_for(miss, Cond::Ugt, value, last);
+        for (low, high) in [(first, value), (value, last)] {
+            // Negative if they are not in this order.
+            let distance = code.b.binary(Binary::Sub, high, low);
+            let negative = code.with(Binary::Lshr, distance, 63);
+            also(code, negative);
+        }
     }
-    let (value, mask) = (entry::ATTRIBUTES, entry::ATTRIBUTES + 8);
+    let (value, mask) = ((row, entry::ATTRIBUTES), (row, entry::ATTRIBUTES + 8));
+    let mut attributes = different(code, Width::W64, (memory, work::ATTRIBUTES), value, mask);
     if hook == Hook::Xdp {
         // The network card may have taken the VLAN away: it is not compared here.
-        let packet = code.load(Width::W64, memory, work::ATTRIBUTES);
-        let mask = code.load(Width::W64, row, mask);
         let rest = code.bits(!attr::VLAN);
-        let mask = code.b.binary(Binary::And, mask, rest);
-        let wanted = code.load(Width::W64, row, value);
-        let wanted = code.b.binary(Binary::And, wanted, rest);
-        let seen = code.b.binary(Binary::And, packet, mask);
-        code.leave_for(miss, Cond::Ne, seen, wanted);
-    } else {
-        masked(code, Width::W64, (memory, work::ATTRIBUTES), (row, value), (row, mask), miss);
+        attributes = code.b.binary(Binary::And, attributes, rest);
+    }
+    also(code, attributes);
+    let wanted = code.load(Width::W32, row, entry::INTERFACE);
+    let here = code.load(Width::W32, memory, work::INTERFACE);
+    let other = code.b.binary(Binary::Xor, wanted, here);
+    let other = code.b.binary(Binary::Mul, wanted, other);
+    also(code, other);
+    code.leave_if(miss, Cond::Ne, wrong, 0);
+    if hook != Hook::Xdp {
         let state = code.load(Width::W32, memory, work::STATE);
         let both = code.b.binary(Binary::And, states, state);
         code.leave_if(miss, Cond::Eq, both, 0);
-        masked(code, Width::W32, (memory, work::MARK), (row, entry::MARK), (row, entry::MARK + 4), miss);
-        let wanted = code.load(Width::W64, row, entry::CONDITIONS);
+    }
+}
+
+/// `(number)`: 1 if the packet is not what the details of an entry ask for.
+fn look(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
+    let &[number] = args else { return };
+    let memory = code.only(maps.work, 1);
+    let miss = code.b.block(&[]);
+    let first = code.element(maps.entries, number, miss);
+    let states = code.load(Width::W32, first, entry::STATES);
+    let row = code.element(maps.details, number, miss);
+    let wide = code.num(WIDE.into());
+    code.when(Cond::Set, states, wide, |code| {
+        let wrong = sides(code, states, (details::SOURCE, details::DESTINATION), |code, wanted, packet| {
+            let [first, second] = [0, 8].map(|word| {
+                let (value, mask) = ((row, wanted + word), (row, wanted + 16 + word));
+                different(code, Width::W64, (memory, packet + word), value, mask)
+            });
+            code.b.binary(Binary::Or, first, second)
+        });
+        code.leave_if(miss, Cond::Ne, wrong, 0);
+    });
+    if hook != Hook::Xdp {
+        masked(code, Width::W32, (memory, work::MARK), (row, details::MARK), (row, details::MARK + 4), miss);
+        let wanted = code.load(Width::W64, row, details::CONDITIONS);
         code.when_is(Cond::Ne, wanted, 0, |code| {
             let held = code.load(Width::W64, memory, work::CONDITIONS);
             let kept = code.b.binary(Binary::And, held, wanted);
@@ -285,60 +327,64 @@ fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Blo
         });
     }
     for side in [0, 8] {
-        let wanted = code.load(Width::W64, row, entry::MACS + side);
+        let wanted = code.load(Width::W64, row, details::MACS + side);
         code.when_is(Cond::Ne, wanted, 0, |code| {
             let seen = code.load(Width::W64, memory, work::MACS + side);
             code.leave_for(miss, Cond::Ne, seen, wanted);
         });
     }
-    let wanted = code.load(Width::W32, row, entry::INTERFACE);
-    code.when_is(Cond::Ne, wanted, 0, |code| {
-        let here = code.load(Width::W32, memory, work::INTERFACE);
-        code.leave_for(miss, Cond::Ne, wanted, here);
-    });
-    let least = code.load(Width::W32, row, entry::PAYLOAD_LENGTH);
+    let least = code.load(Width::W32, row, details::PAYLOAD_LENGTH);
     code.when_is(Cond::Ne, least, 0, |code| {
         let length = code.load(Width::W32, memory, work::PAYLOAD_LENGTH);
         code.leave_for(miss, Cond::Ult, length, least);
-        let offset = code.load(Width::W32, row, entry::PAYLOAD_OFFSET);
+        let offset = code.load(Width::W32, row, details::PAYLOAD_OFFSET);
         let offset = code.with(Binary::And, offset, 63);
         let at = code.b.ptr_add(memory, offset);
-        masked(code, Width::W64, (at, work::PAYLOAD), (row, entry::PAYLOAD), (row, entry::PAYLOAD + 8), miss);
+        masked(code, Width::W64, (at, work::PAYLOAD), (row, details::PAYLOAD), (row, details::PAYLOAD + 8), miss);
     });
+    code.give(0);
+    code.b.switch_to(miss);
+    code.give(1);
 }
 
-/// Leaves for `miss` unless a word with a mask has a value; each is a pointer and a distance.
-fn masked(code: &mut Code<'_>, width: Width, word: (Value, i16), value: (Value, i16), mask: (Value, i16), miss: Block) {
+/// 0 if both addresses are inside of their prefixes, or outside where the states say so. `different` tells from the places of a
+/// prefix and of the packet's address which bits are others.
+fn sides(
+    code: &mut Code<'_>,
+    states: Value,
+    (source, destination): (i16, i16),
+    mut different: impl FnMut(&mut Code<'_>, i16, i16) -> Value,
+) -> Value {
+    let zero = code.num(0);
+    let mut wrong = zero;
+    for (wanted, packet, not) in [(source, work::SOURCE, NOT_SOURCE), (destination, work::DESTINATION, NOT_DESTINATION)]
+    {
+        let different = different(code, wanted, packet);
+        // The highest bit is set if any bit is.
+        let negative = code.b.binary(Binary::Sub, zero, different);
+        let any = code.b.binary(Binary::Or, different, negative);
+        let outside = code.with(Binary::Lshr, any, 63);
+        let not = code.with(Binary::Lshr, states, not.ilog2().into());
+        let not = code.with(Binary::And, not, 1);
+        let this = code.b.binary(Binary::Xor, outside, not);
+        wrong = code.b.binary(Binary::Or, wrong, this);
+    }
+    wrong
+}
+
+/// In which bits a word is not what an entry asks for; each is a pointer and a distance.
+fn different(code: &mut Code<'_>, width: Width, word: (Value, i16), value: (Value, i16), mask: (Value, i16)) -> Value {
     let word = code.load(width, word.0, word.1);
     let mask = code.load(width, mask.0, mask.1);
     let value = code.load(width, value.0, value.1);
     let kept = code.b.binary(Binary::And, word, mask);
-    code.leave_for(miss, Cond::Ne, kept, value);
+    code.b.binary(Binary::Xor, kept, value)
 }
 
-/// The rule of an entry, or [`UNDECIDED`] if it asks for what XDP does not know: state, mark, VLAN,
-/// conditions.
-fn undecided(code: &mut Code<'_>, row: Value, rule: Value) -> Value {
-    let result = code.var(rule);
-    let (unknown, known) = (code.b.block(&[]), code.b.block(&[]));
-    let states = code.load(Width::W32, row, entry::STATES);
-    let states = code.with(Binary::And, states, ANY_STATE.into());
-    code.leave_if(unknown, Cond::Ne, states, ANY_STATE.into());
-    let mark = code.load(Width::W32, row, entry::MARK + 4);
-    code.leave_if(unknown, Cond::Ne, mark, 0);
-    let mask = code.load(Width::W64, row, entry::ATTRIBUTES + 8);
-    let vlan = code.bits(attr::VLAN);
-    let asked = code.b.binary(Binary::And, mask, vlan);
-    code.leave_if(unknown, Cond::Ne, asked, 0);
-    let conditions = code.load(Width::W64, row, entry::CONDITIONS);
-    code.leave_if(unknown, Cond::Ne, conditions, 0);
-    code.close(known);
-    code.b.switch_to(unknown);
-    let number = code.num(UNDECIDED);
-    code.set(result, number);
-    code.close(known);
-    code.b.switch_to(known);
-    code.get(result)
+/// Leaves for `miss` unless a word with a mask has a value; each is a pointer and a distance.
+fn masked(code: &mut Code<'_>, width: Width, word: (Value, i16), value: (Value, i16), mask: (Value, i16), miss: Block) {
+    let different = different(code, width, word, value, mask);
+    code.leave_if(miss, Cond::Ne, different, 0);
 }
 
 #[cfg(test)]

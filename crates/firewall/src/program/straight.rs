@@ -8,7 +8,8 @@ use skep_ir::{Binary, Block, Cond, Value, Width};
 use super::code::Code;
 use super::search::UNDECIDED;
 use super::{Hook, work};
-use crate::tables::layout::{ANY_STATE, Entry, NOT_DESTINATION, NOT_SOURCE, Words, attr};
+use crate::tables::Entry;
+use crate::tables::layout::{ANY_STATE, NOT_DESTINATION, NOT_SOURCE, Words, attr};
 
 /// Most entries of a list that becomes code: with 20 it is hardly faster than the tables, with 60 slower (a test measures).
 pub const MOST_ENTRIES: usize = 16;

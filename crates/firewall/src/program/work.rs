@@ -51,14 +51,14 @@ pub const OTHER_KIND: i16 = 244;
 pub const FLOW: i16 = 248;
 /// Another key.
 pub const OTHER: i16 = 288;
-/// The source by class, with room for eight.
+/// Hashes of the source by class, with room for eight.
 pub const SOURCES: i16 = 328;
-/// The destination by class.
-pub const DESTINATIONS: i16 = 456;
+/// Hashes of the destination by class.
+pub const DESTINATIONS: i16 = 392;
+/// What hashes depend on ([`FACTOR`](crate::tables::layout::book::FACTOR)).
+pub const FACTOR: i16 = 456;
 /// The payload, and room for what is read behind its end.
 pub const PAYLOAD: i16 = 584;
-/// The key of a bucket.
-pub const KEY: i16 = 776;
 /// The headers of an answer to the sender.
 pub const ANSWER: i16 = 816;
 /// Link addresses as [`mac`](crate::tables::layout::mac) has them: from, to.

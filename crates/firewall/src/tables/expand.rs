@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use super::entry::Entry;
 use super::layout::{
-    self, ANY_STATE, Entry, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
+    self, ANY_STATE, Key, NOT_DESTINATION, NOT_SOURCE, Record, attr, class_mask, class_of, record, words,
 };
 use crate::rules::words::{ICMP, ICMP6};
 use crate::rules::{Addresses, Direction, Family, Message, Prefix, Reply, Rule, RuleSet, Translation, Verdict};

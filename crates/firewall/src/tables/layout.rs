@@ -9,12 +9,18 @@ pub const CLASSES_4: [u8; CLASSES] = [0, 8, 16, 24, 28, 32];
 pub const CLASSES_6: [u8; CLASSES] = [0, 32, 48, 56, 64, 128];
 /// Number of classes.
 pub const CLASSES: usize = 6;
-/// Bits of a word of the index: one for each pair of classes.
-pub const PAIRS: usize = CLASSES * CLASSES;
+/// Distance of two source classes in a word with a bit for each pair of classes: source times this, and destination.
+pub const SOURCE_STEP: usize = 8;
+/// Bits of such a word.
+pub const PAIRS: usize = SOURCE_STEP * CLASSES;
 /// Ways to find an entry by the port that packets go to: not at all, the port, its upper byte.
 pub const WAYS: usize = 3;
-/// Bytes of a slot of the index: a word for each way.
-pub const SLOT_BYTES: usize = 8 * WAYS;
+/// Bytes of a slot of the index: for each way one whose bits are the classes of the other side, and one that is not used.
+pub const SLOT_BYTES: usize = 4;
+/// Slots of an element of the index.
+pub const SLOTS: u32 = 16;
+/// Bytes of an element of the index: a line of the processor's cache.
+pub const LINE_BYTES: usize = SLOT_BYTES * SLOTS as usize;
 /// Most entries of a chain. One more is refused, so the time for a packet is bounded.
 pub const LONGEST_CHAIN: u32 = 512;
 /// All states, for entries that ask for none.
@@ -29,14 +35,12 @@ pub const NOT_DESTINATION: u32 = 1 << 9;
 pub mod maps {
     /// The index: slots by side, class and hash.
     pub const INDEX: &str = "fw_index";
-    /// Buckets of version 4 by key.
-    pub const KEYS_4: &str = "fw_keys4";
-    /// Buckets of version 6 by key.
-    pub const KEYS_6: &str = "fw_keys6";
-    /// First entries of chains by bucket.
+    /// Heads of chains by bucket: [`super::Head`].
     pub const HEADS: &str = "fw_heads";
-    /// Entries.
+    /// Entries: what is looked at first.
     pub const ENTRIES: &str = "fw_entries";
+    /// Entries: the rest.
+    pub const DETAILS: &str = "fw_details";
     /// What rules do.
     pub const RULES: &str = "fw_rules";
     /// What rules have done, for each processor.
@@ -104,8 +108,8 @@ pub mod watch {
 pub mod book {
     /// Entries ever taken; the next fresh one is this plus 1.
     pub const ENTRIES: u32 = 0;
-    /// Buckets ever taken.
-    pub const BUCKETS: u32 = 1;
+    /// The factor of the hashes, an odd number.
+    pub const FACTOR: u32 = 1;
     /// The oldest entry that was given back.
     pub const FREE_FIRST: u32 = 2;
     /// The newest entry that was given back.
@@ -225,16 +229,49 @@ pub fn class_of(prefix: &Prefix) -> usize {
     classes(prefix.family).iter().rposition(|&length| length <= prefix.length).unwrap_or(0)
 }
 
-/// First multiplier of the hash (the golden ratio of 64 bits, Knuth, TAOCP 3, 6.4).
+/// First multiplier of hashes in tables of this process (the golden ratio of 64 bits, Knuth, TAOCP 3, 6.4). Tables of the kernel
+/// have one that nobody else knows, so that senders whose addresses become rules cannot choose where these go.
 pub const HASH_1: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Second multiplier: an odd number whose bits look random (a prime of xxHash64).
 pub const HASH_2: u64 = 0xc2b2_ae3d_27d4_eb4f;
 
-/// The hash of an address: `bits` bits.
-pub const fn hash(address: Words, bits: u32) -> u32 {
-    let first = address[0].wrapping_mul(HASH_1);
+/// The hash of an address, of which the upper bits are the best. `factor` as in [`book::FACTOR`].
+pub const fn hash(address: Words, factor: u64) -> u64 {
+    let first = address[0].wrapping_mul(factor);
     let mixed = (first ^ first >> 32).wrapping_add(address[1]);
-    (mixed.wrapping_mul(HASH_2) >> (64 - bits)) as u32
+    mixed.wrapping_mul(HASH_2)
+}
+
+/// The bucket of two hashed addresses and a [cell](Key::cell): `bits` bits.
+pub const fn bucket(source: u64, destination: u64, cell: u64, factor: u64, bits: u32) -> u32 {
+    let sum = source.wrapping_add(destination.wrapping_mul(HASH_1)).wrapping_add(cell.wrapping_mul(HASH_2));
+    ((sum ^ sum >> 32).wrapping_mul(factor) >> (64 - bits)) as u32
+}
+
+/// Where a chain begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Head {
+    /// The first entry, 0 for none.
+    pub entry: u32,
+    /// The upper half of its place.
+    pub order: u32,
+}
+
+impl Head {
+    /// The head of a chain that begins with an entry; `None` for an empty one.
+    pub fn of(first: Option<(u32, u64)>) -> Self {
+        first.map_or(Self::default(), |(entry, order)| Self { entry, order: (order >> 32) as u32 })
+    }
+
+    /// As programs have it: one word, so that it is changed at once.
+    pub const fn word(self) -> u64 {
+        self.entry as u64 | (self.order as u64) << 32
+    }
+
+    /// From the word.
+    pub const fn read(word: u64) -> Self {
+        Self { entry: word as u32, order: (word >> 32) as u32 }
+    }
 }
 
 /// One side of a packet.
@@ -264,7 +301,9 @@ pub const fn slots_before(family: Family, side: Side, class: usize, bits: u32) -
 pub struct Sizes {
     /// Bits of the hash of the index, 8 to 16.
     pub hash_bits: u32,
-    /// Entries, and at most as many buckets.
+    /// Bits of the hash of buckets.
+    pub bucket_bits: u32,
+    /// Entries.
     pub entries: u32,
     /// Rules, those that stand for defaults included.
     pub rules: u32,
@@ -282,51 +321,23 @@ impl Sizes {
         let room = |count: usize| u32::try_from(count * 2).unwrap_or(u32::MAX / 4).max(1024);
         let entries = room(entries);
         let hash_bits = (32 - entries.leading_zeros()).clamp(8, 16);
+        let bucket_bits = 31 - entries.leading_zeros();
         let [flows, translations, limits] = TABLES.map(|row| tables.get(row.0));
-        Self { hash_bits, entries, rules: room(rules), flows: if stateful { flows } else { 1 }, limits, translations }
+        Self {
+            hash_bits,
+            bucket_bits,
+            entries,
+            rules: room(rules),
+            flows: if stateful { flows } else { 1 },
+            limits,
+            translations,
+        }
     }
 
     /// Slots of the index.
     pub const fn slots(&self) -> u32 {
         (4 * CLASSES as u32) << self.hash_bits
     }
-}
-
-/// What an entry asks of a packet, and which rule it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Entry {
-    /// The place of its rule: lower numbers come first. Never 0.
-    pub order: u64,
-    /// The next entry of the chain, 0 for none.
-    pub next: u32,
-    /// Its rule.
-    pub rule: u32,
-    /// Source: value and mask.
-    pub source: [Words; 2],
-    /// Destination: value and mask.
-    pub destination: [Words; 2],
-    /// First and last port that it comes from, first and last port that it goes to.
-    pub ports: [u16; 4],
-    /// [`attr`]: value and mask.
-    pub attributes: [u64; 2],
-    /// Number of the interface, 0 for any.
-    pub interface: u32,
-    /// States, any of them; with [`NOT_SOURCE`] and [`NOT_DESTINATION`].
-    pub states: u32,
-    /// Mark: value and mask.
-    pub mark: [u32; 2],
-    /// Payload: value and mask, in the order of bytes in memory.
-    pub payload: [u64; 2],
-    /// Distance of the payload's first byte.
-    pub payload_offset: u32,
-    /// Bytes of payload that a packet must have at least.
-    pub payload_length: u32,
-    /// The next entry that was given back, and when (in nanoseconds of the monotonic clock).
-    pub free: [u64; 2],
-    /// Link addresses that it comes from and goes to, each as [`mac`] has it; 0 for any.
-    pub macs: [u64; 2],
-    /// Conditions that have to hold, as bits of a list's.
-    pub conditions: u64,
 }
 
 /// A link address as a word: pairs of bytes in the order of the machine, the first one lowest; with a bit that says that there is one.
@@ -338,91 +349,6 @@ pub const fn mac(address: [u8; 6]) -> u64 {
 
 /// The bit of [`mac`].
 pub const HAS_MAC: u64 = 1 << 48;
-
-/// Where the fields of an entry are, in bytes.
-pub mod entry {
-    #![allow(missing_docs)]
-    pub const ORDER: i16 = 0;
-    pub const NEXT: i16 = 8;
-    pub const RULE: i16 = 12;
-    pub const SOURCE: i16 = 16;
-    pub const DESTINATION: i16 = 48;
-    pub const PORTS: i16 = 80;
-    pub const ATTRIBUTES: i16 = 88;
-    pub const INTERFACE: i16 = 104;
-    pub const STATES: i16 = 108;
-    pub const MARK: i16 = 112;
-    pub const PAYLOAD: i16 = 120;
-    pub const PAYLOAD_OFFSET: i16 = 136;
-    pub const PAYLOAD_LENGTH: i16 = 140;
-    pub const FREE: i16 = 144;
-    pub const MACS: i16 = 160;
-    pub const CONDITIONS: i16 = 176;
-    /// Bytes of an entry.
-    pub const SIZE: usize = 184;
-}
-
-impl Entry {
-    /// Its bytes.
-    pub fn bytes(&self) -> [u8; entry::SIZE] {
-        let mut bytes = [0; entry::SIZE];
-        let mut put = |at: i16, part: &[u8]| bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
-        put(entry::ORDER, &self.order.to_ne_bytes());
-        put(entry::NEXT, &self.next.to_ne_bytes());
-        put(entry::RULE, &self.rule.to_ne_bytes());
-        for (place, side) in [(entry::SOURCE, self.source), (entry::DESTINATION, self.destination)] {
-            for (word, at) in side.iter().flatten().zip(0..) {
-                put(place + 8 * at, &word.to_ne_bytes());
-            }
-        }
-        for (port, at) in self.ports.iter().zip(0..) {
-            put(entry::PORTS + 2 * at, &port.to_ne_bytes());
-        }
-        for (place, pair) in
-            [(entry::ATTRIBUTES, self.attributes), (entry::PAYLOAD, self.payload), (entry::FREE, self.free)]
-        {
-            put(place, &pair[0].to_ne_bytes());
-            put(place + 8, &pair[1].to_ne_bytes());
-        }
-        put(entry::MACS, &self.macs[0].to_ne_bytes());
-        put(entry::MACS + 8, &self.macs[1].to_ne_bytes());
-        put(entry::CONDITIONS, &self.conditions.to_ne_bytes());
-        put(entry::INTERFACE, &self.interface.to_ne_bytes());
-        put(entry::STATES, &self.states.to_ne_bytes());
-        put(entry::MARK, &self.mark[0].to_ne_bytes());
-        put(entry::MARK + 4, &self.mark[1].to_ne_bytes());
-        put(entry::PAYLOAD_OFFSET, &self.payload_offset.to_ne_bytes());
-        put(entry::PAYLOAD_LENGTH, &self.payload_length.to_ne_bytes());
-        bytes
-    }
-
-    /// From its bytes; missing ones count as zero.
-    pub fn read(bytes: &[u8]) -> Self {
-        let part = |at: i16, length: usize| bytes.get(at as usize..at as usize + length);
-        let long = |at: i16| part(at, 8).and_then(|part| part.try_into().ok()).map_or(0, u64::from_ne_bytes);
-        let word = |at: i16| part(at, 4).and_then(|part| part.try_into().ok()).map_or(0, u32::from_ne_bytes);
-        let half = |at: i16| part(at, 2).and_then(|part| part.try_into().ok()).map_or(0, u16::from_ne_bytes);
-        let side = |at: i16| [[long(at), long(at + 8)], [long(at + 16), long(at + 24)]];
-        Self {
-            order: long(entry::ORDER),
-            next: word(entry::NEXT),
-            rule: word(entry::RULE),
-            source: side(entry::SOURCE),
-            destination: side(entry::DESTINATION),
-            ports: [0, 2, 4, 6].map(|at| half(entry::PORTS + at)),
-            attributes: [long(entry::ATTRIBUTES), long(entry::ATTRIBUTES + 8)],
-            interface: word(entry::INTERFACE),
-            states: word(entry::STATES),
-            mark: [word(entry::MARK), word(entry::MARK + 4)],
-            payload: [long(entry::PAYLOAD), long(entry::PAYLOAD + 8)],
-            payload_offset: word(entry::PAYLOAD_OFFSET),
-            payload_length: word(entry::PAYLOAD_LENGTH),
-            free: [long(entry::FREE), long(entry::FREE + 8)],
-            macs: [long(entry::MACS), long(entry::MACS + 8)],
-            conditions: long(entry::CONDITIONS),
-        }
-    }
-}
 
 /// Where an entry is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -443,31 +369,32 @@ pub struct Key {
     pub port: u16,
 }
 
-/// Bytes of a key of version 4.
-pub const KEY_4: usize = 16;
-/// Bytes of a key of version 6.
-pub const KEY_6: usize = 40;
-
 impl Key {
-    /// The bytes by which programs look it up: addresses, then a word of classes and way, then the port.
-    pub fn bytes(&self) -> Vec<u8> {
-        let width = if self.family == Family::V4 { 4 } else { 16 };
-        let mut bytes = Vec::with_capacity(KEY_6);
-        for address in [self.source, self.destination] {
-            let both = [address[0].to_ne_bytes(), address[1].to_ne_bytes()].concat();
-            bytes.extend_from_slice(&both[..width]);
-        }
-        let cell = u32::from(self.source_class) | u32::from(self.destination_class) << 8 | u32::from(self.way) << 16;
-        bytes.extend_from_slice(&cell.to_ne_bytes());
-        bytes.extend_from_slice(&u32::from(self.port).to_ne_bytes());
-        bytes
+    /// What its bucket depends on besides the addresses.
+    pub const fn cell(&self) -> u64 {
+        let family = matches!(self.family, Family::V6) as u64;
+        let pair = self.source_class as u64 * SOURCE_STEP as u64 + self.destination_class as u64;
+        pair | (self.way as u64) << 8 | family << 10 | (self.port as u64) << 16
     }
 
-    /// The bit of its pair of classes.
-    pub const fn pair(&self) -> u64 {
-        1 << (self.source_class as usize * CLASSES + self.destination_class as usize)
+    /// Its bucket. Others may have the same: entries say all that they ask for.
+    pub const fn bucket(&self, factor: u64, bits: u32) -> u32 {
+        bucket(hash(self.source, factor), hash(self.destination, factor), self.cell(), factor, bits)
+    }
+
+    /// Its slots in the index, each with the classes of the other side that it may have to be looked for with.
+    pub const fn slots(&self, factor: u64, bits: u32) -> [(u32, u8); 2] {
+        let source = slots_before(self.family, Side::Source, self.source_class as usize, bits);
+        let destination = slots_before(self.family, Side::Destination, self.destination_class as usize, bits);
+        [
+            (source + (hash(self.source, factor) >> (64 - bits)) as u32, 1 << self.destination_class),
+            (destination + (hash(self.destination, factor) >> (64 - bits)) as u32, 1 << self.source_class),
+        ]
     }
 }
+
+/// The bit that says in a [cell](Key::cell) that it is of version 6.
+pub const CELL_V6: u64 = 1 << 10;
 
 /// What a rule does, as programs read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -573,13 +500,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_survive_their_bytes() {
-        skep_random::random_test(|u| {
-            let bytes: [u8; entry::SIZE] = u.arbitrary()?;
-            assert_eq!(Entry::read(&bytes).bytes(), bytes);
-            Ok(())
-        })
-        .budget_ms(100);
+    fn prefixes_have_words_and_classes() {
         assert_eq!(words(0x0102_0304 << 96)[0].to_ne_bytes()[..4], [1, 2, 3, 4]);
         let prefix = |text: &str| class_of(&Prefix::parse(text).unwrap());
         assert_eq!([prefix("10.0.0.0/8"), prefix("10.0.0.0/23"), prefix("1.2.3.4"), prefix("::/0")], [1, 2, 5, 0]);

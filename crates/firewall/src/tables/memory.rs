@@ -3,9 +3,10 @@
 use std::collections::HashMap;
 
 use super::change::{Store, TableError};
+use super::entry::Entry;
 use super::layout::{
-    ANY_STATE, CLASSES, Entry, Key, NOT_DESTINATION, NOT_SOURCE, PAIRS, Record, Side, Sizes, WAYS, Words, attr, book,
-    class_mask, hash, mac, slots_before, words,
+    ANY_STATE, CLASSES, Head, Key, NOT_DESTINATION, NOT_SOURCE, Record, SOURCE_STEP, Sizes, WAYS, Words, attr, book,
+    class_mask, mac, words,
 };
 use crate::facts::{Facts, Fragment};
 use crate::rules::{Direction, Family};
@@ -14,10 +15,9 @@ use crate::rules::{Direction, Family};
 #[derive(Debug, Clone)]
 pub struct Memory {
     sizes: Sizes,
-    keys: HashMap<Key, u32>,
-    heads: Vec<u32>,
+    heads: Vec<Head>,
     entries: Vec<Entry>,
-    index: Vec<[u64; WAYS]>,
+    index: Vec<[u8; WAYS]>,
     book: [u64; book::WORDS as usize],
     records: HashMap<u32, Record>,
     /// The clock, which only its owner moves.
@@ -27,11 +27,10 @@ pub struct Memory {
 impl Memory {
     /// Empty tables.
     pub fn new(sizes: Sizes) -> Self {
-        let entries = vec![Entry::read(&[]); sizes.entries as usize];
+        let entries = vec![Entry::blank(); sizes.entries as usize];
         Self {
             sizes,
-            keys: HashMap::new(),
-            heads: vec![0; sizes.entries as usize],
+            heads: vec![Head::default(); 1 << sizes.bucket_bits],
             entries,
             index: vec![[0; WAYS]; sizes.slots() as usize],
             book: [0; book::WORDS as usize],
@@ -54,14 +53,24 @@ impl Memory {
     pub fn search(&self, facts: &Facts, after: u64) -> Search {
         let (mut probed, mut compared) = (0, 0);
         let packet = Seen::new(facts);
+        let factor = self.book[book::FACTOR as usize];
+        let key = |source: usize, destination: usize, way: usize| Key {
+            family: facts.family,
+            source_class: source as u8,
+            destination_class: destination as u8,
+            way: way as u8,
+            source: packet.kept(facts.family, 0, source),
+            destination: packet.kept(facts.family, 1, destination),
+            port: [0, packet.ports[1], packet.ports[1] >> 8][way],
+        };
         let mut pairs = [[0u64; WAYS]; 2];
-        for (number, side) in [Side::Source, Side::Destination].into_iter().enumerate() {
-            for class in 0..CLASSES {
-                let address = packet.kept(facts.family, number, class);
-                let bits = self.sizes.hash_bits;
-                let slot = slots_before(facts.family, side, class, bits) + hash(address, bits);
-                for (sum, word) in pairs[number].iter_mut().zip(self.index[slot as usize]) {
-                    *sum |= word;
+        for class in 0..CLASSES {
+            let [source, destination] = key(class, class, 0).slots(factor, self.sizes.hash_bits);
+            for way in 0..WAYS {
+                pairs[0][way] |= u64::from(self.index[source.0 as usize][way]) << (SOURCE_STEP * class);
+                let sources = self.index[destination.0 as usize][way];
+                for other in (0..CLASSES).filter(|other| sources >> other & 1 != 0) {
+                    pairs[1][way] |= 1 << (SOURCE_STEP * other + class);
                 }
             }
         }
@@ -74,20 +83,13 @@ impl Memory {
             while left != 0 {
                 let pair = left.trailing_zeros() as usize;
                 left &= left - 1;
-                debug_assert!(pair < PAIRS);
-                let (source, destination) = (pair / CLASSES, pair % CLASSES);
-                let port = packet.ports[1];
-                let key = Key {
-                    family: facts.family,
-                    source_class: source as u8,
-                    destination_class: destination as u8,
-                    way: way as u8,
-                    source: packet.kept(facts.family, 0, source),
-                    destination: packet.kept(facts.family, 1, destination),
-                    port: [0, port, port >> 8][way],
-                };
                 probed += 1;
-                let mut at = self.keys.get(&key).map_or(0, |&bucket| self.heads[bucket as usize]);
+                let bucket = key(pair / SOURCE_STEP, pair % SOURCE_STEP, way).bucket(factor, self.sizes.bucket_bits);
+                let head = self.heads[bucket as usize];
+                if best.is_some_and(|(order, _)| head.order > (order >> 32) as u32) {
+                    continue;
+                }
+                let mut at = head.entry;
                 while at != 0 {
                     let entry = &self.entries[at as usize];
                     if best.is_some_and(|(order, _)| entry.order >= order) {
@@ -199,21 +201,12 @@ impl Store for Memory {
         self.sizes
     }
 
-    fn bucket(&self, key: &Key) -> Result<Option<u32>, TableError> {
-        Ok(self.keys.get(key).copied())
-    }
-
-    fn set_bucket(&mut self, key: &Key, bucket: u32) -> Result<(), TableError> {
-        self.keys.insert(*key, bucket);
-        Ok(())
-    }
-
-    fn head(&self, bucket: u32) -> Result<u32, TableError> {
+    fn head(&self, bucket: u32) -> Result<Head, TableError> {
         Ok(self.heads[bucket as usize])
     }
 
-    fn set_head(&mut self, bucket: u32, entry: u32) -> Result<(), TableError> {
-        self.heads[bucket as usize] = entry;
+    fn set_head(&mut self, bucket: u32, head: Head) -> Result<(), TableError> {
+        self.heads[bucket as usize] = head;
         Ok(())
     }
 
@@ -236,8 +229,8 @@ impl Store for Memory {
         Ok(())
     }
 
-    fn widen(&mut self, slot: u32, way: u8, bits: u64) -> Result<(), TableError> {
-        self.index[slot as usize][usize::from(way)] |= bits;
+    fn widen(&mut self, slot: u32, way: u8, classes: u8) -> Result<(), TableError> {
+        self.index[slot as usize][usize::from(way)] |= classes;
         Ok(())
     }
 
@@ -257,5 +250,9 @@ impl Store for Memory {
 
     fn now(&self) -> u64 {
         self.clock
+    }
+
+    fn secret(&self) -> u64 {
+        0
     }
 }
