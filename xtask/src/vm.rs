@@ -35,7 +35,7 @@ use plan::{Plan, Step};
 
 /// Variables that tests find in the machine as they are here. `SKEP_REQUIRE_KERNEL` is not among them: what a test may
 /// skip depends on the release, which `SKEP_VM_KERNEL` tells.
-const PASSED_ON: &[&str] = &["RUST_BACKTRACE", "RUST_TEST_THREADS", "SKEP_FUZZ_SECONDS"];
+const PASSED_ON: &[&str] = &["RUST_BACKTRACE", "RUST_TEST_THREADS", "SKEP_CORPUS", "SKEP_FUZZ_SECONDS"];
 
 /// The directory with the sources of the crates, which tests read data from.
 const SOURCES: &str = "crates";

@@ -248,6 +248,20 @@ fn of_map(map: MapType, loader: Loader) -> Option<&'static str> {
 
 /// A jump that closes a loop, if there is one that paths from the start come to (`check_cfg`).
 pub fn first_loop(code: &Code) -> Option<u32> {
+    first_back_edge(code, 0, |_| true)
+}
+
+/// An instruction that is no jump and leads to the start of a loop from inside of it, which kernels before 6.7 refuse.
+pub fn first_fall_back(code: &Code) -> Option<u32> {
+    let jumps = |at| {
+        matches!(code.op(at), Some(Op::Goto { .. } | Op::GotoLong { .. } | Op::JumpIf { .. } | Op::MayGoto { .. }))
+    };
+    code.functions.iter().find_map(|start| first_back_edge(code, *start, |at| !jumps(at)))
+}
+
+/// An instruction of which `closes` holds and that leads back to one on the way to it from the start of a function, in the
+/// order in which the kernel goes through a program.
+fn first_back_edge(code: &Code, start: u32, closes: impl Fn(u32) -> bool) -> Option<u32> {
     #[derive(Clone, Copy, PartialEq)]
     enum Mark {
         New,
@@ -256,8 +270,8 @@ pub fn first_loop(code: &Code) -> Option<u32> {
     }
     let mut marks = vec![Mark::New; code.ops.len()];
     // An instruction, and how many of its successors were looked at.
-    let mut way = vec![(0u32, 0u8)];
-    *marks.first_mut()? = Mark::Open;
+    let mut way = vec![(start, 0u8)];
+    *marks.get_mut(start as usize)? = Mark::Open;
     while let Some((at, seen)) = way.last_mut() {
         let (from, turn) = (*at, *seen);
         *seen += 1;
@@ -274,7 +288,7 @@ pub fn first_loop(code: &Code) -> Option<u32> {
                 marks[next as usize] = Mark::Open;
                 way.push((next, 0));
             }
-            Some(Mark::Open) => return Some(from),
+            Some(Mark::Open) if closes(from) => return Some(from),
             _ => {}
         }
     }

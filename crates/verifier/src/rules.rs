@@ -58,6 +58,8 @@ rules! {
         "call bpf_local_irq_restore first";
     IRQ_ORDER: "interrupts are restored from flags that are not the ones saved last",
         "restore in the opposite order of saving";
+    LOOP_FALL: "a loop comes back to its start without a jump, which kernels before 6.7 refuse",
+        "turn the loop so that its last instruction jumps to the first";
     SLEEPS_HERE: "something that may sleep is called where sleeping is impossible",
         "leave the lock or region first";
     SLEEPS_PROGRAM: "something that may sleep is called from a program that may not",
@@ -92,6 +94,8 @@ rules! {
         "initialise it on every path that leads here";
     DYNPTR_OVERWRITTEN: "a dynptr that stands for a record is overwritten",
         "submit or discard it first";
+    DYNPTR_AGAIN: "a dynptr is initialised where another one is, which kernels before 6.3 refuse",
+        "initialise another variable";
     DYNPTR_MEMORY: "the memory of a dynptr of this kind is not a map value",
         "";
     DYNPTR_RELEASE: "only dynptrs that stand for a record of a ring buffer are given back",

@@ -203,6 +203,11 @@ impl<'a> Verifier<'a> {
             let reason = Reason::Capability { what: "loops".to_owned(), capability: "CAP_BPF" };
             return Err(Rejection::at(at, reason));
         }
+        if kernel < Kernel::V6_12
+            && let Some(at) = loader::first_fall_back(&code)
+        {
+            return Err(Rejection::at(at, Reason::Rule(&rules::LOOP_FALL)));
+        }
         mark_turns(&mut code, &types);
         let mut maps: Vec<&MapSpec> = object.maps.iter().collect();
         let mut inner = vec![None; maps.len()];

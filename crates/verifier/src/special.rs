@@ -2,6 +2,7 @@
 //! (`process_iter_arg`, `process_dynptr_func`, `process_irq_flag`).
 
 use crate::memory::Access;
+use crate::profile::Kernel;
 use crate::reg::{DynptrKind, Kind, Reg, Special, Trust};
 use crate::reject::{Reason, Step};
 use crate::rules;
@@ -185,6 +186,14 @@ impl Verifier<'_> {
             return Err(Reason::Rule(&rules::DYNPTR_UNINITIALIZED).into());
         }
         let place = self.stack_place(state, pointer, DYNPTR)?;
+        let is_dynptr = |special| matches!(special, Special::Dynptr { .. });
+        if self.kernel <= Kernel::V6_1
+            && (0..2).any(|number| {
+                Self::is_whole(state, Place { slot: place.slot.saturating_sub(number), ..place }, 1, is_dynptr)
+            })
+        {
+            return Err(Reason::Rule(&rules::DYNPTR_AGAIN).into());
+        }
         self.claim(state, pointer, place, 2)?;
         let packet = matches!(kind, DynptrKind::Packet | DynptrKind::Frame | DynptrKind::Metadata);
         let slice = self.id() | if packet { PACKET_SLICE } else { 0 };

@@ -167,6 +167,9 @@ impl Verifier<'_> {
             return self.return_from_callback(state, at);
         }
         if state.frames.len() > 1 {
+            if state.lock.is_some() && self.kernel < Kernel::V6_12 {
+                return Err(Reason::Rule(&rules::LOCK_KEPT).into());
+            }
             let result = *state.reg(0);
             if matches!(result.kind, Kind::Stack(_)) {
                 return Err(Reason::ReturnsStack.into());
@@ -242,6 +245,9 @@ impl Verifier<'_> {
         if self.is_global(function) {
             self.call_global(state, function)?;
             return Ok(Flow::Next(at + 1));
+        }
+        if state.lock.is_some() && self.kernel < Kernel::V6_12 {
+            return Err(Reason::Rule(&rules::LOCK_CALL).into());
         }
         if state.frames.len() >= crate::state::MAX_FRAMES {
             return Err(Reason::TooDeep.into());

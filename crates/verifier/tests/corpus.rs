@@ -34,20 +34,23 @@ fn verdicts_of_the_kernels_own_tests() {
     hold("selftests", if all { "all" } else { "part" }, kernel, &tally);
 }
 
-/// Every third object of the part, as it was compiled on another kernel: an emulator is slow.
+/// Every third object of the part, or all with `SKEP_CORPUS=all`, as they were compiled on another kernel: an emulator is
+/// slow.
 fn verdicts_of_compiled_tests(kernel: Kernel) {
     let Ok(entries) = std::fs::read_dir(agreement::cache().join("objects")) else {
         return println!("SKIPPED: no objects were taken along");
     };
     let mut objects: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     let stem = |path: &std::path::Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    objects.retain(|path| path.extension().is_some_and(|extension| extension == "o") && is_in_part(&stem(path)));
+    let all = std::env::var("SKEP_CORPUS").as_deref() == Ok("all");
+    objects.retain(|path| path.extension().is_some_and(|extension| extension == "o"));
+    objects.retain(|path| all || is_in_part(&stem(path)));
     objects.sort_unstable();
-    let some: Vec<_> = objects.into_iter().step_by(3).collect();
+    let some: Vec<_> = objects.into_iter().step_by(if all { 1 } else { 3 }).collect();
     let tally = agreement::in_parallel(&some, |path| {
         agreement::judge(&stem(path), &std::fs::read(path).unwrap_or_default(), kernel)
     });
-    hold("selftests", "third", kernel, &tally);
+    hold("selftests", if all { "all" } else { "third" }, kernel, &tally);
 }
 
 #[test]

@@ -58,6 +58,17 @@ const WRITTEN: &[(&str, &str, [bool; 3])] = &[
     ("stack that was never written", "r0 = *(u64 *)(r10 - 8)\nexit", [false, true, true]),
     ("half a word that was never written", "*(u32 *)(r10 - 8) = 1\nr0 = *(u64 *)(r10 - 8)\nexit", [false, true, true]),
     ("bounded loops", "r0 = 0\nr0 += 1\nif r0 < 10 goto -2\nexit", [true, true, true]),
+    (
+        "falling into the start of a loop",
+        "r1 = 0\nr0 = 0\ngoto +1\nr1 += 1\nif r1 < 4 goto -2\nexit",
+        [false, true, true],
+    ),
+    (
+        "loops that count on the stack",
+        "call 7\nr0 &= 255\n*(u64 *)(r10 - 8) = r0\nr0 = 0\nr0 = *(u64 *)(r10 - 8)\nif r0 > 10 goto +4\nr0 += 1\n\
+         *(u64 *)(r10 - 8) = r0\nr0 = 0\ngoto -6\nr0 = 0\nexit",
+        [false, true, true],
+    ),
     ("endless loops", "r0 = 0\ngoto -1\nexit", [false, false, false]),
     ("registers that were never written", "r0 = r5\nexit", [false, false, false]),
 ];
