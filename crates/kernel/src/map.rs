@@ -1,7 +1,7 @@
 //! Maps: create, read, write.
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use skep_isa::{MapType, Release};
 
@@ -106,7 +106,7 @@ pub struct LoadedMap {
     /// For per-CPU maps, the bytes of the value on one processor.
     per_cpu: Option<usize>,
     /// For an arena, its memory in this process, once it is mapped.
-    arena: OnceLock<Arc<Mapping>>,
+    arena: Mutex<Option<Arc<Mapping>>>,
 }
 
 // TABLE
@@ -186,15 +186,16 @@ impl LoadedMap {
             size: ElemSize { key: bytes(info.key_size.into())?, value: bytes(value)? },
             max_entries: info.max_entries,
             per_cpu: per_cpu.then(|| bytes(info.value_size.into())).transpose()?,
-            arena: OnceLock::new(),
+            arena: Mutex::new(None),
         })
     }
 
     /// The memory of an arena. It is mapped once: pointers in it hold the addresses that it gets.
     pub(crate) fn arena(&self) -> Result<Arc<Mapping>, KernelError> {
         const ACTION: &str = "map an arena";
-        if let Some(known) = self.arena.get() {
-            return Ok(Arc::clone(known));
+        let mut known = self.arena.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(mapping) = &*known {
+            return Ok(Arc::clone(mapping));
         }
         let info = self.info()?;
         let pages = usize::try_from(info.max_entries).unwrap_or(0);
@@ -212,7 +213,7 @@ impl LoadedMap {
             },
             errno => KernelError::system(ACTION, errno),
         })?;
-        Ok(Arc::clone(self.arena.get_or_init(|| Arc::new(mapping))))
+        Ok(Arc::clone(known.insert(Arc::new(mapping))))
     }
 
     /// Opens a map by its number; see [`map_ids`](crate::map_ids). Linux 4.13.
