@@ -37,11 +37,10 @@ mod vm;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::Command;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse_from(args::words(std::env::args_os().collect())) {
+    let cli = match args::parse(args::words(std::env::args_os().collect())) {
         Ok(cli) => cli,
         Err(answer) => return args::answer(&answer),
     };

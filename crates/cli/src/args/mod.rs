@@ -24,7 +24,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{Args as _, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 pub use build::{BuildArgs, CpuArg, SourceArgs};
 pub use debug::DebugArgs;
@@ -136,6 +136,29 @@ pub enum Command {
     },
 }
 
+/// What the words of a command line mean.
+///
+/// # Errors
+/// What to answer to words that mean nothing, or that ask for help.
+pub fn parse(words: Vec<OsString>) -> Result<Cli, clap::Error> {
+    match only_build(&words) {
+        Some(cli) => Ok(cli),
+        None => Cli::try_parse_from(words),
+    }
+}
+
+/// Compiling takes some milliseconds: describing the arguments of all other commands would be a tenth of that. Nothing for
+/// other commands and for what has to be answered.
+fn only_build(words: &[OsString]) -> Option<Cli> {
+    let (name, rest) = words.get(1..)?.split_first()?;
+    if name != "build" {
+        return None;
+    }
+    let command = BuildArgs::augment_args(clap::Command::new("build").no_binary_name(true));
+    let matches = command.try_get_matches_from(rest).ok()?;
+    Some(Cli { command: Command::Build(BuildArgs::from_arg_matches(&matches).ok()?) })
+}
+
 /// The words of the command line as [`Cli`] reads them: `skep run` with a script is `skep script`, and so is everything
 /// if the binary has the name `bpftrace`; `skep NAME` with a tool is `skep tool NAME`.
 pub fn words(mut words: Vec<OsString>) -> Vec<OsString> {
@@ -175,8 +198,8 @@ fn is_own_tool(word: &str) -> bool {
     let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     plain
         && !word.starts_with('-')
-        && Cli::command().find_subcommand(word).is_none()
         && skep_tools::catalogue::directories(None).iter().any(|path| path.join(format!("{word}.bt")).is_file())
+        && Cli::command().find_subcommand(word).is_none()
 }
 
 /// Whether the binary was started under the name of bpftrace, whose exit status counts then.
