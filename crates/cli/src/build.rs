@@ -4,10 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use skep_btf::{Btf, Source};
+use skep_btf::Btf;
 use skep_cc::{Built, Disk, Failed, Wishes};
 use skep_isa::Release;
-use skep_kernel::KernelBtf;
+use skep_kernel::RunningKernel;
 use skep_kernel::attach::Tracefs;
 use skep_lang_c::options::{MacroOption, Options};
 use skep_lang_c::pp::MainFile;
@@ -108,11 +108,8 @@ pub fn with_types<T>(btf: Option<&Path>, job: impl FnOnce(&mut dyn TypeSource) -
     if let Some(path) = btf {
         return Ok(job(&mut BtfTypes::new(&types_of(path)?)));
     }
-    match KernelBtf::vmlinux() {
-        Ok(found) => {
-            let kernel = Btf::parse(Source::new(found)).map_err(Failure::run)?;
-            Ok(job(&mut BtfTypes::new(&kernel)))
-        }
+    match RunningKernel::new().types() {
+        Ok(kernel) => Ok(job(&mut BtfTypes::new(&kernel))),
         Err(_) => Ok(job(&mut NoTypes::new())),
     }
 }

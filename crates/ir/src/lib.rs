@@ -54,6 +54,7 @@ mod entity;
 pub mod eval;
 mod function;
 pub mod fuzz;
+pub mod hash;
 mod inst;
 pub mod interp;
 mod module;

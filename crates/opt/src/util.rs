@@ -1,45 +1,7 @@
-//! What several passes need: renaming of values, constants, clones of instructions, quick tables.
+//! What several passes need: renaming of values, constants, clones of instructions.
 
-use std::hash::{BuildHasherDefault, Hasher};
-
+pub use skep_ir::hash::Hashing;
 use skep_ir::{Block, Edge, Entity, Function, Inst, InstData, Loc, Type, Value};
-
-/// A quick hash for tables that only the compiler itself fills: nobody chooses keys that collide.
-#[derive(Debug, Default, Clone, Copy)]
-pub struct Quick(u64);
-
-impl Hasher for Quick {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for chunk in bytes.chunks(8) {
-            self.write_u64(chunk.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)));
-        }
-    }
-
-    fn write_u8(&mut self, number: u8) {
-        self.write_u64(number.into());
-    }
-
-    fn write_u32(&mut self, number: u32) {
-        self.write_u64(number.into());
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        /// 2^64 divided by the golden ratio, an odd number.
-        const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(SPREAD);
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.write_u64(number as u64);
-    }
-}
-
-/// Makes [`Quick`] hashes.
-pub type Hashing = BuildHasherDefault<Quick>;
 
 /// Values that are replaced by others.
 #[derive(Debug)]

@@ -189,8 +189,8 @@ fn is_own_tool(word: &str) -> bool {
     let plain = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     plain
         && !word.starts_with('-')
-        && Cli::command().find_subcommand(word).is_none()
         && skep_tools::catalogue::directories(None).iter().any(|path| path.join(format!("{word}.bt")).is_file())
+        && Cli::command().find_subcommand(word).is_none()
 }
 
 /// Whether the binary was started under the name of bpftrace, whose exit status counts then.

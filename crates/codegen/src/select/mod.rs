@@ -56,7 +56,7 @@ struct Selector<'a> {
     /// The value that a value is another name of.
     same_as: Vec<Option<Value>>,
     block_of: Vec<BlockId>,
-    /// Values that took a 64-bit immediate load in this block, since the last call.
+    /// Values that took more than a short instruction in this block, since the last call.
     symbols: Vec<(Value, VReg)>,
 }
 
@@ -68,6 +68,7 @@ const fn width(ty: Type) -> Width {
 impl Selector<'_> {
     fn run(&mut self) {
         let order = self.needs.order.clone();
+        let mut handed_on = vec![Vec::new(); self.func.block_count()];
         let start = self.new_block();
         for &block in &order {
             self.block_of[block.index()] = self.new_block();
@@ -76,9 +77,15 @@ impl Selector<'_> {
         self.start();
         for &block in &order {
             self.switch_to(self.block_of[block.index()]);
+            self.symbols = std::mem::take(&mut handed_on[block.index()]);
             for inst in self.func[block].insts.clone() {
                 if self.needs.inst(inst) {
                     self.loc = self.func[inst].loc;
+                    // Where only this block leads to, its registers are as good.
+                    let alone = |next: &skep_ir::Block| self.needs.edges_to[next.index()] == 1;
+                    for next in self.func[inst].data.edges().map(|edge| edge.block).filter(alone) {
+                        handed_on[next.index()].clone_from(&self.symbols);
+                    }
                     self.inst(inst);
                 }
             }
@@ -247,7 +254,9 @@ impl Selector<'_> {
         if let Some(InstData::PtrAdd(ptr, offset)) = self.func.def_inst(value) {
             // A member whose place is relocated, and that is more than read or written.
             let (ptr, offset) = (self.reg(*ptr), self.reg(*offset));
-            return self.emit_alu(Width::W64, AluOp::Add, ptr, Rhs::Reg(offset));
+            let reg = self.emit_alu(Width::W64, AluOp::Add, ptr, Rhs::Reg(offset));
+            self.symbols.push((value, reg));
+            return reg;
         }
         let reg = self.new_reg();
         match self.func.def_inst(value) {

@@ -29,7 +29,6 @@ pub struct RunningKernel {
     expected: HashSet<String>,
     config: OnceLock<KernelConfig>,
     symbols: OnceLock<HashMap<String, Vec<u64>>>,
-    btf: OnceLock<Option<Arc<Btf>>>,
     modules: OnceLock<Vec<Module>>,
 }
 
@@ -73,8 +72,10 @@ impl KernelInfo for RunningKernel {
     }
 
     fn btf(&self) -> Option<Arc<Btf>> {
+        /// They stay what they are as long as the kernel runs, and finding the places of all types takes a millisecond.
+        static TYPES: OnceLock<Option<Arc<Btf>>> = OnceLock::new();
         let read = || Some(Arc::new(Btf::parse(Source::new(KernelBtf::vmlinux().ok()?)).ok()?));
-        self.btf.get_or_init(read).clone()
+        TYPES.get_or_init(read).clone()
     }
 
     fn modules(&self) -> Vec<Module> {

@@ -75,7 +75,14 @@ const fn continues_name(byte: u8) -> bool {
 
 impl Lexer<'_> {
     /// The offset after the joined lines at `at`, if any.
-    fn skip_splices(&self, mut at: usize) -> usize {
+    #[inline(always)]
+    fn skip_splices(&self, at: usize) -> usize {
+        if self.bytes.get(at) == Some(&b'\\') { self.skip_joints(at) } else { at }
+    }
+
+    /// The same where a joint may begin.
+    #[cold]
+    fn skip_joints(&self, mut at: usize) -> usize {
         while self.bytes.get(at) == Some(&b'\\') {
             let mut end = at + 1;
             while matches!(self.bytes.get(end), Some(b' ' | b'\t' | b'\r')) {
@@ -90,6 +97,7 @@ impl Lexer<'_> {
     }
 
     /// The byte at `at` behind joined lines, with the offset after it. Zero at the end.
+    #[inline(always)]
     fn byte(&self, at: usize) -> (u8, usize) {
         let at = self.skip_splices(at);
         (self.bytes.get(at).copied().unwrap_or(0), (at + 1).min(self.bytes.len()))

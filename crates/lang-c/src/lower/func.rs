@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 
+use skep_ir::hash::QuickMap;
 use skep_ir::{
     Binary, Block, Cond, CoreRef, Edge, Entity, Function, Inst, InstData, Memory, Slot, Space, Type, Unary, Value,
 };
@@ -67,11 +68,11 @@ pub struct Fn {
     pub free: Vec<Slot>,
     types: Vec<Type>,
     /// For each block the values of variables at its end.
-    values: Vec<HashMap<Local, Value>>,
+    values: Vec<QuickMap<Local, Value>>,
     sealed: Vec<bool>,
     incomplete: Vec<Vec<Local>>,
     predecessors: Vec<Vec<Block>>,
-    constants: HashMap<(Block, i64, Type), Value>,
+    constants: QuickMap<(Block, i64, Type), Value>,
 }
 
 impl Fn {
@@ -88,7 +89,7 @@ impl Fn {
             sealed: Vec::new(),
             incomplete: Vec::new(),
             predecessors: Vec::new(),
-            constants: HashMap::new(),
+            constants: QuickMap::default(),
         };
         made.grow();
         made.sealed[block.index()] = true;
@@ -97,7 +98,7 @@ impl Fn {
 
     fn grow(&mut self) {
         let count = self.function.block_count();
-        self.values.resize_with(count, HashMap::new);
+        self.values.resize_with(count, QuickMap::default);
         self.sealed.resize(count, false);
         self.incomplete.resize_with(count, Vec::new);
         self.predecessors.resize_with(count, Vec::new);

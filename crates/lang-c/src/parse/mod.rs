@@ -19,6 +19,8 @@ mod stmt;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use skep_ir::hash::QuickMap;
+
 use crate::konst::{Const, Eval};
 use crate::lex::{Keyword, PackPragma, Pragma, Punct, Token, TokenKind};
 use crate::provider::{NameKind, TypeSource};
@@ -55,12 +57,12 @@ pub enum Tag {
 
 #[derive(Debug, Default)]
 struct Scope {
-    names: HashMap<Sym, Name>,
-    tags: HashMap<Sym, Tag>,
+    names: QuickMap<Sym, Name>,
+    tags: QuickMap<Sym, Tag>,
     /// Variables with `cleanup`, in the order of their declaration.
     cleanups: Vec<(VarId, FuncId)>,
     /// Labels of `__label__`, with a number that no other scope has.
-    labels: HashMap<Sym, u32>,
+    labels: QuickMap<Sym, u32>,
 }
 
 /// What is known about the function that is being parsed.
@@ -92,7 +94,7 @@ pub struct Parser<'a> {
     scopes: Vec<Scope>,
     /// Whether unknown names are looked for in the kernel's types, and whether these are relocated.
     kernel: Option<bool>,
-    missing: HashMap<Sym, ()>,
+    missing: QuickMap<Sym, ()>,
     pushed: Vec<Attrs>,
     pack: Vec<u64>,
     here: Option<Here>,
@@ -133,7 +135,7 @@ impl<'a> Parser<'a> {
             program: Program::default(),
             scopes: vec![Scope::default()],
             kernel: None,
-            missing: HashMap::new(),
+            missing: QuickMap::default(),
             pushed: Vec::new(),
             pack: vec![0],
             here: None,

@@ -1,6 +1,6 @@
 //! What is defined before the first line. TABLE: words, and the operators that ask what the compiler can.
 
-use std::collections::HashMap;
+use skep_ir::hash::QuickMap;
 
 use super::macros::Builtin;
 use crate::source::{Sources, Sym};
@@ -108,8 +108,8 @@ pub(super) struct Words {
     pub(super) va_args: Sym,
     pub(super) va_opt: Sym,
     pub(super) pragma: Sym,
-    pub(super) queries: HashMap<Sym, Query>,
-    pub(super) builtins: HashMap<Sym, Builtin>,
+    pub(super) queries: QuickMap<Sym, Query>,
+    pub(super) builtins: QuickMap<Sym, Builtin>,
 }
 
 impl Words {

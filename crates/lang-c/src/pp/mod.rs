@@ -20,6 +20,8 @@ mod subst;
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
+use skep_ir::hash::QuickMap;
+
 use crate::headers;
 use crate::lex::lexer;
 use crate::lex::raw::{RawKind, RawToken};
@@ -106,9 +108,9 @@ struct Preprocessor<'a> {
     reader: &'a dyn FileSource,
     sources: &'a mut Sources,
     diags: &'a mut Diags,
-    macros: HashMap<Sym, Rc<Macro>>,
+    macros: QuickMap<Sym, Rc<Macro>>,
     /// Macros that are being expanded, with how often.
-    active: HashMap<Sym, u32>,
+    active: QuickMap<Sym, u32>,
     saved: HashMap<Sym, Vec<Option<Rc<Macro>>>>,
     poisoned: HashSet<Sym>,
     once: HashSet<FileId>,
@@ -140,8 +142,8 @@ impl<'a> Preprocessor<'a> {
             reader,
             sources,
             diags,
-            macros: HashMap::new(),
-            active: HashMap::new(),
+            macros: QuickMap::default(),
+            active: QuickMap::default(),
             saved: HashMap::new(),
             poisoned: HashSet::new(),
             once: HashSet::new(),

@@ -1,7 +1,8 @@
 //! Names as numbers.
 
-use std::collections::HashMap;
 use std::rc::Rc;
+
+use skep_ir::hash::QuickMap;
 
 /// An identifier or another short text, as a number: equal texts have equal numbers within one
 /// [`Sources`](super::Sources), which also knows the text.
@@ -11,7 +12,7 @@ pub struct Sym(pub u32);
 /// Gives out numbers for texts.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    numbers: HashMap<Rc<str>, Sym>,
+    numbers: QuickMap<Rc<str>, Sym>,
     texts: Vec<Rc<str>>,
 }
 
