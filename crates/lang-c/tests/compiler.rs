@@ -68,6 +68,12 @@ fn expressions_have_the_values_that_the_standard_says() {
             "struct s s = { 9, 17, 7 }; s.c++; return s.a * 1000 + s.b * 10 + (s.c == -8);",
             1171,
         ),
+        (
+            "struct b { long f : 20; unsigned long u : 20; } b; static int n;",
+            "return sizeof(+(n, b.f)) * 1000 + sizeof(+(b.f = 2)) * 100 + sizeof(+(++b.u)) * 10 + sizeof(+(long)(n, b.f));",
+            4448,
+        ),
+        ("struct b { long f : 20; } b; static int n;", "return 1u <= ~(n, b.f);", 1),
         ("struct p { int x, y; };", "struct p a = { 1, 2 }, b = a; b.y = 5; a = b; return a.x * 10 + a.y;", 15),
         ("union u { int i; unsigned char c[4]; };", "union u u = { .i = 0x01020304 }; return u.c[0];", 4),
         (

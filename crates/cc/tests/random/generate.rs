@@ -103,7 +103,7 @@ impl Writer<'_> {
         match self.random.below(16) {
             0 | 1 => format!("r.{}", self.random.choose(&MEMBERS)),
             2 => format!("p->{}", self.random.choose(&MEMBERS)),
-            3 => format!("arr[(int)({}) & 7]", self.expr(3)),
+            3 => format!("element({})", self.expr(3)),
             4 => format!("table[(int)({}) & 3]", self.expr(3)),
             5 => self.random.choose(&["g0", "g1", "g2", "g3", "hidden[2]", "w0"]).to_owned(),
             6..=9 => self.variable(|_| true, "g0"),
@@ -254,7 +254,7 @@ impl Writer<'_> {
                     "__builtin_memset(&r, 0x5a, sizeof(r)); r.f6 = 1;",
                     "__builtin_memcpy(arr, table, sizeof(table));",
                     "__builtin_memset(arr, 0, 12);",
-                    "p = p == &r ? &q : &r;",
+                    "p = p == &r ? &q : &r; opaque(p);",
                     "r.u.whole = q.u.whole;",
                     "hidden[1] = hidden[2] + 1;",
                 ]);
@@ -352,6 +352,14 @@ impl Writer<'_> {
 }
 
 const HEAD: &str = r#"
+#ifdef FOR_CLANG
+/* It adds to pointers that it knows to be aligned by `|`, which the kernel refuses. */
+#define opaque(p) asm volatile("" : "+r"(p))
+#define element(index) ({ unsigned *of = arr; opaque(of); of[(int)(index) & 7]; })
+#else
+#define opaque(p)
+#define element(index) arr[(int)(index) & 7]
+#endif
 struct in { unsigned char x; short y; };
 struct s {
     int a; unsigned char b; short c; unsigned f1 : 5; int f2 : 7; unsigned long d; unsigned long f3 : 33;
@@ -378,7 +386,7 @@ static int step0(unsigned i, struct walk *w) { w->sum = w->sum * 3 + i; w->round
 static int step1(unsigned i, struct walk *w) { w->sum ^= seed[i & 7]; w->rounds += i; return 0; }
 "#;
 
-const LOCALS: &str = "struct s r = { 1, 2, 3, 4, 5, 6, 7, { 8, 9 } }, q = { .d = 4 }; struct s *p = &q;\n\
+const LOCALS: &str = "struct s r = { 1, 2, 3, 4, 5, 6, 7, { 8, 9 } }, q = { .d = 4 }; struct s *p = &q; opaque(p);\n\
                       unsigned arr[8] = { 1, 2, [5] = 6 }; unsigned long sum = 0;\n";
 
 /// A file with programs, each of which leaves a number in `out`.

@@ -27,7 +27,8 @@ fn start_clang(text: &str, directory: &Path) -> Result<Child, String> {
     let (source, object) = (directory.join("random.c"), directory.join("random.o"));
     fs::write(&source, text).map_err(|error| error.to_string())?;
     let mut command = Command::new("clang");
-    command.args("-O2 -g -target bpf -mcpu=v3 -fwrapv -fno-strict-aliasing -Wno-everything -c -o".split(' '));
+    command
+        .args("-O2 -g -target bpf -mcpu=v3 -fwrapv -fno-strict-aliasing -Wno-everything -DFOR_CLANG -c -o".split(' '));
     command.arg(&object).arg(&source).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     command.spawn().map_err(|error| error.to_string())
 }

@@ -58,7 +58,7 @@ impl Parser<'_> {
     /// The integer type after the promotions.
     fn promoted(&self, expr: &Expr) -> Option<IntTy> {
         let int = self.types.as_int(expr.ty)?;
-        if let Some(bits) = self.bit_field(expr) {
+        if let Some(bits) = self.width_behind(expr) {
             let fits = bits < 32 || bits == 32 && int.signed();
             if fits {
                 return Some(IntTy::Int);
@@ -80,6 +80,18 @@ impl Parser<'_> {
                 self.bit_field(inner)
             }
             _ => None,
+        }
+    }
+
+    /// The width of the bit-field that a value was taken from: `a.f`, but also `(x, a.f)`, `a.f = 1` and `++a.f`, which clang
+    /// and gcc promote alike.
+    fn width_behind(&self, expr: &Expr) -> Option<u32> {
+        match &expr.kind {
+            ExprKind::Comma(_, inner)
+            | ExprKind::Assign(inner, _)
+            | ExprKind::AssignOp(_, inner, ..)
+            | ExprKind::IncDec(inner, _, false) => self.width_behind(inner),
+            _ => self.bit_field(expr),
         }
     }
 
@@ -156,7 +168,7 @@ impl Parser<'_> {
             let cast = |expr: Expr| Expr::new(ExprKind::Cast(Box::new(expr)), to, loc);
             let expr = if expr.is_lvalue() { cast(expr) } else { expr };
             // Of the type that a bit-field was cast to, and no bit-field that is promoted by its width.
-            return Ok(if self.bit_field(&expr).is_some() { cast(expr) } else { expr });
+            return Ok(if self.width_behind(&expr).is_some() { cast(expr) } else { expr });
         }
         if !self.types.is_scalar(to) || !self.types.is_scalar(expr.ty) {
             let (from, to) = (self.types.show(expr.ty), self.types.show(to));
