@@ -164,8 +164,11 @@ fn apply(args: &ApplyArgs) -> Result<(), Failure> {
     {
         return Err(Failure::Run(format!("{problem}; nothing was changed; --i-know applies them all the same")));
     }
-    let all = all_interfaces().map_err(Failure::run)?;
-    plan(&rules, &|name| all.iter().find(|each| each.1 == name).map(|each| each.0)).map_err(Failure::run)?;
+    // Whoever looks names up or applies nothing wants to know first.
+    if args.dry_run || !rules.names.is_empty() {
+        let all = all_interfaces().map_err(Failure::run)?;
+        plan(&rules, &|name| all.iter().find(|each| each.1 == name).map(|each| each.0)).map_err(Failure::run)?;
+    }
     if args.dry_run {
         // When they are applied the kernel itself decides.
         verified(&args.file, &rules, &here())?;

@@ -1,9 +1,10 @@
 //! The values of array maps as memory that programs and this process share (`BPF_F_MMAPABLE`, Linux 5.5), and arenas
 //! (Linux 6.9).
 
-use std::os::fd::AsFd;
-use std::sync::Arc;
+use std::ops::Range;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use skep_isa::{MapType, Release};
 
@@ -19,12 +20,26 @@ const SEGV_ON_FAULT: u32 = 1 << 17;
 ///
 /// Programs change them at any time, so they are reached through atomics: whole words are never torn, while a longer read
 /// may see some words before and some after a change.
+///
+/// The kernel maps page by page, so of a large array only the parts are mapped that are asked for.
 #[derive(Debug)]
 pub struct MapMemory {
-    mapping: Arc<Mapping>,
+    memory: Memory,
     length: usize,
     stride: usize,
 }
+
+/// How the memory of a map is mapped here.
+#[derive(Debug)]
+enum Memory {
+    /// At once: an arena, in which pointers are addresses of the mapping.
+    Whole(Arc<Mapping>),
+    /// In parts: the first, which is always there, and the others once they were asked for.
+    Parts { map: OwnedFd, first: Mapping, others: Vec<OnceLock<Mapping>> },
+}
+
+/// Bytes of a part: a multiple of all sizes of pages.
+const PART: usize = 1 << 18;
 
 impl LoadedMap {
     /// Maps the values. Writing is not possible if the map is frozen or was created for reading only.
@@ -48,7 +63,7 @@ impl LoadedMap {
                 ));
             }
             let mapping = self.arena()?;
-            return Ok(MapMemory { length: mapping.len(), mapping, stride: page_size() });
+            return Ok(MapMemory { length: mapping.len(), memory: Memory::Whole(mapping), stride: page_size() });
         }
         if self.map_type() != Some(MapType::Array) {
             return invalid(format!("map `{}` is no array; read its entries one by one", self.name()));
@@ -62,14 +77,24 @@ impl LoadedMap {
         let stride = self.value_size().next_multiple_of(8);
         let entries = usize::try_from(self.max_entries()).unwrap_or(0);
         let length = stride.checked_mul(entries).ok_or_else(|| KernelError::system(ACTION, libc::E2BIG))?;
-        let whole = length.next_multiple_of(page_size());
-        let mapping = match Mapping::new(self.as_fd(), whole, 0, Access::Write, false) {
-            Err(libc::EPERM | libc::EACCES) => Mapping::new(self.as_fd(), whole, 0, Access::Read, false),
+        let map = self
+            .as_fd()
+            .try_clone_to_owned()
+            .map_err(|error| KernelError::system(ACTION, error.raw_os_error().unwrap_or(libc::EMFILE)))?;
+        let first = match part(&map, length, 0, Access::Write) {
+            Err(libc::EPERM | libc::EACCES) => part(&map, length, 0, Access::Read),
             result => result,
         };
-        let mapping = mapping.map_err(|errno| KernelError::system(ACTION, errno))?;
-        Ok(MapMemory { mapping: Arc::new(mapping), length, stride })
+        let first = first.map_err(|errno| KernelError::system(ACTION, errno))?;
+        let others = (1..length.div_ceil(PART)).map(|_| OnceLock::new()).collect();
+        Ok(MapMemory { memory: Memory::Parts { map, first, others }, length, stride })
     }
+}
+
+/// Maps a part, by its number.
+fn part(map: &OwnedFd, length: usize, number: usize, access: Access) -> Result<Mapping, i32> {
+    let bytes = (length - number * PART).min(PART).next_multiple_of(page_size());
+    Mapping::new(map.as_fd(), bytes, number * PART, access, false)
 }
 
 impl MapMemory {
@@ -83,9 +108,13 @@ impl MapMemory {
         self.length == 0
     }
 
-    /// The address of the first byte in this process: pointers in an arena count from there.
+    /// The address of the first byte of an arena in this process, from which its pointers count; 0 for other maps, which are
+    /// mapped in parts.
     pub fn address(&self) -> u64 {
-        self.mapping.address() as u64
+        match &self.memory {
+            Memory::Whole(mapping) => mapping.address() as u64,
+            Memory::Parts { .. } => 0,
+        }
     }
 
     /// Bytes from one value to the next; of an arena, of a page.
@@ -95,7 +124,40 @@ impl MapMemory {
 
     /// Whether this process may change the values.
     pub fn is_writable(&self) -> bool {
-        self.mapping.is_writable()
+        match &self.memory {
+            Memory::Whole(mapping) => mapping.is_writable(),
+            Memory::Parts { first, .. } => first.is_writable(),
+        }
+    }
+
+    /// The part in which an offset is that lies inside, and the offset in it; `None` without memory for it.
+    fn part(&self, offset: usize) -> Option<(&Mapping, usize)> {
+        let (map, first, others) = match &self.memory {
+            Memory::Whole(mapping) => return Some((mapping, offset)),
+            Memory::Parts { map, first, others } => (map, first, others),
+        };
+        let (number, within) = (offset / PART, offset % PART);
+        let Some(before) = number.checked_sub(1) else { return Some((first, within)) };
+        let place = others.get(before)?;
+        if place.get().is_none() {
+            let access = if self.is_writable() { Access::Write } else { Access::Read };
+            // Another thread may have been faster.
+            let _ = place.set(part(map, self.length, number, access).ok()?);
+        }
+        Some((place.get()?, within))
+    }
+
+    /// Calls `each` for every part of a range that lies inside: the part, the offset in it, and which bytes of the range.
+    fn parts(&self, offset: usize, bytes: usize, mut each: impl FnMut(&Mapping, usize, Range<usize>)) -> Option<()> {
+        offset.checked_add(bytes).filter(|end| *end <= self.length)?;
+        let mut done = 0;
+        while done < bytes {
+            let (mapping, within) = self.part(offset + done)?;
+            let end = bytes.min(done + mapping.len() - within);
+            each(mapping, within, done..end);
+            done = end;
+        }
+        Some(())
     }
 
     fn inside(&self, offset: usize, size: usize) -> bool {
@@ -104,34 +166,53 @@ impl MapMemory {
 
     /// The double word at an offset, `None` if it is no multiple of 8, beyond the end, or the memory is read-only.
     pub fn u64_at(&self, offset: usize) -> Option<&AtomicU64> {
-        (self.is_writable() && self.inside(offset, 8)).then(|| self.mapping.double_word(offset))
+        let (mapping, at) = self.part(offset).filter(|_| self.is_writable() && self.inside(offset, 8))?;
+        Some(mapping.double_word(at))
     }
 
     /// The word at an offset, `None` if it is no multiple of 4, beyond the end, or the memory is read-only.
     pub fn u32_at(&self, offset: usize) -> Option<&AtomicU32> {
-        (self.is_writable() && self.inside(offset, 4)).then(|| self.mapping.word(offset))
+        let (mapping, at) = self.part(offset).filter(|_| self.is_writable() && self.inside(offset, 4))?;
+        Some(mapping.word(at))
     }
 
     /// Copies bytes out; `None` if they go beyond the end.
     pub fn read(&self, offset: usize, bytes: &mut [u8]) -> Option<()> {
-        let end = offset.checked_add(bytes.len()).filter(|end| *end <= self.length)?;
-        for (at, byte) in (offset..end).zip(bytes) {
-            *byte = self.mapping.byte(at).load(Ordering::Relaxed);
-        }
-        Some(())
+        self.parts(offset, bytes.len(), |mapping, within, range| {
+            let bytes = &mut bytes[range];
+            let whole = if within.is_multiple_of(8) { bytes.len() / 8 * 8 } else { 0 };
+            let (words, rest) = bytes.split_at_mut(whole);
+            let words = words.as_chunks_mut::<8>().0;
+            let behind = within + whole;
+            for (at, word) in (within..).step_by(8).zip(words) {
+                *word = mapping.double_word(at).load(Ordering::Relaxed).to_ne_bytes();
+            }
+            for (at, byte) in (behind..).zip(rest) {
+                *byte = mapping.byte(at).load(Ordering::Relaxed);
+            }
+        })
     }
 
     /// The double word at an offset, `None` if it is no multiple of 8 or beyond the end.
     pub fn load(&self, offset: usize) -> Option<u64> {
-        self.inside(offset, 8).then(|| self.mapping.double_word(offset).load(Ordering::Acquire))
+        let (mapping, at) = self.part(offset).filter(|_| self.inside(offset, 8))?;
+        Some(mapping.double_word(at).load(Ordering::Acquire))
     }
 
     /// Copies bytes in; `None` if they go beyond the end or the memory is read-only.
     pub fn write(&self, offset: usize, bytes: &[u8]) -> Option<()> {
-        let end = offset.checked_add(bytes.len()).filter(|end| *end <= self.length && self.is_writable())?;
-        for (at, byte) in (offset..end).zip(bytes) {
-            self.mapping.byte(at).store(*byte, Ordering::Relaxed);
+        if !self.is_writable() {
+            return None;
         }
-        Some(())
+        self.parts(offset, bytes.len(), |mapping, within, range| {
+            let bytes = &bytes[range];
+            let (words, rest) = if within.is_multiple_of(8) { bytes.as_chunks::<8>() } else { (&[][..], bytes) };
+            for (at, word) in (within..).step_by(8).zip(words) {
+                mapping.double_word(at).store(u64::from_ne_bytes(*word), Ordering::Relaxed);
+            }
+            for (at, byte) in (within + 8 * words.len()..).zip(rest) {
+                mapping.byte(at).store(*byte, Ordering::Relaxed);
+            }
+        })
     }
 }

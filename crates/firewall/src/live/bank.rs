@@ -60,6 +60,8 @@ pub struct Bank {
     pub(super) members: Members,
     /// Places and numbers of the rules in their order, once somebody asked.
     order: Option<Vec<(u64, u32)>>,
+    /// The place of the last rule, while only that was asked.
+    last: Option<u64>,
     /// Sets, zones and defaults, once somebody asked; the sets are empty.
     head: Option<RuleSet>,
     interfaces: Option<Vec<(u32, String)>>,
@@ -71,7 +73,7 @@ fn damaged(what: &str) -> LiveError {
 
 impl Bank {
     pub(super) fn new(number: u32, tables: KernelTables, texts: Texts, members: Members) -> Self {
-        Self { number, tables, texts, members, order: None, head: None, interfaces: None }
+        Self { number, tables, texts, members, order: None, last: None, head: None, interfaces: None }
     }
 
     /// Finishes or takes back what a process that died had begun.
@@ -102,13 +104,21 @@ impl Bank {
     fn order(&mut self) -> &mut Vec<(u64, u32)> {
         let texts = &self.texts;
         self.order.get_or_insert_with(|| {
-            let rows = (special::FIRST..texts.rows()).map(|number| (number, texts.row(number)));
-            let live = rows.filter(|(_, row)| row.state != State::Absent);
+            let live = texts.live_rows(special::FIRST);
             let mut all: Vec<(u64, u32)> = live.map(|(number, row)| (row.order, number)).collect();
             // Rules stand in the order in which they were made, but for those that were put in between.
             all.sort();
             all
         })
+    }
+
+    /// The place of the last rule, 0 if there are none.
+    fn last(&mut self) -> u64 {
+        if let Some(order) = &self.order {
+            return order.last().map_or(0, |last| last.0);
+        }
+        let texts = &self.texts;
+        *self.last.get_or_insert_with(|| texts.live_rows(special::FIRST).map(|row| row.1.order).max().unwrap_or(0))
     }
 
     /// Sets without what is in them, zones, defaults and conditions.
@@ -222,10 +232,15 @@ impl Bank {
                 "no rule in force looks at {what}, so the programs do not either; add the rule to the file and apply it"
             )));
         }
-        let all = self.order();
-        let position = position.min(all.len());
-        let before = position.checked_sub(1).map(|at| all[at].0);
-        let order = build::between(before, all.get(position).map(|rule| rule.0)).map_err(LiveError)?;
+        let order = if position == usize::MAX {
+            build::between(Some(self.last()), None)
+        } else {
+            let all = self.order();
+            let position = position.min(all.len());
+            let before = position.checked_sub(1).map(|at| all[at].0);
+            build::between(before, all.get(position).map(|rule| rule.0))
+        };
+        let order = order.map_err(LiveError)?;
         let number = self.number()?;
         let placed = self.place(&rule, number, order)?;
         self.texts.set_changed(Some(number)).map_err(failed)?;
@@ -239,7 +254,10 @@ impl Bank {
         }
         self.texts.set_state(number, State::Live).map_err(failed)?;
         self.texts.set_changed(None).map_err(failed)?;
-        self.order().insert(position, (order, number));
+        self.last = self.last.map(|last| last.max(order));
+        if let Some(all) = &mut self.order {
+            all.insert(position.min(all.len()), (order, number));
+        }
         Ok(())
     }
 
@@ -255,6 +273,7 @@ impl Bank {
         self.texts.set_state(number, State::Going).map_err(failed)?;
         let removed = self.take_out(&placed)?;
         self.order().remove(position);
+        self.last = None;
         let text = rule.to_string();
         if removed < placed.entries.len() {
             return Err(LiveError(format!(

@@ -10,6 +10,7 @@
 //! Everything is pinned, so rules stay in force without any process. A new list is built in the bank that is not in force;
 //! if anything fails or the process dies before the switch is turned, nothing has changed.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::{self, File};
@@ -246,11 +247,16 @@ impl Firewall {
     }
 
     /// A list with the addresses of its names, those that are known from the list in force among them.
-    fn with_names(&mut self, rules: &RuleSet, answers: &Answers, fresh: bool) -> Live<(RuleSet, Named)> {
-        let mut rules = rules.clone();
+    fn with_names<'r>(
+        &mut self,
+        rules: &'r RuleSet,
+        answers: &Answers,
+        fresh: bool,
+    ) -> Live<(Cow<'r, RuleSet>, Named)> {
         if rules.names.is_empty() {
-            return Ok((rules, Named::new()));
+            return Ok((Cow::Borrowed(rules), Named::new()));
         }
+        let mut rules = rules.clone();
         let known = if fresh { Named::new() } else { self.named()? };
         let mut named = named_members(answers, NAMES_KEPT, &known);
         for (set, list) in &mut named {
@@ -258,7 +264,7 @@ impl Firewall {
             list.retain(|(prefix, _)| !all.contains(prefix));
             all.extend(list.iter().map(|each| each.0));
         }
-        Ok((rules, named))
+        Ok((Cow::Owned(rules), named))
     }
 
     /// Builds a list in a bank that is not in force.
@@ -289,7 +295,13 @@ impl Firewall {
         }
         let shared: Vec<(&str, &LoadedMap)> = old.iter().map(|(name, map)| (*name, map)).collect();
         let load = LoadOptions { pins: None, maps: &shared, ..LoadOptions::default() };
-        let loaded = load_with(&object, &load).map_err(failed)?;
+        // The kernel takes its time for the programs.
+        let (loaded, texts) = std::thread::scope(|scope| {
+            let texts = scope.spawn(|| texts_of(rules, plan));
+            (load_with(&object, &load), texts.join())
+        });
+        let loaded = loaded.map_err(failed)?;
+        let texts = texts.map_err(|_| LiveError("the texts of the rules cannot be written".to_owned()))??;
         let directory = self.bank_directory(bank);
         fs::create_dir_all(&directory).map_err(failed)?;
         for (spec, map) in object.maps.iter().zip(&loaded.maps) {
@@ -316,18 +328,7 @@ impl Firewall {
                 flows.set(key, value, Update::Any).map_err(failed)?;
             }
         }
-        let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
-        let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
-        let conditions = special::to_text(&rules.conditions);
-        let texts = lines.iter().chain([&head, &conditions]);
-        let bytes = texts.map(|text| text.len().next_multiple_of(8)).sum::<usize>();
-        let (map, texts) = Texts::create(tables.sizes().rules, bytes).map_err(failed)?;
-        texts.put(0, 0, State::Live, &head).map_err(failed)?;
-        texts.put(CONDITIONS, 0, State::Live, &conditions).map_err(failed)?;
-        for (placed, line) in plan.rules.iter().zip(&lines) {
-            texts.put(placed.number, placed.order, State::Live, line).map_err(failed)?;
-        }
-        pin(&map, directory.join(TEXTS)).map_err(failed)?;
+        pin(&texts, directory.join(TEXTS)).map_err(failed)?;
         let (map, members) = Members::create(&rules.sets).map_err(failed)?;
         for (number, (set, prefixes)) in (0..).zip(&rules.sets) {
             for prefix in prefixes {
@@ -557,6 +558,22 @@ fn takes_cookies() -> Live<()> {
              `syn-cookies` need 2: `sysctl -w net.ipv4.tcp_syncookies=2`"
         ))),
     }
+}
+
+/// The texts of a list, in a map of their own.
+fn texts_of(rules: &RuleSet, plan: &Plan) -> Live<LoadedMap> {
+    let lines: Vec<String> = rules.rules.iter().map(ToString::to_string).collect();
+    let head = RuleSet { rules: Vec::new(), sets: emptied(&rules.sets), ..rules.clone() }.to_string();
+    let conditions = special::to_text(&rules.conditions);
+    let texts = lines.iter().chain([&head, &conditions]);
+    let bytes = texts.map(|text| text.len().next_multiple_of(8)).sum::<usize>();
+    let (map, texts) = Texts::create(plan.shape.sizes.rules, bytes).map_err(failed)?;
+    texts.put(0, 0, State::Live, &head).map_err(failed)?;
+    texts.put(CONDITIONS, 0, State::Live, &conditions).map_err(failed)?;
+    for (placed, line) in plan.rules.iter().zip(&lines) {
+        texts.put(placed.number, placed.order, State::Live, line).map_err(failed)?;
+    }
+    Ok(map)
 }
 
 /// Sets with the same names and nothing in them: what is in them is kept elsewhere.

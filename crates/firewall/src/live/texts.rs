@@ -166,6 +166,24 @@ impl Texts {
         Row { order: self.load(at), state: State::of(self.load(at + STATE)) }
     }
 
+    /// Numbers and rows of the rules that there are, from a number on. Rows are read many at a time.
+    pub fn live_rows(&self, from: u32) -> impl Iterator<Item = (u32, Row)> {
+        const MANY: usize = 1024;
+        let all = from as usize..self.rows;
+        all.step_by(MANY).flat_map(move |first| {
+            let count = MANY.min(self.rows - first);
+            let mut bytes = vec![0; count * ROW];
+            // Rows lie inside, as was seen when the texts were opened.
+            let _ = self.memory.read(HEAD + first * ROW, &mut bytes);
+            let word = |row: &[u8], at: usize| {
+                row.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |word| u64::from_ne_bytes(*word))
+            };
+            let row = move |row: &[u8]| Row { order: word(row, 0), state: State::of(word(row, STATE)) };
+            let rows: Vec<Row> = bytes.chunks_exact(ROW).map(row).collect();
+            (first as u32..).zip(rows).filter(|(_, row)| row.state != State::Absent)
+        })
+    }
+
     /// Keeps a text: whoever reads sees it as a whole, with its place and state, or what was there before.
     ///
     /// # Errors

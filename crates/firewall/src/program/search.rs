@@ -13,6 +13,8 @@ use crate::tables::layout::{
 
 /// The number that stands for a rule which cannot be judged at this hook.
 pub const UNDECIDED: i64 = 0xffff_ffff;
+/// Entries of a chain that are looked at by one call.
+const STEP: i64 = 16;
 /// De Bruijn's sequence of 64 bits, whose windows of 6 bits are all different.
 const DE_BRUIJN: u64 = 0x03f7_9d71_b4cb_0a89;
 
@@ -21,10 +23,12 @@ pub fn add(module: &mut Module, maps: &Maps, shape: &Shape, hook: Hook) -> FuncR
     let hook_name = hook.program();
     let look = code::function(&format!("{hook_name}_look"), 1, |code, args| look(code, maps, hook, args));
     let look = module.add_function(look);
-    let walk = code::function(&format!("{hook_name}_walk"), 2, |code, args| walk(code, maps, (hook, look), args));
+    let step = code::function(&format!("{hook_name}_step"), 2, |code, args| step(code, maps, (hook, look), args));
+    let step = module.add_function(step);
+    let walk = code::function(&format!("{hook_name}_walk"), 2, |code, args| walk(code, step, args));
     let walk = module.add_function(walk);
     let search = code::function(&format!("{hook_name}_search"), 1, |code, args| {
-        search(code, maps, shape, (hook, walk), args[0]);
+        search(code, maps, shape, (hook, step, walk), args[0]);
     });
     module.add_function(search)
 }
@@ -40,7 +44,7 @@ pub fn positions() -> skep_ir::MapDecl {
     decl
 }
 
-fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, walk): (Hook, FuncRef), after: Value) {
+fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, step, walk): (Hook, FuncRef, FuncRef), after: Value) {
     let memory = code.only(maps.work, 0);
     let positions = code.only(maps.positions, 0);
     let (none, last) = (code.num(0), code.num(-1));
@@ -103,7 +107,9 @@ fn search(code: &mut Code<'_>, maps: &Maps, shape: &Shape, (hook, walk): (Hook, 
             let order = code.with(Binary::Lshr, head, 32);
             let best = code.load(Width::W32, memory, work::ORDER + 4);
             code.leave_for(again, Cond::Ugt, order, best);
-            code.call(walk, &[first, after]);
+            let rest = code.call(step, &[first, after]);
+            code.leave_if(again, Cond::Eq, rest, 0);
+            code.call(walk, &[rest, after]);
         });
         code.close(skip);
         code.b.switch_to(skip);
@@ -218,14 +224,26 @@ fn hash(code: &mut Code<'_>, [low, high]: [Value; 2], factor: Value) -> Value {
     code.b.binary(Binary::Mul, mixed, factor)
 }
 
-/// `(first, after)`: looks into one chain and keeps the first entry that matches, if it comes before the one that was
-/// found elsewhere.
-fn walk(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &[Value]) {
+/// `(first, after)`: goes on with a long chain. Steps in steps, because the verifier takes a loop turn by turn.
+fn walk(code: &mut Code<'_>, step: FuncRef, args: &[Value]) {
+    let &[first, after] = args else { return };
+    let at = code.var(first);
+    code.repeat(i64::from(LONGEST_CHAIN) / STEP - 1, |code, _, done, _| {
+        let from = code.get(at);
+        let rest = code.call(step, &[from, after]);
+        code.set(at, rest);
+        code.leave_if(done, Cond::Eq, rest, 0);
+    });
+}
+
+/// `(first, after)`: looks into a part of a chain and keeps the first entry that matches, if it comes before the one that was
+/// found elsewhere. Gives the entry behind the part, or 0 if there is nothing more to be looked for.
+fn step(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &[Value]) {
     let &[first, after] = args else { return };
     let memory = code.only(maps.work, 0);
     let done = code.b.block(&[]);
     let at = code.var(first);
-    code.repeat(i64::from(LONGEST_CHAIN), |code, _, _, next| {
+    code.repeat(STEP, |code, _, _, next| {
         let number = code.get(at);
         code.leave_if(done, Cond::Eq, number, 0);
         let row = code.element(maps.entries, number, done);
@@ -254,7 +272,8 @@ fn walk(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &
         code.store(Width::W64, memory, work::ORDER, order);
         code.close(done);
     });
-    code.close(done);
+    let rest = code.get(at);
+    code.b.ret(Some(rest));
     code.b.switch_to(done);
 }
 
