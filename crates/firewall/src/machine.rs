@@ -12,7 +12,7 @@ use crate::facts::Place;
 use crate::program::{self, COOKIE_CHECK, COOKIE_MAKE, Hook, SOCKET_GROUP, SOCKET_LOOKUP, SOCKET_RELEASE, SOCKET_USER};
 use crate::rules::Direction;
 use crate::rules::special::NOBODY;
-use crate::tables::entry::{details, entry};
+use crate::tables::entry::{details, line};
 use crate::tables::layout::{COUNTER_BYTES, SLOT_BYTES, SLOTS, book, maps, record};
 use crate::tables::{Entry, Head, Record, Sizes, Store, TableError};
 
@@ -206,7 +206,7 @@ impl Store for VmTables {
     }
 
     fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
-        Self::edit(&self.entries, number, entry::NEXT as usize, &next.to_ne_bytes())
+        Self::edit(&self.entries, number, line::NEXT as usize, &next.to_ne_bytes())
     }
 
     fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {

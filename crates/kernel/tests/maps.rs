@@ -161,6 +161,46 @@ fn memory_is_shared_with_programs() {
     assert!(map(MapType::Hash, 4, 8, 1, 0).memory().is_err());
 }
 
+/// Large arrays are mapped in parts of 256 KiB: values may begin in one and end in the next.
+#[test]
+fn memory_of_large_maps() {
+    if !can_load() {
+        return;
+    }
+    const VALUES: u32 = 50_000;
+    const STRIDE: usize = 24;
+    let array = map(MapType::Array, 4, STRIDE as u32, VALUES, MMAPABLE);
+    let value = |number: u32| {
+        let words = [number, !number, number.rotate_left(7), 1, 2, number ^ 0x5555];
+        words.map(u32::to_ne_bytes).concat()
+    };
+    let memory = array.memory().unwrap();
+    assert_eq!(memory.len(), VALUES as usize * STRIDE);
+    // The first with an end in another part, one far behind, and the last.
+    for number in [10_922, 21_845, VALUES - 1] {
+        memory.write(number as usize * STRIDE, &value(number)).unwrap();
+        assert_eq!(array.get(&number.to_ne_bytes()).unwrap().as_deref(), Some(&value(number)[..]));
+    }
+    let all: Vec<u8> = (0..VALUES).flat_map(value).collect();
+    memory.write(0, &all).unwrap();
+    for number in (0..VALUES).step_by(97) {
+        assert_eq!(array.get(&number.to_ne_bytes()).unwrap().as_deref(), Some(&value(number)[..]), "{number}");
+    }
+    // Of another mapping, from the end, by several threads at once.
+    let another = array.memory().unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let mut bytes = vec![0; all.len() - 5];
+                another.read(5, &mut bytes).unwrap();
+                assert_eq!(bytes, all[5..]);
+            });
+        }
+    });
+    assert_eq!(another.load(all.len() - 8), Some(u64::from_ne_bytes(all[all.len() - 8..].try_into().unwrap())));
+    assert_eq!((another.load(all.len()), another.write(all.len() - 1, &[0; 2])), (None, None));
+}
+
 #[test]
 fn maps_in_maps_and_facts() {
     if !can_load() {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use skep_kernel::{LoadedMap, MapMemory, Update};
 
-use crate::tables::entry::{details, entry};
+use crate::tables::entry::{details, line};
 use crate::tables::layout::{CLASSES, COUNTER_BYTES, LINE_BYTES, SLOT_BYTES, SLOTS, maps, record, special};
 use crate::tables::{Entry, Head, Record, Sizes, Store, TableError};
 
@@ -80,7 +80,7 @@ impl KernelTables {
         let wrong = index.value_size() != LINE_BYTES
             || !slots.is_power_of_two()
             || !heads.max_entries().is_power_of_two()
-            || entries.value_size() != entry::SIZE
+            || entries.value_size() != line::SIZE
             || rest.value_size() != details::SIZE
             || rules.value_size() != record::SIZE;
         if wrong {
@@ -218,7 +218,7 @@ impl Store for KernelTables {
     }
 
     fn entry(&self, number: u32) -> Result<Entry, TableError> {
-        let (mut first, mut rest) = ([0; entry::SIZE], [0; details::SIZE]);
+        let (mut first, mut rest) = ([0; line::SIZE], [0; details::SIZE]);
         self.entries.read(number as usize * self.entries.stride(), &mut first).ok_or_else(outside)?;
         self.details.read(number as usize * self.details.stride(), &mut rest).ok_or_else(outside)?;
         Ok(Entry::read(&first, &rest))
@@ -231,7 +231,7 @@ impl Store for KernelTables {
     }
 
     fn set_next(&mut self, number: u32, next: u32) -> Result<(), TableError> {
-        store_32(&self.entries, number as usize * self.entries.stride() + entry::NEXT as usize, next)
+        store_32(&self.entries, number as usize * self.entries.stride() + line::NEXT as usize, next)
     }
 
     fn set_free(&mut self, number: u32, free: [u64; 2]) -> Result<(), TableError> {

@@ -33,7 +33,7 @@ use skep_isa::{MapType, ProgType};
 use skep_object::Object;
 
 use crate::rules::special::Condition;
-use crate::tables::entry::{details, entry};
+use crate::tables::entry::{details, line};
 use crate::tables::layout::{COUNTER_BYTES, LINE_BYTES, SLOTS, book, maps, record, watch};
 use crate::tables::{Entry, Sizes, layout};
 use crate::zone::Zone;
@@ -210,7 +210,7 @@ pub fn module(shape: &Shape) -> Result<Module, BuildError> {
         positions,
         index: map(maps::INDEX, array, 4, LINE_BYTES, sizes.slots() / SLOTS, MMAPABLE),
         heads: map(maps::HEADS, array, 4, 8, 1 << sizes.bucket_bits, MMAPABLE),
-        entries: map(maps::ENTRIES, array, 4, entry::SIZE, sizes.entries, MMAPABLE),
+        entries: map(maps::ENTRIES, array, 4, line::SIZE, sizes.entries, MMAPABLE),
         details: map(maps::DETAILS, array, 4, details::SIZE, sizes.entries, MMAPABLE),
         rules: map(maps::RULES, array, 4, record::SIZE, sizes.rules, MMAPABLE),
         counters: map(maps::COUNTERS, MapType::PercpuArray, 4, COUNTER_BYTES, sizes.rules, 0),

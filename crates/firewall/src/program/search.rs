@@ -5,7 +5,7 @@ use skep_ir::{Binary, Block, Cond, FuncRef, Module, Value, Width};
 use super::code::{self, Code};
 use super::{Hook, Maps, Shape, straight, work};
 use crate::rules::Family;
-use crate::tables::entry::{LATE, MORE, WIDE, details, entry};
+use crate::tables::entry::{LATE, MORE, WIDE, details, line};
 use crate::tables::layout::{
     CELL_V6, CLASSES, HASH_1, HASH_2, LONGEST_CHAIN, NOT_DESTINATION, NOT_SOURCE, PAIRS, SLOT_BYTES, SLOTS,
     SOURCE_STEP, Side, WAYS, attr, book, class_mask, slots_before,
@@ -247,20 +247,20 @@ fn step(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &
         let number = code.get(at);
         code.leave_if(done, Cond::Eq, number, 0);
         let row = code.element(maps.entries, number, done);
-        let follower = code.load(Width::W32, row, entry::NEXT);
+        let follower = code.load(Width::W32, row, line::NEXT);
         code.set(at, follower);
-        let order = code.load(Width::W64, row, entry::ORDER);
+        let order = code.load(Width::W64, row, line::ORDER);
         let best = code.load(Width::W64, memory, work::ORDER);
         code.leave_for(done, Cond::Uge, order, best);
         code.leave_for(next, Cond::Ule, order, after);
         compare(code, memory, row, hook, next);
-        let states = code.load(Width::W32, row, entry::STATES);
+        let states = code.load(Width::W32, row, line::STATES);
         let more = code.num((WIDE | MORE).into());
         code.when(Cond::Set, states, more, |code| {
             let differs = code.call(look, &[number]);
             code.leave_if(next, Cond::Ne, differs, 0);
         });
-        let rule = code.load(Width::W32, row, entry::RULE);
+        let rule = code.load(Width::W32, row, line::RULE);
         code.store(Width::W32, memory, work::FOUND, rule);
         if hook == Hook::Xdp {
             let late = code.num(LATE.into());
@@ -280,15 +280,15 @@ fn step(code: &mut Code<'_>, maps: &Maps, (hook, look): (Hook, FuncRef), args: &
 /// Leaves for `miss` if the packet is not what an entry asks for, but for its details. One branch is for nearly all of it: which
 /// field of an entry is another one is hard to foretell.
 fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Block) {
-    let states = code.load(Width::W32, row, entry::STATES);
-    let mut wrong = sides(code, states, (entry::SOURCE, entry::DESTINATION), |code, wanted, packet| {
+    let states = code.load(Width::W32, row, line::STATES);
+    let mut wrong = sides(code, states, (line::SOURCE, line::DESTINATION), |code, wanted, packet| {
         different(code, Width::W32, (memory, packet), (row, wanted), (row, wanted + 4))
     });
     let mut also = |code: &mut Code<'_>, what: Value| wrong = code.b.binary(Binary::Or, wrong, what);
     for port in [0, 1] {
         let value = code.load(Width::W16, memory, work::PORTS + 2 * port);
-        let first = code.load(Width::W16, row, entry::PORTS + 4 * port);
-        let last = code.load(Width::W16, row, entry::PORTS + 4 * port + 2);
+        let first = code.load(Width::W16, row, line::PORTS + 4 * port);
+        let last = code.load(Width::W16, row, line::PORTS + 4 * port + 2);
         for (low, high) in [(first, value), (value, last)] {
             // Negative if they are not in this order.
             let distance = code.b.binary(Binary::Sub, high, low);
@@ -296,7 +296,7 @@ fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Blo
             also(code, negative);
         }
     }
-    let (value, mask) = ((row, entry::ATTRIBUTES), (row, entry::ATTRIBUTES + 8));
+    let (value, mask) = ((row, line::ATTRIBUTES), (row, line::ATTRIBUTES + 8));
     let mut attributes = different(code, Width::W64, (memory, work::ATTRIBUTES), value, mask);
     if hook == Hook::Xdp {
         // The network card may have taken the VLAN away: it is not compared here.
@@ -304,7 +304,7 @@ fn compare(code: &mut Code<'_>, memory: Value, row: Value, hook: Hook, miss: Blo
         attributes = code.b.binary(Binary::And, attributes, rest);
     }
     also(code, attributes);
-    let wanted = code.load(Width::W32, row, entry::INTERFACE);
+    let wanted = code.load(Width::W32, row, line::INTERFACE);
     let here = code.load(Width::W32, memory, work::INTERFACE);
     let other = code.b.binary(Binary::Xor, wanted, here);
     let other = code.b.binary(Binary::Mul, wanted, other);
@@ -323,7 +323,7 @@ fn look(code: &mut Code<'_>, maps: &Maps, hook: Hook, args: &[Value]) {
     let memory = code.only(maps.work, 1);
     let miss = code.b.block(&[]);
     let first = code.element(maps.entries, number, miss);
-    let states = code.load(Width::W32, first, entry::STATES);
+    let states = code.load(Width::W32, first, line::STATES);
     let row = code.element(maps.details, number, miss);
     let wide = code.num(WIDE.into());
     code.when(Cond::Set, states, wide, |code| {

@@ -41,7 +41,7 @@ pub struct Entry {
     pub payload_length: u32,
     /// The next entry that was given back, and when (in nanoseconds of the monotonic clock).
     pub free: [u64; 2],
-    /// Link addresses that it comes from and goes to, each as [`mac`] has it; 0 for any.
+    /// Link addresses that it comes from and goes to, each as [`mac`](super::layout::mac) has it; 0 for any.
     pub macs: [u64; 2],
     /// Conditions that have to hold, as bits of a list's.
     pub conditions: u64,
@@ -49,7 +49,7 @@ pub struct Entry {
 
 /// Where the fields of the first part are, in bytes. Addresses are those of version 4, as 32 bits; entries of version 6 ask for
 /// nothing there.
-pub mod entry {
+pub mod line {
     #![allow(missing_docs)]
     pub const ORDER: i16 = 0;
     pub const NEXT: i16 = 8;
@@ -82,7 +82,7 @@ pub mod details {
 }
 
 /// The bytes of an entry in both maps.
-pub type Bytes = ([u8; entry::SIZE], [u8; details::SIZE]);
+pub type Bytes = ([u8; line::SIZE], [u8; details::SIZE]);
 
 fn put(bytes: &mut [u8], at: i16, part: &[u8]) {
     bytes[at as usize..at as usize + part.len()].copy_from_slice(part);
@@ -118,13 +118,13 @@ impl Entry {
 
     /// Its bytes.
     pub fn bytes(&self) -> Bytes {
-        let (mut first, mut rest) = ([0; entry::SIZE], [0; details::SIZE]);
-        put(&mut first, entry::ORDER, &self.order.to_ne_bytes());
-        put(&mut first, entry::NEXT, &self.next.to_ne_bytes());
-        put(&mut first, entry::RULE, &self.rule.to_ne_bytes());
+        let (mut first, mut rest) = ([0; line::SIZE], [0; details::SIZE]);
+        put(&mut first, line::ORDER, &self.order.to_ne_bytes());
+        put(&mut first, line::NEXT, &self.next.to_ne_bytes());
+        put(&mut first, line::RULE, &self.rule.to_ne_bytes());
         for (short, place, side, not) in [
-            (entry::SOURCE, details::SOURCE, self.source, NOT_SOURCE),
-            (entry::DESTINATION, details::DESTINATION, self.destination, NOT_DESTINATION),
+            (line::SOURCE, details::SOURCE, self.source, NOT_SOURCE),
+            (line::DESTINATION, details::DESTINATION, self.destination, NOT_DESTINATION),
         ] {
             for (words, at) in side.iter().zip(0..) {
                 if !self.is_wide() {
@@ -139,12 +139,12 @@ impl Entry {
             }
         }
         for (port, at) in self.ports.iter().zip(0..) {
-            put(&mut first, entry::PORTS + 2 * at, &port.to_ne_bytes());
+            put(&mut first, line::PORTS + 2 * at, &port.to_ne_bytes());
         }
-        put(&mut first, entry::ATTRIBUTES, &self.attributes[0].to_ne_bytes());
-        put(&mut first, entry::ATTRIBUTES + 8, &self.attributes[1].to_ne_bytes());
-        put(&mut first, entry::STATES, &(self.states | self.bits()).to_ne_bytes());
-        put(&mut first, entry::INTERFACE, &self.interface.to_ne_bytes());
+        put(&mut first, line::ATTRIBUTES, &self.attributes[0].to_ne_bytes());
+        put(&mut first, line::ATTRIBUTES + 8, &self.attributes[1].to_ne_bytes());
+        put(&mut first, line::STATES, &(self.states | self.bits()).to_ne_bytes());
+        put(&mut first, line::INTERFACE, &self.interface.to_ne_bytes());
         for (place, pair) in [(details::PAYLOAD, self.payload), (details::MACS, self.macs), (details::FREE, self.free)]
         {
             put(&mut rest, place, &pair[0].to_ne_bytes());
@@ -164,15 +164,15 @@ impl Entry {
         let side = |at: i16| [0, 16].map(|part| [long(rest, at + part), long(rest, at + part + 8)]);
         let pair = |at: i16| [long(rest, at), long(rest, at + 8)];
         Self {
-            order: long(first, entry::ORDER),
-            next: word(first, entry::NEXT),
-            rule: word(first, entry::RULE),
+            order: long(first, line::ORDER),
+            next: word(first, line::NEXT),
+            rule: word(first, line::RULE),
             source: side(details::SOURCE),
             destination: side(details::DESTINATION),
-            ports: [0, 2, 4, 6].map(|at| half(entry::PORTS + at)),
-            attributes: [long(first, entry::ATTRIBUTES), long(first, entry::ATTRIBUTES + 8)],
-            interface: word(first, entry::INTERFACE),
-            states: word(first, entry::STATES) & (ANY_STATE | NOT_SOURCE | NOT_DESTINATION),
+            ports: [0, 2, 4, 6].map(|at| half(line::PORTS + at)),
+            attributes: [long(first, line::ATTRIBUTES), long(first, line::ATTRIBUTES + 8)],
+            interface: word(first, line::INTERFACE),
+            states: word(first, line::STATES) & (ANY_STATE | NOT_SOURCE | NOT_DESTINATION),
             mark: [word(rest, details::MARK), word(rest, details::MARK + 4)],
             payload: pair(details::PAYLOAD),
             payload_offset: word(rest, details::PAYLOAD_OFFSET),
@@ -186,13 +186,13 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, details, entry};
+    use super::{Entry, details, line};
     use crate::tables::layout::{ANY_STATE, NOT_DESTINATION, NOT_SOURCE};
 
     #[test]
     fn entries_are_read_as_they_were_written() {
         skep_random::random_test(|u| {
-            let (first, rest): ([u8; entry::SIZE], [u8; details::SIZE]) = (u.arbitrary()?, u.arbitrary()?);
+            let (first, rest): ([u8; line::SIZE], [u8; details::SIZE]) = (u.arbitrary()?, u.arbitrary()?);
             let entry = Entry::read(&first, &rest);
             let (first, rest) = entry.bytes();
             assert_eq!(Entry::read(&first, &rest), entry);

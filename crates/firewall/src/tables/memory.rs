@@ -66,17 +66,19 @@ impl Memory {
         let mut pairs = [[0u64; WAYS]; 2];
         for class in 0..CLASSES {
             let [source, destination] = key(class, class, 0).slots(factor, self.sizes.hash_bits);
-            for way in 0..WAYS {
-                pairs[0][way] |= u64::from(self.index[source.0 as usize][way]) << (SOURCE_STEP * class);
-                let sources = self.index[destination.0 as usize][way];
+            let [from, to] = &mut pairs;
+            for (pairs, classes) in from.iter_mut().zip(self.index[source.0 as usize]) {
+                *pairs |= u64::from(classes) << (SOURCE_STEP * class);
+            }
+            for (pairs, sources) in to.iter_mut().zip(self.index[destination.0 as usize]) {
                 for other in (0..CLASSES).filter(|other| sources >> other & 1 != 0) {
-                    pairs[1][way] |= 1 << (SOURCE_STEP * other + class);
+                    *pairs |= 1 << (SOURCE_STEP * other + class);
                 }
             }
         }
         let mut best: Option<(u64, u32)> = None;
-        for way in 0..WAYS {
-            let mut left = pairs[0][way] & pairs[1][way];
+        for (way, (from, to)) in pairs[0].iter().zip(&pairs[1]).enumerate() {
+            let mut left = from & to;
             if way > 0 && facts.ports.is_none() {
                 continue;
             }

@@ -158,7 +158,11 @@ impl Tool {
         let mut problem = String::new();
         let _ = std::io::Read::read_to_string(&mut self.child.stderr.take().unwrap(), &mut problem);
         let status = self.child.wait().unwrap();
-        assert!(status.success() && problem.is_empty(), "{status:?} {problem}");
+        // Tests beside this one may do more than the buffer holds. The rows that a test needs are waited for.
+        let (lost, others): (Vec<&str>, Vec<&str>) =
+            problem.lines().filter(|line| !line.is_empty()).partition(|line| line.starts_with("Lost "));
+        lost.iter().for_each(|line| println!("{line}"));
+        assert!(status.success() && others.is_empty(), "{status:?} {problem}");
         std::mem::take(&mut self.rows)
     }
 }
