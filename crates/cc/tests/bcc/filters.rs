@@ -250,10 +250,22 @@ fn every_place_has_its_section() {
             "fentry/vfs_open",
             "fexit/nf_tables:nft_do_chain",
             "fexit/vfs_open",
-            "iter/task",
             "lsm/file_open"
         ]
     );
+}
+
+#[test]
+fn iterators_follow_pointers_themselves() {
+    let Some(live) = live("tasks.c") else { return };
+    assert_eq!(live.section("bpf_iter__task"), "iter/task");
+    let attached = attach_all(&live.loaded, &live.object, &AttachOptions::default());
+    let attached = attached.unwrap_or_else(|(name, error)| panic!("{name}: {error}"));
+    let mut text = String::new();
+    attached.iterators[0].1.open().expect("a file").read_to_string(&mut text).expect("text");
+    let comm = std::fs::read_to_string("/proc/self/comm").expect("a name");
+    let own = format!("{} {}", std::process::id(), comm.trim_end());
+    assert!(text.lines().any(|line| line == own), "{own}: {text}");
 }
 
 /// The checksum of the internet (RFC 1071).

@@ -32,13 +32,3 @@ LSM_PROBE(file_open, struct file *file)
 {
     return file->f_mode ? 0 : -EPERM;
 }
-
-BPF_ITER(task)
-{
-    struct seq_file *seq = ctx->meta->seq;
-    struct task_struct *task = ctx->task;
-
-    if (task)
-        BPF_SEQ_PRINTF(seq, "%d %s\n", task->pid, task->comm);
-    return 0;
-}

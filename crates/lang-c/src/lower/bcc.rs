@@ -1,7 +1,8 @@
 //! Memory of the kernel in the dialect of BCC: `task->real_parent->tgid` reads each pointer by a helper, at the offsets
 //! that the running kernel has.
 
-use skep_ir::{Callee, InstData, Type, Value};
+use skep_ir::{Callee, FuncKind, InstData, Type, Value};
+use skep_isa::AttachType;
 
 use super::Lower;
 use super::place::{Addr, Realm};
@@ -39,10 +40,16 @@ impl Lower<'_> {
         let packet = |lower: &Self| lower.types.as_record(to).is_some_and(|id| lower.types.record(id).packet);
         match self.bcc {
             true if packet(self) => Realm::Packet,
-            true if self.leads_into_kernel(ptr, to) => Realm::Kernel,
+            true if self.leads_into_kernel(ptr, to) && !self.iterates() => Realm::Kernel,
             _ if self.types.in_arena(to) => Realm::Arena,
             _ => Realm::Own,
         }
+    }
+
+    /// Whether the program is an iterator, which follows pointers itself: helpers take only those that it has read so.
+    fn iterates(&self) -> bool {
+        let kind = self.current.as_ref().map(|current| &current.function.kind);
+        matches!(kind, Some(FuncKind::Program(info)) if info.attach_type == Some(AttachType::TraceIter))
     }
 
     /// Whether a pointer is to memory of the kernel: to a record of its types, or one that was read from there.
