@@ -18,13 +18,18 @@ const CALLING: &[&str] = &["loop", "for_each_map_elem", "find_vma", "user_ringbu
 
 /// Whether an instruction calls functions of the program before it goes on.
 pub fn calls_back(op: Op) -> bool {
-    match op {
-        Op::Call(Callee::Helper(id)) => {
-            let helper = u32::try_from(id).ok().and_then(skep_isa::helpers::by_id);
-            helper.is_some_and(|helper| CALLING.contains(&helper.name))
-        }
-        _ => false,
-    }
+    helper(op).is_some_and(|helper| CALLING.contains(&helper.name))
+}
+
+/// Whether an instruction makes the kernel call a function of the program later: states are compared in front of it, or a
+/// function that asks for itself again would be looked at without end.
+pub fn calls_later(op: Op) -> bool {
+    helper(op).is_some_and(|helper| helper.name == "timer_set_callback")
+}
+
+fn helper(op: Op) -> Option<&'static Helper> {
+    let Op::Call(Callee::Helper(id)) = op else { return None };
+    u32::try_from(id).ok().and_then(skep_isa::helpers::by_id)
 }
 
 impl Verifier<'_> {

@@ -231,12 +231,16 @@ impl Code {
             let op = self.op(at);
             match op {
                 Some(Op::Call(Callee::Local(distance))) => {
-                    open.extend(self.target(at, distance));
                     self.mark(at);
                     self.mark(at + 1);
+                    self.callee(at, distance, &mut open);
                 }
-                Some(Op::LoadImm { value: Imm64::Func(distance), .. }) => open.extend(self.target(at, distance)),
+                Some(Op::LoadImm { value: Imm64::Func(distance), .. }) => {
+                    self.mark(at);
+                    self.callee(at, distance, &mut open);
+                }
                 Some(Op::MayGoto { .. }) => self.turns[at as usize] = Some(Turn::MayGoto),
+                Some(op) if crate::callback::calls_later(op) => self.mark(at),
                 Some(op) if crate::callback::calls_back(op) => self.turn(at, Turn::Callback),
                 _ => {}
             }
@@ -261,6 +265,14 @@ impl Code {
         }
     }
 
+    /// States are compared where a function begins, too.
+    fn callee(&mut self, at: u32, distance: i32, open: &mut Vec<u32>) {
+        if let Some(target) = self.target(at, distance) {
+            self.mark(target);
+            open.push(target);
+        }
+    }
+
     /// Rounds of a loop begin at a slot.
     pub fn turn(&mut self, at: u32, turn: Turn) {
         self.turns[at as usize] = Some(turn);
@@ -268,7 +280,8 @@ impl Code {
         self.mark(at + 1);
     }
 
-    fn mark(&mut self, at: u32) {
+    /// States are compared at a slot.
+    pub fn mark(&mut self, at: u32) {
         if let Some(mark) = self.prune.get_mut(at as usize) {
             *mark = true;
         }

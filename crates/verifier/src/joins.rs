@@ -167,7 +167,7 @@ impl Verifier<'_> {
         for (old, new) in old.frames.iter().zip(&mut state.frames) {
             old.regs.iter().zip(&mut new.regs).for_each(|(old, new)| widen(old, new));
             for (old, new) in old.stack.iter().zip(&mut new.stack) {
-                if old.is_number() && new.is_number() {
+                if old.is_spill() && new.is_spill() {
                     widen(&old.value, &mut new.value);
                 }
             }

@@ -6,8 +6,8 @@ use skep_isa::{MapType, ProgType};
 
 use crate::alu::MAX_OFFSET;
 use crate::loader;
-use crate::profile::Field;
-use crate::reg::{Kind, Reg, Trust};
+use crate::profile::{Field, Kernel};
+use crate::reg::{Hold, Kind, Reg, Trust};
 use crate::reject::{Reason, Step, Stop};
 use crate::rules;
 use crate::search::Verifier;
@@ -22,8 +22,14 @@ const WRITE_ONLY: u32 = 1 << 8;
 pub enum Class {
     /// Memory that is simply there.
     Plain,
-    /// Memory of the kernel, by loads that may fail.
-    MayFail,
+    /// A structure of the kernel (`PTR_TO_BTF_ID` with its flags).
+    Structure(Trust),
+    /// An object of the program, whose type is one of those.
+    Object(Hold),
+    /// Memory of the kernel without a type.
+    Foreign,
+    /// Several of the last three, by loads that may fail.
+    Mixed,
     /// The context.
     Context,
     /// A full socket.
@@ -67,7 +73,7 @@ impl Verifier<'_> {
         let pointer = self.read(state, base)?;
         self.writable(dst)?;
         let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: false };
-        self.same_kind(at, &pointer)?;
+        self.same_kind(at, &pointer, true)?;
         if signed && pointer.kind == Kind::Arena {
             self.loads_signed_from_arena()?;
         }
@@ -115,7 +121,7 @@ impl Verifier<'_> {
         };
         let pointer = self.read(state, base)?;
         let access = Access { reg: base.number(), off: off.into(), size: size.bytes(), write: true };
-        self.same_kind(at, &pointer)?;
+        self.same_kind(at, &pointer, false)?;
         let visible = matches!(
             pointer.kind,
             Kind::Context | Kind::Value(_) | Kind::Memory(_) | Kind::Packet | Kind::PacketMeta | Kind::FlowKeys
@@ -206,7 +212,7 @@ impl Verifier<'_> {
                 return Err(Reason::Rule(&rules::KPTR_WHOLE).into());
             }
         }
-        self.same_kind(at, &pointer)?;
+        self.same_kind(at, &pointer, false)?;
         let size = width.size();
         if pointer.kind != Kind::Arena {
             self.aligned(&pointer, i64::from(off), size.bytes())?;
@@ -252,8 +258,9 @@ impl Verifier<'_> {
         if refused { Err(Reason::Atomic.into()) } else { Ok(()) }
     }
 
-    /// What one instruction accesses is of one kind as far as the code that is made of it goes (`save_aux_ptr_type`).
-    fn same_kind(&mut self, at: u32, pointer: &Reg) -> Step<()> {
+    /// What one instruction accesses is of one kind as far as the code that is made of it goes (`save_aux_ptr_type`). Loads
+    /// may find structures of the kernel that can be relied on and others.
+    fn same_kind(&mut self, at: u32, pointer: &Reg, loads: bool) -> Step<()> {
         if !pointer.is_pointer() {
             return Ok(());
         }
@@ -265,14 +272,22 @@ impl Verifier<'_> {
             Kind::TcpSock => Class::TcpSock,
             Kind::XdpSock => Class::XdpSock,
             Kind::Arena => Class::Arena,
-            Kind::Struct(_, Trust::Trusted | Trust::Rcu) => Class::Plain,
-            Kind::Typed | Kind::Struct(..) | Kind::Foreign => Class::MayFail,
+            Kind::Struct(_, trust) => Class::Structure(trust),
+            Kind::Typed => Class::Structure(Trust::Plain),
+            Kind::Object(_, hold) => Class::Object(hold),
+            Kind::Foreign => Class::Foreign,
             _ => Class::Plain,
         };
-        match self.classes[at as usize].replace(class) {
-            Some(before) if before != class => Err(Reason::MixedAccess.into()),
-            _ => Ok(()),
-        }
+        let typed = |class| matches!(class, Class::Structure(_) | Class::Object(_) | Class::Foreign | Class::Mixed);
+        let class = match self.classes[at as usize] {
+            Some(before) if before == class => class,
+            // Since 6.4, where one of them may fail.
+            Some(before) if loads && typed(before) && typed(class) && self.kernel >= Kernel::V6_6 => Class::Mixed,
+            Some(_) => return Err(Reason::MixedAccess.into()),
+            None => class,
+        };
+        self.classes[at as usize] = Some(class);
+        Ok(())
     }
 
     /// Accesses that need to be aligned on every processor.

@@ -203,7 +203,7 @@ pub enum Reason {
     StackTogether(u32),
     /// A function takes the address of a caller's stack with it.
     ReturnsStack,
-    /// One instruction accesses the context on one path and something else on another.
+    /// One instruction accesses the context, a socket or a structure of the kernel on one path and something else on another.
     MixedAccess,
     /// A rule without figures.
     Rule(&'static Rule),
@@ -372,7 +372,7 @@ impl fmt::Display for Reason {
             Self::Capability { what, capability } => write!(f, "{what} need {capability}"),
             Self::Later { what, since } => write!(f, "Linux {since} is the first with {what}"),
             Self::MixedAccess => {
-                f.write_str("one instruction accesses the context on one path and other memory on another")
+                f.write_str("one instruction accesses one kind of memory on one path and another kind on another")
             }
         }
     }

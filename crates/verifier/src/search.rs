@@ -478,6 +478,7 @@ fn mark_turns(code: &mut Code, types: &Types) {
         match name.map(|name| (name, crate::kfuncs::by_name(name))) {
             Some((_, Some(kfunc))) if kfunc.next => code.turn(at, Turn::Iterator),
             Some(("bpf_rbtree_add_impl", _)) => code.turn(at, Turn::Callback),
+            Some(("bpf_wq_set_callback_impl", _)) => code.mark(at),
             _ => {}
         }
     }

@@ -53,7 +53,8 @@ impl Slot {
         u64::from_le_bytes(self.bytes.map(|byte| byte as u8))
     }
 
-    /// Whether all eight bytes are a spilled value.
+    /// Whether it holds a spilled value: in all eight bytes, or a narrow one in those with the lowest addresses
+    /// (`is_spilled_reg`).
     pub fn is_spill(&self) -> bool {
         self.bytes[0] == Byte::Spill
     }
@@ -69,11 +70,6 @@ impl Slot {
             Kind::Special(special) if self.bytes[7] == Byte::Kernel => Some(special),
             _ => None,
         }
-    }
-
-    /// Whether it holds a number of eight bytes.
-    pub fn is_number(&self) -> bool {
-        self.bytes == [Byte::Spill; 8] && self.value.is_number()
     }
 
     /// Forgets the value; its bytes hold something.

@@ -17,13 +17,15 @@ struct bpf_iter_num { u64 __opaque[1]; } __attribute__((aligned(8)));
 struct bpf_spin_lock { u32 val; };
 struct bpf_timer { u64 __opaque[2]; } __attribute__((aligned(8)));
 struct bpf_dynptr { u64 __opaque[2]; } __attribute__((aligned(8)));
-struct task_struct { int pid; } __core;
+struct task_struct { int pid; struct task_struct *real_parent; } __core;
 struct guarded { struct bpf_spin_lock lock; u32 count; };
 struct timed { struct bpf_timer timer; };
 struct { __uint(type, ARRAY); __uint(max_entries, 4); __type(key, u32); __type(value, struct guarded); } locks SEC(\".maps\");
 struct { __uint(type, ARRAY); __uint(max_entries, 4); __type(key, u32); __type(value, struct timed); } timers SEC(\".maps\");
 struct { __uint(type, ARRAY); __uint(max_entries, 4); __type(key, u32); __type(value, u64); } numbers SEC(\".maps\");
 struct { __uint(type, RINGBUF); __uint(max_entries, 4096); } ring SEC(\".maps\");
+struct { __uint(type, 31); __uint(max_entries, 4096); } user_ring SEC(\".maps\");
+static long (*const user_ringbuf_drain)(void *map, void *callback, void *c, u64 flags) = (void *)209;
 extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym;
 extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym;
 extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym;
@@ -41,6 +43,39 @@ static struct guarded *locked(void) { u32 key = get_prandom_u32(); return map_lo
 ";
 
 const CASES: &[Case] = &[
+    Case {
+        // Code for a structure of the kernel is not that for a value of a map.
+        faulty: "static struct task_struct *(*const current_task)(void) = (void *)158;
+            SEC(\"syscall\") int f(void *x) { u32 key = 0, pid; u64 c = get_prandom_u32(); char *v = map_lookup(&numbers, &key);
+            struct task_struct *task = current_task(); if (!v) return 0;
+            asm volatile(\"if %[c] > 1 goto 1f; %[v] = %[t]; 1: %[p] = *(u32 *)(%[v] + 0)\"
+                : [p]\"=r\"(pid), [v]\"+r\"(v) : [c]\"r\"(c), [t]\"r\"(task)); return pid & 1; }",
+        said: "one kind of memory on one path and another kind on another",
+        // Of structures some may be relied on and others not.
+        mended: "static struct task_struct *(*const current_task)(void) = (void *)158;
+            SEC(\"syscall\") int f(void *x) { u32 pid; u64 c = get_prandom_u32();
+            struct task_struct *task = current_task(), *v = task->real_parent;
+            asm volatile(\"if %[c] > 1 goto 1f; %[v] = %[t]; 1: %[p] = *(u32 *)(%[v] + 0)\"
+                : [p]\"=r\"(pid), [v]\"+r\"(v) : [c]\"r\"(c), [t]\"r\"(task)); return pid & 1; }",
+    },
+    Case {
+        faulty: "static int later(void *map, u32 *key, struct timed *value) { timer_set_callback(&value->timer, later); return 2; }
+            SEC(\"tc\") int f(void *x) { u32 key = get_prandom_u32(); struct timed *v = map_lookup(&timers, &key);
+            if (v) timer_set_callback(&v->timer, later); return 1; }",
+        said: "the callback returns something else than 0",
+        // A function that asks for itself again is looked at once.
+        mended: "static int later(void *map, u32 *key, struct timed *value) { timer_set_callback(&value->timer, later); return 0; }
+            SEC(\"tc\") int f(void *x) { u32 key = get_prandom_u32(); struct timed *v = map_lookup(&timers, &key);
+            if (v) timer_set_callback(&v->timer, later); return 1; }",
+    },
+    Case {
+        faulty: "static long round(struct bpf_dynptr *ptr, u32 *c) { *c += 1; return 2; }
+            SEC(\"syscall\") int f(void *x) { u32 count[2] = {}; user_ringbuf_drain(&user_ring, round, count, 0); return count[0] & 1; }",
+        said: "the callback returns something else than 0 or 1",
+        // What is counted in four bytes on the stack is forgotten from round to round.
+        mended: "static long round(struct bpf_dynptr *ptr, u32 *c) { *c += 1; return 0; }
+            SEC(\"syscall\") int f(void *x) { u32 count[2] = {}; user_ringbuf_drain(&user_ring, round, count, 0); return count[0] & 1; }",
+    },
     Case {
         faulty: "static int round(u32 i, void *c) { return 0; }
             SEC(\"xdp\") int f(void *x) { return loop((u64)x, round, 0, 0) & 1; }",

@@ -5,7 +5,14 @@
 
 mod agreement;
 
+use std::path::Path;
+
 use agreement::{Figures, Outcome, Tally};
+use skep_cc::{Disk, Wishes, build};
+use skep_kernel::RunningKernel;
+use skep_lang_c::options::Options;
+use skep_lang_c::pp::MainFile;
+use skep_lang_c::provider::BtfTypes;
 use skep_testkit::selftests::Selftests;
 use skep_verifier::Kernel;
 
@@ -66,6 +73,28 @@ fn verdicts_of_objects_of_this_repository() {
         }
     });
     hold("own", "all", kernel, &tally);
+}
+
+/// What our compiler makes of its own corpus: `skep build` refuses what is refused here.
+#[test]
+fn verdicts_of_what_is_compiled_here() {
+    let Some(kernel) = agreement::running().filter(|_| !agreement::is_emulated()) else { return };
+    let types = match RunningKernel::new().types() {
+        Ok(types) => types,
+        Err(error) => return agreement::skip(&error.to_string()),
+    };
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../lang-c/tests/corpus");
+    let mut sources: Vec<_> = std::fs::read_dir(corpus).unwrap().flatten().map(|entry| entry.path()).collect();
+    sources.sort_unstable();
+    let tally = agreement::in_parallel(&sources, |source| {
+        let (name, text) = (source.display().to_string(), std::fs::read(source).unwrap());
+        let main = MainFile { name: &name, text: &text };
+        let mut types = BtfTypes::new(&types);
+        let built = build(&main, &Options::default(), &Disk, &mut types, Wishes::default());
+        let object = built.unwrap_or_else(|failed| panic!("{failed}")).object.to_elf().unwrap();
+        agreement::judge(&source.file_stem().unwrap_or_default().to_string_lossy(), &object, kernel)
+    });
+    hold("compiled", "all", kernel, &tally);
 }
 
 /// Shows the figures, and fails if they are worse than they were.
