@@ -90,14 +90,20 @@ fn what_comes_behind_the_end_is_counted() {
     if !able() {
         return;
     }
-    let Some((out, err)) = burst("text", &text, 20_000, false) else { return };
-    let counts = counts_of_text(&out, &err);
-    let (fired, printed) = (counts.fired.values().sum::<u64>(), counts.printed.values().sum::<u64>());
-    // The first line of each processor may have come before the first end.
-    let processors = counts.fired.len() as u64;
-    assert!((1..=processors).contains(&printed), "{counts:?}");
-    assert!(counts.left_out > 0, "{counts:?}");
-    assert_eq!(counts.lost + counts.left_out, 2 * fired - printed - 1, "{counts:?}");
+    // On a busy machine the script may end before there was a second call: that round shows nothing.
+    for _ in 0..20 {
+        let Some((out, err)) = burst("text", &text, 20_000, false) else { return };
+        let counts = counts_of_text(&out, &err);
+        let (fired, printed) = (counts.fired.values().sum::<u64>(), counts.printed.values().sum::<u64>());
+        // The first line of each processor may have come before the first end.
+        let processors = counts.fired.len() as u64;
+        assert!((1..=processors).contains(&printed), "{counts:?}");
+        assert_eq!(counts.lost + counts.left_out, 2 * fired - printed - 1, "{counts:?}");
+        if counts.left_out > 0 {
+            return;
+        }
+    }
+    panic!("nothing came behind the end in twenty rounds");
 }
 
 #[derive(Debug, Default)]
