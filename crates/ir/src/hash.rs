@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 
-/// A quick hash for tables that only the compiler itself fills: nobody chooses keys that collide.
+/// A quick hash for tables whose keys are numbers that the compiler gives out. Texts and numbers of a source need another one:
+/// whoever writes them could let them collide.
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Quick(u64);
 

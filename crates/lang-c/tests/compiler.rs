@@ -299,6 +299,12 @@ fn what_cannot_be_reached_ends() {
 }
 
 #[test]
+fn repetitions_of_nothing_end() {
+    let (_, messages) = compiled("int f(void) { asm volatile(\".rept 18446744073709551615\\n.endr\"); return 0; }");
+    assert!(messages.contains(".rept"), "{messages}");
+}
+
+#[test]
 fn broken_programs_give_messages() {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let files: Vec<Vec<u8>> = fs::read_dir(directory)

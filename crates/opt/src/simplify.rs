@@ -65,13 +65,13 @@ impl Rewriter<'_> {
 
     /// The address that a pointer was made of by adding constants, whatever it was called, and their sum.
     fn steps(&self, pointer: Value) -> (Value, i64) {
-        let (mut base, mut sum) = (pointer, 0);
+        let (mut base, mut sum) = (pointer, 0_i64);
         loop {
             match self.def(base) {
-                Some(InstData::PtrAddConst(from, step)) => (base, sum) = (*from, sum + i64::from(*step)),
+                Some(InstData::PtrAddConst(from, step)) => (base, sum) = (*from, sum.wrapping_add((*step).into())),
                 Some(InstData::Cast(from)) => base = *from,
                 Some(InstData::PtrAdd(from, step)) => match self.constant(*step) {
-                    Some(step) => (base, sum) = (*from, sum + step),
+                    Some(step) => (base, sum) = (*from, sum.wrapping_add(step)),
                     None => return (base, sum),
                 },
                 _ => return (base, sum),
@@ -265,7 +265,7 @@ fn address(rewriter: &Rewriter, inst: Inst) -> Option<New> {
         }
         InstData::PtrDiff(left, right) => {
             let (one, other) = (rewriter.steps(left), rewriter.steps(right));
-            (one.0 == other.0).then(|| New::Const(one.1 - other.1))
+            (one.0 == other.0).then(|| New::Const(one.1.wrapping_sub(other.1)))
         }
         InstData::Load { ptr, off, .. }
         | InstData::Store { ptr, off, .. }

@@ -268,6 +268,13 @@ fn iterators_follow_pointers_themselves() {
     assert!(text.lines().any(|line| line == own), "{own}: {text}");
 }
 
+#[test]
+fn headers_may_be_anywhere() {
+    let Some(object) = compiled("extremes.c") else { return };
+    let object = object.unwrap_or_else(|failed| panic!("{failed}"));
+    assert_eq!(object.programs.len(), 2);
+}
+
 /// The checksum of the internet (RFC 1071).
 fn checksum(bytes: &[u8]) -> u16 {
     let word = |pair: &[u8]| u32::from(pair[0]) << 8 | pair.get(1).map_or(0, |low| u32::from(*low));

@@ -72,7 +72,7 @@ pub struct Fn {
     sealed: Vec<bool>,
     incomplete: Vec<Vec<Local>>,
     predecessors: Vec<Vec<Block>>,
-    constants: QuickMap<(Block, i64, Type), Value>,
+    constants: HashMap<(Block, i64, Type), Value>,
 }
 
 impl Fn {
@@ -89,7 +89,7 @@ impl Fn {
             sealed: Vec::new(),
             incomplete: Vec::new(),
             predecessors: Vec::new(),
-            constants: QuickMap::default(),
+            constants: HashMap::new(),
         };
         made.grow();
         made.sealed[block.index()] = true;

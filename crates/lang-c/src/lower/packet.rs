@@ -39,7 +39,7 @@ impl Lower<'_> {
         }
         let start = self.f().make_int(addr.base);
         let (base, at) = match self.f().constant(start) {
-            Some(start) => (None, start + at),
+            Some(start) => (None, start.wrapping_add(at)),
             None => (Some(start), at),
         };
         Ok(Field { base, at, bytes, before, width })
@@ -48,8 +48,8 @@ impl Lower<'_> {
     /// The offset of a field plus some bytes.
     fn packet_offset(&mut self, field: &Field, more: i64) -> Value {
         match field.base {
-            Some(base) => self.f().binary_number(Binary::Add, base, field.at + more),
-            None => self.f().number(field.at + more, Type::I64),
+            Some(base) => self.f().binary_number(Binary::Add, base, field.at.wrapping_add(more)),
+            None => self.f().number(field.at.wrapping_add(more), Type::I64),
         }
     }
 
@@ -112,7 +112,7 @@ impl Lower<'_> {
         }
         let behind = 8 * field.bytes - field.before - field.width;
         if field.before != 0 || behind != 0 {
-            let mask = ((1i64 << field.width) - 1) << behind;
+            let mask = (((1_u64 << field.width) - 1) << behind).cast_signed();
             let new = self.f().binary_number(Binary::Shl, value, behind);
             let new = self.f().binary_number(Binary::And, new, mask);
             let old = self.packet_bytes(&field);

@@ -1,8 +1,7 @@
 //! Names as numbers.
 
+use std::collections::HashMap;
 use std::rc::Rc;
-
-use skep_ir::hash::QuickMap;
 
 /// An identifier or another short text, as a number: equal texts have equal numbers within one
 /// [`Sources`](super::Sources), which also knows the text.
@@ -12,7 +11,8 @@ pub struct Sym(pub u32);
 /// Gives out numbers for texts.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    numbers: QuickMap<Rc<str>, Sym>,
+    // Texts are chosen by whoever writes the source: the quick hash of the compiler would let them collide.
+    numbers: HashMap<Rc<str>, Sym>,
     texts: Vec<Rc<str>>,
 }
 

@@ -242,7 +242,7 @@ fn repeated(lines: Vec<String>) -> Vec<String> {
             && let Some((start, count)) = open.pop()
         {
             let body = out.split_off(start);
-            if count.saturating_mul(body.len()) > MOST_LINES {
+            if count.saturating_mul(body.len().max(1)) > MOST_LINES {
                 // No program is that long: the assembler refuses this line.
                 out.push(format!(".rept {count}"));
                 continue;
