@@ -151,7 +151,7 @@ impl Declared {
         for section in &self.variables {
             let map = &mut object.maps[section.map];
             let arena = matches!(map.purpose, Purpose::Arena(_));
-            let name = if arena { skep_ir::ARENA_SECTION } else { &map.name };
+            let name = if arena { skep_isa::sections::ARENA } else { &map.name };
             let ty = builder.add(name, NewType::Datasec { size: section.size, vars: &section.vars })?;
             map.value_type = if arena { None } else { Some(ty.0) };
         }

@@ -1,8 +1,9 @@
 //! Maps, and the sections of variables, which are maps too.
 
 use skep_btf::{Btf, Kind};
-use skep_ir::{ARENA_SECTION, Global, MapDecl, Module};
+use skep_ir::{Global, MapDecl, Module};
 use skep_isa::MapType;
+use skep_isa::sections::ARENA;
 use skep_object::{Image, MapFlags, MapIdx, MapSpec, Object, Purpose, Variable};
 
 use crate::error::{Error, Problem};
@@ -62,8 +63,8 @@ fn define_section(
     object: &mut Object,
     layout: &mut Layout,
 ) -> Result<(), Error> {
-    let arena = object.maps.iter().position(|map| map.map_type == MapType::Arena).filter(|_| section == ARENA_SECTION);
-    if section == ARENA_SECTION && arena.is_none() {
+    let arena = object.maps.iter().position(|map| map.map_type == MapType::Arena).filter(|_| section == ARENA);
+    if section == ARENA && arena.is_none() {
         let first = module.globals.iter().find(|global| global.section == section);
         return Err(Error::in_function(
             "",

@@ -69,7 +69,7 @@ pub use builder::Builder;
 pub use entity::{Block, CoreRef, Entity, FuncRef, GlobalRef, Inst, KfuncRef, MapRef, Slot, Value};
 pub use function::{BlockData, Function, Inlining, InstNode, Loc, SlotData, ValueData, ValueDef};
 pub use inst::{Callee, Edge, InstData};
-pub use module::{ARENA_SECTION, Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
+pub use module::{Core, FuncKind, Global, Kfunc, MapDecl, Module, ProgramInfo, Source};
 pub use op::{AtomicOp, Binary, Cond, CoreKind, Space, Unary, Width};
 pub use text::{ParseError, parse};
 pub use types::{Memory, Pointer, Type};

@@ -78,10 +78,7 @@ impl MapDecl {
     }
 }
 
-/// The section of variables in the arena of a module.
-pub const ARENA_SECTION: &str = ".addr_space.1";
-
-/// A variable. All variables of one section become one array map with one value; those of [`ARENA_SECTION`] are at the
+/// A variable. All variables of one section become one array map with one value; those of [`ARENA`](skep_isa::sections::ARENA) are at the
 /// start of the module's arena.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Global {

@@ -2,6 +2,9 @@
 
 use crate::{AttachType, ProgType};
 
+/// The section of variables in an arena: that of address space 1.
+pub const ARENA: &str = ".addr_space.1";
+
 /// What a program of a section attaches to, and with that what the rest of the section's name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttachWay {

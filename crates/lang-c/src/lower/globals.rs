@@ -99,7 +99,7 @@ impl Lower<'_> {
             None => vec![0; size as usize],
         };
         let section = match &item.section {
-            _ if self.types.in_arena(item.ty) => skep_ir::ARENA_SECTION.to_owned(),
+            _ if self.types.in_arena(item.ty) => skep_isa::sections::ARENA.to_owned(),
             Some(section) => section.to_string(),
             None => {
                 let mut ty = item.ty;

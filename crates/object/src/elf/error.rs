@@ -77,6 +77,8 @@ pub enum ElfProblem {
     Btf(BtfError),
     /// More instructions than anything could run.
     TooLarge,
+    /// More variables than a map can hold.
+    VariablesTooLarge,
     /// A whole that no executor could load.
     Object(Box<ObjectError>),
 }
@@ -189,6 +191,7 @@ impl fmt::Display for ElfProblem {
             Self::NoBtf => f.write_str("maps are defined here, but section `.BTF` is missing; compile with `-g`"),
             Self::Btf(error) => error.fmt(f),
             Self::TooLarge => f.write_str("the programs have more instructions than can be run"),
+            Self::VariablesTooLarge => f.write_str("its variables have more bytes than a map can hold"),
             Self::Object(error) => error.fmt(f),
         }
     }

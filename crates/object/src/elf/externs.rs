@@ -60,7 +60,7 @@ pub(super) fn declare(context: &Context<'_>, object: &mut Object) -> Result<Hash
         let Some(mut kind) = kinds.remove(&declared.symbol) else { continue };
         if let ExternKind::Config { map: place, offset, form } = &mut kind {
             *place = map;
-            let too_large = || ElfError::in_section(KCONFIG, ElfProblem::TooLarge).about(&declared.name);
+            let too_large = || ElfError::in_section(KCONFIG, ElfProblem::VariablesTooLarge).about(&declared.name);
             *offset = end.checked_next_multiple_of(form.align()).ok_or_else(too_large)?;
             end = offset.checked_add(form.size()).ok_or_else(too_large)?;
         }

@@ -3,12 +3,16 @@
 use std::collections::{HashMap, HashSet};
 
 use skep_btf::{Btf, Kind, TypeId};
+use skep_isa::sections::ARENA;
 
 use super::error::{ElfError, ElfProblem};
 use super::file::Section;
-use super::{ARENA_SECTION, Context, Role};
+use super::{Context, Role};
 use crate::btf_edit::{self, SectionLayout};
 use crate::{Image, MapFlags, MapIdx, MapSpec, Object, Purpose, Variable};
+
+/// Most bytes of variables in an arena that the file only counts, because they are zero.
+const MOST_ZEROS: usize = 1 << 24;
 
 /// Makes maps of the sections with variables and finds those with code. In the object's type information the sections
 /// get the sizes and places that compilers leave to loaders.
@@ -22,14 +26,14 @@ pub(super) fn define(context: &mut Context<'_>, object: &mut Object) -> Result<(
         if section.is_code() {
             context.roles[index] = Role::Code;
         }
-        if section.name == ARENA_SECTION && section.is_allocated() {
+        if section.name == ARENA && section.is_allocated() {
             let ty = types.get(section.name).copied();
             context.roles[index] = arena(context, index, ty, object)?;
             continue;
         }
         let Some(base) = base_of(section).filter(|_| context.roles[index] == Role::Other) else { continue };
         let size = u32::try_from(section.size);
-        let size = size.map_err(|_| ElfError::in_section(section.name, ElfProblem::TooLarge))?;
+        let size = size.map_err(|_| ElfError::in_section(section.name, ElfProblem::VariablesTooLarge))?;
         let mut map = MapSpec::new(section.name, skep_isa::MapType::Array, 4, size, 1);
         if base == ".rodata" {
             map.flags = MapFlags::READ_ONLY_FOR_PROGRAMS;
@@ -57,8 +61,10 @@ fn arena(context: &Context<'_>, index: usize, ty: Option<TypeId>, object: &mut O
         return Err(ElfError::in_section(section.name, ElfProblem::NoArena));
     };
     let variables = without_declarations(context, variables(context, index, ty)?);
+    let size = usize::try_from(section.size).ok().filter(|size| size.saturating_sub(section.data.len()) <= MOST_ZEROS);
+    let size = size.ok_or_else(|| ElfError::in_section(section.name, ElfProblem::VariablesTooLarge))?;
     let mut bytes = section.data.to_vec();
-    bytes.resize(usize::try_from(section.size).unwrap_or(bytes.len()), 0);
+    bytes.resize(size, 0);
     object.maps[at].purpose = Purpose::Arena(Image { variables, bytes });
     Ok(Role::Data(MapIdx(at as u32)))
 }

@@ -35,9 +35,6 @@ use file::{File, Place, Symbol};
 
 use crate::{ExternIdx, ExternKind, MapIdx, Object};
 
-/// Section of the variables in an arena.
-pub(crate) const ARENA_SECTION: &str = ".addr_space.1";
-
 /// What a section is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {

@@ -2,10 +2,11 @@
 
 use skep_btf::Kind;
 use skep_isa::MapType;
+use skep_isa::sections::ARENA;
 
 use super::Writer;
 use super::file::{OutRelocation, OutSection, OutSymbol, binding, section_flag, section_type, symbol_type};
-use crate::elf::{ARENA_SECTION, read_definition};
+use crate::elf::read_definition;
 use crate::{MapFlags, MapIdx, MapSpec, ObjectError, Purpose, Reference, Variable};
 
 /// Section of definitions.
@@ -218,7 +219,7 @@ impl Writer<'_> {
         for (index, map) in self.object.maps.iter().enumerate() {
             let Purpose::Arena(image) = &map.purpose else { continue };
             let section = self.file.add_section(OutSection {
-                name: ARENA_SECTION.to_owned(),
+                name: ARENA.to_owned(),
                 kind: section_type::PROGBITS,
                 flags: section_flag::ALLOC | section_flag::WRITE,
                 align: 8,
