@@ -260,6 +260,10 @@ impl Verifier<'_> {
         self.reads(extent, size);
         let (uninit, shows) = (self.uninit(), self.loader.perfmon);
         let frame = &mut state.frames[usize::from(extent.depth)];
+        // Even nothing is read only where the stack has been used.
+        if !uninit && !writes && self.kernel >= Kernel::V6_18 && place(extent.min).0 >= frame.stack.len() {
+            return Err(Reason::StackUnwritten(extent.min).into());
+        }
         for off in extent.min..extent.max + i64::from(size) {
             let (index, byte) = place(off);
             let slot = frame.slot(index);

@@ -121,6 +121,24 @@ fn is_there(object: &Object, loader: Loader) -> Option<bool> {
 }
 
 #[test]
+fn nothing_is_read_from_used_stack_only() {
+    let Some(kernel) = agreement::running() else { return };
+    for (before, first) in [("r0 = 0", -8), ("*(u64 *)(r10 - 8) = 0", -8), ("*(u64 *)(r10 - 8) = 0", -16)] {
+        let rest = "r2 = 0\nr3 = 0\nr4 = 0\nr5 = 0\ncall 28\nr0 = 0\nexit";
+        let object = object(&format!("{before}\nr1 = r10\nr1 += {first}\n{rest}"), SchedCls);
+        for loader in [Loader::ALL, WITHOUT_PERFMON] {
+            let ours = verify_by(&object, &object.programs[0], kernel, &Terms { loader, ..Terms::default() });
+            let ours = matches!(ours, Verdict::Accepted(_));
+            match agreement::theirs_for(&object, &object.programs[0], loader) {
+                Theirs::Takes => assert!(ours, "{before}, {first}, {loader:?}"),
+                Theirs::Refuses(why) => assert!(!ours, "{before}, {first}, {loader:?}: {why}"),
+                Theirs::Silent(why) => println!("no verdict of the kernel: {why}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn helpers_ask_for_capabilities() {
     let Some(kernel) = agreement::running() else { return };
     let unlocked = Unlocked::new();
